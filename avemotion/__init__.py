@@ -1,0 +1,54 @@
+"""The emotion in a short video, from face and voice.
+
+    from avemotion import classify_clip
+    classify_clip("clip.mp4").label
+
+Behind every command of the command line stands a function of the same name in this package.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from avemotion.corpora.synthetic import synth as synth
+    from avemotion.demonstration import demo as demo
+    from avemotion.errors import AvemotionError as AvemotionError
+    from avemotion.evaluation import evaluate as evaluate
+    from avemotion.humans import ratings as ratings
+    from avemotion.inference import Classifier as Classifier
+    from avemotion.inference import classify as classify
+    from avemotion.inference import classify_clip as classify_clip
+    from avemotion.preprocessing import preprocess as preprocess
+    from avemotion.training import fit as fit
+    from avemotion.types import Prediction as Prediction
+    from avemotion.verification import verify as verify
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AvemotionError": "errors",
+    "Classifier": "inference",
+    "Prediction": "types",
+    "classify": "inference",
+    "classify_clip": "inference",
+    "demo": "demonstration",
+    "evaluate": "evaluation",
+    "fit": "training",
+    "preprocess": "preprocessing",
+    "ratings": "humans",
+    "synth": "corpora.synthetic",
+    "verify": "verification",
+}
+"""Public name -> module. Loaded when used: importing avemotion loads no torch, OpenCV or scipy."""
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'avemotion' has no attribute {name!r}")
+    return getattr(import_module(f"avemotion.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

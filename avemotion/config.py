@@ -1,0 +1,184 @@
+"""Settings of preprocessing, of the network and of training, with the best known values as defaults.
+
+An experiment file (``configs/*.yaml``) holds only what differs from these. The docstring under each
+field is the command line's help for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from avemotion.errors import UsageError
+
+Modality = Literal["av", "video", "audio"]
+"""What a network looks at: face and voice, the face alone, the voice alone."""
+
+MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
+
+FACE_FRAMES = 20
+"""Face frames sampled from a clip (thesis, section 6: its text says 20, its listing 15)."""
+FACE_HEIGHT = 98
+"""Height of a face crop in pixels (thesis eq. 6.2 reads 98 as the width, but its crops are upright)."""
+FACE_WIDTH = 80
+"""Width of a face crop in pixels."""
+SAMPLE_RATE = 16_000
+"""Sample rate of every waveform in Hz: that of CREMA-D's own WAVs."""
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise UsageError(f"{name} is {value!r}, but must be {allowed}.")
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessSettings:
+    """What a feature store is made with; a store made with other values is refused."""
+
+    views: int = 4
+    """Draws stored for each clip: 0 is the plain one, further ones shift the frames and draw new noise."""
+    grid: Literal["even", "thesis"] = "even"
+    """Frames of a view: `even` is round(i (n - 1) / 19); `thesis` its listing's k + i (n // 20)."""
+    seed: int = 0
+    """Seed of the noise and of the shifts; each draw also depends on the clip's name and the view."""
+    reader: Literal["pyav", "decord"] = "pyav"
+    """Library that decodes the video."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no store can be made with."""
+        _require(1 <= self.views <= 64, "--settings.views", self.views, "from 1 to 64")
+        _require(self.seed >= 0, "--settings.seed", self.seed, "0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """The AR5 network. The thesis gives no layer sizes in its text: these are choices."""
+
+    spectrogram: Literal["log_mel", "power"] = "log_mel"
+    """What the audio branch reads: the log-mel of 5 s, or the thesis' power spectrogram."""
+    width: float = 1.0
+    """Factor on the channels of every convolution (the thesis' width setting)."""
+    video_features: int = 128
+    """Length of the face branch's feature vector: sets how much weight that modality gets."""
+    audio_features: int = 128
+    """Length of the spectrogram branch's feature vector: sets how much weight that modality gets."""
+    dropout: float = 0.4
+    """Share of features dropped before each fully connected layer in training."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no network."""
+        _require(0.1 <= self.width <= 4, "--network.width", self.width, "from 0.1 to 4")
+        for name in ("video_features", "audio_features"):
+            value = getattr(self, name)
+            _require(4 <= value <= 4096, f"--network.{name}", value, "from 4 to 4096")
+        _require(0 <= self.dropout < 1, "--network.dropout", self.dropout, "at least 0 and below 1")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """How a network is trained."""
+
+    epochs: int = 40
+    """Passes over the training clips, at the most."""
+    batch_size: int = 32
+    """Clips in a step."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """AdamW, or the plain Adam of the thesis."""
+    learning_rate: float = 2e-3
+    """Highest learning rate."""
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    """Warm-up and cosine decay over all steps, or one rate throughout."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay (AdamW only)."""
+    label_smoothing: float = 0.1
+    """Probability spread evenly over the other emotions in the target."""
+    mixup: float = 0.2
+    """Both parameters of the Beta distribution that mixes pairs of clips; 0 switches mixing off."""
+    spectrogram_masking: bool = True
+    """Blank a random band of frequencies and a random stretch of time (SpecAugment)."""
+    modality_dropout: float = 0.15
+    """Chance that a clip's face, and likewise its voice, is hidden from an av network in a step."""
+    mirror: bool = True
+    """Flip half of the clips left to right."""
+    rotation_degrees: float = 8.0
+    """Largest rotation of a clip's faces."""
+    scale: float = 0.1
+    """Largest relative change of the faces' size."""
+    shift: float = 0.06
+    """Largest shift of the faces, as a share of the crop."""
+    pixel_noise: float = 0.02
+    """Standard deviation of white noise on the normalised faces."""
+    clamp_weights: float | None = None
+    """Keep every weight within plus and minus this value (tried by the thesis)."""
+    early_stopping: bool = True
+    """Keep the best epoch, and stop when the validation actors have not improved for `patience` epochs."""
+    patience: int = 12
+    """Epochs without improvement before training stops."""
+    holdout: float = 0.2
+    """Share of actors kept away from `fit` altogether, for `evaluate --protocol holdout`."""
+    validation: float = 0.15
+    """Share of the remaining actors that choose the epoch; never trained on."""
+    seed: int = 0
+    """Seed of the split, the first weights and every draw in training."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic: `auto` takes bfloat16 where the processor has it."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training can run with, and contradictions."""
+        for name in ("epochs", "batch_size", "patience"):
+            value = getattr(self, name)
+            _require(value >= 1, f"--training.{name}", value, "1 or more")
+        _require(self.learning_rate > 0, "--training.learning_rate", self.learning_rate, "above 0")
+        for name in ("weight_decay", "mixup", "rotation_degrees", "pixel_noise", "seed"):
+            value = getattr(self, name)
+            _require(value >= 0, f"--training.{name}", value, "0 or more")
+        for name in ("label_smoothing", "modality_dropout", "scale", "shift", "holdout", "validation"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
+        if self.clamp_weights is not None:
+            allowed = "above 0, or null for no clamping"
+            _require(self.clamp_weights > 0, "--training.clamp_weights", self.clamp_weights, allowed)
+        if self.early_stopping and not self.validation:
+            raise UsageError(
+                "--training.early_stopping needs actors to watch, but --training.validation is 0. "
+                "Give a share of actors, or set --training.early_stopping false."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentSettings:
+    """Everything that a checkpoint needs to know of how it was made."""
+
+    modality: Modality = "av"
+    """What the network looks at."""
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    """The network's sizes."""
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    """How it is trained."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain values, as JSON and YAML hold them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ExperimentSettings:
+        """Rebuild from `to_dict`'s form; unknown names raise TypeError."""
+        return cls(
+            modality=values["modality"],
+            network=NetworkSettings(**values["network"]),
+            training=TrainingSettings(**values["training"]),
+        )
+
+
+def differences(ours: Any, theirs: Any) -> list[str]:
+    """List the fields in which two settings of one kind differ, as ``name: ours -> theirs``."""
+    lines: list[str] = []
+    for f in fields(ours):
+        a, b = getattr(ours, f.name), getattr(theirs, f.name)
+        if a == b:
+            continue
+        if hasattr(a, "__dataclass_fields__"):
+            lines += [f"{f.name}.{line}" for line in differences(a, b)]
+        else:
+            lines.append(f"{f.name}: {a!r} -> {b!r}")
+    return lines

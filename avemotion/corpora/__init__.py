@@ -1,0 +1,1 @@
+"""Corpora: from a folder to its clips, their actors and emotions. One module a corpus."""

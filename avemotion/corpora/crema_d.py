@@ -1,0 +1,179 @@
+"""CREMA-D: the Crowd-sourced Emotional Multimodal Actors Dataset.
+
+7,442 clips of 91 actors (1001-1091; 48 male, 43 female) saying 12 sentences in six emotions, with
+some 219,000 ratings by ear, by eye and by both.
+
+Citation: H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova, R. Verma. "CREMA-D:
+Crowd-sourced Emotional Multimodal Actors Dataset." IEEE Transactions on Affective Computing 5(4),
+377-390, 2014. https://github.com/CheyneyComputerScience/CREMA-D
+
+Licence: Open Database License 1.0 (database), Database Contents License 1.0 (contents).
+
+Names: ``1001_IEO_ANG_HI`` is actor, sentence, intended emotion, level (LO MD HI, XX unspecified).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+from avemotion.emotions import EMOTION_BY_CODE, EMOTIONS, VOTE_LETTERS
+from avemotion.errors import UsageError
+from avemotion.types import Clip, Corpus, Rating
+
+NAME = "crema_d"
+
+SENTENCES: dict[str, str] = {
+    "IEO": "It's eleven o'clock.",
+    "TIE": "That is exactly what happened.",
+    "IOM": "I'm on my way to the meeting.",
+    "IWW": "I wonder what this is about.",
+    "TAI": "The airplane is almost full.",
+    "MTI": "Maybe tomorrow it will be cold.",
+    "IWL": "I would like a new alarm clock.",
+    "ITH": "I think I have a doctor's appointment.",
+    "DFA": "Don't forget a jacket.",
+    "ITS": "I think I've seen this before.",
+    "TSI": "The surface is slick.",
+    "WSI": "We'll stop in a couple of minutes.",
+}
+"""Code in a file name -> what is said."""
+
+LEVELS: tuple[str, ...] = ("LO", "MD", "HI", "XX")
+"""Intended intensities; only the sentence IEO has other levels than XX."""
+
+KNOWN_BAD: dict[str, str] = {
+    "1076_MTI_NEU_XX": "known bad in CREMA-D: the video is very short and has no sound",
+    "1076_MTI_SAD_XX": "known bad in CREMA-D: an error picture without sound",
+    "1064_TIE_SAD_XX": "known bad in CREMA-D: the video has no duration",
+    "1064_IEO_DIS_MD": "known bad in CREMA-D: one minute long, with all six emotions",
+}
+"""Clips that every user of the corpus should leave out."""
+
+VIDEO_FOLDER, VIDEO_SUFFIX = "VideoFlash", ".flv"
+AUDIO_FOLDER, AUDIO_SUFFIX = "AudioWAV", ".wav"
+VOTES_FILE = Path("processedResults", "tabulatedVotes.csv")
+DEMOGRAPHICS_FILE = Path("VideoDemographics.csv")
+NAMES_FILE = Path("SentenceFilenames.csv")
+SYNTHETIC_FILE = Path("synthetic.json")
+
+CHANNELS: dict[str, str] = {"1": "voice", "2": "face", "3": "both"}
+"""First digit of a row's id in the vote table -> what the raters were given."""
+
+# `1040_ITH_SAD_X.wav` has been seen, with one X.
+_NAME = re.compile(
+    rf"(?P<actor>1\d{{3}})_(?P<sentence>{'|'.join(SENTENCES)})"
+    rf"_(?P<emotion>{'|'.join(EMOTION_BY_CODE)})_(?P<level>LO|MD|HI|XX?)"
+)
+
+
+def parse_name(stem: str) -> tuple[str, str, str, str] | None:
+    """Take a file's stem apart.
+
+    Returns:
+        Actor, sentence code, emotion's name and level; None where the name is not CREMA-D's.
+
+    >>> parse_name("1001_IEO_ANG_HI")
+    ('1001', 'IEO', 'anger', 'HI')
+    """
+    match = _NAME.fullmatch(stem)
+    if match is None:
+        return None
+    level = "XX" if match["level"] == "X" else match["level"]
+    return match["actor"], match["sentence"], EMOTION_BY_CODE[match["emotion"]], level
+
+
+def read_corpus(directory: Path) -> Corpus:
+    """List the clips of a CREMA-D checkout, whole or partial, by their names alone.
+
+    Raises:
+        UsageError: The folder is missing or holds no clip.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not a folder. Give the folder of a CREMA-D checkout.")
+    videos, video_strangers = _media(directory / VIDEO_FOLDER, VIDEO_SUFFIX)
+    sounds, audio_strangers = _media(directory / AUDIO_FOLDER, AUDIO_SUFFIX)
+    clips = []
+    for name in sorted(videos.keys() | sounds.keys()):
+        parts = parse_name(name)
+        assert parts is not None  # _media keeps no other name
+        clips.append(Clip(name, *parts, video=videos.get(name), audio=sounds.get(name)))
+    if not clips:
+        hint = (
+            f" It has {len(video_strangers + audio_strangers)} files whose names are not CREMA-D's."
+            if video_strangers or audio_strangers
+            else ""
+        )
+        raise UsageError(
+            f"{directory} holds no CREMA-D clip: expected {VIDEO_FOLDER}/1001_DFA_ANG_XX"
+            f"{VIDEO_SUFFIX} or {AUDIO_FOLDER}/1001_DFA_ANG_XX{AUDIO_SUFFIX} and the like.{hint}"
+        )
+    synthetic = read_synthetic(directory)
+    names = {clip.name for clip in clips}
+    return Corpus(
+        name=NAME,
+        directory=directory,
+        labels=EMOTIONS,
+        clips=tuple(clips),
+        excluded={} if synthetic else {n: why for n, why in KNOWN_BAD.items() if n in names},
+        strangers=video_strangers + audio_strangers,
+        ratings=tuple(r for r in read_ratings(directory) if r.clip in names),
+        synthetic=synthetic,
+    )
+
+
+def _media(folder: Path, suffix: str) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """Return a folder's media by the clip's full name, and the files named otherwise."""
+    found: dict[str, Path] = {}
+    strangers: list[Path] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        parts = parse_name(path.stem) if path.suffix.lower() == suffix else None
+        if parts is None:
+            strangers.append(path)
+            continue
+        full_name = path.stem + "X" if path.stem.endswith("_X") else path.stem
+        found[full_name] = path
+    return found, tuple(strangers)
+
+
+def read_ratings(directory: Path) -> list[Rating]:
+    """Read ``processedResults/tabulatedVotes.csv``: three rows a clip, one for each channel.
+
+    Returns:
+        The ratings in the file's order; none where there is no such file.
+
+    Raises:
+        UsageError: The table is a Git LFS pointer or lacks a column.
+    """
+    path = directory / VOTES_FILE
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        missing = {"", "fileName", *VOTE_LETTERS} - set(rows.fieldnames or ())
+        if missing:
+            raise UsageError(
+                f"{path} is not CREMA-D's vote table: it lacks the columns {sorted(missing)}. "
+                "If it is a Git LFS pointer, run `git lfs pull` in the corpus."
+            )
+        return [
+            Rating(
+                clip=row["fileName"],
+                channel=CHANNELS[row[""][0]],
+                votes=tuple(int(row[letter]) for letter in VOTE_LETTERS),
+            )
+            for row in rows
+        ]
+
+
+def read_synthetic(directory: Path) -> dict[str, object] | None:
+    """Return what a synthetic corpus says of itself, or None for a recorded one."""
+    path = directory / SYNTHETIC_FILE
+    if not path.is_file():
+        return None
+    facts: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return facts

@@ -1,0 +1,54 @@
+"""Which frames of a clip are sampled: one pure function a policy.
+
+Each takes the number of frames in the clip, the view and that view's random draw in [0, 1), and
+returns 20 frame numbers in ascending order. View 0 is the plain grid, whatever the draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import FACE_FRAMES
+
+
+def even_grid(n_frames: int, view: int, draw: float) -> NDArray[np.intp]:
+    """Spread 20 frames evenly from the first to the last: ``round(i (n - 1) / 19)``.
+
+    Further views shift the grid by up to half a step either way. Clips shorter than 20 frames
+    repeat some. There are no ties to round: 2 i (n - 1) is even, and 19 is odd.
+
+    >>> even_grid(56, 0, 0.0)[:4]
+    array([0, 3, 6, 9])
+    >>> even_grid(56, 0, 0.0)[-1]
+    np.int64(55)
+    """
+    step = (n_frames - 1) / (FACE_FRAMES - 1)
+    shift = (draw - 0.5) * step if view else 0.0
+    places = np.rint(np.arange(FACE_FRAMES) * step + shift)
+    return np.clip(places, 0, n_frames - 1).astype(np.intp)
+
+
+def thesis_grid(n_frames: int, view: int, draw: float) -> NDArray[np.intp]:
+    """Take every (n // 20)-th frame, as the thesis' listing does: ``k + i (n // 20)``.
+
+    View v is its phase k = v mod (n mod 20 + 1), so nothing is drawn. Taken literally the grid
+    leaves out the clip's end: of 56 frames the last one sampled is 38.
+
+    >>> thesis_grid(56, 0, 0.0)[-1]
+    np.int64(38)
+    """
+    step, rest = divmod(n_frames, FACE_FRAMES)
+    places = view % (rest + 1) + np.arange(FACE_FRAMES) * step
+    if step == 0:  # fewer than 20 frames: the listing has no answer, so repeat as the even grid
+        return even_grid(n_frames, 0, draw)
+    return places.astype(np.intp)
+
+
+GRIDS: dict[str, Callable[[int, int, float], NDArray[np.intp]]] = {
+    "even": even_grid,
+    "thesis": thesis_grid,
+}
+"""Policies by name."""

@@ -1,0 +1,124 @@
+"""From a waveform to the two pictures that the audio branch may read; numpy, scipy and OpenCV only.
+
+The thesis' power spectrogram and the field's usual log-mel are both made from the same samples
+with the same noise, so that either can be trained from one store.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+import scipy.fft
+import scipy.signal
+from numpy.typing import NDArray
+
+from avemotion.config import SAMPLE_RATE
+
+POWER_SHAPE = (128, 128)
+"""Rows (frequency) and columns (time) of the power spectrogram; the thesis does not state its own."""
+
+MEL_BANDS = 64
+"""Mel bands of the log-mel, from 0 Hz to 8 kHz."""
+MEL_FRAMES = 500
+"""Columns of the log-mel: 5 s at 10 ms."""
+MEL_FLOOR_DB = 100.0
+"""The log-mel counts decibels from -100 dB, about where the noise of one 16-bit step lies."""
+
+_WINDOW = 400  # 25 ms
+_HOP = 160  # 10 ms
+_FFT = 512  # the next power of two
+
+
+def add_noise(samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Add Gaussian noise N(0, 1) of one int16 step (thesis, section 6).
+
+    Args:
+        samples: int16 (sample,).
+        rng: Where the noise comes from; seed it by clip and view.
+
+    Returns:
+        float64 (sample,), in int16 steps.
+    """
+    return samples + rng.standard_normal(len(samples))
+
+
+def power_spectrogram(noisy: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Compute the thesis' spectrogram: scipy's defaults, high frequencies first, maximum one.
+
+    `scipy.signal.spectrogram` with its defaults (Tukey window of 256, an eighth overlapping, power
+    density), flipped, divided by the maximum of its absolute value, resized by bicubic interpolation.
+
+    Args:
+        noisy: float64 (sample,), at least 256 samples.
+
+    Returns:
+        float32 (128, 128). Bicubic interpolation can overshoot slightly past 0 and 1.
+    """
+    _, _, power = scipy.signal.spectrogram(noisy)
+    power = np.flipud(power)
+    power = power / np.abs(power).max()
+    resized = cv2.resize(power, POWER_SHAPE[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(resized, dtype=np.float32)
+
+
+def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
+    """Compute the log-mel spectrogram of up to 5 s: ``10 log10(mel power) + 100``, at least 0.
+
+    The power is that of samples scaled to [-1, 1].
+
+    Hann window of 25 ms every 10 ms, 64 Slaney-normalised mel bands. Longer sounds are cropped to
+    their middle 5 s; shorter ones are padded with zeros, which is the floor: silence.
+
+    Args:
+        noisy: float64 (sample,), in int16 steps.
+
+    Returns:
+        float16 (64, 500), low frequencies first, and the number of columns that hold sound.
+    """
+    limit = MEL_FRAMES * _HOP
+    if len(noisy) > limit:
+        start = (len(noisy) - limit) // 2
+        noisy = noisy[start : start + limit]
+    length = len(noisy) // _HOP
+    # Column t is centred on sample (t + 1/2) hops, so that the columns tile the sound.
+    margin = (_WINDOW - _HOP) // 2
+    padded = np.pad(noisy / 32_768.0, (margin, margin))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:length]
+    spectrum = scipy.fft.rfft(windows * _hann(), _FFT, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    mel = power @ mel_filters().T
+    decibels = 10 * np.log10(np.maximum(mel, 1e-12)) + MEL_FLOOR_DB
+    picture = np.zeros((MEL_BANDS, MEL_FRAMES), dtype=np.float16)
+    picture[:, :length] = np.maximum(decibels, 0).T
+    return picture, length
+
+
+@cache
+def _hann() -> NDArray[np.float64]:
+    return scipy.signal.get_window("hann", _WINDOW)
+
+
+@cache
+def mel_filters() -> NDArray[np.float64]:
+    """Return the mel filter bank, the same as ``librosa.filters.mel(sr=16000, n_fft=512, n_mels=64)``.
+
+    Slaney's scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (27 steps for a
+    factor of 6.4); each triangle has unit area. Ours, since importing librosa takes seconds.
+
+    Returns:
+        float64 (64, 257): band, frequency bin.
+    """
+    linear_hz, knee_hz, log_step = 200 / 3, 1000.0, np.log(6.4) / 27
+    knee_mel = knee_hz / linear_hz
+    top_mel = knee_mel + np.log(SAMPLE_RATE / 2 / knee_hz) / log_step
+    mels = np.linspace(0, top_mel, MEL_BANDS + 2)
+    edges_hz = np.where(
+        mels < knee_mel, mels * linear_hz, knee_hz * np.exp((mels - knee_mel) * log_step)
+    )
+    bins_hz = np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT
+    rising = (bins_hz - edges_hz[:-2, None]) / (edges_hz[1:-1] - edges_hz[:-2])[:, None]
+    falling = (edges_hz[2:, None] - bins_hz) / (edges_hz[2:] - edges_hz[1:-1])[:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling))
+    return np.asarray(triangles * (2 / (edges_hz[2:] - edges_hz[:-2]))[:, None])

@@ -1,0 +1,358 @@
+"""The feature store: one safetensors file an actor, a manifest of every clip, and the settings.
+
+    features/manifest.csv                what became of each clip, and where its face and sound come from
+    features/actors/1001.safetensors     faces, spectrograms, log-mels, waveforms of that actor's clips
+    features/store.json                  format, settings, labels
+    features/ratings.csv                 the crowd's votes, where the corpus has them
+
+A file is written to a temporary name and renamed. An actor is finished once the manifest lists its
+clips; since its arrays are renamed into place before that, a killed run loses no finished actor.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
+from avemotion.errors import UsageError
+from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
+from avemotion.types import Corpus, Rating
+
+FORMAT = 1
+"""Changes with the layout of the files; a store of another format is refused."""
+
+USABLE = ("av", "video", "audio")
+"""Statuses of clips that have features: with both modalities, or with one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """What became of one clip."""
+
+    clip: str
+    """Name of the clip."""
+    actor: str
+    """Who is seen and heard."""
+    sentence: str
+    """Code of what is said."""
+    emotion: str
+    """Intended emotion, one of the store's labels."""
+    level: str
+    """Intended intensity."""
+    status: str
+    """``av``, ``video`` or ``audio``: what the clip offers; else ``excluded`` or ``failed``."""
+    reason: str
+    """Why it is excluded or failed, or what it lacks; empty for a whole clip."""
+    frames_decoded: int
+    """Frames of the whole video."""
+    faces_found: int
+    """Of the 20 sampled frames of view 0, those on which a face is seen."""
+    key_frames: int
+    """Frames searched whole for the face."""
+    key_frames_found: int
+    """Those on which the clip's face was found."""
+    face_box: str
+    """The crop in pixels of the video: ``x y width height``; empty without a face."""
+    video_file: str
+    """Path in the corpus of the file that the faces come from."""
+    video_bytes: int
+    """Its size: a changed file is processed again."""
+    audio_file: str
+    """Path in the corpus of the file that the sound comes from (the video's, where it has no own)."""
+    audio_bytes: int
+    """Its size."""
+
+
+_COLUMNS = [f.name for f in fields(ManifestRow)]
+_COLUMN_TYPES = get_type_hints(ManifestRow)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ClipFeatures:
+    """The features of one clip in all views; a missing modality is all zeros."""
+
+    faces: NDArray[np.uint8]
+    """uint8 (view, 20, 98, 80)."""
+    spectrograms: NDArray[np.float32]
+    """float32 (view, 128, 128): the thesis' power spectrogram, high frequencies first."""
+    log_mels: NDArray[np.float16]
+    """float16 (view, 64, 500): decibels above the floor, low frequencies first."""
+    log_mel_length: int
+    """Columns of the log-mel that hold sound."""
+    waveform: NDArray[np.int16]
+    """int16 (sample,), 16 kHz, without noise."""
+
+    @classmethod
+    def zeros(cls, views: int) -> ClipFeatures:
+        """Return the features of a clip that offers nothing."""
+        return cls(
+            faces=np.zeros((views, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8),
+            spectrograms=np.zeros((views, *POWER_SHAPE), np.float32),
+            log_mels=np.zeros((views, MEL_BANDS, MEL_FRAMES), np.float16),
+            log_mel_length=0,
+            waveform=np.zeros(0, np.int16),
+        )
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it: never a half-written file."""
+    temporary = path.with_name(f".{path.name}.partial")
+    write(temporary)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON atomically."""
+    text = json.dumps(value, indent=2) + "\n"
+    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table atomically."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
+
+    write_atomically(path, write)
+
+
+class StoreWriter:
+    """Fills a store actor by actor; opening an existing one goes on where it stopped."""
+
+    def __init__(self, directory: Path, corpus: Corpus, settings: PreprocessSettings) -> None:
+        """Open or create the store.
+
+        Raises:
+            UsageError: The folder holds a store made with other settings or of another corpus, or
+                something that is no store.
+        """
+        self.directory = directory
+        self.labels = corpus.labels
+        info = {
+            "format": FORMAT,
+            "corpus": corpus.name,
+            "labels": list(corpus.labels),
+            "settings": asdict(settings),
+            "synthetic": corpus.synthetic,
+            "clips": len(corpus.clips),
+        }
+        self._rows: dict[str, list[ManifestRow]] = {}
+        if (directory / "store.json").exists():
+            self._check_same(read_info(directory), info)
+            for row in read_manifest(directory):
+                self._rows.setdefault(row.actor, []).append(row)
+        elif directory.exists() and any(p.name != ".lock" for p in directory.iterdir()):
+            raise UsageError(f"{directory} is neither empty nor a feature store. Give another --out.")
+        (directory / "actors").mkdir(parents=True, exist_ok=True)
+        write_json(directory / "store.json", info)
+        if corpus.ratings:
+            write_ratings(directory, corpus.labels, corpus.ratings)
+
+    def _check_same(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+        for key in ("format", "corpus", "labels", "settings", "synthetic"):
+            if theirs.get(key) != ours[key]:
+                raise UsageError(
+                    f"{self.directory} holds a store made with other {key}:\n"
+                    f"  there: {json.dumps(theirs.get(key))}\n"
+                    f"  asked: {json.dumps(ours[key])}\n"
+                    "Give another --out, or remove that folder to make it anew."
+                )
+
+    def finished(self, actor: str) -> list[ManifestRow]:
+        """Return the rows of an actor that an earlier run finished; empty if there is none."""
+        rows = self._rows.get(actor, [])
+        usable = any(row.status in USABLE for row in rows)
+        return rows if not usable or self._shard(actor).exists() else []
+
+    def add(
+        self, actor: str, rows: Sequence[ManifestRow], features: Sequence[ClipFeatures]
+    ) -> None:
+        """Write an actor's features, then list its clips in the manifest.
+
+        Args:
+            actor: Whose clips these are.
+            rows: One a clip, whatever its status.
+            features: Those of the usable rows, in their order.
+        """
+        assert len(features) == sum(row.status in USABLE for row in rows)
+        if features:
+            write_atomically(
+                self._shard(actor), lambda p: p.write_bytes(save(_stacked(features)))
+            )
+        else:
+            self._shard(actor).unlink(missing_ok=True)
+        self._rows[actor] = list(rows)
+        self._write_manifest()
+
+    def forget_others(self, actors: set[str]) -> None:
+        """Drop actors whom the corpus no longer has."""
+        for actor in self._rows.keys() - actors:
+            del self._rows[actor]
+            self._write_manifest()
+            self._shard(actor).unlink(missing_ok=True)
+
+    def rows(self) -> list[ManifestRow]:
+        """Return the rows of all finished actors."""
+        return [row for actor in sorted(self._rows) for row in self._rows[actor]]
+
+    def _shard(self, actor: str) -> Path:
+        return self.directory / "actors" / f"{actor}.safetensors"
+
+    def _write_manifest(self) -> None:
+        cells = ([getattr(row, c) for c in _COLUMNS] for row in self.rows())
+        write_csv(self.directory / "manifest.csv", _COLUMNS, cells)
+
+
+def _stacked(features: Sequence[ClipFeatures]) -> dict[str, NDArray[Any]]:
+    offsets = np.cumsum([0] + [len(f.waveform) for f in features], dtype=np.int64)
+    return {
+        "faces": np.stack([f.faces for f in features]),
+        "spectrograms": np.stack([f.spectrograms for f in features]),
+        "log_mels": np.stack([f.log_mels for f in features]),
+        "log_mel_lengths": np.array([f.log_mel_length for f in features], np.int64),
+        "waveforms": np.concatenate([f.waveform for f in features]),
+        "waveform_offsets": offsets,
+    }
+
+
+def read_info(directory: Path) -> dict[str, Any]:
+    """Read ``store.json``.
+
+    Raises:
+        UsageError: There is no store, or its description is damaged.
+    """
+    path = directory / "store.json"
+    if not path.is_file():
+        raise UsageError(
+            f"{directory} is not a feature store (no store.json). "
+            "Make one with `avemotion preprocess CREMA_DIR`, or give its folder with --data."
+        )
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(info["labels"], list) and isinstance(info["settings"], dict)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise UsageError(f"{path} is damaged ({error}). Run `avemotion preprocess` anew.") from error
+    return dict(info)
+
+
+def read_manifest(directory: Path) -> list[ManifestRow]:
+    """Read ``manifest.csv``; none where no actor is finished yet.
+
+    Raises:
+        UsageError: The table is damaged.
+    """
+    path = directory / "manifest.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != _COLUMNS:
+            raise UsageError(f"{path} does not have this version's columns. Preprocess anew.")
+        try:
+            return [
+                ManifestRow(**{c: _COLUMN_TYPES[c](row[c]) for c in _COLUMNS}) for row in reader
+            ]
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{path} is damaged ({error}). Preprocess anew.") from error
+
+
+def write_ratings(directory: Path, labels: Sequence[str], ratings: Iterable[Rating]) -> None:
+    """Write the crowd's votes as ``ratings.csv``: clip, channel, a count for each label."""
+    rows = ([r.clip, r.channel, *r.votes] for r in ratings)
+    write_csv(directory / "ratings.csv", ["clip", "channel", *labels], rows)
+
+
+class FeatureStore:
+    """A finished store, for reading."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open a store.
+
+        Raises:
+            UsageError: There is no store, it is of another format, or not all of it is written.
+        """
+        self.directory = directory
+        self.info = read_info(directory)
+        if self.info["format"] != FORMAT:
+            raise UsageError(
+                f"{directory} is a store of format {self.info['format']}, this version reads "
+                f"{FORMAT}. Preprocess anew."
+            )
+        self.labels: tuple[str, ...] = tuple(self.info["labels"])
+        self.settings = PreprocessSettings(**self.info["settings"])
+        self.synthetic: dict[str, Any] | None = self.info["synthetic"]
+        self.rows = read_manifest(directory)
+        if len(self.rows) != self.info["clips"]:
+            raise UsageError(
+                f"{directory} is not finished: {len(self.rows)} of {self.info['clips']} clips. "
+                "Run the same `avemotion preprocess` again: it goes on where it stopped."
+            )
+        self._places = _places(self.rows)
+
+    def usable(self, modality: str) -> list[ManifestRow]:
+        """Return the clips that offer what a modality needs: ``av`` needs both."""
+        return [row for row in self.rows if row.status in ("av", modality)]
+
+    def place(self, clip: str) -> int:
+        """Return a clip's index in its actor's arrays."""
+        return self._places[clip]
+
+    def shard(self, actor: str) -> Path:
+        """Return the path of an actor's arrays.
+
+        Raises:
+            UsageError: The file is missing or damaged.
+        """
+        path = self.directory / "actors" / f"{actor}.safetensors"
+        try:
+            with safe_open(path, "np"):
+                return path
+        except (SafetensorError, OSError) as error:
+            raise UsageError(
+                f"{path} cannot be read ({error}). Remove it and run `avemotion preprocess` again."
+            ) from error
+
+    def read(self, row: ManifestRow, name: str) -> NDArray[Any]:
+        """Return one clip's array, all views: ``faces``, ``spectrograms``, ``log_mels`` or ``waveforms``."""
+        place = self.place(row.clip)
+        with safe_open(self.shard(row.actor), "np") as file:
+            if name == "waveforms":
+                start, stop = file.get_tensor("waveform_offsets")[place : place + 2]
+                return np.asarray(file.get_slice(name)[int(start) : int(stop)])
+            return np.asarray(file.get_slice(name)[place])
+
+    def ratings(self) -> list[Rating]:
+        """Return the crowd's votes on the store's clips; none where the corpus has none."""
+        path = self.directory / "ratings.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.reader(file)
+            next(rows)
+            return [Rating(clip, channel, tuple(map(int, n))) for clip, channel, *n in rows]
+
+
+def _places(rows: Sequence[ManifestRow]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    places: dict[str, int] = {}
+    for row in rows:
+        if row.status in USABLE:
+            places[row.clip] = counts.get(row.actor, 0)
+            counts[row.actor] = places[row.clip] + 1
+    return places
