@@ -132,12 +132,21 @@ class TrainingSettings:
         for name in ("weight_decay", "mixup", "rotation_degrees", "pixel_noise", "seed"):
             value = getattr(self, name)
             _require(value >= 0, f"--training.{name}", value, "0 or more")
-        for name in ("label_smoothing", "modality_dropout", "scale", "shift", "holdout", "validation"):
+        for name in (
+            "label_smoothing",
+            "modality_dropout",
+            "scale",
+            "shift",
+            "holdout",
+            "validation",
+        ):
             value = getattr(self, name)
             _require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
         if self.clamp_weights is not None:
             allowed = "above 0, or null for no clamping"
-            _require(self.clamp_weights > 0, "--training.clamp_weights", self.clamp_weights, allowed)
+            _require(
+                self.clamp_weights > 0, "--training.clamp_weights", self.clamp_weights, allowed
+            )
         if self.early_stopping and not self.validation:
             raise UsageError(
                 "--training.early_stopping needs actors to watch, but --training.validation is 0. "

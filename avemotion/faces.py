@@ -190,9 +190,7 @@ def crop_faces(frames: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     bottom = max(0, box.y + box.height - height)
     faces = np.empty((len(frames), FACE_HEIGHT, FACE_WIDTH), np.uint8)
     for face, frame in zip(faces, frames, strict=True):
-        cut = frame[
-            max(0, box.y) : box.y + box.height, max(0, box.x) : box.x + box.width
-        ]
+        cut = frame[max(0, box.y) : box.y + box.height, max(0, box.x) : box.x + box.width]
         if left or top or right or bottom:
             cut = cv2.copyMakeBorder(cut, top, bottom, left, right, cv2.BORDER_REPLICATE)
         shrinks = box.height > FACE_HEIGHT

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import SAMPLE_RATE
+from avemotion.config import FACE_FRAMES, SAMPLE_RATE
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
 from avemotion.types import Sound, VideoFrames
 
@@ -30,10 +30,11 @@ MIN_SOUND_SECONDS = 0.1
 """Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""
 
 MIN_DISTINCT_SHARE = 0.5
-"""A video with fewer distinct frames among those chosen is broken or frozen."""
+"""A video with fewer distinct frames, as a share of those a view holds, is broken or frozen."""
 
 # Planar or semi-planar 8-bit YUV: plane 0 is the luma of every pixel.
 _LUMA_FORMATS = {"yuv420p", "yuv422p", "yuv444p", "nv12", "nv21"}
+_MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid", b"sidx"}
 _JPEG_RANGE = 2  # AVCOL_RANGE_JPEG: luma already spans 0 to 255
 
 _FULL_RANGE = np.clip(np.rint((np.arange(256.0) - 16) * 255 / 219), 0, 255).astype(np.uint8)
@@ -50,7 +51,8 @@ def check_file(path: Path) -> None:
     """Refuse a path that cannot be a media file, before any decoder sees it.
 
     Raises:
-        MediaError: The file is missing, no regular file, empty, or a Git LFS pointer.
+        MediaError: The file is missing, no regular file, empty, a Git LFS pointer, or shorter than
+            it says itself.
     """
     if not path.exists():
         raise MediaError(f"no such file: {path}")
@@ -62,6 +64,56 @@ def check_file(path: Path) -> None:
         raise MediaError(
             f"{path.name} is a Git LFS pointer, not media: run `git lfs pull` in the corpus"
         )
+    announced, size = announced_bytes(path), path.stat().st_size
+    if announced > size:
+        raise MediaError(
+            f"{path.name} is truncated: it should be at least {announced:,} bytes long, but has "
+            f"{size:,}. Fetch it again"
+        )
+
+
+def announced_bytes(path: Path) -> int:
+    """Return how long a file is by its own account; decoders read a truncated one silently.
+
+    FLV is a chain of tags, MP4 one of boxes, RIFF (WAV, AVI) one chunk, each with its length.
+
+    Returns:
+        Where the last part begun should end, in bytes from the file's start; 0 for other formats.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:3] == b"FLV":
+            return _flv_end(file, int.from_bytes(head[5:9], "big"))
+        if head[4:8] == b"ftyp":
+            return _mp4_end(file)
+        if head[:4] == b"RIFF":
+            length = int.from_bytes(head[4:8], "little")
+            # Written to a pipe, it holds a placeholder; an odd length may lack its padding.
+            return 0 if length >= 0x7FFF_F000 else length + 8 - length % 2
+        return 0
+
+
+def _flv_end(file: BinaryIO, start: int) -> int:
+    """Follow the tags: type, length (3 bytes), 7 more bytes, content, size of the tag (4 bytes)."""
+    end = start
+    while True:
+        file.seek(end + 4)
+        header = file.read(4)
+        if len(header) < 4 or header[0] not in (8, 9, 18):  # audio, video, script; else no tag
+            return end
+        end += 4 + 11 + int.from_bytes(header[1:], "big")
+
+
+def _mp4_end(file: BinaryIO) -> int:
+    """Follow the boxes: length (4 bytes; 1: 8 bytes after the type; 0: to the end), type."""
+    end = 0
+    while True:
+        file.seek(end)
+        header = file.read(16)
+        length = int.from_bytes(header[:4], "big")
+        if header[4:8] not in _MP4_BOXES or length == 0:  # what follows is no box
+            return end
+        end += max(8, int.from_bytes(header[8:], "big") if length == 1 else length)
 
 
 @contextmanager
@@ -105,9 +157,12 @@ def read_frames(path: Path, choose: FrameChoice, reader: str = "pyav") -> VideoF
 
 def _check_distinct(path: Path, video: VideoFrames) -> None:
     """Refuse a video that repeats itself: what a truncated file decodes to."""
+    if video.decoded == 1:
+        raise MediaError(f"{path.name} holds a single frame: a picture, not a video")
     chosen = len(np.unique(video.indices))
     distinct = len({frame.tobytes() for frame in video.frames})
-    if distinct < MIN_DISTINCT_SHARE * chosen:
+    # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
+    if distinct < MIN_DISTINCT_SHARE * min(chosen, FACE_FRAMES):
         raise MediaError(
             f"only {distinct} of {chosen} sampled frames of {path.name} differ: "
             "the video is truncated or frozen"
@@ -116,9 +171,9 @@ def _check_distinct(path: Path, video: VideoFrames) -> None:
 
 def _read_frames_pyav(path: Path, choose: FrameChoice) -> VideoFrames:
     with _opened(path) as container:
-        _video_stream(container, path)
+        stream = _video_stream(container, path)
         # Containers lie about their length (FLV has none), but packets are quick to count.
-        expected = sum(packet.size > 0 for packet in container.demux(video=0))
+        expected = sum(packet.size > 0 for packet in container.demux(stream))
     kept, decoded, seconds = _decode(path, set(choose(expected).tolist()) if expected else set())
     if decoded == 0:
         raise MediaError(f"no frame of {path.name} can be decoded")
@@ -133,9 +188,10 @@ def _read_frames_pyav(path: Path, choose: FrameChoice) -> VideoFrames:
 
 
 def _video_stream(container: Any, path: Path) -> Any:
-    if not container.streams.video:
-        raise NoVideoError(f"{path.name} has no video stream")
-    return container.streams.video[0]
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:  # a song's cover
+            return stream
+    raise NoVideoError(f"{path.name} has no video stream")
 
 
 def _decode(path: Path, wanted: set[int]) -> tuple[dict[int, NDArray[np.uint8]], int, float]:

@@ -1,4 +1,4 @@
-"""From a corpus' media to the feature store, and from one clip to its features.
+"""From a corpus' media to the feature store.
 
 Media come from strangers, so a corpus is parsed in worker processes that may die or hang: that clip
 is listed as failed with the reason, and the run goes on.
@@ -6,177 +6,31 @@ is listed as failed with the reason, and the run goes on.
 
 from __future__ import annotations
 
-import hashlib
+import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import TimeoutError as ClipTimeoutError
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from tqdm import tqdm
 
-from avemotion.config import FACE_FRAMES, PreprocessSettings
+from avemotion.config import PreprocessSettings
 from avemotion.corpora import crema_d
-from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
-from avemotion.faces import crop_faces, find_face
-from avemotion.grids import GRIDS
-from avemotion.media import check_file, is_lfs_pointer, read_frames, read_sound
-from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
-from avemotion.store import USABLE, ClipFeatures, ManifestRow, StoreWriter
-from avemotion.types import Box, Clip, Corpus, Sound
+from avemotion.errors import MediaError, UsageError
+from avemotion.extraction import Extraction, extract
+from avemotion.media import is_lfs_pointer
+from avemotion.store import USABLE, ManifestRow, StoreWriter
+from avemotion.types import Clip, Corpus
 
 CLIP_TIMEOUT_SECONDS = 120
 """A clip that takes longer has hung: real ones take well under a second."""
 
 _AHEAD = 8  # clips a worker has waiting, so that neither workers nor memory run out
-
-
-@dataclass(frozen=True, slots=True)
-class Extraction:
-    """What one clip gave."""
-
-    features: ClipFeatures
-    """All views; a missing modality is zeros."""
-    status: str
-    """``av``, ``video``, ``audio``, or ``failed`` where the clip offers neither."""
-    warnings: tuple[str, ...] = ()
-    """What is missing, and why."""
-    frames_decoded: int = 0
-    """Frames of the whole video."""
-    faces_found: int = 0
-    """Sampled frames of view 0 on which a face is seen."""
-    key_frames: int = 0
-    """Frames searched whole for the face."""
-    key_frames_found: int = 0
-    """Those on which the clip's face was found."""
-    box: Box | None = None
-    """The crop, in pixels of the video."""
-    sound_seconds: float = 0.0
-    """Length of the sound."""
-
-
-def draws(clip: str, view: int, seed: int) -> np.random.Generator:
-    """Return the random numbers of one view: the same on every machine, whatever ran before."""
-    digest = hashlib.sha256(f"{seed}/{clip}/{view}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
-
-
-def extract(
-    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
-) -> Extraction:
-    """Turn one clip's media into features.
-
-    Args:
-        name: Seeds the draws; the clip's name without folder and suffix.
-        video: File with the faces, and with the sound where `audio` is None.
-        audio: File with the sound.
-        settings: Views, frame grid, seed and reader.
-
-    Returns:
-        The features. Where there is no face or no sound, that part is zeros and `warnings` say so.
-
-    Raises:
-        MediaError: A file is missing or broken. A broken part never passes for a missing one.
-    """
-    warnings: list[str] = []
-    faces, track = _extract_faces(name, video, settings, warnings)
-    sound = _extract_sound(audio or video, warnings)
-    features = _features(name, settings, faces, sound)
-    has_face, has_sound = track.box is not None, sound is not None
-    status = {(True, True): "av", (True, False): "video", (False, True): "audio"}
-    return Extraction(
-        features,
-        status.get((has_face, has_sound), "failed"),
-        tuple(warnings),
-        track.frames_decoded,
-        track.faces_found,
-        track.key_frames,
-        track.key_frames_found,
-        track.box,
-        sound.duration_seconds if sound else 0.0,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _FaceFacts:
-    frames_decoded: int = 0
-    faces_found: int = 0
-    key_frames: int = 0
-    key_frames_found: int = 0
-    box: Box | None = None
-
-
-def _extract_faces(
-    name: str, video: Path | None, settings: PreprocessSettings, warnings: list[str]
-) -> tuple[NDArray[np.uint8] | None, _FaceFacts]:
-    """Return the faces of all views, uint8 (view, 20, 98, 80), or None, and what was found."""
-    if video is None:
-        warnings.append("no video")
-        return None, _FaceFacts()
-    shifts = [draws(name, view, settings.seed).random() for view in range(settings.views)]
-
-    def grids(n_frames: int) -> list[NDArray[np.intp]]:
-        grid = GRIDS[settings.grid]
-        return [grid(n_frames, view, shift) for view, shift in enumerate(shifts)]
-
-    try:
-        frames = read_frames(
-            video, lambda n: np.unique(np.concatenate(grids(n))), settings.reader
-        )
-    except NoVideoError as error:
-        warnings.append(str(error))
-        return None, _FaceFacts()
-    views = [np.searchsorted(frames.indices, grid) for grid in grids(frames.decoded)]
-    track = find_face(frames.frames[views[0]])
-    if track is None:
-        warnings.append(f"no face found in the {FACE_FRAMES} frames sampled from {video.name}")
-        return None, _FaceFacts(frames.decoded)
-    crops = crop_faces(frames.frames, track.box)
-    facts = _FaceFacts(
-        frames.decoded, sum(track.found), track.key_frames, track.key_frames_found, track.box
-    )
-    return np.stack([crops[view] for view in views]), facts
-
-
-def _extract_sound(source: Path | None, warnings: list[str]) -> Sound | None:
-    if source is None:
-        warnings.append("no sound")
-        return None
-    try:
-        return read_sound(source)
-    except NoAudioError as error:
-        warnings.append(str(error))
-        return None
-
-
-def _features(
-    name: str,
-    settings: PreprocessSettings,
-    faces: NDArray[np.uint8] | None,
-    sound: Sound | None,
-) -> ClipFeatures:
-    zeros = ClipFeatures.zeros(settings.views)
-    spectrograms, log_mels, length = zeros.spectrograms, zeros.log_mels, 0
-    if sound is not None:
-        for view in range(settings.views):
-            rng = draws(name, view, settings.seed)
-            rng.random()  # the first number of the stream is the grid's shift
-            noisy = add_noise(sound.samples, rng)
-            spectrograms[view] = power_spectrogram(noisy)
-            log_mels[view], length = log_mel(noisy)
-    return ClipFeatures(
-        faces=zeros.faces if faces is None else faces,
-        spectrograms=spectrograms,
-        log_mels=log_mels,
-        log_mel_length=length,
-        waveform=zeros.waveform if sound is None else sound.samples,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +84,8 @@ def preprocess(
     _refuse_pointers(found)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out is {out}, a file, but must be a folder or not exist yet.")
     out.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     try:
@@ -250,8 +106,6 @@ def preprocess(
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -342,7 +196,7 @@ def _one_thread() -> None:
 
 
 def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture:
-    args = (clip.name, clip.video, clip.audio, settings)
+    args = (clip.name, clip.video, clip.audio or clip.video, settings)
     return pool.schedule(_extract_or_reason, args=args, timeout=CLIP_TIMEOUT_SECONDS)
 
 
@@ -363,7 +217,7 @@ def _outcome(clip: Clip, future: ProcessFuture) -> Extraction | str:
         return f"took longer than {CLIP_TIMEOUT_SECONDS} s to decode"
     except ProcessExpired as error:
         return f"the decoder crashed (exit code {error.exitcode})"
-    except (OSError, MemoryError, ValueError, RuntimeError) as error:
+    except Exception as error:  # OpenCV's and others': no single clip may end the run
         return f"{type(error).__name__}: {error}"
     return outcome
 
@@ -371,7 +225,8 @@ def _outcome(clip: Clip, future: ProcessFuture) -> Extraction | str:
 def _row_of(clip: Clip, corpus: Corpus, outcome: Extraction | str) -> ManifestRow:
     if isinstance(outcome, str):
         return _row(clip, corpus, "failed", outcome)
-    return _row(clip, corpus, outcome.status, "; ".join(outcome.warnings), outcome)
+    reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
+    return _row(clip, corpus, outcome.status, "; ".join(reasons), outcome)
 
 
 def _row(

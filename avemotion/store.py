@@ -1,9 +1,9 @@
 """The feature store: one safetensors file an actor, a manifest of every clip, and the settings.
 
-    features/manifest.csv                what became of each clip, and where its face and sound come from
-    features/actors/1001.safetensors     faces, spectrograms, log-mels, waveforms of that actor's clips
-    features/store.json                  format, settings, labels
-    features/ratings.csv                 the crowd's votes, where the corpus has them
+    features/manifest.csv               what became of each clip, and the files it was made from
+    features/actors/1001.safetensors    faces, spectrograms, log-mels, waveforms of an actor's clips
+    features/store.json                 format, settings, labels
+    features/ratings.csv                the crowd's votes, where the corpus has them
 
 A file is written to a temporary name and renamed. An actor is finished once the manifest lists its
 clips; since its arrays are renamed into place before that, a killed run loses no finished actor.
@@ -69,10 +69,19 @@ class ManifestRow:
     video_bytes: int
     """Its size: a changed file is processed again."""
     audio_file: str
-    """Path in the corpus of the file that the sound comes from (the video's, where it has no own)."""
+    """Path in the corpus of the file that the sound comes from: the video's where it has no own."""
     audio_bytes: int
     """Its size."""
 
+
+_INFO_TYPES = {
+    "corpus": str,
+    "labels": list,
+    "settings": dict,
+    "synthetic": (dict, type(None)),
+    "clips": int,
+}
+_UNFINISHED = {".lock", ".store.json.partial"}  # what a run killed at its very start leaves
 
 _COLUMNS = [f.name for f in fields(ManifestRow)]
 _COLUMN_TYPES = get_type_hints(ManifestRow)
@@ -106,7 +115,7 @@ class ClipFeatures:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: never a half-written file."""
+    """Let `write` fill a temporary file beside `path`, then rename it: never half a file."""
     temporary = path.with_name(f".{path.name}.partial")
     write(temporary)
     with temporary.open("rb+") as file:
@@ -157,10 +166,13 @@ class StoreWriter:
             self._check_same(read_info(directory), info)
             for row in read_manifest(directory):
                 self._rows.setdefault(row.actor, []).append(row)
-        elif directory.exists() and any(p.name != ".lock" for p in directory.iterdir()):
-            raise UsageError(f"{directory} is neither empty nor a feature store. Give another --out.")
-        (directory / "actors").mkdir(parents=True, exist_ok=True)
+        elif directory.exists() and {p.name for p in directory.iterdir()} - _UNFINISHED:
+            raise UsageError(
+                f"{directory} is neither empty nor a feature store. Give another --out."
+            )
+        directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / "store.json", info)
+        (directory / "actors").mkdir(exist_ok=True)
         if corpus.ratings:
             write_ratings(directory, corpus.labels, corpus.ratings)
 
@@ -191,10 +203,10 @@ class StoreWriter:
             features: Those of the usable rows, in their order.
         """
         assert len(features) == sum(row.status in USABLE for row in rows)
+        if self._rows.pop(actor, None):  # done again: no row may describe arrays being replaced
+            self._write_manifest()
         if features:
-            write_atomically(
-                self._shard(actor), lambda p: p.write_bytes(save(_stacked(features)))
-            )
+            write_atomically(self._shard(actor), lambda p: p.write_bytes(save(_stacked(features))))
         else:
             self._shard(actor).unlink(missing_ok=True)
         self._rows[actor] = list(rows)
@@ -244,11 +256,19 @@ def read_info(directory: Path) -> dict[str, Any]:
             "Make one with `avemotion preprocess CREMA_DIR`, or give its folder with --data."
         )
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(info["labels"], list) and isinstance(info["settings"], dict)
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise UsageError(f"{path} is damaged ({error}). Run `avemotion preprocess` anew.") from error
-    return dict(info)
+        info = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"{path} is damaged ({error}). Remove {directory} and preprocess anew."
+        ) from error
+    if info.get("format") == FORMAT:  # of another format nothing else is known
+        for key, kind in _INFO_TYPES.items():
+            if not isinstance(info.get(key, ...), kind):
+                raise UsageError(
+                    f"{path} is damaged: {key!r} is {info.get(key)!r}. "
+                    f"Remove {directory} and preprocess anew."
+                )
+    return info
 
 
 def read_manifest(directory: Path) -> list[ManifestRow]:
@@ -260,16 +280,18 @@ def read_manifest(directory: Path) -> list[ManifestRow]:
     path = directory / "manifest.csv"
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != _COLUMNS:
-            raise UsageError(f"{path} does not have this version's columns. Preprocess anew.")
-        try:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != _COLUMNS:
+                raise ValueError("its columns are not those of this version")
             return [
                 ManifestRow(**{c: _COLUMN_TYPES[c](row[c]) for c in _COLUMNS}) for row in reader
             ]
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{path} is damaged ({error}). Preprocess anew.") from error
+    except (ValueError, TypeError, csv.Error) as error:
+        raise UsageError(
+            f"{path} is damaged ({error}). Remove {directory} and preprocess anew."
+        ) from error
 
 
 def write_ratings(directory: Path, labels: Sequence[str], ratings: Iterable[Rating]) -> None:
@@ -289,10 +311,10 @@ class FeatureStore:
         """
         self.directory = directory
         self.info = read_info(directory)
-        if self.info["format"] != FORMAT:
+        if self.info.get("format") != FORMAT:
             raise UsageError(
-                f"{directory} is a store of format {self.info['format']}, this version reads "
-                f"{FORMAT}. Preprocess anew."
+                f"{directory} is a store of format {self.info.get('format')}, this version reads "
+                f"{FORMAT}. Preprocess into another folder."
             )
         self.labels: tuple[str, ...] = tuple(self.info["labels"])
         self.settings = PreprocessSettings(**self.info["settings"])
@@ -329,7 +351,7 @@ class FeatureStore:
             ) from error
 
     def read(self, row: ManifestRow, name: str) -> NDArray[Any]:
-        """Return one clip's array, all views: ``faces``, ``spectrograms``, ``log_mels`` or ``waveforms``."""
+        """Return one clip's ``faces``, ``spectrograms``, ``log_mels`` (all views) or ``waveforms``."""
         place = self.place(row.clip)
         with safe_open(self.shard(row.actor), "np") as file:
             if name == "waveforms":
@@ -338,14 +360,29 @@ class FeatureStore:
             return np.asarray(file.get_slice(name)[place])
 
     def ratings(self) -> list[Rating]:
-        """Return the crowd's votes on the store's clips; none where the corpus has none."""
+        """Return the crowd's votes on the store's clips; none where the corpus has none.
+
+        Raises:
+            UsageError: The table is damaged.
+        """
         path = self.directory / "ratings.csv"
         if not path.is_file():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.reader(file)
-            next(rows)
-            return [Rating(clip, channel, tuple(map(int, n))) for clip, channel, *n in rows]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                header, *rows = csv.reader(file)
+            if header != ["clip", "channel", *self.labels]:
+                raise ValueError("its columns are not the store's labels")
+            return [
+                Rating(
+                    clip, channel, tuple(int(n) for _, n in zip(self.labels, votes, strict=True))
+                )
+                for clip, channel, *votes in rows
+            ]
+        except (ValueError, csv.Error) as error:
+            raise UsageError(
+                f"{path} is damaged ({error}). Run `avemotion preprocess` again."
+            ) from error
 
 
 def _places(rows: Sequence[ManifestRow]) -> dict[str, int]:

@@ -94,6 +94,25 @@ class Corpus:
     """What a synthetic corpus says of itself (tables, ceilings); None for a recorded one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Disjoint sets of actors."""
+
+    train: tuple[str, ...]
+    """Those the weights are fitted on."""
+    validation: tuple[str, ...]
+    """Those that choose the epoch; empty where nothing is chosen."""
+    test: tuple[str, ...]
+    """Those kept away from training altogether; may be empty."""
+
+    def __post_init__(self) -> None:
+        """Refuse an actor in two parts."""
+        everyone = [*self.train, *self.validation, *self.test]
+        twice = sorted({actor for actor in everyone if everyone.count(actor) > 1})
+        if twice:
+            raise ValueError(f"actors in two parts of a split: {', '.join(twice)}")
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class VideoFrames(_ShapeRepr):
     """Chosen frames of a video, in grey."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from avemotion.emotions import EMOTION_BY_CODE, EMOTIONS, VOTE_LETTERS
@@ -61,6 +62,8 @@ SYNTHETIC_FILE = Path("synthetic.json")
 
 CHANNELS: dict[str, str] = {"1": "voice", "2": "face", "3": "both"}
 """First digit of a row's id in the vote table -> what the raters were given."""
+
+_FETCH_AGAIN = "Restore it with `git checkout` in the corpus, or clone the corpus again."
 
 # `1040_ITH_SAD_X.wav` has been seen, with one X.
 _NAME = re.compile(
@@ -147,33 +150,76 @@ def read_ratings(directory: Path) -> list[Rating]:
         The ratings in the file's order; none where there is no such file.
 
     Raises:
-        UsageError: The table is a Git LFS pointer or lacks a column.
+        UsageError: The table is a Git LFS pointer, lacks a column or is damaged.
     """
     path = directory / VOTES_FILE
+    ratings = []
+    for number, row in _read_table(path, {"", "fileName", *VOTE_LETTERS}):
+        try:
+            channel = CHANNELS[row[""][:1]]
+            votes = tuple(int(row[letter]) for letter in VOTE_LETTERS)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"row {number} of {path} is damaged: {row}. {_FETCH_AGAIN}") from error
+        ratings.append(Rating(row["fileName"], channel, votes))
+    return ratings
+
+
+def read_names(directory: Path) -> list[str]:
+    """Read ``SentenceFilenames.csv``: the official list of all clips.
+
+    Returns:
+        The names in the file's order; none where there is no such file.
+
+    Raises:
+        UsageError: The list is a Git LFS pointer or lacks a column.
+    """
+    return [row["Filename"] for _, row in _read_table(directory / NAMES_FILE, {"Filename"})]
+
+
+def read_demographics(directory: Path) -> dict[str, dict[str, str]]:
+    """Read ``VideoDemographics.csv``.
+
+    Returns:
+        By actor: ``Age``, ``Sex``, ``Race`` and ``Ethnicity`` as they stand; none where there is no
+        such file.
+
+    Raises:
+        UsageError: The table is a Git LFS pointer or lacks a column.
+    """
+    facts = ("Age", "Sex", "Race", "Ethnicity")
+    rows = _read_table(directory / DEMOGRAPHICS_FILE, {"ActorID", *facts})
+    return {row["ActorID"]: {fact: row[fact] for fact in facts} for _, row in rows}
+
+
+def _read_table(path: Path, columns: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield a table's rows, from 1, that hold at least these columns; nothing without a file."""
     if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        missing = {"", "fileName", *VOTE_LETTERS} - set(rows.fieldnames or ())
-        if missing:
-            raise UsageError(
-                f"{path} is not CREMA-D's vote table: it lacks the columns {sorted(missing)}. "
-                "If it is a Git LFS pointer, run `git lfs pull` in the corpus."
-            )
-        return [
-            Rating(
-                clip=row["fileName"],
-                channel=CHANNELS[row[""][0]],
-                votes=tuple(int(row[letter]) for letter in VOTE_LETTERS),
-            )
-            for row in rows
-        ]
+        return
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            missing = columns - set(rows.fieldnames or ())
+            if missing:
+                raise UsageError(
+                    f"{path} is not CREMA-D's table: it lacks the columns {sorted(missing)}. "
+                    "If it is a Git LFS pointer, run `git lfs pull` in the corpus."
+                )
+            yield from enumerate(rows, start=1)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} is no table in UTF-8 ({error}). {_FETCH_AGAIN}") from error
 
 
 def read_synthetic(directory: Path) -> dict[str, object] | None:
-    """Return what a synthetic corpus says of itself, or None for a recorded one."""
+    """Return what a synthetic corpus says of itself, or None for a recorded one.
+
+    Raises:
+        UsageError: Its description is damaged.
+    """
     path = directory / SYNTHETIC_FILE
     if not path.is_file():
         return None
-    facts: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        facts: dict[str, object] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error}). Run `avemotion synth` anew.") from error
     return facts

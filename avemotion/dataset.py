@@ -1,0 +1,181 @@
+"""Batches from the feature store: memory-mapped arrays, whole batches gathered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from avemotion.config import ExperimentSettings
+from avemotion.models.ar5 import ClipInputs, normalise_faces
+from avemotion.store import FeatureStore, ManifestRow
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clips as the store holds them; a modality that is not asked for is None."""
+
+    faces: Tensor | None
+    """uint8 (clip, 20, 98, 80)."""
+    spectrograms: Tensor | None
+    """float32 (clip, 1, row, column)."""
+    lengths: Tensor | None
+    """int64 (clip,): columns that hold sound."""
+    has_face: Tensor
+    """bool (clip,)."""
+    has_sound: Tensor
+    """bool (clip,)."""
+    labels: Tensor
+    """int64 (clip,): index into the store's labels."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on a device."""
+        move = [
+            None if t is None else t.to(device, non_blocking=True)
+            for t in (self.faces, self.spectrograms, self.lengths)
+        ]
+        rest = [t.to(device) for t in (self.has_face, self.has_sound, self.labels)]
+        return Batch(*move, *rest)  # type: ignore[arg-type]
+
+    def inputs(self) -> ClipInputs:
+        """Return what the network reads: the same, with normalised faces."""
+        return ClipInputs(
+            faces=None if self.faces is None else normalise_faces(self.faces),
+            spectrograms=self.spectrograms,
+            lengths=self.lengths,
+            has_face=self.has_face,
+            has_sound=self.has_sound,
+        )
+
+
+class ClipDataset(Dataset[Batch]):
+    """Clips of a store; indexed by a list of numbers, it returns a batch.
+
+    In training each clip comes in a view drawn anew each time; otherwise always in view 0.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        rows: Sequence[ManifestRow],
+        experiment: ExperimentSettings,
+        training: bool = False,
+    ) -> None:
+        """Map the arrays that the experiment reads.
+
+        Args:
+            store: Where the features are.
+            rows: The clips, in the order of the indices.
+            experiment: Says which modalities and which spectrogram are read.
+            training: Draw views.
+        """
+        self.rows = list(rows)
+        self._views = store.settings.views if training else 1
+        self._reads_faces = experiment.modality != "audio"
+        self._sound = (
+            None
+            if experiment.modality == "video"
+            else {"log_mel": "log_mels", "power": "spectrograms"}[experiment.network.spectrogram]
+        )
+        self._arrays = {actor: self._map(store, actor) for actor in {row.actor for row in rows}}
+        self._places = [store.place(row.clip) for row in rows]
+        self.labels = torch.tensor([store.labels.index(row.emotion) for row in rows])
+        self._has_face = torch.tensor([row.status in ("av", "video") for row in rows])
+        self._has_sound = torch.tensor([row.status in ("av", "audio") for row in rows])
+
+    def _map(self, store: FeatureStore, actor: str) -> dict[str, Tensor]:
+        names = ["faces"] if self._reads_faces else []
+        names += [self._sound, "log_mel_lengths"] if self._sound else []
+        with safe_open(store.shard(actor), "pt") as file:  # memory-mapped, not read
+            return {name: file.get_tensor(name) for name in names}
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.rows)
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        """Gather a batch."""
+        views = torch.randint(self._views, (len(indices),)).tolist()
+        places = [
+            (self._arrays[self.rows[i].actor], self._places[i], view)
+            for i, view in zip(indices, views, strict=True)
+        ]
+        which = torch.tensor(list(indices))
+        faces = spectrograms = lengths = None
+        if self._reads_faces:
+            faces = torch.stack([arrays["faces"][place, view] for arrays, place, view in places])
+        if self._sound:
+            pictures = [arrays[self._sound][place, view] for arrays, place, view in places]
+            spectrograms = torch.stack(pictures).float().unsqueeze(1)
+            lengths = torch.stack([a["log_mel_lengths"][place] for a, place, _ in places])
+            if self._sound == "spectrograms":  # stretched to its shape: every column holds sound
+                lengths = torch.where(lengths > 0, spectrograms.shape[-1], 0)
+        return Batch(
+            faces,
+            spectrograms,
+            lengths,
+            self._has_face[which],
+            self._has_sound[which],
+            self.labels[which],
+        )
+
+    def sound_statistics(self) -> tuple[Tensor, Tensor]:
+        """Return each spectrogram row's mean and deviation over the sounding columns of view 0.
+
+        Returns:
+            Two float32 tensors (row, 1).
+        """
+        assert self._sound
+        count, total, square = 0.0, torch.zeros(1), torch.zeros(1)
+        for i, row in enumerate(self.rows):
+            arrays, place = self._arrays[row.actor], self._places[i]
+            picture = arrays[self._sound][place, 0].double()
+            if self._sound == "log_mels":
+                picture = picture[:, : int(arrays["log_mel_lengths"][place])]
+            count += picture.shape[1]
+            total = total + picture.sum(dim=1, keepdim=True)
+            square = square + picture.square().sum(dim=1, keepdim=True)
+        mean = total / max(count, 1)
+        deviation = (square / max(count, 1) - mean.square()).clamp(min=1e-6).sqrt()
+        return mean.float(), deviation.float()
+
+
+class EpochSampler(Sampler[list[int]]):
+    """Lists of clip numbers: shuffled by seed and epoch in training, so that a resumed run goes on alike."""
+
+    def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
+        """Plan the batches; without a seed they come in order."""
+        self.size, self.batch_size, self.seed, self.epoch = size, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next (Lightning does)."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        # A last batch of one clip would have no batch statistics: it joins the one before.
+        return max(1, (self.size + self.batch_size - 2) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the batches of the epoch."""
+        order = torch.arange(self.size)
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+            order = torch.randperm(self.size, generator=generator)
+        batches = list(order.split(self.batch_size))
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2:] = [torch.cat(batches[-2:])]
+        return iter([batch.tolist() for batch in batches])
+
+
+def batches(dataset: ClipDataset, batch_size: int, seed: int | None = None) -> DataLoader[Batch]:
+    """Return a loader of whole batches; with a seed they are shuffled anew each epoch.
+
+    Gathering a batch is a few memory copies, so it is done in place: no worker processes.
+    """
+    sampler = EpochSampler(len(dataset), batch_size, seed)
+    return DataLoader(dataset, sampler=sampler, batch_size=None)

@@ -1,0 +1,194 @@
+"""Compare av, video, audio and people on actors that no network saw: the command `evaluate`.
+
+    OUT/evaluation.json               what is evaluated; a folder with another is refused
+    OUT/folds/av/1001.csv             predictions of a fold
+    OUT/runs/av/1001/                 its run, with the checkpoint
+    OUT/results.json                  the table
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from avemotion.config import MODALITIES, Modality, NetworkSettings, TrainingSettings
+from avemotion.errors import UsageError
+from avemotion.folds import Predictions, score_checkpoints, train_and_test
+from avemotion.humans import HumanScore, human_scores
+from avemotion.models.checkpoint import CHECKPOINT_NAME
+from avemotion.scores import Difference, Score, actor_accuracies, difference, score
+from avemotion.store import FeatureStore, ManifestRow, write_json
+from avemotion.training import data_hash
+
+Protocol = Literal["holdout", "5fold", "loso"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """The result of an evaluation."""
+
+    out: str
+    """Folder with the predictions."""
+    protocol: str
+    """``holdout``, ``5fold`` or ``loso``."""
+    scores: dict[str, Score]
+    """Modality -> score, all on the same clips."""
+    differences: dict[str, Difference]
+    """``av - video`` and ``av - audio``: paired over actors."""
+    humans: dict[str, HumanScore]
+    """Channel -> how people did on exactly these clips; empty without ratings."""
+    synthetic: dict[str, float]
+    """Modality -> best possible accuracy on a synthetic corpus; empty for a recorded one."""
+    notes: tuple[str, ...]
+    """What was left out, and why."""
+
+
+def evaluate(
+    *,
+    data: Path = Path("features"),
+    protocol: Protocol = "holdout",
+    modalities: tuple[Modality, ...] = (),
+    runs: Path = Path("runs"),
+    out: Path | None = None,
+    network: NetworkSettings = NetworkSettings(),  # noqa: B008 (frozen)
+    training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
+    progress: bool = True,
+) -> EvaluationReport:
+    """Score av, video and audio on the same clips of actors that none of the networks saw.
+
+    Args:
+        data: Feature store written by `preprocess`.
+        protocol: ``holdout`` scores the checkpoints of `fit` on the actors it kept away; ``5fold``
+            and ``loso`` train a network a fold and modality, and test on every actor once.
+        modalities: What to compare; by default all that the store (or `runs`) offers.
+        runs: Folder with the runs of `fit` that ``holdout`` scores.
+        out: Folder of the predictions; by default ``evaluation/PROTOCOL``.
+        network: Sizes of the networks that ``5fold`` and ``loso`` train.
+        training: How they are trained.
+        progress: Show a progress bar.
+
+    Returns:
+        Scores with intervals over actors, and how people did on the same clips.
+
+    Raises:
+        UsageError: The store, the runs or `out` do not fit what is asked.
+    """
+    store = FeatureStore(data)
+    out = out or Path("evaluation", protocol)
+    if protocol == "holdout":
+        models = _fitted(runs, modalities)
+        rows, notes = _common_clips(store, tuple(models))
+        predictions = score_checkpoints(store, models, rows, out)
+    else:
+        chosen = modalities or _offered(store)
+        rows, notes = _common_clips(store, chosen)
+        _claim(out, store, protocol, network, training)
+        predictions = train_and_test(
+            store, rows, chosen, protocol, network, training, out, progress
+        )
+    report = _report(store, out, protocol, predictions, notes)
+    write_json(out / "results.json", asdict(report))
+    return report
+
+
+def _fitted(runs: Path, modalities: Sequence[Modality]) -> dict[Modality, Path]:
+    """Return the checkpoints of `fit`, by modality."""
+    models = {m: runs / m / CHECKPOINT_NAME for m in modalities or MODALITIES}
+    missing = [m for m, path in models.items() if not path.is_file()]
+    if missing and modalities or len(missing) == len(models):
+        raise UsageError(
+            f"No checkpoint of {', '.join(missing)} in {runs}. Train it with "
+            f"`avemotion fit --modality {missing[0]}`, or give another --runs."
+        )
+    return {m: path for m, path in models.items() if m not in missing}
+
+
+def _offered(store: FeatureStore) -> tuple[Modality, ...]:
+    """Return the modalities that any clip of the store can be used for."""
+    return tuple(m for m in MODALITIES if store.usable(m))
+
+
+def _common_clips(
+    store: FeatureStore, modalities: Sequence[Modality]
+) -> tuple[list[ManifestRow], tuple[str, ...]]:
+    """Return the clips that every modality can use, and a note on those left out."""
+    common = set.intersection(*({row.clip for row in store.usable(m)} for m in modalities))
+    rows = [row for row in store.rows if row.clip in common]
+    counts: dict[str, int] = {}
+    for row in store.rows:
+        if row.clip not in common:
+            counts[row.status] = counts.get(row.status, 0) + 1
+    notes = tuple(
+        f"{n} clips of the store are not scored: {_WHY_NOT[status]}"
+        for status, n in sorted(counts.items())
+    )
+    if not rows:
+        raise UsageError(
+            f"No clip of {store.directory} can be used for all of {', '.join(modalities)}. "
+            "Choose fewer with --modalities."
+        )
+    return rows, notes
+
+
+_WHY_NOT = {
+    "audio": "they have no face",
+    "video": "they have no sound",
+    "excluded": "known to be bad",
+    "failed": "they could not be read",
+}
+
+
+def _claim(
+    out: Path,
+    store: FeatureStore,
+    protocol: str,
+    network: NetworkSettings,
+    training: TrainingSettings,
+) -> None:
+    """Refuse a folder that holds another evaluation's folds."""
+    ours = {
+        "protocol": protocol,
+        "data": data_hash(store),
+        "network": asdict(network),
+        "training": asdict(training),
+    }
+    path = out / "evaluation.json"
+    if path.exists():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        for key, value in ours.items():
+            if theirs.get(key) != value:
+                raise UsageError(
+                    f"{out} holds an evaluation with other {key}:\n"
+                    f"  there: {theirs.get(key)}\n  asked: {value}\n"
+                    "Give another --out, or remove that folder."
+                )
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, ours)
+
+
+def _report(
+    store: FeatureStore,
+    out: Path,
+    protocol: str,
+    predictions: Predictions,
+    notes: tuple[str, ...],
+) -> EvaluationReport:
+    accuracies = {m: actor_accuracies(p, store.labels) for m, p in predictions.items()}
+    pairs = [("av", other) for other in ("video", "audio") if {"av", other} <= predictions.keys()]
+    intended = {p.clip: p.emotion for p in next(iter(predictions.values()))}
+    ceilings = (store.synthetic or {}).get("ceilings", {})
+    return EvaluationReport(
+        out=str(out),
+        protocol=protocol,
+        scores={m: score(p, store.labels) for m, p in predictions.items()},
+        differences={
+            f"{a} - {b}": difference(accuracies[a], accuracies[b])  # type: ignore[index]
+            for a, b in pairs
+        },
+        humans=human_scores(store.ratings(), intended, store.labels),
+        synthetic={m: ceilings[m] for m in MODALITIES if m in ceilings},
+        notes=notes,
+    )

@@ -1,0 +1,150 @@
+"""From one clip's media to its features: the step that preprocessing and classification share."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import FACE_FRAMES, PreprocessSettings
+from avemotion.errors import NoAudioError, NoVideoError
+from avemotion.faces import crop_faces, find_face
+from avemotion.grids import GRIDS
+from avemotion.media import read_frames, read_sound
+from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
+from avemotion.store import ClipFeatures
+from avemotion.types import Box, Sound
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What one clip gave."""
+
+    features: ClipFeatures
+    """All views; a missing modality is zeros."""
+    no_face: str = ""
+    """Why there is no face; empty where there is one."""
+    no_sound: str = ""
+    """Why there is no sound; empty where there is some."""
+    frames_decoded: int = 0
+    """Frames of the whole video."""
+    faces_found: int = 0
+    """Sampled frames of view 0 on which a face is seen."""
+    key_frames: int = 0
+    """Frames searched whole for the face."""
+    key_frames_found: int = 0
+    """Those on which the clip's face was found."""
+    box: Box | None = None
+    """The crop, in pixels of the video."""
+    sound_seconds: float = 0.0
+    """Length of the sound."""
+
+    @property
+    def status(self) -> str:
+        """What the clip offers: ``av``, ``video`` or ``audio``; ``failed`` where it is neither."""
+        if self.no_face:
+            return "failed" if self.no_sound else "audio"
+        return "video" if self.no_sound else "av"
+
+
+def draws(clip: str, view: int, seed: int) -> np.random.Generator:
+    """Return the random numbers of one view: the same on every machine, whatever ran before."""
+    digest = hashlib.sha256(f"{seed}/{clip}/{view}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def extract(
+    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
+) -> Extraction:
+    """Turn one clip's media into features.
+
+    Args:
+        name: Seeds the draws; the clip's name without folder and suffix.
+        video: File with the faces, or None for a clip without.
+        audio: File with the sound (it may be the video's), or None for a clip without.
+        settings: Views, frame grid, seed and reader.
+
+    Returns:
+        The features. A missing modality is zeros, and `no_face` or `no_sound` says why.
+
+    Raises:
+        MediaError: A file is missing or broken. A broken part never passes for a missing one.
+    """
+    faces, found = _faces(name, video, settings)
+    sound, no_sound = _sound(audio)
+    return replace(
+        found,
+        features=_features(name, settings, faces, sound),
+        no_sound=no_sound,
+        sound_seconds=sound.duration_seconds if sound else 0.0,
+    )
+
+
+def _faces(
+    name: str, video: Path | None, settings: PreprocessSettings
+) -> tuple[NDArray[np.uint8] | None, Extraction]:
+    """Return the faces of all views, uint8 (view, 20, 98, 80), or None, and what was found."""
+    empty = ClipFeatures.zeros(0)
+    if video is None:
+        return None, Extraction(empty, no_face="no video file")
+    shifts = [draws(name, view, settings.seed).random() for view in range(settings.views)]
+
+    def grids(n_frames: int) -> list[NDArray[np.intp]]:
+        grid = GRIDS[settings.grid]
+        return [grid(n_frames, view, shift) for view, shift in enumerate(shifts)]
+
+    try:
+        frames = read_frames(video, lambda n: np.unique(np.concatenate(grids(n))), settings.reader)
+    except NoVideoError as error:
+        return None, Extraction(empty, no_face=str(error))
+    views = [np.searchsorted(frames.indices, grid) for grid in grids(frames.decoded)]
+    track = find_face(frames.frames[views[0]])
+    if track is None:
+        reason = f"no face found in the {FACE_FRAMES} frames sampled from {video.name}"
+        return None, Extraction(empty, no_face=reason, frames_decoded=frames.decoded)
+    crops = crop_faces(frames.frames, track.box)
+    return np.stack([crops[view] for view in views]), Extraction(
+        empty,
+        frames_decoded=frames.decoded,
+        faces_found=sum(track.found),
+        key_frames=track.key_frames,
+        key_frames_found=track.key_frames_found,
+        box=track.box,
+    )
+
+
+def _sound(source: Path | None) -> tuple[Sound | None, str]:
+    """Return the sound, or None and why there is none."""
+    if source is None:
+        return None, "no sound file"
+    try:
+        return read_sound(source), ""
+    except NoAudioError as error:
+        return None, str(error)
+
+
+def _features(
+    name: str,
+    settings: PreprocessSettings,
+    faces: NDArray[np.uint8] | None,
+    sound: Sound | None,
+) -> ClipFeatures:
+    zeros = ClipFeatures.zeros(settings.views)
+    spectrograms, log_mels, length = zeros.spectrograms, zeros.log_mels, 0
+    if sound is not None:
+        for view in range(settings.views):
+            rng = draws(name, view, settings.seed)
+            rng.random()  # the first number of the stream is the grid's shift
+            noisy = add_noise(sound.samples, rng)
+            spectrograms[view] = power_spectrogram(noisy)
+            log_mels[view], length = log_mel(noisy)
+    return ClipFeatures(
+        faces=zeros.faces if faces is None else faces,
+        spectrograms=spectrograms,
+        log_mels=log_mels,
+        log_mel_length=length,
+        waveform=zeros.waveform if sound is None else sound.samples,
+    )

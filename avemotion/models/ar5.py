@@ -1,0 +1,173 @@
+"""AR5: faces and voice in two convolutional branches, joined by fully connected layers.
+
+Source: N.-C. Ristea, "Emotion recognition using deep neural networks", 2019; Ristea, Dutu, Radoi,
+SpeD 2019 (arXiv 2003.00351): a denser branch for the stacked faces, a lighter one for the
+spectrogram; each ends in a feature vector whose length sets that modality's weight; the vectors are
+concatenated and classified. Layer sizes appear only in a figure that is not available: **those here
+are ours**, all in the two tables below. About 1.3 million parameters at width 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality, NetworkSettings
+from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
+
+# Output channels of the convolutions (each with batch norm and ReLU) between one 2 x 2 max-pooling and
+# the next. The very first is 5 x 5 with stride 2, the others 3 x 3: full-size maps are where the time goes.
+VIDEO_STAGES = ((48,), (96, 96), (160, 160))
+AUDIO_STAGES = ((16,), (32,), (64, 128))
+HIDDEN = 128
+"""Units of the fully connected layer over both feature vectors."""
+
+_SHRINK = 16  # the stride and three poolings: one place of the last maps stands for 16 x 16 pixels
+_SOUND_SHAPES = {"log_mel": (MEL_BANDS, MEL_FRAMES), "power": POWER_SHAPE}
+
+
+@dataclass(frozen=True, slots=True)
+class ClipInputs:
+    """A batch of clips as the network reads them; a modality that it has no branch for is None."""
+
+    faces: Tensor | None
+    """float (clip, 20, 98, 80), normalised by `normalise_faces`."""
+    spectrograms: Tensor | None
+    """float (clip, 1, row, column): the log-mel or the power spectrogram of the store."""
+    lengths: Tensor | None
+    """int64 (clip,): columns of the spectrogram that hold sound."""
+    has_face: Tensor
+    """bool (clip,)."""
+    has_sound: Tensor
+    """bool (clip,)."""
+
+
+def normalise_faces(faces: Tensor) -> Tensor:
+    """Map uint8 grey values to about [-1, 1]: ``(f - 127) / 128`` (thesis eq. 6.1)."""
+    return (faces.float() - 127.0) / 128.0
+
+
+class AR5(nn.Module):
+    """The network; ``modality`` decides which branches it has.
+
+    With both branches a clip may lack a modality (`ClipInputs.has_face`, `has_sound`): that feature
+    vector is then zero, which the classifier learns to read where training hides modalities.
+    """
+
+    def __init__(self, modality: Modality, classes: int, settings: NetworkSettings) -> None:
+        """Build the branches.
+
+        Args:
+            modality: Both branches, or one alone.
+            classes: Emotions.
+            settings: Width, lengths of the feature vectors, dropout, kind of spectrogram.
+        """
+        super().__init__()
+        self.video = VideoBranch(settings) if modality != "audio" else None
+        self.audio = AudioBranch(settings) if modality != "video" else None
+        features = (settings.video_features if self.video else 0) + (
+            settings.audio_features if self.audio else 0
+        )
+        self.classifier = nn.Sequential(
+            nn.Dropout(settings.dropout),
+            nn.Linear(features, HIDDEN),
+            nn.ReLU(inplace=True),
+            nn.Dropout(settings.dropout),
+            nn.Linear(HIDDEN, classes),
+        )
+
+    def forward(self, inputs: ClipInputs) -> Tensor:
+        """Return the logits, float (clip, classes)."""
+        vectors = []
+        if self.video is not None:
+            assert inputs.faces is not None
+            vectors.append(self.video(inputs.faces) * inputs.has_face[:, None])
+        if self.audio is not None:
+            assert inputs.spectrograms is not None and inputs.lengths is not None
+            heard = self.audio(inputs.spectrograms, inputs.lengths)
+            vectors.append(heard * inputs.has_sound[:, None])
+        logits: Tensor = self.classifier(torch.cat(vectors, dim=1))
+        return logits
+
+
+@torch.inference_mode()
+def probabilities(network: AR5, inputs: ClipInputs) -> Tensor:
+    """Return the softmax, float32 (clip, classes), of a network in evaluation mode."""
+    return torch.softmax(network(inputs).float(), dim=1)
+
+
+class VideoBranch(nn.Module):
+    """The denser branch: 20 faces stacked as channels, so that the first layer sees motion."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        """Build the convolutions and the layer that makes the feature vector."""
+        super().__init__()
+        self.convolutions, channels = _stages(FACE_FRAMES, VIDEO_STAGES, settings.width)
+        rows, columns = FACE_HEIGHT // _SHRINK, FACE_WIDTH // _SHRINK
+        # The face is always in the same place, so where a feature is matters: no global pooling.
+        self.features = nn.Sequential(
+            nn.Flatten(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(channels * rows * columns, settings.video_features),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Map float (clip, 20, 98, 80) to float (clip, video_features)."""
+        maps = self.convolutions(faces.contiguous(memory_format=torch.channels_last))
+        vector: Tensor = self.features(maps.contiguous())
+        return vector
+
+
+class AudioBranch(nn.Module):
+    """The lighter branch: a spectrogram, pooled over time by mean and maximum."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        """Build the convolutions and the layer that makes the feature vector."""
+        super().__init__()
+        rows, _ = _SOUND_SHAPES[settings.spectrogram]
+        # Each row's mean and deviation over the training clips; the thesis' picture stays as it is.
+        self.register_buffer("mean", torch.zeros(rows, 1))
+        self.register_buffer("deviation", torch.ones(rows, 1))
+        self.convolutions, channels = _stages(1, AUDIO_STAGES, settings.width)
+        self.features = nn.Sequential(
+            nn.Dropout(settings.dropout),
+            nn.Linear(2 * channels * (rows // _SHRINK), settings.audio_features),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
+        """Map float (clip, 1, row, column) and its lengths to float (clip, audio_features)."""
+        columns = torch.arange(spectrograms.shape[-1], device=spectrograms.device)
+        sounding = columns < lengths[:, None]  # (clip, column)
+        scaled = (spectrograms - self.mean) / self.deviation * sounding[:, None, None]
+        maps = self.convolutions(scaled.contiguous(memory_format=torch.channels_last))
+        valid = sounding[:, ::_SHRINK][:, None, None, : maps.shape[-1]]
+        mean = (maps * valid).sum(dim=-1) / valid.sum(dim=-1).clamp(min=1)
+        peak = (maps * valid).amax(dim=-1)  # after ReLU no value is below the masked zeros
+        vector: Tensor = self.features(torch.cat([mean, peak], dim=1).flatten(1))
+        return vector
+
+
+def _stages(
+    channels: int, stages: tuple[tuple[int, ...], ...], width: float
+) -> tuple[nn.Sequential, int]:
+    """Build convolutions with a 2 x 2 max-pooling after each stage; return them and their channels."""
+    layers: list[nn.Module] = []
+    for stage in stages:
+        for size in stage:
+            out = max(4, round(size * width))
+            kernel, stride = (3, 1) if layers else (5, 2)
+            layers += [
+                nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False),
+                nn.BatchNorm2d(out),
+                nn.ReLU(inplace=True),
+            ]
+            channels = out
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers), channels

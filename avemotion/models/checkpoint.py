@@ -1,0 +1,123 @@
+"""A trained network as one file: weights in safetensors, everything needed to use it in its header.
+
+Nothing in it is executed when it is loaded, so a checkpoint from a stranger is safe to open.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from avemotion import __version__
+from avemotion.config import ExperimentSettings, PreprocessSettings
+from avemotion.errors import UsageError
+from avemotion.models.ar5 import AR5
+from avemotion.store import write_atomically
+from avemotion.types import Split
+
+KIND = "avemotion/ar5/1"
+"""Marks our checkpoints and the form of their header."""
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+"""A run's network, in the run's folder."""
+
+LATEST = Path("runs", "latest")
+"""Link to the run that `fit` finished last: what `classify` uses when it is told of no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFacts:
+    """What a checkpoint says of itself."""
+
+    experiment: ExperimentSettings
+    """Modality, network, training."""
+    labels: tuple[str, ...]
+    """The emotions in the order of the outputs."""
+    preprocessing: PreprocessSettings
+    """Settings of the store that it was trained on."""
+    split: Split
+    """Who trained it, who chose the epoch, and who was kept away."""
+    epoch: int
+    """Epoch that the weights come from, from 1."""
+    scores: dict[str, float]
+    """Scores on the validation actors at that epoch; empty without any."""
+    synthetic: dict[str, Any] | None
+    """What the corpus says of itself if it is synthetic."""
+    version: str = __version__
+    """Version of avemotion that wrote it."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What it can answer from: an av network also from one modality if trained to."""
+        modality = self.experiment.modality
+        if modality == "av" and self.experiment.training.modality_dropout > 0:
+            return ("av", "video", "audio")
+        return (modality,)
+
+
+def save_checkpoint(path: Path, network: AR5, facts: CheckpointFacts) -> None:
+    """Write the network and its facts, atomically."""
+    weights = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    header = {"kind": KIND, "facts": json.dumps(asdict(facts))}
+    write_atomically(path, lambda p: p.write_bytes(save(weights, header)))
+
+
+def load_checkpoint(path: Path) -> tuple[AR5, CheckpointFacts]:
+    """Read a network back, on the CPU and ready to answer.
+
+    Raises:
+        UsageError: There is no such file, or it is not a checkpoint of ours.
+    """
+    if not path.is_file():
+        raise UsageError(f"No checkpoint at {path}. Train one with `avemotion fit`.")
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UsageError(
+            f"{path} is not a checkpoint of avemotion: it is no safetensors file ({error}). "
+            "Only files written by `avemotion fit` can be used."
+        ) from error
+    if header.get("kind") != KIND:
+        raise UsageError(
+            f"{path} is a checkpoint of another kind ({header.get('kind', 'unmarked')}); "
+            f"this version reads {KIND}. Train one with `avemotion fit`."
+        )
+    try:
+        facts = _facts(json.loads(header["facts"]))
+        network = AR5(facts.experiment.modality, len(facts.labels), facts.experiment.network)
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
+    return _ready(network), facts
+
+
+def _ready(network: AR5) -> AR5:
+    import torch
+
+    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def _facts(values: dict[str, Any]) -> CheckpointFacts:
+    split = {part: tuple(actors) for part, actors in values["split"].items()}
+    return CheckpointFacts(
+        experiment=ExperimentSettings.from_dict(values["experiment"]),
+        labels=tuple(values["labels"]),
+        preprocessing=PreprocessSettings(**values["preprocessing"]),
+        split=Split(**split),
+        epoch=values["epoch"],
+        scores=values["scores"],
+        synthetic=values["synthetic"],
+        version=values["version"],
+    )

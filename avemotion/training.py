@@ -1,0 +1,310 @@
+"""Train a network on a feature store: the command `fit`, and the training step of `evaluate`.
+
+A run leaves in its folder: ``checkpoint.safetensors`` (the best epoch so far, replaced whole at each
+improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``curves.png``, ``run.json``
+and, until it is finished, ``state/last.ckpt``, from which the same command goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+from avemotion.config import (
+    ExperimentSettings,
+    Modality,
+    NetworkSettings,
+    TrainingSettings,
+    differences,
+)
+from avemotion.curves import draw_curves
+from avemotion.dataset import ClipDataset, batches
+from avemotion.emotion_module import EmotionModule
+from avemotion.errors import UsageError
+from avemotion.models.ar5 import AR5
+from avemotion.models.checkpoint import (
+    CHECKPOINT_NAME,
+    LATEST,
+    CheckpointFacts,
+    load_checkpoint,
+    save_checkpoint,
+)
+from avemotion.splits import check_trainable, of_actors, split_actors, take_actors
+from avemotion.store import USABLE, FeatureStore, write_csv, write_json
+from avemotion.types import Split
+
+class RunRecorder(pl.Callback):
+    """After each epoch: a row of metrics, and the checkpoint where the epoch is the best so far."""
+
+    def __init__(self, out: Path, facts: CheckpointFacts) -> None:
+        """Record into a folder.
+
+        Args:
+            out: The run's folder.
+            facts: What the checkpoint says of itself; epoch and scores are filled in.
+        """
+        self.out, self.facts = out, facts
+        self.rows: list[dict[str, float]] = []
+        self.best_loss = float("inf")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {"rows": self.rows, "best_loss": self.best_loss}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where an interrupted run stopped."""
+        self.rows, self.best_loss = state["rows"], state["best_loss"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Record the epoch."""
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        epoch = trainer.current_epoch + 1
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append({"epoch": epoch, "learning_rate": rate, **scores})
+        columns = list(self.rows[0])
+        write_csv(
+            self.out / "metrics.csv", columns, ([r[c] for c in columns] for r in self.rows)
+        )
+        chosen = self.facts.experiment.training.early_stopping
+        if not chosen or scores["val_loss"] < self.best_loss:
+            self.best_loss = scores.get("val_loss", self.best_loss)
+            assert isinstance(module, EmotionModule)
+            validation = {k: v for k, v in scores.items() if k.startswith("val_")}
+            facts = replace(self.facts, epoch=epoch, scores=validation)
+            save_checkpoint(self.out / CHECKPOINT_NAME, module.network, facts)
+
+
+def train(
+    store: FeatureStore,
+    split: Split,
+    experiment: ExperimentSettings,
+    out: Path,
+    progress: bool = True,
+) -> CheckpointFacts:
+    """Train one network on a split; an interrupted run in the same folder goes on.
+
+    Args:
+        store: Features.
+        split: Who trains and who chooses the epoch.
+        experiment: What is trained, and how.
+        out: The run's folder, made if need be.
+        progress: Show a progress bar.
+
+    Returns:
+        What the finished checkpoint ``out/checkpoint.safetensors`` says of itself.
+    """
+    rows = store.usable(experiment.modality)
+    trained, watched = of_actors(rows, split.train), of_actors(rows, split.validation)
+    check_trainable([*trained, *watched], store.labels, experiment.modality)
+    out.mkdir(parents=True, exist_ok=True)
+    settings = experiment.training
+    pl.seed_everything(settings.seed, verbose=False)
+    dataset = ClipDataset(store, trained, experiment, training=True)
+    network = AR5(experiment.modality, len(store.labels), experiment.network)
+    if network.audio is not None and experiment.network.spectrogram == "log_mel":
+        mean, deviation = dataset.sound_statistics()
+        network.audio.mean.copy_(mean)
+        network.audio.deviation.copy_(deviation)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    facts = CheckpointFacts(
+        experiment, store.labels, store.settings, split, 0, {}, store.synthetic
+    )
+    recorder = RunRecorder(out, facts)
+    last = out / "state" / "last.ckpt"
+    watch = ClipDataset(store, watched, experiment) if watched else None
+    with _quiet():
+        trainer = _trainer(settings, out, recorder, progress)
+        trainer.fit(
+            EmotionModule(network, experiment, len(store.labels)),
+            batches(dataset, settings.batch_size, settings.seed),
+            batches(watch, 64) if watch else None,
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,  # nothing in the file is executed
+        )
+    shutil.rmtree(out / "state", ignore_errors=True)
+    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+    return facts
+
+
+def _trainer(
+    settings: TrainingSettings, out: Path, recorder: RunRecorder, progress: bool
+) -> pl.Trainer:
+    keep_state = ModelCheckpoint(out / "state", save_last=True, save_top_k=0)
+    # The recorder comes first, so that the state kept for resuming holds its row.
+    callbacks: list[pl.Callback] = [recorder]
+    if settings.early_stopping:
+        callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
+    return pl.Trainer(
+        max_epochs=settings.epochs,
+        precision="bf16-mixed" if _uses_bfloat16(settings) else "32-true",
+        callbacks=[*callbacks, keep_state],
+        devices=1,
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        num_sanity_val_steps=0,
+    )
+
+
+def _uses_bfloat16(settings: TrainingSettings) -> bool:
+    if settings.precision != "auto":
+        return settings.precision == "bfloat16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's advice on loggers, loaders and devices; our messages say what matters."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="lightning_fabric")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What `fit` did."""
+
+    checkpoint: Path
+    """The trained network."""
+    facts: CheckpointFacts
+    """Epoch, scores on the validation actors, split."""
+    clips: int
+    """Clips of the actors that trained and chose the epoch."""
+    left_out: int
+    """Usable clips of the store that lack a modality this network needs."""
+    was_finished: bool
+    """The folder already held this very run."""
+
+
+def fit(
+    *,
+    data: Path = Path("features"),
+    modality: Modality = "av",
+    out: Path | None = None,
+    network: NetworkSettings = NetworkSettings(),  # noqa: B008 (frozen)
+    training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
+    progress: bool = True,
+) -> FitReport:
+    """Train a network on a feature store; an interrupted run goes on where it stopped.
+
+    A share of the actors (`training.holdout`) is kept away altogether, the same for every modality,
+    so that `evaluate --protocol holdout` has someone to test on.
+
+    Args:
+        data: Feature store written by `preprocess`.
+        modality: What the network looks at.
+        out: Folder of the run; by default ``runs/MODALITY``.
+        network: Sizes of the network.
+        training: How it is trained.
+        progress: Show a progress bar.
+
+    Returns:
+        Where the checkpoint is, and how it scored on the validation actors.
+
+    Raises:
+        UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
+            another run.
+    """
+    store = FeatureStore(data)
+    out = out or Path("runs", modality)
+    experiment = ExperimentSettings(modality, network, training)
+    everyone = [row for row in store.rows if row.status in USABLE]
+    rows = store.usable(modality)
+    check_trainable(rows, store.labels, modality)
+    test = take_actors(everyone, training.holdout, training.seed)
+    split = split_actors(rows, test, training)
+    finished = _open_run(out, experiment, store)
+    if not finished:
+        train(store, split, experiment, out, progress)
+        _finish_run(out, modality)
+    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+    _point_latest_to(out)
+    return FitReport(
+        out / CHECKPOINT_NAME,
+        facts,
+        len(of_actors(rows, [*split.train, *split.validation])),
+        len(everyone) - len(rows),
+        finished,
+    )
+
+
+def data_hash(store: FeatureStore) -> str:
+    """Return what identifies a store's content: SHA-256 of its settings and its manifest."""
+    digest = hashlib.sha256()
+    for name in ("store.json", "manifest.csv"):
+        digest.update((store.directory / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> bool:
+    """Claim a run's folder; tell whether this very run is finished in it.
+
+    Raises:
+        UsageError: The folder holds a run with other settings or data.
+    """
+    path = out / "run.json"
+    run = {"experiment": experiment.to_dict(), "data": data_hash(store), "finished": False}
+    if not path.exists():
+        write_json(_made(out) / path.name, run)
+        return False
+    there = json.loads(path.read_text(encoding="utf-8"))
+    if there["data"] != run["data"]:
+        raise UsageError(
+            f"{out} holds a run on other data than {store.directory}. "
+            "Give another --out, or remove that folder."
+        )
+    if there["experiment"] != run["experiment"]:
+        changed = differences(ExperimentSettings.from_dict(there["experiment"]), experiment)
+        raise UsageError(
+            f"{out} holds a run with other settings (there -> asked):\n  "
+            + "\n  ".join(changed)
+            + "\nGive another --out, or remove that folder."
+        )
+    return bool(there["finished"])
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _finish_run(out: Path, modality: str) -> None:
+    """Draw the curves and mark the run as finished."""
+    with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+    title = f"AR5, {modality}" + (" (synthetic data)" if facts.synthetic else "")
+    draw_curves(rows, facts.epoch, title, out / "curves.png")
+    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    write_json(out / "run.json", run | {"finished": True})
+
+
+def _point_latest_to(out: Path) -> None:
+    LATEST.parent.mkdir(parents=True, exist_ok=True)
+    link = LATEST.with_name(".latest.partial")
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(out.resolve(), LATEST.parent.resolve()))
+    link.replace(LATEST)
