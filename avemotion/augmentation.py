@@ -63,7 +63,9 @@ def _random_affine(clips: int, settings: TrainingSettings) -> Tensor:
 
 
 def mask_spectrograms(spectrograms: Tensor, lengths: Tensor, fill: Tensor) -> Tensor:
-    """Blank a band of frequencies and a stretch of time in each clip (SpecAugment, Park et al. 2019).
+    """Blank a band of frequencies and a stretch of time in each clip.
+
+    SpecAugment (Park et al. 2019), without its warping of time.
 
     Args:
         spectrograms: float (clip, 1, row, column).

@@ -1,4 +1,4 @@
-"""Settings of preprocessing, of the network and of training, with the best known values as defaults.
+"""Settings of preprocessing, network and training, with the best known values as defaults.
 
 An experiment file (``configs/*.yaml``) holds only what differs from these. The docstring under each
 field is the command line's help for it.
@@ -19,7 +19,7 @@ MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
 FACE_FRAMES = 20
 """Face frames sampled from a clip (thesis, section 6: its text says 20, its listing 15)."""
 FACE_HEIGHT = 98
-"""Height of a face crop in pixels (thesis eq. 6.2 reads 98 as the width, but its crops are upright)."""
+"""Height of a face crop in pixels (98 is the width in thesis eq. 6.2, but its crops stand up)."""
 FACE_WIDTH = 80
 """Width of a face crop in pixels."""
 SAMPLE_RATE = 16_000
@@ -31,26 +31,26 @@ def _require(holds: bool, name: str, value: object, allowed: str) -> None:
         raise UsageError(f"{name} is {value!r}, but must be {allowed}.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PreprocessSettings:
     """What a feature store is made with; a store made with other values is refused."""
 
     views: int = 4
-    """Draws stored for each clip: 0 is the plain one, further ones shift the frames and draw new noise."""
+    """Draws stored of a clip: 0 is the plain one, others shift the frames and draw new noise."""
     grid: Literal["even", "thesis"] = "even"
     """Frames of a view: `even` is round(i (n - 1) / 19); `thesis` its listing's k + i (n // 20)."""
     seed: int = 0
-    """Seed of the noise and of the shifts; each draw also depends on the clip's name and the view."""
+    """Seed of noise and shifts; each draw also depends on the clip's name and the view."""
     reader: Literal["pyav", "decord"] = "pyav"
     """Library that decodes the video."""
 
     def __post_init__(self) -> None:
         """Refuse values that no store can be made with."""
-        _require(1 <= self.views <= 64, "--settings.views", self.views, "from 1 to 64")
-        _require(self.seed >= 0, "--settings.seed", self.seed, "0 or more")
+        _require(1 <= self.views <= 64, "--views", self.views, "from 1 to 64")
+        _require(self.seed >= 0, "--seed", self.seed, "0 or more")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NetworkSettings:
     """The AR5 network. The thesis gives no layer sizes in its text: these are choices."""
 
@@ -61,7 +61,7 @@ class NetworkSettings:
     video_features: int = 128
     """Length of the face branch's feature vector: sets how much weight that modality gets."""
     audio_features: int = 128
-    """Length of the spectrogram branch's feature vector: sets how much weight that modality gets."""
+    """Length of the voice branch's feature vector: sets how much weight that modality gets."""
     dropout: float = 0.4
     """Share of features dropped before each fully connected layer in training."""
 
@@ -74,7 +74,7 @@ class NetworkSettings:
         _require(0 <= self.dropout < 1, "--network.dropout", self.dropout, "at least 0 and below 1")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrainingSettings:
     """How a network is trained."""
 
@@ -111,7 +111,7 @@ class TrainingSettings:
     clamp_weights: float | None = None
     """Keep every weight within plus and minus this value (tried by the thesis)."""
     early_stopping: bool = True
-    """Keep the best epoch, and stop when the validation actors have not improved for `patience` epochs."""
+    """Keep the epoch that is best on the validation actors; stop `patience` epochs after it."""
     patience: int = 12
     """Epochs without improvement before training stops."""
     holdout: float = 0.2
@@ -154,7 +154,7 @@ class TrainingSettings:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ExperimentSettings:
     """Everything that a checkpoint needs to know of how it was made."""
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from avemotion.store import write_atomically
 
 
-def draw_curves(rows: Sequence[Mapping[str, float]], best_epoch: int, title: str, path: Path) -> None:
+def draw_curves(
+    rows: Sequence[Mapping[str, float]], best_epoch: int, title: str, path: Path
+) -> None:
     """Draw the rows of ``metrics.csv`` as a PNG.
 
     Args:

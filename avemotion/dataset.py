@@ -145,7 +145,7 @@ class ClipDataset(Dataset[Batch]):
 
 
 class EpochSampler(Sampler[list[int]]):
-    """Lists of clip numbers: shuffled by seed and epoch in training, so that a resumed run goes on alike."""
+    """Lists of clip numbers, shuffled by seed and epoch: a resumed run goes on as it would have."""
 
     def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
         """Plan the batches; without a seed they come in order."""

@@ -36,7 +36,7 @@ class EmotionModule(pl.LightningModule):
         self._validated: list[tuple[Tensor, Tensor]] = []
 
     def on_train_epoch_start(self) -> None:
-        """Seed every draw of the epoch by its number: a resumed run draws what it would have drawn."""
+        """Seed every draw by the epoch: a resumed run draws what it would have drawn."""
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + 1)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -47,7 +47,7 @@ class EmotionModule(pl.LightningModule):
         return loss
 
     def augmented(self, batch: Batch) -> tuple[ClipInputs, Tensor]:
-        """Return what the network sees of a batch in training, and float (clip, classes) targets."""
+        """Return what the network sees in training, and float (clip, classes) targets."""
         s = self.settings
         inputs = batch.inputs()
         if inputs.faces is not None:
@@ -93,7 +93,7 @@ class EmotionModule(pl.LightningModule):
             optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, s.learning_rate)
         else:
             # Biases and batch norm (one dimension) are not decayed.
-            groups = [
+            groups: list[dict[str, Any]] = [
                 {"params": [p for p in parameters if p.ndim > 1]},
                 {
                     "params": [p for p in parameters if p.ndim <= 1],

@@ -1,4 +1,4 @@
-"""The emotions of CREMA-D: their codes in file names, their names, their letters in the vote tables.
+"""The emotions of CREMA-D: codes in file names, names, letters in the vote tables.
 
 Everything after the corpus follows the *store's* ordered labels, so a corpus with other emotions
 brings its own table; this one serves CREMA-D and the synthetic corpus laid out like it.

@@ -1,4 +1,4 @@
-"""What can go wrong, as the user is told: each message says what was wrong, what is allowed, what to do next."""
+"""What can go wrong. Each message says what was wrong, what is allowed, and what to do next."""
 
 
 class AvemotionError(Exception):

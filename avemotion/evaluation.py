@@ -1,9 +1,8 @@
 """Compare av, video, audio and people on actors that no network saw: the command `evaluate`.
 
-    OUT/evaluation.json               what is evaluated; a folder with another is refused
-    OUT/folds/av/1001.csv             predictions of a fold
-    OUT/runs/av/1001/                 its run, with the checkpoint
-    OUT/results.json                  the table
+It writes into its folder: ``evaluation.json`` (what is evaluated; a folder with another evaluation
+is refused), ``folds/av/1001.csv`` (predictions of a fold), ``runs/av/1001/`` (its run, with the
+checkpoint) and ``results.json`` (the table).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class EvaluationReport:
     """``av - video`` and ``av - audio``: paired over actors."""
     humans: dict[str, HumanScore]
     """Channel -> how people did on exactly these clips; empty without ratings."""
-    synthetic: dict[str, float]
+    ceilings: dict[str, float]
     """Modality -> best possible accuracy on a synthetic corpus; empty for a recorded one."""
     notes: tuple[str, ...]
     """What was left out, and why."""
@@ -189,6 +188,6 @@ def _report(
             for a, b in pairs
         },
         humans=human_scores(store.ratings(), intended, store.labels),
-        synthetic={m: ceilings[m] for m in MODALITIES if m in ceilings},
+        ceilings={m: ceilings[m] for m in MODALITIES if m in ceilings},
         notes=notes,
     )

@@ -32,8 +32,8 @@ _LIKENESS = 0.75  # correlation with the clip's typical face above which a frame
 _CHECK_FACE = 32  # side in pixels of the face in that check
 _ROI_FACE = 40  # width in pixels of the face when a frame's own region is searched
 
-# The cascade's square reaches from mid-forehead to the lower lip. A crop of 80 : 98 that holds brows
-# and chin is 0.9 of it wide, and its centre lies a little lower.
+# The cascade's square reaches from mid-forehead to the lower lip. A crop of 80 : 98 that holds
+# brows and chin is 0.9 of it wide, and its centre lies a little lower.
 _CROP_WIDTH = 0.9
 _CROP_DROP = 0.06
 

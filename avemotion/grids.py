@@ -28,7 +28,7 @@ def even_grid(n_frames: int, view: int, draw: float) -> NDArray[np.intp]:
     step = (n_frames - 1) / (FACE_FRAMES - 1)
     shift = (draw - 0.5) * step if view else 0.0
     places = np.rint(np.arange(FACE_FRAMES) * step + shift)
-    return np.clip(places, 0, n_frames - 1).astype(np.intp)
+    return np.asarray(np.clip(places, 0, n_frames - 1), dtype=np.intp)
 
 
 def thesis_grid(n_frames: int, view: int, draw: float) -> NDArray[np.intp]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avemotion.corpora import crema_d
+from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
 from avemotion.types import Rating
 
@@ -94,4 +95,4 @@ def ratings(corpus: Path) -> dict[str, HumanScore]:
             "Get it with the rest of CREMA-D (see data_prep/README.md)."
         )
     intended = {r.clip: parts[2] for r in votes if (parts := crema_d.parse_name(r.clip))}
-    return human_scores(votes, intended, crema_d.EMOTIONS)
+    return human_scores(votes, intended, EMOTIONS)

@@ -120,7 +120,7 @@ class Classifier:
             frames_sampled=FACE_FRAMES if clip.frames_decoded else 0,
             face_box=clip.box,
             checkpoint=str(self.checkpoint),
-            warnings=tuple(_warnings(clip, wanted, used)),
+            warnings=tuple(_warnings(clip, wanted, used, self.facts.synthetic is not None)),
         )
 
     def _wanted(self, modality: str) -> str:
@@ -155,14 +155,14 @@ class Classifier:
         features, network = clip.features, self.facts.experiment.network
         faces = normalise_faces(torch.from_numpy(features.faces[:1]))
         if network.spectrogram == "log_mel":
-            picture, length = features.log_mels[:1], features.log_mel_length
+            picture = torch.from_numpy(features.log_mels[:1])
+            length = features.log_mel_length
         else:
-            picture = features.spectrograms[:1]
+            picture = torch.from_numpy(features.spectrograms[:1])
             length = picture.shape[-1] if features.log_mel_length else 0
-        spectrogram = torch.from_numpy(picture).float().unsqueeze(1)
         tensors = (
             faces,
-            spectrogram,
+            picture.float().unsqueeze(1),
             torch.tensor([length]),
             torch.tensor([used != "audio"]),
             torch.tensor([used != "video"]),
@@ -170,9 +170,13 @@ class Classifier:
         return ClipInputs(*(tensor.to(self.device) for tensor in tensors))
 
 
-def _warnings(clip: Extraction, wanted: str, used: str) -> list[str]:
+def _warnings(clip: Extraction, wanted: str, used: str, synthetic: bool) -> list[str]:
     """Say what was missing or unusual."""
     warnings = []
+    if synthetic:
+        warnings.append(
+            "the model was trained on synthetic data: its answer says nothing about people"
+        )
     if used != wanted:
         missing = clip.no_face if used == "audio" else clip.no_sound
         warnings.append(f"answered from {used} alone: {missing}")

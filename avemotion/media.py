@@ -10,21 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import gcd
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
+from avemotion.containers import check_file as check_file
+from avemotion.containers import is_lfs_pointer as is_lfs_pointer
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
 from avemotion.types import Sound, VideoFrames
 
 FrameChoice = Callable[[int], NDArray[np.intp]]
 """From the number of frames in a video to the sorted numbers of those wanted."""
-
-LFS_POINTER = b"version https://git-lfs"
-"""How a file begins that Git LFS has not replaced by its content yet."""
 
 MIN_SOUND_SECONDS = 0.1
 """Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""
@@ -34,95 +33,19 @@ MIN_DISTINCT_SHARE = 0.5
 
 # Planar or semi-planar 8-bit YUV: plane 0 is the luma of every pixel.
 _LUMA_FORMATS = {"yuv420p", "yuv422p", "yuv444p", "nv12", "nv21"}
-_MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid", b"sidx"}
 _JPEG_RANGE = 2  # AVCOL_RANGE_JPEG: luma already spans 0 to 255
 
 _FULL_RANGE = np.clip(np.rint((np.arange(256.0) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 """Limited-range luma (16 black to 235 white) to grey (0 to 255)."""
 
 
-def is_lfs_pointer(path: Path) -> bool:
-    """Tell whether a file is a Git LFS pointer instead of its content."""
-    with path.open("rb") as file:
-        return file.read(len(LFS_POINTER)) == LFS_POINTER
-
-
-def check_file(path: Path) -> None:
-    """Refuse a path that cannot be a media file, before any decoder sees it.
-
-    Raises:
-        MediaError: The file is missing, no regular file, empty, a Git LFS pointer, or shorter than
-            it says itself.
-    """
-    if not path.exists():
-        raise MediaError(f"no such file: {path}")
-    if not path.is_file():
-        raise MediaError(f"not a regular file: {path}")
-    if path.stat().st_size == 0:
-        raise MediaError(f"{path.name} is empty (0 bytes)")
-    if is_lfs_pointer(path):
-        raise MediaError(
-            f"{path.name} is a Git LFS pointer, not media: run `git lfs pull` in the corpus"
-        )
-    announced, size = announced_bytes(path), path.stat().st_size
-    if announced > size:
-        raise MediaError(
-            f"{path.name} is truncated: it should be at least {announced:,} bytes long, but has "
-            f"{size:,}. Fetch it again"
-        )
-
-
-def announced_bytes(path: Path) -> int:
-    """Return how long a file is by its own account; decoders read a truncated one silently.
-
-    FLV is a chain of tags, MP4 one of boxes, RIFF (WAV, AVI) one chunk, each with its length.
-
-    Returns:
-        Where the last part begun should end, in bytes from the file's start; 0 for other formats.
-    """
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:3] == b"FLV":
-            return _flv_end(file, int.from_bytes(head[5:9], "big"))
-        if head[4:8] == b"ftyp":
-            return _mp4_end(file)
-        if head[:4] == b"RIFF":
-            length = int.from_bytes(head[4:8], "little")
-            # Written to a pipe, it holds a placeholder; an odd length may lack its padding.
-            return 0 if length >= 0x7FFF_F000 else length + 8 - length % 2
-        return 0
-
-
-def _flv_end(file: BinaryIO, start: int) -> int:
-    """Follow the tags: type, length (3 bytes), 7 more bytes, content, size of the tag (4 bytes)."""
-    end = start
-    while True:
-        file.seek(end + 4)
-        header = file.read(4)
-        if len(header) < 4 or header[0] not in (8, 9, 18):  # audio, video, script; else no tag
-            return end
-        end += 4 + 11 + int.from_bytes(header[1:], "big")
-
-
-def _mp4_end(file: BinaryIO) -> int:
-    """Follow the boxes: length (4 bytes; 1: 8 bytes after the type; 0: to the end), type."""
-    end = 0
-    while True:
-        file.seek(end)
-        header = file.read(16)
-        length = int.from_bytes(header[:4], "big")
-        if header[4:8] not in _MP4_BOXES or length == 0:  # what follows is no box
-            return end
-        end += max(8, int.from_bytes(header[8:], "big") if length == 1 else length)
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, **options: str) -> Iterator[Any]:
     """Open a container, turning the decoder's errors into reasons."""
     check_file(path)
     try:
         # A media file has no business opening others (playlists, network): local file only.
-        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+        with av.open(str(path), options={"protocol_whitelist": "file"} | options) as container:
             yield container
     except (av.error.FFmpegError, IndexError, ValueError) as error:
         raise MediaError(f"{path.name} cannot be decoded: {_plain(error)}") from error
@@ -131,6 +54,20 @@ def _opened(path: Path) -> Iterator[Any]:
 def _plain(error: Exception) -> str:
     """Return the decoder's complaint without its error number and path."""
     return str(getattr(error, "strerror", "") or error).strip()
+
+
+def read_streams(path: Path, head_bytes: int = 5_000_000) -> tuple[bool, bool]:
+    """Tell whether a file holds video, and whether it holds sound; nothing is decoded for it.
+
+    Args:
+        path: A media file in any container that FFmpeg reads.
+        head_bytes: How far to look for streams that the header does not list (FLV lists none).
+
+    Raises:
+        MediaError: The file cannot be read.
+    """
+    with _opened(path, probesize=str(head_bytes)) as container:
+        return any(map(_is_video, container.streams.video)), bool(container.streams.audio)
 
 
 def read_frames(path: Path, choose: FrameChoice, reader: str = "pyav") -> VideoFrames:
@@ -188,10 +125,14 @@ def _read_frames_pyav(path: Path, choose: FrameChoice) -> VideoFrames:
 
 
 def _video_stream(container: Any, path: Path) -> Any:
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:  # a song's cover
-            return stream
+    for stream in filter(_is_video, container.streams.video):
+        return stream
     raise NoVideoError(f"{path.name} has no video stream")
+
+
+def _is_video(stream: Any) -> bool:
+    """Tell a video from the picture on a song's cover."""
+    return not stream.disposition & av.stream.Disposition.attached_pic
 
 
 def _decode(path: Path, wanted: set[int]) -> tuple[dict[int, NDArray[np.uint8]], int, float]:
@@ -295,4 +236,4 @@ def _resampled(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 
 def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Scale full scale (1.0) to 32,768 and round."""
-    return np.clip(np.rint(samples * 32_768.0), -32_768, 32_767).astype(np.int16)
+    return np.asarray(np.clip(np.rint(samples * 32_768.0), -32_768, 32_767), np.int16)

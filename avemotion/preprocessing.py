@@ -14,6 +14,7 @@ from concurrent.futures import TimeoutError as ClipTimeoutError
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -151,6 +152,7 @@ def _fill(
                         features.append(outcome.features)
                 rows.append(row)
             writer.add(clips[0].actor, rows, features)
+        next(results, None)  # there is no further one: the workers end by themselves
     return len(waiting)
 
 
@@ -173,9 +175,11 @@ def _extract_all(
     if not clips:
         return
     # Workers are started afresh: forking a process that runs threads can deadlock.
-    pool = ProcessPool(max_workers=workers, context=get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPool(
+        max_workers=min(workers, len(clips)), context=get_context("spawn"), initializer=_one_thread
+    )
     try:
-        running: deque[tuple[Clip, ProcessFuture]] = deque()
+        running: deque[tuple[Clip, ProcessFuture[Any]]] = deque()
         left = iter(clips)
         while True:
             while len(running) < _AHEAD * workers and (clip := next(left, None)) is not None:
@@ -183,8 +187,11 @@ def _extract_all(
             if not running:
                 break
             yield _outcome(*running.popleft())
-    finally:
+        pool.close()  # lets idle workers end by themselves: killed while starting, they complain
+    except BaseException:
         pool.stop()
+        raise
+    finally:
         pool.join()
 
 
@@ -195,7 +202,7 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture:
+def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture[Any]:
     args = (clip.name, clip.video, clip.audio or clip.video, settings)
     return pool.schedule(_extract_or_reason, args=args, timeout=CLIP_TIMEOUT_SECONDS)
 
@@ -210,7 +217,7 @@ def _extract_or_reason(
         return str(error)
 
 
-def _outcome(clip: Clip, future: ProcessFuture) -> Extraction | str:
+def _outcome(clip: Clip, future: ProcessFuture[Any]) -> Extraction | str:
     try:
         outcome: Extraction | str = future.result()
     except ClipTimeoutError:

@@ -1,7 +1,7 @@
 """How well a system did, with intervals over actors: pure functions of predictions.
 
-Clips of one actor are alike, so an interval over clips would be far too narrow. Actors are the unit:
-a t interval over their mean scores.
+Clips of one actor are alike, so an interval over clips would be far too narrow. Actors are the
+unit: a t interval over their mean scores.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avemotion.config import SAMPLE_RATE
 
 POWER_SHAPE = (128, 128)
-"""Rows (frequency) and columns (time) of the power spectrogram; the thesis does not state its own."""
+"""Rows (frequency) and columns (time) of the power spectrogram; the thesis states none."""
 
 MEL_BANDS = 64
 """Mel bands of the log-mel, from 0 Hz to 8 kHz."""
@@ -48,7 +48,7 @@ def power_spectrogram(noisy: NDArray[np.float64]) -> NDArray[np.float32]:
     """Compute the thesis' spectrogram: scipy's defaults, high frequencies first, maximum one.
 
     `scipy.signal.spectrogram` with its defaults (Tukey window of 256, an eighth overlapping, power
-    density), flipped, divided by the maximum of its absolute value, resized by bicubic interpolation.
+    density), flipped, divided by its greatest absolute value, resized by bicubic interpolation.
 
     Args:
         noisy: float64 (sample,), at least 256 samples.
@@ -102,7 +102,7 @@ def _hann() -> NDArray[np.float64]:
 
 @cache
 def mel_filters() -> NDArray[np.float64]:
-    """Return the mel filter bank, the same as ``librosa.filters.mel(sr=16000, n_fft=512, n_mels=64)``.
+    """Return the filter bank of ``librosa.filters.mel(sr=16000, n_fft=512, n_mels=64)``.
 
     Slaney's scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (27 steps for a
     factor of 6.4); each triangle has unit area. Ours, since importing librosa takes seconds.

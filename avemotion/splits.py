@@ -1,7 +1,7 @@
-"""Who trains, who chooses the epoch, who is tested: always whole actors, never clips of one actor twice.
+"""Who trains, who chooses the epoch, who is tested: always whole actors.
 
-Pure functions from the manifest. Every protocol gives folds of test actors; the validation actors are
-then carved out of each fold's training side.
+Pure functions from the manifest. Every protocol gives folds of test actors; the validation actors
+are then carved out of each fold's training side.
 """
 
 from __future__ import annotations

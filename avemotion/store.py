@@ -74,7 +74,7 @@ class ManifestRow:
     """Its size."""
 
 
-_INFO_TYPES = {
+_INFO_TYPES: dict[str, type | tuple[type, ...]] = {
     "corpus": str,
     "labels": list,
     "settings": dict,
@@ -351,7 +351,7 @@ class FeatureStore:
             ) from error
 
     def read(self, row: ManifestRow, name: str) -> NDArray[Any]:
-        """Return one clip's ``faces``, ``spectrograms``, ``log_mels`` (all views) or ``waveforms``."""
+        """Return a clip's ``faces``, ``spectrograms``, ``log_mels`` (all views), ``waveforms``."""
         place = self.place(row.clip)
         with safe_open(self.shard(row.actor), "np") as file:
             if name == "waveforms":

@@ -1,7 +1,7 @@
 """The one place that imports torchaudio.
 
-Its Linux wheels are built against CUDA and raise OSError (libc10_cuda.so) beside a CPU build of torch,
-though the transforms that we use are pure torch. There, its compiled extension is stood in for.
+Its Linux wheels are built against CUDA and raise OSError (libc10_cuda.so) beside a CPU build of
+torch, though the transforms that we use are pure torch. There, its compiled part is stood in for.
 """
 
 from __future__ import annotations

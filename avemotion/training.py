@@ -1,8 +1,8 @@
 """Train a network on a feature store: the command `fit`, and the training step of `evaluate`.
 
-A run leaves in its folder: ``checkpoint.safetensors`` (the best epoch so far, replaced whole at each
-improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``curves.png``, ``run.json``
-and, until it is finished, ``state/last.ckpt``, from which the same command goes on.
+A run leaves in its folder: ``checkpoint.safetensors`` (the best epoch so far, replaced whole at
+each improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``curves.png``,
+``run.json`` and, until it is finished, ``state/last.ckpt``, from which the same command goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import csv
 import hashlib
 import json
 import logging
-import os
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -46,6 +45,7 @@ from avemotion.models.checkpoint import (
 from avemotion.splits import check_trainable, of_actors, split_actors, take_actors
 from avemotion.store import USABLE, FeatureStore, write_csv, write_json
 from avemotion.types import Split
+
 
 class RunRecorder(pl.Callback):
     """After each epoch: a row of metrics, and the checkpoint where the epoch is the best so far."""
@@ -164,8 +164,8 @@ def _uses_bfloat16(settings: TrainingSettings) -> bool:
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 @contextmanager
@@ -241,7 +241,7 @@ def fit(
         train(store, split, experiment, out, progress)
         _finish_run(out, modality)
     _, facts = load_checkpoint(out / CHECKPOINT_NAME)
-    _point_latest_to(out)
+    _become_latest(out)
     return FitReport(
         out / CHECKPOINT_NAME,
         facts,
@@ -302,9 +302,11 @@ def _finish_run(out: Path, modality: str) -> None:
     write_json(out / "run.json", run | {"finished": True})
 
 
-def _point_latest_to(out: Path) -> None:
-    LATEST.parent.mkdir(parents=True, exist_ok=True)
-    link = LATEST.with_name(".latest.partial")
+def _become_latest(out: Path) -> None:
+    """Let ``runs/latest`` point to the run, if it is in a folder ``runs``: `classify` looks there."""
+    if out.resolve().parent.name != LATEST.parent.name:
+        return
+    link = out.parent / f".{LATEST.name}.partial"
     link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(out.resolve(), LATEST.parent.resolve()))
-    link.replace(LATEST)
+    link.symlink_to(out.name)
+    link.replace(out.parent / LATEST.name)

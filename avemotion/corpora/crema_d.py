@@ -26,6 +26,14 @@ from avemotion.types import Clip, Corpus, Rating
 
 NAME = "crema_d"
 
+CLIPS_BY_EMOTION: dict[str, int] = {
+    emotion: 1_087 if emotion == "neutral" else 1_271 for emotion in EMOTIONS
+}
+"""Clips in the whole corpus; neutral has no levels to act."""
+
+CLIPS = sum(CLIPS_BY_EMOTION.values())
+"""7,442."""
+
 SENTENCES: dict[str, str] = {
     "IEO": "It's eleven o'clock.",
     "TIE": "That is exactly what happened.",
@@ -88,8 +96,12 @@ def parse_name(stem: str) -> tuple[str, str, str, str] | None:
     return match["actor"], match["sentence"], EMOTION_BY_CODE[match["emotion"]], level
 
 
-def read_corpus(directory: Path) -> Corpus:
+def read_corpus(directory: Path, *, ratings: bool = True) -> Corpus:
     """List the clips of a CREMA-D checkout, whole or partial, by their names alone.
+
+    Args:
+        directory: The checkout.
+        ratings: Read the crowd's votes too.
 
     Raises:
         UsageError: The folder is missing or holds no clip.
@@ -122,7 +134,7 @@ def read_corpus(directory: Path) -> Corpus:
         clips=tuple(clips),
         excluded={} if synthetic else {n: why for n, why in KNOWN_BAD.items() if n in names},
         strangers=video_strangers + audio_strangers,
-        ratings=tuple(r for r in read_ratings(directory) if r.clip in names),
+        ratings=tuple(r for r in read_ratings(directory) if r.clip in names) if ratings else (),
         synthetic=synthetic,
     )
 

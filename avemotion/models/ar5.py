@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality, NetworkSettings
 from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 
-# Output channels of the convolutions (each with batch norm and ReLU) between one 2 x 2 max-pooling and
-# the next. The very first is 5 x 5 with stride 2, the others 3 x 3: full-size maps are where the time goes.
+# Output channels of the convolutions (each with batch norm and ReLU) between one 2 x 2 max-pooling
+# and the next. The very first is 5 x 5 with stride 2, the others 3 x 3: full-size maps cost most.
 VIDEO_STAGES = ((48,), (96, 96), (160, 160))
 AUDIO_STAGES = ((16,), (32,), (64, 128))
 HIDDEN = 128
@@ -157,7 +157,7 @@ class AudioBranch(nn.Module):
 def _stages(
     channels: int, stages: tuple[tuple[int, ...], ...], width: float
 ) -> tuple[nn.Sequential, int]:
-    """Build convolutions with a 2 x 2 max-pooling after each stage; return them and their channels."""
+    """Build convolutions with a max-pooling after each stage; return them and their channels."""
     layers: list[nn.Module] = []
     for stage in stages:
         for size in stage:

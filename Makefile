@@ -1,0 +1,37 @@
+# `make demo` and `make test` are all that a newcomer needs; both install what is missing into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install demo test lint types bench
+
+help:
+	@echo "make demo   the whole road on a small synthetic corpus (minutes)"
+	@echo "make test   the whole test suite"
+	@echo "make lint   ruff;  make types  mypy;  make bench  the benchmarks"
+
+install: .venv/installed
+
+# torch is pinned here, and asked for in the same call: a bare `torch` may bring gigabytes of CUDA.
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed.")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 -e '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/avemotion demo
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python benchmarks/preprocess.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/classify.py

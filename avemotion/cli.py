@@ -1,0 +1,252 @@
+"""The command line: it parses, prints and sets the exit code; the work is in functions of one name.
+
+Options come from the functions' signatures and docstrings. Exit codes: 0 all done, 1 some inputs
+failed (each named, the rest done), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import avemotion
+from avemotion.errors import AvemotionError, UsageError
+
+COMMANDS = {
+    "demo": "the whole road below on a small synthetic corpus: minutes on two cores",
+    "synth": "write a synthetic corpus laid out like CREMA-D",
+    "verify": "is this a usable CREMA-D checkout? what is missing, broken, an LFS pointer?",
+    "preprocess": "turn a corpus into faces and spectrograms: the feature store",
+    "fit": "train a network on the feature store",
+    "evaluate": "compare av, video, audio and people on actors that no network saw",
+    "ratings": "how people did on a corpus that has ratings: the human baselines",
+    "classify": "tell the emotion of clips",
+}
+"""Command -> what it does, in the order of the road."""
+
+OK, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return OK if words else WRONG_USAGE
+    if words[0] == "--version":
+        print(f"avemotion {avemotion.__version__}")
+        return OK
+    name, rest = words[0], words[1:]
+    if name not in COMMANDS:
+        print(
+            f"avemotion: error: there is no command {name!r}. Commands: {', '.join(COMMANDS)}.",
+            file=sys.stderr,
+        )
+        return WRONG_USAGE
+    try:
+        return _RUNNERS[name](rest)
+    except UsageError as error:
+        return _fail(name, error, WRONG_USAGE)
+    except (AvemotionError, OSError) as error:
+        return _fail(name, error, SOME_FAILED)
+    except KeyboardInterrupt:
+        print(
+            f"\navemotion {name}: interrupted. The same command goes on where it stopped.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+def _fail(name: str, error: Exception, code: int) -> int:
+    print(f"avemotion {name}: error: {error}", file=sys.stderr)
+    return code
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: avemotion COMMAND [OPTIONS]",
+            "",
+            "The emotion in a short video, from face and voice.",
+            "",
+            *lines,
+            "",
+            "avemotion COMMAND --help shows a command's options; --version the version.",
+        ]
+    )
+
+
+def _parse(name: str, words: list[str], add: Callable[[Any], None]) -> dict[str, Any]:
+    """Parse a command's words; jsonargparse makes the options from signatures.
+
+    Args:
+        name: The command.
+        words: What follows it.
+        add: Adds the command's options to a parser.
+
+    Returns:
+        Keyword arguments, dataclasses built.
+    """
+    from argparse import ArgumentError, ArgumentTypeError
+
+    import jsonargparse
+
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = jsonargparse.ArgumentParser(
+        prog=f"avemotion {name}", description=COMMANDS[name], exit_on_error=False
+    )
+    add(parser)
+    try:
+        namespace = parser.parse_args(_config_first(words))
+        values: dict[str, Any] = vars(parser.instantiate(namespace))
+    except (ArgumentError, ArgumentTypeError, TypeError, ValueError) as error:
+        message = " ".join(str(error).split())
+        raise UsageError(f"{message} See `avemotion {name} --help`.") from error
+    values.pop("config", None)
+    return values
+
+
+def _config_first(words: list[str]) -> list[str]:
+    """Move ``--config FILE`` to the front: what is said on the command line wins."""
+    front: list[str] = []
+    rest: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--config":
+            front += [word, *([following] if (following := next(left, None)) else [])]
+        elif word.startswith("--config="):
+            front.append(word)
+        else:
+            rest.append(word)
+    return front + rest
+
+
+def _add_function(parser: Any, function: Callable[..., Any], skip: set[str]) -> None:
+    parser.add_function_arguments(function, as_positional=True, skip={"progress", *skip})
+
+
+def _add_config(parser: Any) -> None:
+    parser.add_argument("--config", action="config", help="YAML file of an experiment (configs/)")
+
+
+def _modalities(words: str) -> tuple[str, ...]:
+    """Read a list with commas."""
+    from argparse import ArgumentTypeError
+
+    from avemotion.config import MODALITIES
+
+    chosen = tuple(words.split(","))
+    strange = [word for word in chosen if word not in MODALITIES]
+    if strange:
+        raise ArgumentTypeError(f"{strange[0]!r} is not one of {', '.join(MODALITIES)}.")
+    return chosen
+
+
+def _demo(words: list[str]) -> int:
+    values = _parse("demo", words, lambda p: _add_function(p, avemotion.demo, set()))
+    avemotion.demo(**values)
+    return OK
+
+
+def _synth(words: list[str]) -> int:
+    values = _parse("synth", words, lambda p: _add_function(p, avemotion.synth, set()))
+    print(avemotion.synth(**values).summary())
+    return OK
+
+
+def _verify(words: list[str]) -> int:
+    values = _parse("verify", words, lambda p: _add_function(p, avemotion.verify, set()))
+    verification = avemotion.verify(**values)
+    print(verification.summary())
+    return OK if verification.ok else SOME_FAILED
+
+
+def _preprocess(words: list[str]) -> int:
+    from avemotion.config import PreprocessSettings
+    from avemotion.display import preprocess_text
+
+    def add(parser: Any) -> None:
+        _add_function(parser, avemotion.preprocess, {"settings"})
+        parser.add_class_arguments(PreprocessSettings)
+
+    values = _parse("preprocess", words, add)
+    names = [field.name for field in dataclasses.fields(PreprocessSettings)]
+    settings = PreprocessSettings(**{name: values.pop(name) for name in names})
+    report = avemotion.preprocess(**values, settings=settings)
+    print(preprocess_text(report))
+    return SOME_FAILED if report.failed else OK
+
+
+def _fit(words: list[str]) -> int:
+    from avemotion.display import fit_text
+
+    def add(parser: Any) -> None:
+        _add_config(parser)
+        _add_function(parser, avemotion.fit, set())
+
+    print(fit_text(avemotion.fit(**_parse("fit", words, add))))
+    return OK
+
+
+def _evaluate(words: list[str]) -> int:
+    from avemotion.display import evaluate_text
+
+    def add(parser: Any) -> None:
+        _add_config(parser)
+        _add_function(parser, avemotion.evaluate, {"modalities"})
+        parser.add_argument(
+            "--modalities",
+            type=_modalities,
+            default=(),
+            help="what to compare, with commas (default: all that there is)",
+        )
+
+    print(evaluate_text(avemotion.evaluate(**_parse("evaluate", words, add))))
+    return OK
+
+
+def _ratings(words: list[str]) -> int:
+    from avemotion.display import ratings_text
+
+    values = _parse("ratings", words, lambda p: _add_function(p, avemotion.ratings, set()))
+    print(ratings_text(avemotion.ratings(**values)))
+    return OK
+
+
+def _classify(words: list[str]) -> int:
+    from avemotion.display import prediction_text
+    from avemotion.types import Prediction
+
+    def add(parser: Any) -> None:
+        parser.add_argument("clips", nargs="+", type=Path, help="media files")
+        parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
+        _add_function(parser, avemotion.classify, {"clips"})
+
+    values = _parse("classify", words, add)
+    as_json = values.pop("json")
+    failed = False
+    for result in avemotion.classify(**values):
+        failed |= not isinstance(result, Prediction)
+        print(json.dumps(dataclasses.asdict(result)) if as_json else prediction_text(result))
+    return SOME_FAILED if failed else OK
+
+
+_RUNNERS: dict[str, Callable[[list[str]], int]] = {
+    "demo": _demo,
+    "synth": _synth,
+    "verify": _verify,
+    "preprocess": _preprocess,
+    "fit": _fit,
+    "evaluate": _evaluate,
+    "ratings": _ratings,
+    "classify": _classify,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

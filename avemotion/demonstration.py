@@ -1,0 +1,97 @@
+"""The whole road on a small synthetic corpus: the command `demo`.
+
+Real settings scaled down, so that it takes minutes on two cores; each step can be interrupted, and a
+second run goes on where the first stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from avemotion.config import MODALITIES, TrainingSettings
+from avemotion.corpora.crema_d import VIDEO_FOLDER
+from avemotion.corpora.synthetic import synth
+from avemotion.display import (
+    SYNTHETIC_NOTICE,
+    evaluate_text,
+    fit_text,
+    prediction_text,
+    preprocess_text,
+)
+from avemotion.evaluation import EvaluationReport, evaluate
+from avemotion.inference import classify_clip
+from avemotion.preprocessing import preprocess
+from avemotion.training import fit
+from avemotion.types import Prediction
+
+ACTORS, CLIPS_PER_ACTOR = 12, 30
+TRAINING = TrainingSettings(epochs=24, patience=24, holdout=0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """What the demonstration ends with."""
+
+    evaluation: EvaluationReport
+    """Networks, people and ceiling on the actors kept away."""
+    prediction: Prediction
+    """One clip of such an actor."""
+
+
+def demo(
+    out: Path = Path("demo"), *, progress: bool = True, tell: Callable[[str], None] = print
+) -> DemoReport:
+    """Run synth, preprocess, fit (av, video, audio), evaluate and classify in one folder.
+
+    Args:
+        out: Folder of the corpus, the features and the runs.
+        progress: Show progress bars.
+        tell: Receives what each step has to say.
+
+    Returns:
+        The evaluation on actors kept away, and the prediction of one of their clips.
+
+    Raises:
+        UsageError: The folder holds something else.
+    """
+    corpus, features, runs = out / "crema", out / "features", out / "runs"
+
+    tell(f"$ avemotion synth {corpus} --actors {ACTORS} --clips_per_actor {CLIPS_PER_ACTOR}")
+    tell(SYNTHETIC_NOTICE)
+    synth(corpus, actors=ACTORS, clips_per_actor=CLIPS_PER_ACTOR, progress=progress)
+
+    tell(f"\n$ avemotion preprocess {corpus} --out {features}")
+    tell(preprocess_text(preprocess(corpus, out=features, progress=progress)))
+
+    for modality in MODALITIES:
+        tell(f"\n$ avemotion fit --modality {modality} --data {features} --out {runs / modality}")
+        tell(
+            fit_text(
+                fit(
+                    data=features,
+                    modality=modality,
+                    out=runs / modality,
+                    training=TRAINING,
+                    progress=progress,
+                )
+            )
+        )
+
+    tell(f"\n$ avemotion evaluate --data {features} --runs {runs}")
+    report = evaluate(data=features, runs=runs, out=out / "evaluation", progress=progress)
+    tell(evaluate_text(report))
+
+    clip = _unseen_clip(corpus, report)
+    tell(f"\n$ avemotion classify {clip} --checkpoint {runs / 'av'}")
+    prediction = classify_clip(clip, checkpoint=runs / "av")
+    tell(prediction_text(prediction))
+    return DemoReport(report, prediction)
+
+
+def _unseen_clip(corpus: Path, report: EvaluationReport) -> Path:
+    """Return the video of a clip whose actor no network saw."""
+    table = (Path(report.out) / "folds" / "av" / "holdout.csv").read_text(encoding="utf-8")
+    _, clip, *_ = table.splitlines()[1].split(",")
+    return corpus / VIDEO_FOLDER / f"{clip}.flv"

@@ -1,0 +1,163 @@
+"""What the commands print: pure functions from a report to text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from avemotion.types import Prediction
+
+if TYPE_CHECKING:  # only named here: each command loads what it needs itself
+    from avemotion.evaluation import EvaluationReport
+    from avemotion.humans import HumanScore
+    from avemotion.inference import ClipFailure
+    from avemotion.preprocessing import PreprocessReport
+    from avemotion.training import FitReport
+
+LISTED = 10
+"""Longest list printed in full."""
+
+_STATUS_MEANS = {
+    "av": "with face and voice",
+    "video": "with a face alone",
+    "audio": "with a voice alone",
+    "excluded": "excluded: known to be bad",
+    "failed": "failed",
+}
+
+SYNTHETIC_NOTICE = (
+    "SYNTHETIC DATA: drawn faces and synthesised voices. The figures show that the road works and "
+    "how far it is from the known ceiling; they say nothing about people."
+)
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """Return the first lines, and how many more there are."""
+    more = len(lines) - LISTED
+    return [*lines[:LISTED], *([f"... and {more} more"] if more > 0 else [])]
+
+
+def preprocess_text(report: PreprocessReport) -> str:
+    """Say what became of the clips."""
+    table = [
+        [count, f"clips {_STATUS_MEANS[status]}"]
+        for status in _STATUS_MEANS
+        if (count := report.counts.get(status, 0))
+    ]
+    seen = [row for row in report.rows if row.status in ("av", "video")]
+    if seen:
+        found = sum(row.faces_found for row in seen)
+        table.append([f"{found} of {20 * len(seen)}", "sampled frames with a face seen, in these"])
+    rate = f", {report.processed / report.seconds:.1f} clips/s" if report.processed else ""
+    earlier = len(report.rows) - report.processed - report.counts.get("excluded", 0)
+    skipped = f" ({earlier} were finished before)" if earlier > 0 else ""
+    lines = [
+        f"{len(report.rows)} clips in {report.store}: {report.processed} processed in "
+        f"{report.seconds:.1f} s{rate}{skipped}",
+        tabulate(table, tablefmt="plain"),
+    ]
+    for status in ("failed", "excluded", "video"):
+        rows = [row for row in report.rows if row.status == status]
+        if rows:
+            lines.append(f"\n{_STATUS_MEANS[status]}:")
+            lines += shortened([f"  {row.clip}: {row.reason}" for row in rows])
+    faceless = [row for row in report.rows if row.status == "audio" and row.video_file]
+    if faceless:
+        lines.append("\nwith a video, but a voice alone:")
+        lines += shortened([f"  {row.clip}: {row.reason}" for row in faceless])
+    if report.strangers:
+        lines.append("\nleft alone, since their names are not CREMA-D's:")
+        lines += shortened([f"  {path.name!r}" for path in report.strangers])
+    return "\n".join(lines)
+
+
+def fit_text(report: FitReport) -> str:
+    """Say what was trained, on whom, and how it scored on the validation actors."""
+    facts = report.facts
+    split, modality = facts.split, facts.experiment.modality
+    lines = ["This run was finished before; nothing was trained."] if report.was_finished else []
+    lines.append(
+        f"{modality}: trained on {len(split.train)} actors, epoch {facts.epoch} chosen by "
+        f"{len(split.validation)} others, {len(split.test)} kept away ({report.clips} clips)."
+    )
+    if report.left_out:
+        lines.append(f"{report.left_out} clips were left out: they lack a face or a voice.")
+    if facts.scores:
+        lines.append(
+            "On the validation actors, which chose the epoch: accuracy "
+            f"{_percent(facts.scores['val_accuracy'])}, UAR {_percent(facts.scores['val_uar'])}."
+        )
+    if facts.synthetic:
+        lines.append(SYNTHETIC_NOTICE)
+    lines.append(f"Checkpoint: {report.checkpoint}")
+    return "\n".join(lines)
+
+
+def evaluate_text(report: EvaluationReport) -> str:
+    """Show networks, people and, for a synthetic corpus, the ceiling in one table."""
+    rows: list[list[object]] = []
+    for modality, score in report.scores.items():
+        interval = _interval(score.low, score.high)
+        ceiling = report.ceilings.get(modality)
+        row = [modality, _percent(score.accuracy), interval, _percent(score.recall)]
+        rows.append([*row, _percent(ceiling) if ceiling else ""])
+    for channel, human in report.humans.items():
+        rows.append([f"people, {channel}: single response", _percent(human.single_response)])
+        rows.append([f"people, {channel}: majority", _percent(human.majority)])
+    headers = ["", "accuracy %", "95 % over actors", "UAR %"]
+    if report.ceilings:
+        headers.append("ceiling %")
+    first = next(iter(report.scores.values()))
+    lines = [
+        f"{report.protocol}: {first.clips} clips of {first.actors} actors that no network saw; "
+        "target: the intended emotion",
+        tabulate([row[: len(headers)] for row in rows], headers, disable_numparse=True),
+    ]
+    for pair, d in report.differences.items():
+        lines.append(
+            f"{pair}: {100 * d.mean:+.2f} points, 95 % over actors {_interval(d.low, d.high)}"
+        )
+    lines += report.notes
+    if report.ceilings:
+        lines.append(SYNTHETIC_NOTICE)
+    lines.append(f"Predictions of every clip: {report.out}/folds")
+    return "\n".join(lines)
+
+
+def ratings_text(scores: Mapping[str, HumanScore]) -> str:
+    """Show how people did on each channel."""
+    return tabulate(
+        [
+            [s.channel, s.clips, s.responses, _percent(s.single_response), _percent(s.majority)]
+            for s in scores.values()
+        ],
+        ["channel", "clips", "responses", "single response %", "majority, ties split %"],
+        disable_numparse=True,
+    )
+
+
+def prediction_text(result: Prediction | ClipFailure) -> str:
+    """Show one clip's answer with its evidence, or why there is none."""
+    if not isinstance(result, Prediction):
+        return f"{result.clip}: FAILED: {result.reason}"
+    ranked = sorted(result.probabilities.items(), key=lambda item: -item[1])
+    lines = [
+        f"{result.clip}: {result.label} (from {result.modality}; face on {result.faces_found} of "
+        f"{result.frames_sampled} frames)",
+        "  " + "  ".join(f"{name} {value:.3f}" for name, value in ranked),
+    ]
+    lines += [f"  warning: {warning}" for warning in result.warnings]
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _interval(low: float, high: float) -> str:
+    if math.isnan(low):
+        return "one actor: none"
+    return f"{100 * low:.1f} to {100 * high:.1f}"
