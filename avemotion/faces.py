@@ -54,7 +54,7 @@ class FaceTrack:
 
 @cache
 def _cascade() -> Any:
-    path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
+    path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
     return cv2.CascadeClassifier(str(path))
 
 
@@ -89,7 +89,7 @@ def _search(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
     small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     side = max(24, round(min(small.shape) * _MIN_FACE_SHARE))
     boxes = _cascade().detectMultiScale(small, 1.1, 5, minSize=(side, side))
-    return np.asarray(boxes, np.float64).reshape(-1, 4) / scale
+    return np.asarray(np.asarray(boxes, np.float64).reshape(-1, 4) / scale)
 
 
 def _commonest(seen: dict[int, NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
@@ -155,10 +155,10 @@ def _face_around(frame: NDArray[np.uint8], square: NDArray[np.float64]) -> bool:
     margin = 0.3 * side
     region = _cut(frame, np.array([x - margin, y - margin, side + 2 * margin]))
     scale = _ROI_FACE / side
-    region = cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     smallest, largest = round(0.75 * _ROI_FACE), round(1.35 * _ROI_FACE)
     boxes = _cascade().detectMultiScale(
-        region, 1.05, 3, minSize=(smallest, smallest), maxSize=(largest, largest)
+        small, 1.05, 3, minSize=(smallest, smallest), maxSize=(largest, largest)
     )
     return len(boxes) > 0
 

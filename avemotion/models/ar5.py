@@ -71,7 +71,6 @@ class AR5(nn.Module):
             settings.audio_features if self.audio else 0
         )
         self.classifier = nn.Sequential(
-            nn.Dropout(settings.dropout),
             nn.Linear(features, HIDDEN),
             nn.ReLU(inplace=True),
             nn.Dropout(settings.dropout),
@@ -109,9 +108,7 @@ class VideoBranch(nn.Module):
         # The face is always in the same place, so where a feature is matters: no global pooling.
         self.features = nn.Sequential(
             nn.Flatten(),
-            nn.Dropout(settings.dropout),
-            nn.Linear(channels * rows * columns, settings.video_features),
-            nn.ReLU(inplace=True),
+            *_vector_layers(channels * rows * columns, settings.video_features, settings),
         )
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -136,9 +133,9 @@ class AudioBranch(nn.Module):
         self.register_buffer("deviation", torch.ones(rows, 1))
         self.convolutions, channels = _stages(1, AUDIO_STAGES, settings.width)
         self.features = nn.Sequential(
-            nn.Dropout(settings.dropout),
-            nn.Linear(2 * channels * (rows // _SHRINK), settings.audio_features),
-            nn.ReLU(inplace=True),
+            *_vector_layers(
+                2 * channels * (rows // _SHRINK), settings.audio_features, settings
+            )
         )
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
@@ -152,6 +149,16 @@ class AudioBranch(nn.Module):
         peak = (maps * valid).amax(dim=-1)  # after ReLU no value is below the masked zeros
         vector: Tensor = self.features(torch.cat([mean, peak], dim=1).flatten(1))
         return vector
+
+
+def _vector_layers(inputs: int, features: int, settings: NetworkSettings) -> list[nn.Module]:
+    """Build the end of a branch: its feature vector, at one scale whatever the modality."""
+    return [
+        nn.Linear(inputs, features, bias=False),
+        nn.BatchNorm1d(features),
+        nn.ReLU(inplace=True),
+        nn.Dropout(settings.dropout),
+    ]
 
 
 def _stages(
