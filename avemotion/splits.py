@@ -6,6 +6,7 @@ are then carved out of each fold's training side.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -72,11 +73,16 @@ def take_actors(rows: Sequence[ManifestRow], share: float, seed: int) -> tuple[s
     wanted = round(share * len(actors))
     if wanted == 0 or len(actors) < 2:
         return ()
-    folds = min(max(2, round(len(actors) / wanted)), len(actors))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     emotions = [row.emotion for row in rows]
+    commonest = max(emotions.count(emotion) for emotion in set(emotions))
+    folds = min(max(2, round(len(actors) / wanted)), len(actors), max(2, commonest))
+    if commonest < folds:  # nothing to balance
+        return (actors[seed % len(actors)],)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     groups = [row.actor for row in rows]
-    _, chosen = next(iter(splitter.split(rows, emotions, groups)))
+    with warnings.catch_warnings():  # rare emotions cannot be in every fold, and need not be
+        warnings.filterwarnings("ignore", message="The least populated class")
+        _, chosen = next(iter(splitter.split(rows, emotions, groups)))
     return actors_of([rows[i] for i in chosen])
 
 

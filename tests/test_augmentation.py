@@ -1,0 +1,115 @@
+"""What training does to a batch, against closed forms."""
+
+import pytest
+import torch
+
+from avemotion.augmentation import (
+    MASKED_BANDS,
+    augment_faces,
+    hide_modalities,
+    mask_spectrograms,
+    mix,
+)
+from avemotion.config import TrainingSettings
+from avemotion.models.ar5 import ClipInputs
+
+NOTHING = {
+    "mirror": False, "rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "pixel_noise": 0.0,
+}  # fmt: skip
+
+
+def faces(clips: int = 4) -> torch.Tensor:
+    rows = torch.linspace(-1, 1, 98)[:, None]
+    columns = torch.linspace(-1, 1, 80)[None]
+    return (torch.sin(3 * rows) + columns**2 + columns).expand(clips, 20, 98, 80).contiguous()
+
+
+def batch(clips: int, has_face: bool = True, has_sound: bool = True) -> ClipInputs:
+    return ClipInputs(
+        torch.arange(clips).float()[:, None, None, None].expand(clips, 20, 98, 80),
+        torch.arange(clips).float()[:, None, None, None].expand(clips, 1, 64, 500),
+        torch.full((clips,), 200),
+        torch.full((clips,), has_face),
+        torch.full((clips,), has_sound),
+    )
+
+
+def test_nothing_asked_nothing_done() -> None:
+    assert torch.equal(augment_faces(faces(), TrainingSettings(**NOTHING)), faces())
+
+
+def test_mirror_flips_about_half_of_the_clips() -> None:
+    torch.manual_seed(0)
+    original = faces(64)
+    found = augment_faces(original, TrainingSettings(**(NOTHING | {"mirror": True})))
+    flipped = [torch.allclose(f, o.flip(-1), atol=1e-4) for f, o in zip(found, original, strict=True)]
+    same = [torch.allclose(f, o, atol=1e-4) for f, o in zip(found, original, strict=True)]
+    assert all(a != b for a, b in zip(flipped, same, strict=True))
+    assert 16 < sum(flipped) < 48
+
+
+def test_all_frames_of_a_clip_move_alike() -> None:
+    found = augment_faces(faces(), TrainingSettings(**(NOTHING | {"rotation_degrees": 20.0})))
+    assert torch.equal(found[:, 0], found[:, 19])
+    assert not torch.allclose(found[0], found[1])
+
+
+def test_rotation_turns_pixels_not_stretched_coordinates() -> None:
+    """A disc stays a disc: its width and height stay equal in pixels."""
+    rows, columns = torch.arange(98.0)[:, None] - 48.5, torch.arange(80.0)[None] - 39.5
+    disc = ((rows**2 + columns**2) < 30**2).float().expand(8, 20, 98, 80).contiguous()
+    torch.manual_seed(0)
+    found = augment_faces(disc, TrainingSettings(**(NOTHING | {"rotation_degrees": 45.0})))
+    torch.testing.assert_close(found, disc, atol=1.0, rtol=0)  # only border pixels may change
+    assert float((found - disc).abs().mean()) < 0.01
+
+
+def test_shift_moves_by_at_most_its_share() -> None:
+    torch.manual_seed(0)
+    dot = torch.zeros(16, 20, 98, 80)
+    dot[:, :, 49, 40] = 1
+    found = augment_faces(dot, TrainingSettings(**(NOTHING | {"shift": 0.1})))[:, 0]
+    places = found.flatten(1).argmax(dim=1)
+    rows, columns = places // 80, places % 80
+    assert (rows - 49).abs().max() <= 10 and (columns - 40).abs().max() <= 8
+    assert len(set(places.tolist())) > 8
+
+
+def test_masking_blanks_bands_and_stretches_with_the_mean() -> None:
+    torch.manual_seed(0)
+    spectrograms = torch.full((32, 1, 64, 500), 50.0)
+    fill = torch.arange(64.0)[:, None]
+    found = mask_spectrograms(spectrograms, torch.full((32,), 250), fill)
+    blanked = found != 50.0
+    assert blanked.any()
+    assert torch.allclose(found[blanked], fill.expand(32, 1, 64, 500)[blanked])
+    whole_rows = blanked.all(dim=-1).sum(dim=-1)
+    whole_columns = blanked.all(dim=-2).sum(dim=-1)
+    assert whole_rows.max() <= MASKED_BANDS
+    assert whole_columns.max() <= 50
+
+
+def test_mixup_blends_inputs_and_targets_with_one_share() -> None:
+    torch.manual_seed(0)
+    targets = torch.eye(6)
+    for _ in range(20):
+        mixed, probabilities = mix(batch(6), targets, 0.4)
+        # Clip i has the value i everywhere, so the blend's value is the targets' mean number.
+        expected = probabilities @ torch.arange(6.0)
+        torch.testing.assert_close(mixed.faces[:, 0, 0, 0], expected)
+        torch.testing.assert_close(mixed.spectrograms[:, 0, 0, 0], expected)
+        torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(6))
+
+
+@pytest.mark.parametrize("chance", [0.15, 0.5])
+def test_hiding_never_takes_both(chance: float) -> None:
+    torch.manual_seed(0)
+    hidden = hide_modalities(batch(4000), chance)
+    assert (hidden.has_face | hidden.has_sound).all()
+    for left in (hidden.has_face, hidden.has_sound):
+        assert abs(float((~left).float().mean()) - chance) < 0.03
+
+
+def test_hiding_leaves_a_lone_modality() -> None:
+    hidden = hide_modalities(batch(100, has_sound=False), 0.5)
+    assert hidden.has_face.all() and not hidden.has_sound.any()
