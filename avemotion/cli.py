@@ -113,7 +113,11 @@ def _parse(name: str, words: list[str], add: Callable[[Any], None]) -> dict[str,
 
 
 def _config_first(words: list[str]) -> list[str]:
-    """Move ``--config FILE`` to the front: what is said on the command line wins."""
+    """Move ``--config FILE`` to the front: what is said on the command line wins.
+
+    Hyphens in the names of options are read as underscores.
+    """
+    words = [_with_underscores(word) if word.startswith("--") else word for word in words]
     front: list[str] = []
     rest: list[str] = []
     left = iter(words)
@@ -125,6 +129,11 @@ def _config_first(words: list[str]) -> list[str]:
         else:
             rest.append(word)
     return front + rest
+
+
+def _with_underscores(option: str) -> str:
+    name, equals, value = option[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
 
 
 def _add_function(parser: Any, function: Callable[..., Any], skip: set[str]) -> None:

@@ -40,11 +40,15 @@ class EmotionModule(pl.LightningModule):
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + 1)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Log and return the loss."""
+        loss = self.loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
+        return loss
+
+    def loss(self, batch: Batch) -> Tensor:
         """Return the cross-entropy of an augmented batch."""
         inputs, targets = self.augmented(batch)
-        loss = functional.cross_entropy(self.network(inputs), targets)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
-        return loss
+        return functional.cross_entropy(self.network(inputs), targets)
 
     def augmented(self, batch: Batch) -> tuple[ClipInputs, Tensor]:
         """Return what the network sees in training, and float (clip, classes) targets."""

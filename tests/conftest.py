@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+import avemotion
+from avemotion.config import PreprocessSettings, TrainingSettings
+
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
@@ -31,3 +34,35 @@ def real_videos(crema_d: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def real_sounds(crema_d: Path) -> list[Path]:
     return sorted((crema_d / "AudioWAV").glob("*.wav"))
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic corpus of 4 actors with 12 clips each."""
+    folder = tmp_path_factory.mktemp("corpus") / "crema"
+    avemotion.synth(folder, actors=4, clips_per_actor=12, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_store(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its feature store, with two views."""
+    folder = tmp_path_factory.mktemp("store") / "features"
+    settings = PreprocessSettings(views=2)
+    avemotion.preprocess(small_corpus, out=folder, settings=settings, progress=False)
+    return folder
+
+
+QUICK = TrainingSettings(epochs=2, batch_size=16, holdout=0.25)
+"""Training that takes seconds: enough to see that the road works, not to learn."""
+
+
+@pytest.fixture(scope="session")
+def fitted(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder `runs` with a finished run of each modality."""
+    runs = tmp_path_factory.mktemp("fitted") / "runs"
+    for modality in ("av", "video", "audio"):
+        avemotion.fit(
+            data=small_store, modality=modality, out=runs / modality, training=QUICK, progress=False
+        )
+    return runs

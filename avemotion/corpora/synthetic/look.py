@@ -102,7 +102,7 @@ def draw_look(rng: np.random.Generator) -> Look:
         chin=rng.uniform(1.36, 1.54),
         jaw=rng.uniform(2.0, 2.7),
         hairline=rng.uniform(-1.0, -0.76),
-        long_hair=rng.choice([-1.0, rng.uniform(0.6, 1.5)]),
+        long_hair=float(rng.choice([-1.0, rng.uniform(0.6, 1.5)])),
         eye_x=rng.uniform(0.41, 0.46),
         eye_width=rng.uniform(0.18, 0.215),
         eye_open=rng.uniform(0.058, 0.092),
@@ -156,7 +156,7 @@ def _relief(look: Look, x: FloatImage, y: FloatImage, light: float) -> FloatImag
     shade = 0.55 + 0.5 * np.clip(0.35 * light * across - 0.3 * down + 0.85 * depth, 0, 1)
     side = 1.0 if light > 0 else -1.0
     for eye in (-1.0, 1.0):
-        shade = shade * (1 - 0.4 * _blob(x, y, (eye * look.eye_x, -0.04), (0.21, 0.12)))
+        shade = shade * (1 - 0.34 * _blob(x, y, (eye * look.eye_x, -0.04), (0.21, 0.12)))
         # The inner corner beside the nose is the darkest part of a socket.
         shade = shade * (1 - 0.2 * _blob(x, y, (eye * 0.2, -0.03), (0.07, 0.12)))
         shade = shade * (1 + 0.09 * _blob(x, y, (eye * 0.52, 0.42), (0.2, 0.17)))

@@ -93,7 +93,7 @@ def eye_strokes(look: Look, act: Actions, closed: FloatArray, gaze: FloatArray) 
     """
     a = {name: value[:, None] for name, value in act.items()}
     open_lids = 1 - closed[:, None]
-    raised = 1 + 0.65 * a["lid_raise"] - 0.38 * a["lid_tight"] + 0.12 * a["inner_brow"]
+    raised = 1 + 0.58 * a["lid_raise"] - 0.38 * a["lid_tight"] + 0.12 * a["inner_brow"]
     upper = look.eye_open * np.clip(raised, 0.25, 2) * open_lids + 0.004
     lower_raised = 1 - 0.45 * a["cheek_raise"] - 0.45 * a["lid_tight"] + 0.25 * a["lid_raise"]
     lower = 0.75 * look.eye_open * np.clip(lower_raised, 0.2, 2) * open_lids + 0.004
@@ -131,7 +131,7 @@ def eye_strokes(look: Look, act: Actions, closed: FloatArray, gaze: FloatArray) 
         Stroke(
             _both_sides(np.concatenate(feet, axis=1)), depth=0.7 * act["cheek_raise"], thickness=1
         ),
-        Stroke(white, (196, 204, 208)),
+        Stroke(white, (168, 176, 180)),
         Stroke(disc(0.088), look.iris),
         Stroke(disc(0.042), (14, 14, 16)),
         Stroke(lash, _dim(look.skin, 0.22)),
