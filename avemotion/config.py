@@ -78,7 +78,7 @@ class NetworkSettings:
 class TrainingSettings:
     """How a network is trained."""
 
-    epochs: int = 40
+    epochs: int = 30
     """Passes over the training clips, at the most."""
     batch_size: int = 32
     """Clips in a step."""
@@ -112,7 +112,7 @@ class TrainingSettings:
     """Keep every weight within plus and minus this value (tried by the thesis)."""
     early_stopping: bool = True
     """Keep the epoch that is best on the validation actors; stop `patience` epochs after it."""
-    patience: int = 12
+    patience: int = 10
     """Epochs without improvement before training stops."""
     holdout: float = 0.2
     """Share of actors kept away from `fit` altogether, for `evaluate --protocol holdout`."""

@@ -52,29 +52,28 @@ class Batch:
         )
 
 
-class ClipDataset(Dataset[Batch]):
-    """Clips of a store; indexed by a list of numbers, it returns a batch.
+Pick = tuple[int, int]
+"""A clip's number in a dataset, and one of its views."""
 
-    In training each clip comes in a view drawn anew each time; otherwise always in view 0.
-    """
+
+class ClipDataset(Dataset[Batch]):
+    """Clips of a store; indexed by a list of picks, it returns a batch."""
 
     def __init__(
         self,
         store: FeatureStore,
         rows: Sequence[ManifestRow],
         experiment: ExperimentSettings,
-        training: bool = False,
     ) -> None:
         """Map the arrays that the experiment reads.
 
         Args:
             store: Where the features are.
-            rows: The clips, in the order of the indices.
+            rows: The clips, in the order of their numbers.
             experiment: Says which modalities and which spectrogram are read.
-            training: Draw views.
         """
         self.rows = list(rows)
-        self._views = store.settings.views if training else 1
+        self.views = store.settings.views
         self._reads_faces = experiment.modality != "audio"
         self._sound = (
             None
@@ -97,14 +96,12 @@ class ClipDataset(Dataset[Batch]):
         """Return the number of clips."""
         return len(self.rows)
 
-    def __getitem__(self, indices: Sequence[int]) -> Batch:
+    def __getitem__(self, picks: Sequence[Pick]) -> Batch:
         """Gather a batch."""
-        views = torch.randint(self._views, (len(indices),)).tolist()
         places = [
-            (self._arrays[self.rows[i].actor], self._places[i], view)
-            for i, view in zip(indices, views, strict=True)
+            (self._arrays[self.rows[i].actor], self._places[i], view) for i, view in picks
         ]
-        which = torch.tensor(list(indices))
+        which = torch.tensor([i for i, _ in picks])
         faces = spectrograms = lengths = None
         if self._reads_faces:
             faces = torch.stack([arrays["faces"][place, view] for arrays, place, view in places])
@@ -144,12 +141,17 @@ class ClipDataset(Dataset[Batch]):
         return mean.float(), deviation.float()
 
 
-class EpochSampler(Sampler[list[int]]):
-    """Lists of clip numbers, shuffled by seed and epoch: a resumed run goes on as it would have."""
+class EpochSampler(Sampler[list[Pick]]):
+    """The batches of an epoch: every clip once.
 
-    def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
-        """Plan the batches; without a seed they come in order."""
-        self.size, self.batch_size, self.seed, self.epoch = size, batch_size, seed, 0
+    With a seed, order and views are drawn by seed and epoch, so that a resumed run goes on as it
+    would have; without, the clips come in order and in view 0.
+    """
+
+    def __init__(self, size: int, views: int, batch_size: int, seed: int | None) -> None:
+        """Plan the batches of some clips."""
+        self.size, self.views, self.batch_size, self.seed = size, views, batch_size, seed
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next (Lightning does)."""
@@ -160,22 +162,24 @@ class EpochSampler(Sampler[list[int]]):
         # A last batch of one clip would have no batch statistics: it joins the one before.
         return max(1, (self.size + self.batch_size - 2) // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[Pick]]:
         """Yield the batches of the epoch."""
-        order = torch.arange(self.size)
+        order, views = torch.arange(self.size), torch.zeros(self.size, dtype=torch.int64)
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
             order = torch.randperm(self.size, generator=generator)
-        batches = list(order.split(self.batch_size))
-        if len(batches) > 1 and len(batches[-1]) == 1:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        return iter([batch.tolist() for batch in batches])
+            views = torch.randint(self.views, (self.size,), generator=generator)
+        picks = list(zip(order.tolist(), views.tolist(), strict=True))
+        cuts = [i * self.batch_size for i in range(len(self))]
+        return iter(
+            [picks[a:b] for a, b in zip(cuts, [*cuts[1:], self.size], strict=True)]
+        )
 
 
 def batches(dataset: ClipDataset, batch_size: int, seed: int | None = None) -> DataLoader[Batch]:
-    """Return a loader of whole batches; with a seed they are shuffled anew each epoch.
+    """Return a loader of whole batches: see `EpochSampler`.
 
     Gathering a batch is a few memory copies, so it is done in place: no worker processes.
     """
-    sampler = EpochSampler(len(dataset), batch_size, seed)
+    sampler = EpochSampler(len(dataset), dataset.views, batch_size, seed)
     return DataLoader(dataset, sampler=sampler, batch_size=None)

@@ -35,12 +35,10 @@ class EmotionModule(pl.LightningModule):
         self.classes = classes
         self._validated: list[tuple[Tensor, Tensor]] = []
 
-    def on_train_epoch_start(self) -> None:
-        """Seed every draw by the epoch: a resumed run draws what it would have drawn."""
-        torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + 1)
-
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, number: int) -> Tensor:
         """Log and return the loss."""
+        if number == 0:  # a resumed run draws what it would have drawn
+            torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + 1)
         loss = self.loss(batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
         return loss

@@ -31,7 +31,7 @@ from avemotion.config import (
     differences,
 )
 from avemotion.curves import draw_curves
-from avemotion.dataset import ClipDataset, batches
+from avemotion.dataset import ClipDataset, EpochSampler, batches
 from avemotion.emotion_module import EmotionModule
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5
@@ -113,7 +113,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
-    dataset = ClipDataset(store, trained, experiment, training=True)
+    dataset = ClipDataset(store, trained, experiment)
     network = AR5(experiment.modality, len(store.labels), experiment.network)
     if network.audio is not None and experiment.network.spectrogram == "log_mel":
         mean, deviation = dataset.sound_statistics()
@@ -125,12 +125,15 @@ def train(
     )
     recorder = RunRecorder(out, facts)
     last = out / "state" / "last.ckpt"
+    loader = batches(dataset, settings.batch_size, settings.seed)
+    assert isinstance(loader.sampler, EpochSampler)
+    loader.sampler.set_epoch(_epochs_done(last))  # Lightning says so too late when it resumes
     watch = ClipDataset(store, watched, experiment) if watched else None
     with _quiet():
         trainer = _trainer(settings, out, recorder, progress)
         trainer.fit(
             EmotionModule(network, experiment, len(store.labels)),
-            batches(dataset, settings.batch_size, settings.seed),
+            loader,
             batches(watch, 64) if watch else None,
             ckpt_path=last if last.exists() else None,
             weights_only=True,  # nothing in the file is executed
@@ -140,11 +143,18 @@ def train(
     return facts
 
 
+def _epochs_done(last: Path) -> int:
+    """Return how many epochs an interrupted run has finished."""
+    return int(torch.load(last, weights_only=True)["epoch"]) + 1 if last.exists() else 0
+
+
 def _trainer(
     settings: TrainingSettings, out: Path, recorder: RunRecorder, progress: bool
 ) -> pl.Trainer:
-    keep_state = ModelCheckpoint(out / "state", save_last=True, save_top_k=0)
-    # The recorder comes first, so that the state kept for resuming holds its row.
+    # Replaced after each epoch; it comes after the recorder, so that it holds the epoch's row.
+    keep_state = ModelCheckpoint(
+        out / "state", "last", enable_version_counter=False, save_on_train_epoch_end=True
+    )
     callbacks: list[pl.Callback] = [recorder]
     if settings.early_stopping:
         callbacks.append(EarlyStopping("val_loss", patience=settings.patience))

@@ -52,7 +52,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (["fit", "--training.epochs", "0"], 2, "--training.epochs is 0, but must be 1 or more"),
         (["fit", "--training.epochs", "many"], 2, "many"),
         (["fit", "--training.validation", "0"], 2, "early_stopping"),
-        (["fit", "--no-such-option", "1"], 2, "no-such-option"),
+        (["fit", "--such-option", "1"], 2, "such_option"),
         (["fit", "--data", "nowhere"], 2, "nowhere is not a feature store"),
         (["fit", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["evaluate", "--modalities", "av,touch"], 2, "'touch' is not one of av, video, audio"),

@@ -1,0 +1,122 @@
+"""What the experiments on synthetic corpora share: the corpus, its store, settings, predictions."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+import avemotion
+from avemotion.config import Modality, NetworkSettings, TrainingSettings
+from avemotion.corpora.synthetic import TABLES
+from avemotion.evaluation import evaluate
+from avemotion.folds import Predictions, read_predictions
+from avemotion.scores import ClipPrediction, Difference, Score
+from avemotion.store import FeatureStore
+
+PROTOCOL = "5fold"
+
+ROOT = Path(__file__).parents[1]
+
+
+def add_options(arguments: argparse.ArgumentParser) -> None:
+    """Add the options that choose the corpus."""
+    arguments.add_argument(
+        "--work", type=Path, required=True, help="folder of the corpus, store and runs; kept"
+    )
+    arguments.add_argument("--actors", type=int, default=15)
+    arguments.add_argument("--clips-per-actor", type=int, default=60)
+    arguments.add_argument("--seed", type=int, default=0, help="seed of the corpus")
+    arguments.add_argument("--tables", choices=tuple(TABLES), default="complementary")
+
+
+def make_store(given: argparse.Namespace) -> FeatureStore:
+    """Write the corpus and its store, or go on where an earlier run stopped."""
+    avemotion.synth(
+        given.work / "crema",
+        actors=given.actors,
+        clips_per_actor=given.clips_per_actor,
+        seed=given.seed,
+        tables=given.tables,
+    )
+    report = avemotion.preprocess(given.work / "crema", out=given.work / "features")
+    assert not report.failed, report.failed
+    return FeatureStore(report.store)
+
+
+def read_settings(config: Path) -> tuple[NetworkSettings, TrainingSettings]:
+    """Read an experiment file: what differs from the defaults."""
+    values = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+    return (
+        NetworkSettings(**(values.get("network") or {})),
+        TrainingSettings(**(values.get("training") or {})),
+    )
+
+
+def train_and_test(
+    store: FeatureStore, config: Path, modalities: Sequence[Modality], out: Path
+) -> Predictions:
+    """Evaluate with five folds over actors; a run that was interrupted goes on."""
+    network, training = read_settings(config)
+    evaluate(
+        data=store.directory,
+        protocol=PROTOCOL,
+        modalities=tuple(modalities),
+        out=out,
+        network=network,
+        training=training,
+    )
+    return {
+        modality: [
+            prediction
+            for path in sorted((out / "folds" / modality).glob("*.csv"))
+            for prediction in read_predictions(path, store.labels)
+        ]
+        for modality in modalities
+    }
+
+
+def saying(
+    clips: Sequence[ClipPrediction], answers: Sequence[str], labels: Sequence[str]
+) -> list[ClipPrediction]:
+    """Return predictions of the same clips that put everything on one answer."""
+    certain = {label: tuple(np.eye(len(labels))[i].tolist()) for i, label in enumerate(labels)}
+    return [
+        ClipPrediction(p.fold, p.clip, p.actor, p.emotion, certain[answer])
+        for p, answer in zip(clips, answers, strict=True)
+    ]
+
+
+def corpus_line(store: FeatureStore, clips: Sequence[ClipPrediction], seed: int) -> str:
+    """Say what the figures are about."""
+    facts = store.synthetic or {}
+    actors = len({p.actor for p in clips})
+    return (
+        f"**SYNTHETIC DATA**: drawn faces and synthesized voices, not people. {actors} actors, "
+        f"{len(clips)} clips, tables `{facts.get('tables')}`, corpus seed {seed}, "
+        f"{store.settings.views} views. Five folds over actors: every clip is tested once, by "
+        "networks that saw neither its actor in training nor when choosing the epoch. Intervals: "
+        "95 %, t over actors."
+    )
+
+
+def name_of(config: Path) -> str:
+    """Return a configuration's path in the checkout, or its name where it lies elsewhere."""
+    path = config.resolve()
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+
+
+def percent(value: Score | Difference) -> str:
+    """Return the value and its interval in per cent."""
+    middle = value.accuracy if isinstance(value, Score) else value.mean
+    sign = "" if isinstance(value, Score) else "+"
+    low, high = 100 * value.low, 100 * value.high
+    return f"{100 * middle:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+
+def plain(value: Difference) -> dict[str, float]:
+    """Return a difference as JSON holds it."""
+    return {"mean": value.mean, "low": value.low, "high": value.high}

@@ -1,0 +1,113 @@
+"""What classifying a clip costs beside decoding it: with a loaded model, and as a cold command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import torch
+from decoding import decode, found_clips
+from reporting import interleave, parser, publish, ratio, timing_table
+
+from avemotion.config import MODALITIES, ExperimentSettings, Modality, PreprocessSettings
+from avemotion.emotions import EMOTIONS
+from avemotion.inference import Classifier
+from avemotion.models.ar5 import AR5
+from avemotion.models.checkpoint import CheckpointFacts, save_checkpoint
+from avemotion.types import Split
+
+
+def save_untrained(path: Path) -> None:
+    """Write a network with random weights: its answers are worthless, its speed is the same."""
+    experiment = ExperimentSettings("av")
+    facts = CheckpointFacts(
+        experiment, EMOTIONS, PreprocessSettings(), Split((), (), ()), 0, {}, None
+    )
+    torch.manual_seed(0)
+    save_checkpoint(path, AR5("av", len(EMOTIONS), experiment.network), facts)
+
+
+def time_warm(checkpoint: Path, clips: list[Path], repeats: int) -> dict[str, list[float]]:
+    """Return seconds of each round over all clips."""
+    classifier = Classifier(checkpoint, device="cpu")
+
+    def classify(modality: Modality) -> None:
+        for clip in clips:
+            assert classifier.classify(clip, modality).modality == modality
+
+    jobs = {
+        "only decoding": lambda: [decode(clip) for clip in clips],
+        "only decoding the frames": lambda: [decode(clip, sound=False) for clip in clips],
+        "only decoding the sound": lambda: [decode(clip, frames=False) for clip in clips],
+        **{f"classifying, {m}": partial(classify, m) for m in MODALITIES},
+    }
+    return interleave(jobs, repeats)
+
+
+def time_cold(checkpoint: Path, clip: Path, repeats: int) -> dict[str, list[float]]:
+    """Return seconds of each run of the command, beside the import that it cannot do without."""
+
+    def run(*words: object) -> None:
+        subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+    jobs = {
+        "`python -m avemotion classify CLIP`": lambda: run(
+            "-m", "avemotion", "classify", clip, "--checkpoint", checkpoint
+        ),
+        "`python -c 'import torch'`": lambda: run("-c", "import torch"),
+    }
+    return interleave(jobs, repeats)
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--clips", type=Path, help="folder of FLV files")
+    arguments.add_argument("--repeats", type=int, default=9, help="rounds over the clips")
+    arguments.add_argument("--cold-repeats", type=int, default=5, help="runs of the command")
+    given = arguments.parse_args()
+    with (
+        found_clips(given.clips) as (clips, called),
+        tempfile.TemporaryDirectory() as temporary,
+    ):
+        checkpoint = Path(temporary, "checkpoint.safetensors")
+        save_untrained(checkpoint)
+        warm = time_warm(checkpoint, clips, given.repeats)
+        cold = time_cold(checkpoint, clips[0], given.cold_repeats)
+    floor = warm["only decoding"]
+    result = {f"{m}_over_decode": ratio(warm[f"classifying, {m}"], floor) for m in MODALITIES}
+    video = ratio(warm["classifying, video"], warm["only decoding the frames"])
+    audio = ratio(warm["classifying, audio"], warm["only decoding the sound"])
+    command, torch_alone = (median(seconds) for seconds in cold.values())
+    publish(
+        given.out,
+        "classify",
+        "Classifying a clip against only decoding it",
+        [
+            f"{called}; model loaded, CPU, {torch.get_num_threads()} threads for the network; "
+            f"{given.repeats} interleaved rounds over all clips. *Only decoding*: one pass of PyAV "
+            "over frames and sound, on one thread. *Classifying*: `Classifier.classify`, from the "
+            "file to the probabilities (weights random: the speed is that of trained ones). "
+            "Milliseconds a clip:",
+            timing_table(warm, per=len(clips)),
+            "Over decoding the whole clip: "
+            + ", ".join(f"{m} **{result[f'{m}_over_decode']}**" for m in MODALITIES)
+            + f". Over decoding the part that is used: video {video}, audio {audio}.",
+            f"Cold, {given.cold_repeats} interleaved runs:",
+            timing_table(cold),
+        ],
+        {
+            **result,
+            "video_over_decode_frames": video,
+            "audio_over_decode_sound": audio,
+            "cold_seconds": command,
+            "import_torch_seconds": torch_alone,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

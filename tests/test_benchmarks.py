@@ -1,0 +1,101 @@
+"""Every benchmark in its smallest form: that it runs and reports, not what it measures."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+QUICK_CONFIG = "network: {width: 0.25}\ntraining: {epochs: 1, early_stopping: false}\n"
+
+
+def run(name: str, out: Path, *arguments: object) -> dict:
+    """Run a benchmark without real clips; return the JSON of its last line."""
+    environment = {k: v for k, v in os.environ.items() if k != "AVEMOTION_TEST_DATA"}
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{name}.py"), "--out", str(out), *map(str, arguments)],
+        # One thread: where other work shares the cores, several wait for one another for minutes.
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    table = (out / f"{name}.md").read_text(encoding="utf-8")
+    assert f"python benchmarks/{name}.py --out DIR" in table
+    assert str(out) not in table
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def positive(result: dict, *names: str) -> bool:
+    return all(math.isfinite(result[name]) and result[name] > 0 for name in names)
+
+
+@pytest.fixture(scope="module")
+def few_clips(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for clip in sorted((small_corpus / "VideoFlash").glob("*.flv"))[:2]:
+        (folder / clip.name).symlink_to(clip)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """Options of the smallest campaign, and its folder with a quick configuration."""
+    work = tmp_path_factory.mktemp("campaign")
+    for name in ("quick", "other"):
+        (work / f"{name}.yaml").write_text(QUICK_CONFIG, encoding="utf-8")
+    return ("--work", work / "work", "--actors", 5, "--clips-per-actor", 6)
+
+
+def test_preprocess_reports_ratios_over_decoding(few_clips: Path, tmp_path: Path):
+    quick = ("--repeats", 1, "--worker-clips", 4, "--worker-repeats", 1)
+    result = run("preprocess", tmp_path, "--clips", few_clips, *quick)
+    assert positive(
+        result,
+        "preprocess_over_decode",
+        "preprocess_one_view_over_decode",
+        "two_workers_over_one",
+        "clips_per_second",
+        "worker_peak_mebibytes",
+    )
+
+
+def test_train_reports_shares_of_the_speed_on_random_tensors(tmp_path: Path):
+    quick = ("--actors", 2, "--clips-per-actor", 6, "--batch-size", 6, "--repeats", 1)
+    result = run("train", tmp_path, *quick)
+    for modality in ("av", "video", "audio"):
+        assert positive(result, f"{modality}_road_over_random", f"samples_per_second_{modality}")
+    assert positive(result, "bfloat16_over_float32_av")
+
+
+def test_classify_reports_ratios_over_decoding_and_cold_seconds(few_clips: Path, tmp_path: Path):
+    quick = ("--repeats", 1, "--cold-repeats", 1)
+    result = run("classify", tmp_path, "--clips", few_clips, *quick)
+    for modality in ("av", "video", "audio"):
+        assert positive(result, f"{modality}_over_decode")
+    assert positive(result, "cold_seconds", "import_torch_seconds")
+    assert result["cold_seconds"] > result["import_torch_seconds"] / 2
+
+
+def test_synthetic_and_configurations_report_what_networks_reach(
+    campaign: tuple[object, ...], tmp_path: Path
+):
+    quick = Path(str(campaign[1])).parent / "quick.yaml"
+    result = run("synthetic", tmp_path, *campaign, "--config", quick)
+    shares = ("share_av", "share_video", "share_audio")
+    assert positive(result, *shares, "logistic_face_share", "logistic_voice_share")
+    assert result["accuracies"].keys() >= {"av", "video", "audio"}
+    for pair in ("av_minus_video", "av_minus_audio"):
+        assert result[pair]["low"] <= result[pair]["mean"] <= result[pair]["high"]
+    assert "SYNTHETIC" in (tmp_path / "synthetic.md").read_text(encoding="utf-8")
+
+    # The same settings in another file: the second one trains anew and must agree exactly.
+    configs = ("--ours", quick, "--theirs", quick.with_name("other.yaml"))
+    result = run("configurations", tmp_path, *campaign, *configs)
+    assert result["av_ours_over_theirs"] == 1
+    assert result["av_ours_minus_theirs"] == {"mean": 0, "low": 0, "high": 0}
