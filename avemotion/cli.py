@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ OK, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
+    # Threads that wait by spinning slow each other down many times over on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -164,8 +167,10 @@ def _demo(words: list[str]) -> int:
 
 
 def _synth(words: list[str]) -> int:
+    from avemotion.display import synth_text
+
     values = _parse("synth", words, lambda p: _add_function(p, avemotion.synth, set()))
-    print(avemotion.synth(**values).summary())
+    print(synth_text(avemotion.synth(**values)))
     return OK
 
 

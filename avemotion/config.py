@@ -106,7 +106,7 @@ class TrainingSettings:
     """Largest relative change of the faces' size."""
     shift: float = 0.06
     """Largest shift of the faces, as a share of the crop."""
-    pixel_noise: float = 0.02
+    pixel_noise: float = 0.0
     """Standard deviation of white noise on the normalised faces."""
     clamp_weights: float | None = None
     """Keep every weight within plus and minus this value (tried by the thesis)."""

@@ -98,9 +98,7 @@ class ClipDataset(Dataset[Batch]):
 
     def __getitem__(self, picks: Sequence[Pick]) -> Batch:
         """Gather a batch."""
-        places = [
-            (self._arrays[self.rows[i].actor], self._places[i], view) for i, view in picks
-        ]
+        places = [(self._arrays[self.rows[i].actor], self._places[i], view) for i, view in picks]
         which = torch.tensor([i for i, _ in picks])
         faces = spectrograms = lengths = None
         if self._reads_faces:
@@ -171,9 +169,7 @@ class EpochSampler(Sampler[list[Pick]]):
             views = torch.randint(self.views, (self.size,), generator=generator)
         picks = list(zip(order.tolist(), views.tolist(), strict=True))
         cuts = [i * self.batch_size for i in range(len(self))]
-        return iter(
-            [picks[a:b] for a, b in zip(cuts, [*cuts[1:], self.size], strict=True)]
-        )
+        return iter([picks[a:b] for a, b in zip(cuts, [*cuts[1:], self.size], strict=True)])
 
 
 def batches(dataset: ClipDataset, batch_size: int, seed: int | None = None) -> DataLoader[Batch]:

@@ -1,7 +1,7 @@
 """The whole road on a small synthetic corpus: the command `demo`.
 
-Real settings scaled down, so that it takes minutes on two cores; each step can be interrupted, and a
-second run goes on where the first stopped.
+Real settings scaled down, so that it takes minutes on two cores; each step can be interrupted, and
+a second run goes on where the first stopped.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from avemotion.config import MODALITIES, TrainingSettings
 from avemotion.corpora.crema_d import VIDEO_FOLDER
 from avemotion.corpora.synthetic import synth
 from avemotion.display import (
-    SYNTHETIC_NOTICE,
     evaluate_text,
     fit_text,
     prediction_text,
     preprocess_text,
+    synth_text,
 )
 from avemotion.evaluation import EvaluationReport, evaluate
 from avemotion.inference import classify_clip
@@ -59,8 +59,8 @@ def demo(
     corpus, features, runs = out / "crema", out / "features", out / "runs"
 
     tell(f"$ avemotion synth {corpus} --actors {ACTORS} --clips_per_actor {CLIPS_PER_ACTOR}")
-    tell(SYNTHETIC_NOTICE)
-    synth(corpus, actors=ACTORS, clips_per_actor=CLIPS_PER_ACTOR, progress=progress)
+    written = synth(corpus, actors=ACTORS, clips_per_actor=CLIPS_PER_ACTOR, progress=progress)
+    tell(synth_text(written))
 
     tell(f"\n$ avemotion preprocess {corpus} --out {features}")
     tell(preprocess_text(preprocess(corpus, out=features, progress=progress)))

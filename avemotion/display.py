@@ -11,6 +11,7 @@ from tabulate import tabulate
 from avemotion.types import Prediction
 
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
+    from avemotion.corpora.synthetic import SyntheticCorpus
     from avemotion.evaluation import EvaluationReport
     from avemotion.humans import HumanScore
     from avemotion.inference import ClipFailure
@@ -38,6 +39,16 @@ def shortened(lines: Sequence[str]) -> list[str]:
     """Return the first lines, and how many more there are."""
     more = len(lines) - LISTED
     return [*lines[:LISTED], *([f"... and {more} more"] if more > 0 else [])]
+
+
+def synth_text(corpus: SyntheticCorpus) -> str:
+    """Say what was written, and how well anyone could do on it."""
+    best = corpus.ceilings
+    return (
+        f"{corpus.clips} clips in {corpus.directory}, tables {corpus.tables!r}. Best possible "
+        f"accuracy: video {_percent(best['video'])} %, audio {_percent(best['audio'])} %, "
+        f"av {_percent(best['av'])} %.\n{SYNTHETIC_NOTICE}"
+    )
 
 
 def preprocess_text(report: PreprocessReport) -> str:

@@ -56,9 +56,7 @@ class EmotionModule(pl.LightningModule):
             inputs = replace(inputs, faces=augment_faces(inputs.faces, s))
         if s.spectrogram_masking and inputs.spectrograms is not None:
             assert inputs.lengths is not None and self.network.audio is not None
-            masked = mask_spectrograms(
-                inputs.spectrograms, inputs.lengths, self.network.audio.mean
-            )
+            masked = mask_spectrograms(inputs.spectrograms, inputs.lengths, self.network.audio.mean)
             inputs = replace(inputs, spectrograms=masked)
         targets = functional.one_hot(batch.labels, self.classes).float()
         targets = targets * (1 - s.label_smoothing) + s.label_smoothing / self.classes

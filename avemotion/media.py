@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -160,7 +161,7 @@ def _grey(frame: Any) -> NDArray[np.uint8]:
     if frame.format.name in _LUMA_FORMATS and frame.color_range != _JPEG_RANGE:
         plane = frame.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        grey = _FULL_RANGE[rows[: frame.height, : frame.width]]
+        grey = cv2.LUT(rows[: frame.height, : frame.width], _FULL_RANGE)
     else:
         grey = frame.to_ndarray(format="gray")
     quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise, as np.rot90 turns
@@ -169,7 +170,6 @@ def _grey(frame: Any) -> NDArray[np.uint8]:
 
 def _read_frames_decord(path: Path, choose: FrameChoice) -> VideoFrames:
     # Imported here: decord has no wheel for some platforms, and is only the second reader.
-    import cv2
     import decord
 
     with _opened(path) as container:

@@ -198,8 +198,10 @@ def _extract_all(
 def _one_thread() -> None:
     """Keep a worker to one thread: the work is spread over processes."""
     import cv2
+    from threadpoolctl import threadpool_limits
 
     cv2.setNumThreads(1)
+    threadpool_limits(1)
 
 
 def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture[Any]:

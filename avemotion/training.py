@@ -76,9 +76,7 @@ class RunRecorder(pl.Callback):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.rows.append({"epoch": epoch, "learning_rate": rate, **scores})
         columns = list(self.rows[0])
-        write_csv(
-            self.out / "metrics.csv", columns, ([r[c] for c in columns] for r in self.rows)
-        )
+        write_csv(self.out / "metrics.csv", columns, ([r[c] for c in columns] for r in self.rows))
         chosen = self.facts.experiment.training.early_stopping
         if not chosen or scores["val_loss"] < self.best_loss:
             self.best_loss = scores.get("val_loss", self.best_loss)
@@ -120,9 +118,7 @@ def train(
         network.audio.mean.copy_(mean)
         network.audio.deviation.copy_(deviation)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    facts = CheckpointFacts(
-        experiment, store.labels, store.settings, split, 0, {}, store.synthetic
-    )
+    facts = CheckpointFacts(experiment, store.labels, store.settings, split, 0, {}, store.synthetic)
     recorder = RunRecorder(out, facts)
     last = out / "state" / "last.ckpt"
     loader = batches(dataset, settings.batch_size, settings.seed)
@@ -313,7 +309,7 @@ def _finish_run(out: Path, modality: str) -> None:
 
 
 def _become_latest(out: Path) -> None:
-    """Let ``runs/latest`` point to the run, if it is in a folder ``runs``: `classify` looks there."""
+    """Let ``runs/latest`` point to the run if it is in a folder ``runs``: `classify` looks there."""
     if out.resolve().parent.name != LATEST.parent.name:
         return
     link = out.parent / f".{LATEST.name}.partial"

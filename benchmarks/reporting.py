@@ -144,5 +144,12 @@ def _versions() -> str:
 
 def _command(name: str) -> str:
     """Return the command that was run, without where on this machine its files were."""
-    words = ["DIR" if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    words = [_plain_word(word) for word in sys.argv[1:]]
     return " ".join(["python", f"benchmarks/{name}.py", *words])
+
+
+def _plain_word(word: str) -> str:
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return path.name if path.suffix else "DIR"

@@ -1,4 +1,6 @@
 import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: see avemotion.cli
 from pathlib import Path
 
 import pytest

@@ -46,8 +46,10 @@ def test_a_missing_modality_cannot_be_seen() -> None:
     mixed = ClipInputs(other.faces, one.spectrograms, one.lengths, one.has_face, one.has_sound)
     assert not torch.allclose(probabilities(network, one), probabilities(network, mixed))
     no_face = torch.zeros(3, dtype=torch.bool)
-    blind = [ClipInputs(x.faces, one.spectrograms, one.lengths, no_face, one.has_sound)
-             for x in (one, other)]
+    blind = [
+        ClipInputs(x.faces, one.spectrograms, one.lengths, no_face, one.has_sound)
+        for x in (one, other)
+    ]
     torch.testing.assert_close(*(probabilities(network, x) for x in blind))
 
 

@@ -42,7 +42,9 @@ def test_mirror_flips_about_half_of_the_clips() -> None:
     torch.manual_seed(0)
     original = faces(64)
     found = augment_faces(original, TrainingSettings(**(NOTHING | {"mirror": True})))
-    flipped = [torch.allclose(f, o.flip(-1), atol=1e-4) for f, o in zip(found, original, strict=True)]
+    flipped = [
+        torch.allclose(f, o.flip(-1), atol=1e-4) for f, o in zip(found, original, strict=True)
+    ]
     same = [torch.allclose(f, o, atol=1e-4) for f, o in zip(found, original, strict=True)]
     assert all(a != b for a, b in zip(flipped, same, strict=True))
     assert 16 < sum(flipped) < 48

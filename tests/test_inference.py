@@ -52,9 +52,7 @@ def test_equals_the_store(
     expected = store_probabilities(store, checkpoint, clips)
     classifier = avemotion.Classifier(checkpoint)
     found = [classifier.classify(small_corpus / "VideoFlash" / f"{clip}.flv") for clip in clips]
-    np.testing.assert_allclose(
-        [list(p.probabilities.values()) for p in found], expected, atol=1e-4
-    )
+    np.testing.assert_allclose([list(p.probabilities.values()) for p in found], expected, atol=1e-4)
     assert len({p.probabilities["anger"] for p in found}) == 5
     for prediction in found:
         assert prediction.modality == modality
@@ -93,9 +91,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> dict[
     voice = small_corpus / "AudioWAV" / f"{whole.stem}.wav"
     faces = [frame for frame in _grey_frames(whole)]
     mute = make_clip(folder / "mute.mp4", np.stack(faces), codec="mpeg4")
-    faceless = make_clip(
-        folder / "faceless.flv", noise_frames(40), sound=sine(300, 1.6, 44_100)
-    )
+    faceless = make_clip(folder / "faceless.flv", noise_frames(40), sound=sine(300, 1.6, 44_100))
     neither = make_clip(folder / "neither.flv", noise_frames(40))
     return {"av": whole, "video": mute, "audio": voice, "faceless": faceless, "neither": neither}
 

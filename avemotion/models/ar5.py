@@ -133,9 +133,7 @@ class AudioBranch(nn.Module):
         self.register_buffer("deviation", torch.ones(rows, 1))
         self.convolutions, channels = _stages(1, AUDIO_STAGES, settings.width)
         self.features = nn.Sequential(
-            *_vector_layers(
-                2 * channels * (rows // _SHRINK), settings.audio_features, settings
-            )
+            *_vector_layers(2 * channels * (rows // _SHRINK), settings.audio_features, settings)
         )
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
