@@ -309,7 +309,7 @@ def _finish_run(out: Path, modality: str) -> None:
 
 
 def _become_latest(out: Path) -> None:
-    """Let ``runs/latest`` point to the run if it is in a folder ``runs``: `classify` looks there."""
+    """Let ``runs/latest`` point to the run, if it is in a folder ``runs``."""
     if out.resolve().parent.name != LATEST.parent.name:
         return
     link = out.parent / f".{LATEST.name}.partial"

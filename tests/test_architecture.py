@@ -14,8 +14,9 @@ PACKAGE = Path(avemotion.__file__).parent
 
 # From the top down: a module may import only what stands further down.
 ROAD = """
-    __main__ cli demonstration display evaluation folds training emotion_module inference verification
-    heads humans scores curves augmentation torchaudio_import dataset splits preprocessing extraction
+    __main__ cli demonstration display evaluation folds training emotion_module
+    inference verification heads humans scores curves
+    augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models
     corpora.synthetic corpora.crema_d corpora store
     faces grids spectrogram media containers
@@ -72,7 +73,8 @@ def test_imports_go_only_downward(path: Path) -> None:
 
 def loaded_after(code: str) -> set[str]:
     """Top-level modules loaded by a fresh interpreter after some code."""
-    ask = f"{code}\nimport sys, json\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    ask = "import sys, json\nprint(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    ask = f"{code}\n{ask}"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 

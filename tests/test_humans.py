@@ -16,7 +16,7 @@ LABELS = ("a", "b", "c")
 
 
 def test_real_votes_give_the_known_figures(crema_d: Path) -> None:
-    """From all of tabulatedVotes.csv; Cao et al. (2014) report 40.9 / 58.2 / 63.6 for one answer."""
+    """All of tabulatedVotes.csv; Cao et al. (2014) report 40.9 / 58.2 / 63.6 for one answer."""
     scores = ratings(crema_d)
     assert {c: s.clips for c, s in scores.items()} == {"voice": 7442, "face": 7442, "both": 7442}
     single = {c: round(100 * s.single_response, 2) for c, s in scores.items()}

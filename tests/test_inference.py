@@ -63,7 +63,7 @@ def test_equals_the_store(
 
 
 def test_real_clips(real_videos: list[Path], fitted: Path, tmp_path: Path) -> None:
-    """Six real FLVs with a model of synthetic people: what is read, not what is said, can be right."""
+    """Six real FLVs, a model of synthetic people: only what is read can be right."""
     corpus = tmp_path / "crema"
     (corpus / "VideoFlash").mkdir(parents=True)
     for video in real_videos:

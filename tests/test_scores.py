@@ -48,7 +48,7 @@ def test_interval_is_over_actors_not_clips() -> None:
 
 
 def test_t_interval_closed_form() -> None:
-    """Three values a tenth apart: margin t(0.975, 2) * 0.1 / sqrt(3), with t = 4.30265 from tables."""
+    """Three values a tenth apart: margin t * 0.1 / sqrt(3), t(0.975, 2) = 4.30265 from tables."""
     mean, low, high = mean_interval([0.5, 0.6, 0.7])
     assert mean == pytest.approx(0.6)
     assert high - mean == pytest.approx(4.30265 * 0.1 / math.sqrt(3), rel=1e-5)
@@ -69,7 +69,7 @@ def test_difference_is_paired() -> None:
 
 
 def test_interval_covers_the_truth() -> None:
-    """Actors differ in how easily they are read: over 2,000 draws 95 % intervals cover about 95 %."""
+    """Actors differ in how easily they are read: over 2,000 draws about 95 % cover the truth."""
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(2000):
