@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from avemotion.demonstration import demo as demo
     from avemotion.errors import AvemotionError as AvemotionError
     from avemotion.evaluation import evaluate as evaluate
+    from avemotion.fitting import fit as fit
     from avemotion.humans import ratings as ratings
     from avemotion.inference import Classifier as Classifier
     from avemotion.inference import classify as classify
     from avemotion.inference import classify_clip as classify_clip
     from avemotion.preprocessing import preprocess as preprocess
-    from avemotion.training import fit as fit
     from avemotion.types import Prediction as Prediction
     from avemotion.verification import verify as verify
 
@@ -33,7 +33,7 @@ _HOMES = {
     "classify_clip": "inference",
     "demo": "demonstration",
     "evaluate": "evaluation",
-    "fit": "training",
+    "fit": "fitting",
     "preprocess": "preprocessing",
     "ratings": "humans",
     "synth": "corpora.synthetic",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from avemotion.store import write_atomically
+from avemotion.files import write_atomically
 
 
 def draw_curves(

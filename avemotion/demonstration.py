@@ -21,9 +21,9 @@ from avemotion.display import (
     synth_text,
 )
 from avemotion.evaluation import EvaluationReport, evaluate
+from avemotion.fitting import fit
 from avemotion.inference import classify_clip
 from avemotion.preprocessing import preprocess
-from avemotion.training import fit
 from avemotion.types import Prediction
 
 ACTORS, CLIPS_PER_ACTOR = 12, 30

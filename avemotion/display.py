@@ -13,10 +13,10 @@ from avemotion.types import Prediction
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.corpora.synthetic import SyntheticCorpus
     from avemotion.evaluation import EvaluationReport
+    from avemotion.fitting import FitReport
     from avemotion.humans import HumanScore
     from avemotion.inference import ClipFailure
     from avemotion.preprocessing import PreprocessReport
-    from avemotion.training import FitReport
 
 LISTED = 10
 """Longest list printed in full."""

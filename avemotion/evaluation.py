@@ -15,12 +15,12 @@ from typing import Literal
 
 from avemotion.config import MODALITIES, Modality, NetworkSettings, TrainingSettings
 from avemotion.errors import UsageError
+from avemotion.files import write_json
 from avemotion.folds import Predictions, score_checkpoints, train_and_test
 from avemotion.humans import HumanScore, human_scores
 from avemotion.models.checkpoint import CHECKPOINT_NAME
 from avemotion.scores import Difference, Score, actor_accuracies, difference, score
-from avemotion.store import FeatureStore, ManifestRow, write_json
-from avemotion.training import data_hash
+from avemotion.store import FeatureStore, ManifestRow
 
 Protocol = Literal["holdout", "5fold", "loso"]
 
@@ -150,7 +150,7 @@ def _claim(
     """Refuse a folder that holds another evaluation's folds."""
     ours = {
         "protocol": protocol,
-        "data": data_hash(store),
+        "data": store.content_hash(),
         "network": asdict(network),
         "training": asdict(training),
     }

@@ -16,11 +16,12 @@ from tqdm import tqdm
 from avemotion.config import ExperimentSettings, Modality, NetworkSettings, TrainingSettings
 from avemotion.dataset import ClipDataset, batches
 from avemotion.errors import UsageError
+from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5, probabilities
 from avemotion.models.checkpoint import CHECKPOINT_NAME, CheckpointFacts, load_checkpoint
 from avemotion.scores import ClipPrediction
 from avemotion.splits import MIN_ACTORS, PROTOCOLS, actors_of, of_actors, split_actors
-from avemotion.store import FeatureStore, ManifestRow, write_csv
+from avemotion.store import FeatureStore, ManifestRow
 from avemotion.training import train
 
 Predictions = dict[Modality, list[ClipPrediction]]

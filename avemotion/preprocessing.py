@@ -25,7 +25,8 @@ from avemotion.corpora import crema_d
 from avemotion.errors import MediaError, UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.media import is_lfs_pointer
-from avemotion.store import USABLE, ManifestRow, StoreWriter
+from avemotion.store import USABLE, ManifestRow
+from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
 
 CLIP_TIMEOUT_SECONDS = 120

@@ -1,33 +1,29 @@
 """The feature store: one safetensors file an actor, a manifest of every clip, and the settings.
 
-    features/manifest.csv               what became of each clip, and the files it was made from
-    features/actors/1001.safetensors    faces, spectrograms, log-mels, waveforms of an actor's clips
-    features/store.json                 format, settings, labels
-    features/ratings.csv                the crowd's votes, where the corpus has them
-
-A file is written to a temporary name and renamed. An actor is finished once the manifest lists its
-clips; since its arrays are renamed into place before that, a killed run loses no finished actor.
+features/manifest.csv               what became of each clip, and the files it was made from
+features/actors/1001.safetensors    faces, spectrograms, log-mels, waveforms of an actor's clips
+features/store.json                 format, settings, labels
+features/ratings.csv                the crowd's votes, where the corpus has them
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
 from avemotion.errors import UsageError
 from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
-from avemotion.types import Corpus, Rating
+from avemotion.types import Rating
 
 FORMAT = 1
 """Changes with the layout of the files; a store of another format is refused."""
@@ -81,9 +77,8 @@ _INFO_TYPES: dict[str, type | tuple[type, ...]] = {
     "synthetic": (dict, type(None)),
     "clips": int,
 }
-_UNFINISHED = {".lock", ".store.json.partial"}  # what a run killed at its very start leaves
-
-_COLUMNS = [f.name for f in fields(ManifestRow)]
+COLUMNS = [f.name for f in fields(ManifestRow)]
+"""Columns of the manifest."""
 _COLUMN_TYPES = get_type_hints(ManifestRow)
 
 
@@ -112,135 +107,6 @@ class ClipFeatures:
             log_mel_length=0,
             waveform=np.zeros(0, np.int16),
         )
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: never half a file."""
-    temporary = path.with_name(f".{path.name}.partial")
-    write(temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically."""
-    text = json.dumps(value, indent=2) + "\n"
-    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table atomically."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(rows)
-
-    write_atomically(path, write)
-
-
-class StoreWriter:
-    """Fills a store actor by actor; opening an existing one goes on where it stopped."""
-
-    def __init__(self, directory: Path, corpus: Corpus, settings: PreprocessSettings) -> None:
-        """Open or create the store.
-
-        Raises:
-            UsageError: The folder holds a store made with other settings or of another corpus, or
-                something that is no store.
-        """
-        self.directory = directory
-        self.labels = corpus.labels
-        info = {
-            "format": FORMAT,
-            "corpus": corpus.name,
-            "labels": list(corpus.labels),
-            "settings": asdict(settings),
-            "synthetic": corpus.synthetic,
-            "clips": len(corpus.clips),
-        }
-        self._rows: dict[str, list[ManifestRow]] = {}
-        if (directory / "store.json").exists():
-            self._check_same(read_info(directory), info)
-            for row in read_manifest(directory):
-                self._rows.setdefault(row.actor, []).append(row)
-        elif directory.exists() and {p.name for p in directory.iterdir()} - _UNFINISHED:
-            raise UsageError(
-                f"{directory} is neither empty nor a feature store. Give another --out."
-            )
-        directory.mkdir(parents=True, exist_ok=True)
-        write_json(directory / "store.json", info)
-        (directory / "actors").mkdir(exist_ok=True)
-        if corpus.ratings:
-            write_ratings(directory, corpus.labels, corpus.ratings)
-
-    def _check_same(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-        for key in ("format", "corpus", "labels", "settings", "synthetic"):
-            if theirs.get(key) != ours[key]:
-                raise UsageError(
-                    f"{self.directory} holds a store made with other {key}:\n"
-                    f"  there: {json.dumps(theirs.get(key))}\n"
-                    f"  asked: {json.dumps(ours[key])}\n"
-                    "Give another --out, or remove that folder to make it anew."
-                )
-
-    def finished(self, actor: str) -> list[ManifestRow]:
-        """Return the rows of an actor that an earlier run finished; empty if there is none."""
-        rows = self._rows.get(actor, [])
-        usable = any(row.status in USABLE for row in rows)
-        return rows if not usable or self._shard(actor).exists() else []
-
-    def add(
-        self, actor: str, rows: Sequence[ManifestRow], features: Sequence[ClipFeatures]
-    ) -> None:
-        """Write an actor's features, then list its clips in the manifest.
-
-        Args:
-            actor: Whose clips these are.
-            rows: One a clip, whatever its status.
-            features: Those of the usable rows, in their order.
-        """
-        assert len(features) == sum(row.status in USABLE for row in rows)
-        if self._rows.pop(actor, None):  # done again: no row may describe arrays being replaced
-            self._write_manifest()
-        if features:
-            write_atomically(self._shard(actor), lambda p: p.write_bytes(save(_stacked(features))))
-        else:
-            self._shard(actor).unlink(missing_ok=True)
-        self._rows[actor] = list(rows)
-        self._write_manifest()
-
-    def forget_others(self, actors: set[str]) -> None:
-        """Drop actors whom the corpus no longer has."""
-        for actor in self._rows.keys() - actors:
-            del self._rows[actor]
-            self._write_manifest()
-            self._shard(actor).unlink(missing_ok=True)
-
-    def rows(self) -> list[ManifestRow]:
-        """Return the rows of all finished actors."""
-        return [row for actor in sorted(self._rows) for row in self._rows[actor]]
-
-    def _shard(self, actor: str) -> Path:
-        return self.directory / "actors" / f"{actor}.safetensors"
-
-    def _write_manifest(self) -> None:
-        cells = ([getattr(row, c) for c in _COLUMNS] for row in self.rows())
-        write_csv(self.directory / "manifest.csv", _COLUMNS, cells)
-
-
-def _stacked(features: Sequence[ClipFeatures]) -> dict[str, NDArray[Any]]:
-    offsets = np.cumsum([0] + [len(f.waveform) for f in features], dtype=np.int64)
-    return {
-        "faces": np.stack([f.faces for f in features]),
-        "spectrograms": np.stack([f.spectrograms for f in features]),
-        "log_mels": np.stack([f.log_mels for f in features]),
-        "log_mel_lengths": np.array([f.log_mel_length for f in features], np.int64),
-        "waveforms": np.concatenate([f.waveform for f in features]),
-        "waveform_offsets": offsets,
-    }
 
 
 def read_info(directory: Path) -> dict[str, Any]:
@@ -283,21 +149,13 @@ def read_manifest(directory: Path) -> list[ManifestRow]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if reader.fieldnames != _COLUMNS:
+            if reader.fieldnames != COLUMNS:
                 raise ValueError("its columns are not those of this version")
-            return [
-                ManifestRow(**{c: _COLUMN_TYPES[c](row[c]) for c in _COLUMNS}) for row in reader
-            ]
+            return [ManifestRow(**{c: _COLUMN_TYPES[c](row[c]) for c in COLUMNS}) for row in reader]
     except (ValueError, TypeError, csv.Error) as error:
         raise UsageError(
             f"{path} is damaged ({error}). Remove {directory} and preprocess anew."
         ) from error
-
-
-def write_ratings(directory: Path, labels: Sequence[str], ratings: Iterable[Rating]) -> None:
-    """Write the crowd's votes as ``ratings.csv``: clip, channel, a count for each label."""
-    rows = ([r.clip, r.channel, *r.votes] for r in ratings)
-    write_csv(directory / "ratings.csv", ["clip", "channel", *labels], rows)
 
 
 class FeatureStore:
@@ -358,6 +216,13 @@ class FeatureStore:
                 start, stop = file.get_tensor("waveform_offsets")[place : place + 2]
                 return np.asarray(file.get_slice(name)[int(start) : int(stop)])
             return np.asarray(file.get_slice(name)[place])
+
+    def content_hash(self) -> str:
+        """Return what identifies the store: SHA-256 of its settings and its manifest."""
+        digest = hashlib.sha256()
+        for name in ("store.json", "manifest.csv"):
+            digest.update((self.directory / name).read_bytes())
+        return digest.hexdigest()
 
     def ratings(self) -> list[Rating]:
         """Return the crowd's votes on the store's clips; none where the corpus has none.

@@ -7,15 +7,12 @@ each improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 import logging
 import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +22,20 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from avemotion.config import (
     ExperimentSettings,
-    Modality,
-    NetworkSettings,
     TrainingSettings,
-    differences,
 )
-from avemotion.curves import draw_curves
 from avemotion.dataset import ClipDataset, EpochSampler, batches
 from avemotion.emotion_module import EmotionModule
-from avemotion.errors import UsageError
+from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import (
     CHECKPOINT_NAME,
-    LATEST,
     CheckpointFacts,
     load_checkpoint,
     save_checkpoint,
 )
-from avemotion.splits import check_trainable, of_actors, split_actors, take_actors
-from avemotion.store import USABLE, FeatureStore, write_csv, write_json
+from avemotion.splits import check_trainable, of_actors
+from avemotion.store import FeatureStore
 from avemotion.types import Split
 
 
@@ -127,13 +119,16 @@ def train(
     watch = ClipDataset(store, watched, experiment) if watched else None
     with _quiet():
         trainer = _trainer(settings, out, recorder, progress)
-        trainer.fit(
-            EmotionModule(network, experiment, len(store.labels)),
-            loader,
-            batches(watch, 64) if watch else None,
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,  # nothing in the file is executed
-        )
+        try:
+            trainer.fit(
+                EmotionModule(network, experiment, len(store.labels)),
+                loader,
+                batches(watch, 64) if watch else None,
+                ckpt_path=last if last.exists() else None,
+                weights_only=True,  # nothing in the file is executed
+            )
+        except SystemExit as error:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from error
     shutil.rmtree(out / "state", ignore_errors=True)
     _, facts = load_checkpoint(out / CHECKPOINT_NAME)
     return facts
@@ -156,7 +151,7 @@ def _trainer(
         callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
     return pl.Trainer(
         max_epochs=settings.epochs,
-        precision="bf16-mixed" if _uses_bfloat16(settings) else "32-true",
+        precision="bf16-mixed" if uses_bfloat16(settings) else "32-true",
         callbacks=[*callbacks, keep_state],
         devices=1,
         logger=False,
@@ -166,7 +161,8 @@ def _trainer(
     )
 
 
-def _uses_bfloat16(settings: TrainingSettings) -> bool:
+def uses_bfloat16(settings: TrainingSettings) -> bool:
+    """Tell whether training runs in bfloat16: as asked, or where the processor has it."""
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
     if torch.cuda.is_available():
@@ -187,132 +183,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-@dataclass(frozen=True, slots=True)
-class FitReport:
-    """What `fit` did."""
-
-    checkpoint: Path
-    """The trained network."""
-    facts: CheckpointFacts
-    """Epoch, scores on the validation actors, split."""
-    clips: int
-    """Clips of the actors that trained and chose the epoch."""
-    left_out: int
-    """Usable clips of the store that lack a modality this network needs."""
-    was_finished: bool
-    """The folder already held this very run."""
-
-
-def fit(
-    *,
-    data: Path = Path("features"),
-    modality: Modality = "av",
-    out: Path | None = None,
-    network: NetworkSettings = NetworkSettings(),  # noqa: B008 (frozen)
-    training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
-    progress: bool = True,
-) -> FitReport:
-    """Train a network on a feature store; an interrupted run goes on where it stopped.
-
-    A share of the actors (`training.holdout`) is kept away altogether, the same for every modality,
-    so that `evaluate --protocol holdout` has someone to test on.
-
-    Args:
-        data: Feature store written by `preprocess`.
-        modality: What the network looks at.
-        out: Folder of the run; by default ``runs/MODALITY``.
-        network: Sizes of the network.
-        training: How it is trained.
-        progress: Show a progress bar.
-
-    Returns:
-        Where the checkpoint is, and how it scored on the validation actors.
-
-    Raises:
-        UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
-            another run.
-    """
-    store = FeatureStore(data)
-    out = out or Path("runs", modality)
-    experiment = ExperimentSettings(modality, network, training)
-    everyone = [row for row in store.rows if row.status in USABLE]
-    rows = store.usable(modality)
-    check_trainable(rows, store.labels, modality)
-    test = take_actors(everyone, training.holdout, training.seed)
-    split = split_actors(rows, test, training)
-    finished = _open_run(out, experiment, store)
-    if not finished:
-        train(store, split, experiment, out, progress)
-        _finish_run(out, modality)
-    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
-    _become_latest(out)
-    return FitReport(
-        out / CHECKPOINT_NAME,
-        facts,
-        len(of_actors(rows, [*split.train, *split.validation])),
-        len(everyone) - len(rows),
-        finished,
-    )
-
-
-def data_hash(store: FeatureStore) -> str:
-    """Return what identifies a store's content: SHA-256 of its settings and its manifest."""
-    digest = hashlib.sha256()
-    for name in ("store.json", "manifest.csv"):
-        digest.update((store.directory / name).read_bytes())
-    return digest.hexdigest()
-
-
-def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> bool:
-    """Claim a run's folder; tell whether this very run is finished in it.
-
-    Raises:
-        UsageError: The folder holds a run with other settings or data.
-    """
-    path = out / "run.json"
-    run = {"experiment": experiment.to_dict(), "data": data_hash(store), "finished": False}
-    if not path.exists():
-        write_json(_made(out) / path.name, run)
-        return False
-    there = json.loads(path.read_text(encoding="utf-8"))
-    if there["data"] != run["data"]:
-        raise UsageError(
-            f"{out} holds a run on other data than {store.directory}. "
-            "Give another --out, or remove that folder."
-        )
-    if there["experiment"] != run["experiment"]:
-        changed = differences(ExperimentSettings.from_dict(there["experiment"]), experiment)
-        raise UsageError(
-            f"{out} holds a run with other settings (there -> asked):\n  "
-            + "\n  ".join(changed)
-            + "\nGive another --out, or remove that folder."
-        )
-    return bool(there["finished"])
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _finish_run(out: Path, modality: str) -> None:
-    """Draw the curves and mark the run as finished."""
-    with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
-    title = f"AR5, {modality}" + (" (synthetic data)" if facts.synthetic else "")
-    draw_curves(rows, facts.epoch, title, out / "curves.png")
-    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    write_json(out / "run.json", run | {"finished": True})
-
-
-def _become_latest(out: Path) -> None:
-    """Let ``runs/latest`` point to the run, if it is in a folder ``runs``."""
-    if out.resolve().parent.name != LATEST.parent.name:
-        return
-    link = out.parent / f".{LATEST.name}.partial"
-    link.unlink(missing_ok=True)
-    link.symlink_to(out.name)
-    link.replace(out.parent / LATEST.name)

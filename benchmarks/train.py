@@ -31,8 +31,9 @@ from avemotion.emotion_module import EmotionModule
 from avemotion.emotions import CODE_BY_EMOTION, EMOTIONS
 from avemotion.models.ar5 import AR5, ClipInputs
 from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
-from avemotion.store import ClipFeatures, FeatureStore, ManifestRow, StoreWriter
-from avemotion.training import _uses_bfloat16
+from avemotion.store import ClipFeatures, FeatureStore, ManifestRow
+from avemotion.store_writer import StoreWriter
+from avemotion.training import uses_bfloat16
 from avemotion.types import Clip, Corpus
 
 VIEWS = 4
@@ -132,7 +133,7 @@ def measure(store: FeatureStore, modality: Modality, batch_size: int, repeats: i
     """Train on the store as `fit` does, epoch by epoch against random tensors."""
     settings = TrainingSettings(epochs=repeats + 1, batch_size=batch_size)
     experiment = ExperimentSettings(modality, training=settings)
-    bfloat16 = _uses_bfloat16(settings)
+    bfloat16 = uses_bfloat16(settings)
     dataset = ClipDataset(store, store.usable(modality), experiment)
     network = AR5(modality, len(EMOTIONS), experiment.network)
     steps = len(dataset) // batch_size
@@ -168,7 +169,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     result: dict[str, object] = {}
     rows = []
-    bfloat16 = _uses_bfloat16(TrainingSettings())
+    bfloat16 = uses_bfloat16(TrainingSettings())
     with tempfile.TemporaryDirectory() as temporary:
         store = write_store(Path(temporary, "features"), given.actors, given.clips_per_actor)
         for modality in MODALITIES:

@@ -14,13 +14,13 @@ PACKAGE = Path(avemotion.__file__).parent
 
 # From the top down: a module may import only what stands further down.
 ROAD = """
-    __main__ cli demonstration display evaluation folds training emotion_module
+    __main__ cli demonstration display evaluation fitting folds training emotion_module
     inference verification heads humans scores curves
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models
-    corpora.synthetic corpora.crema_d corpora store
+    corpora.synthetic corpora.crema_d corpora store_writer store
     faces grids spectrogram media containers
-    config types emotions errors
+    config types emotions files errors
 """.split()
 
 

@@ -11,17 +11,9 @@ from safetensors.numpy import load_file
 from avemotion.config import PreprocessSettings
 from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
-from avemotion.store import (
-    ClipFeatures,
-    FeatureStore,
-    ManifestRow,
-    StoreWriter,
-    read_info,
-    read_manifest,
-    write_atomically,
-    write_csv,
-    write_json,
-)
+from avemotion.files import write_atomically, write_csv, write_json
+from avemotion.store import ClipFeatures, FeatureStore, ManifestRow, read_info, read_manifest
+from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus, Rating
 
 SETTINGS = PreprocessSettings(views=2)
@@ -200,7 +192,7 @@ def test_an_actor_done_again_is_never_listed_with_arrays_of_another_run(full, mo
         raise Full
 
     rows = [row_of(name) for name in NAMES[:3]]
-    monkeypatch.setattr("avemotion.store._stacked", fail)
+    monkeypatch.setattr("avemotion.store_writer._stacked", fail)
     with pytest.raises(Full):
         writer.add("1001", rows, [features_of(i, 2000) for i in range(3)])
     assert {row.actor for row in read_manifest(full)} == {"1002"}

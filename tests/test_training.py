@@ -117,6 +117,8 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
         time.sleep(0.01)
     os.kill(process.pid, how)
     assert process.wait() != 0
+    if how == signal.SIGINT:  # Lightning would end the process itself
+        assert "KeyboardInterrupt" in process.stderr.read()
     # What is there now can be used.
     _, facts = load_checkpoint(disturbed / "checkpoint.safetensors")
     assert 1 <= facts.epoch < 60

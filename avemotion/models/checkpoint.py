@@ -17,8 +17,8 @@ from torch import nn
 from avemotion import __version__
 from avemotion.config import ExperimentSettings, PreprocessSettings
 from avemotion.errors import UsageError
+from avemotion.files import write_atomically
 from avemotion.models.ar5 import AR5
-from avemotion.store import write_atomically
 from avemotion.types import Split
 
 KIND = "avemotion/ar5/1"

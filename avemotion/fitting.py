@@ -1,0 +1,149 @@
+"""The command `fit`: one run in one folder, with the actors of a later test kept away."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from avemotion.config import (
+    ExperimentSettings,
+    Modality,
+    NetworkSettings,
+    TrainingSettings,
+    differences,
+)
+from avemotion.curves import draw_curves
+from avemotion.errors import UsageError
+from avemotion.files import write_json
+from avemotion.models.checkpoint import (
+    CHECKPOINT_NAME,
+    LATEST,
+    CheckpointFacts,
+    load_checkpoint,
+)
+from avemotion.splits import check_trainable, of_actors, split_actors, take_actors
+from avemotion.store import USABLE, FeatureStore
+from avemotion.training import train
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What `fit` did."""
+
+    checkpoint: Path
+    """The trained network."""
+    facts: CheckpointFacts
+    """Epoch, scores on the validation actors, split."""
+    clips: int
+    """Clips of the actors that trained and chose the epoch."""
+    left_out: int
+    """Usable clips of the store that lack a modality this network needs."""
+    was_finished: bool
+    """The folder already held this very run."""
+
+
+def fit(
+    *,
+    data: Path = Path("features"),
+    modality: Modality = "av",
+    out: Path | None = None,
+    network: NetworkSettings = NetworkSettings(),  # noqa: B008 (frozen)
+    training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
+    progress: bool = True,
+) -> FitReport:
+    """Train a network on a feature store; an interrupted run goes on where it stopped.
+
+    A share of the actors (`training.holdout`) is kept away altogether, the same for every modality,
+    so that `evaluate --protocol holdout` has someone to test on.
+
+    Args:
+        data: Feature store written by `preprocess`.
+        modality: What the network looks at.
+        out: Folder of the run; by default ``runs/MODALITY``.
+        network: Sizes of the network.
+        training: How it is trained.
+        progress: Show a progress bar.
+
+    Returns:
+        Where the checkpoint is, and how it scored on the validation actors.
+
+    Raises:
+        UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
+            another run.
+    """
+    store = FeatureStore(data)
+    out = out or Path("runs", modality)
+    experiment = ExperimentSettings(modality, network, training)
+    everyone = [row for row in store.rows if row.status in USABLE]
+    rows = store.usable(modality)
+    check_trainable(rows, store.labels, modality)
+    test = take_actors(everyone, training.holdout, training.seed)
+    split = split_actors(rows, test, training)
+    finished = _open_run(out, experiment, store)
+    if not finished:
+        train(store, split, experiment, out, progress)
+        _finish_run(out, modality)
+    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+    _become_latest(out)
+    return FitReport(
+        out / CHECKPOINT_NAME,
+        facts,
+        len(of_actors(rows, [*split.train, *split.validation])),
+        len(everyone) - len(rows),
+        finished,
+    )
+
+
+def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> bool:
+    """Claim a run's folder; tell whether this very run is finished in it.
+
+    Raises:
+        UsageError: The folder holds a run with other settings or data.
+    """
+    path = out / "run.json"
+    run = {"experiment": experiment.to_dict(), "data": store.content_hash(), "finished": False}
+    if not path.exists():
+        write_json(_made(out) / path.name, run)
+        return False
+    there = json.loads(path.read_text(encoding="utf-8"))
+    if there["data"] != run["data"]:
+        raise UsageError(
+            f"{out} holds a run on other data than {store.directory}. "
+            "Give another --out, or remove that folder."
+        )
+    if there["experiment"] != run["experiment"]:
+        changed = differences(ExperimentSettings.from_dict(there["experiment"]), experiment)
+        raise UsageError(
+            f"{out} holds a run with other settings (there -> asked):\n  "
+            + "\n  ".join(changed)
+            + "\nGive another --out, or remove that folder."
+        )
+    return bool(there["finished"])
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _finish_run(out: Path, modality: str) -> None:
+    """Draw the curves and mark the run as finished."""
+    with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+    title = f"AR5, {modality}" + (" (synthetic data)" if facts.synthetic else "")
+    draw_curves(rows, facts.epoch, title, out / "curves.png")
+    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    write_json(out / "run.json", run | {"finished": True})
+
+
+def _become_latest(out: Path) -> None:
+    """Let ``runs/latest`` point to the run, if it is in a folder ``runs``."""
+    if out.resolve().parent.name != LATEST.parent.name:
+        return
+    link = out.parent / f".{LATEST.name}.partial"
+    link.unlink(missing_ok=True)
+    link.symlink_to(out.name)
+    link.replace(out.parent / LATEST.name)

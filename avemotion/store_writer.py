@@ -1,0 +1,141 @@
+"""Filling the feature store, actor by actor.
+
+An actor is finished once the manifest lists its clips; since its arrays are renamed into place
+before that, a killed run loses no finished actor.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from avemotion.config import PreprocessSettings
+from avemotion.errors import UsageError
+from avemotion.files import write_atomically, write_csv, write_json
+from avemotion.store import (
+    COLUMNS,
+    FORMAT,
+    USABLE,
+    ClipFeatures,
+    ManifestRow,
+    read_info,
+    read_manifest,
+)
+from avemotion.types import Corpus, Rating
+
+_UNFINISHED = {".lock", ".store.json.partial"}  # what a run killed at its very start leaves
+
+
+class StoreWriter:
+    """Fills a store actor by actor; opening an existing one goes on where it stopped."""
+
+    def __init__(self, directory: Path, corpus: Corpus, settings: PreprocessSettings) -> None:
+        """Open or create the store.
+
+        Raises:
+            UsageError: The folder holds a store made with other settings or of another corpus, or
+                something that is no store.
+        """
+        self.directory = directory
+        self.labels = corpus.labels
+        info = {
+            "format": FORMAT,
+            "corpus": corpus.name,
+            "labels": list(corpus.labels),
+            "settings": asdict(settings),
+            "synthetic": corpus.synthetic,
+            "clips": len(corpus.clips),
+        }
+        self._rows: dict[str, list[ManifestRow]] = {}
+        if (directory / "store.json").exists():
+            self._check_same(read_info(directory), info)
+            for row in read_manifest(directory):
+                self._rows.setdefault(row.actor, []).append(row)
+        elif directory.exists() and {p.name for p in directory.iterdir()} - _UNFINISHED:
+            raise UsageError(
+                f"{directory} is neither empty nor a feature store. Give another --out."
+            )
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / "store.json", info)
+        (directory / "actors").mkdir(exist_ok=True)
+        if corpus.ratings:
+            write_ratings(directory, corpus.labels, corpus.ratings)
+
+    def _check_same(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+        for key in ("format", "corpus", "labels", "settings", "synthetic"):
+            if theirs.get(key) != ours[key]:
+                raise UsageError(
+                    f"{self.directory} holds a store made with other {key}:\n"
+                    f"  there: {json.dumps(theirs.get(key))}\n"
+                    f"  asked: {json.dumps(ours[key])}\n"
+                    "Give another --out, or remove that folder to make it anew."
+                )
+
+    def finished(self, actor: str) -> list[ManifestRow]:
+        """Return the rows of an actor that an earlier run finished; empty if there is none."""
+        rows = self._rows.get(actor, [])
+        usable = any(row.status in USABLE for row in rows)
+        return rows if not usable or self._shard(actor).exists() else []
+
+    def add(
+        self, actor: str, rows: Sequence[ManifestRow], features: Sequence[ClipFeatures]
+    ) -> None:
+        """Write an actor's features, then list its clips in the manifest.
+
+        Args:
+            actor: Whose clips these are.
+            rows: One a clip, whatever its status.
+            features: Those of the usable rows, in their order.
+        """
+        assert len(features) == sum(row.status in USABLE for row in rows)
+        if self._rows.pop(actor, None):  # done again: no row may describe arrays being replaced
+            self._write_manifest()
+        if features:
+            write_atomically(self._shard(actor), lambda p: p.write_bytes(save(_stacked(features))))
+        else:
+            self._shard(actor).unlink(missing_ok=True)
+        self._rows[actor] = list(rows)
+        self._write_manifest()
+
+    def forget_others(self, actors: set[str]) -> None:
+        """Drop actors whom the corpus no longer has."""
+        for actor in self._rows.keys() - actors:
+            del self._rows[actor]
+            self._write_manifest()
+            self._shard(actor).unlink(missing_ok=True)
+
+    def rows(self) -> list[ManifestRow]:
+        """Return the rows of all finished actors."""
+        return [row for actor in sorted(self._rows) for row in self._rows[actor]]
+
+    def _shard(self, actor: str) -> Path:
+        return self.directory / "actors" / f"{actor}.safetensors"
+
+    def _write_manifest(self) -> None:
+        cells = ([getattr(row, c) for c in COLUMNS] for row in self.rows())
+        write_csv(self.directory / "manifest.csv", COLUMNS, cells)
+
+
+def _stacked(features: Sequence[ClipFeatures]) -> dict[str, NDArray[Any]]:
+    offsets = np.cumsum([0] + [len(f.waveform) for f in features], dtype=np.int64)
+    return {
+        "faces": np.stack([f.faces for f in features]),
+        "spectrograms": np.stack([f.spectrograms for f in features]),
+        "log_mels": np.stack([f.log_mels for f in features]),
+        "log_mel_lengths": np.array([f.log_mel_length for f in features], np.int64),
+        "waveforms": np.concatenate([f.waveform for f in features]),
+        "waveform_offsets": offsets,
+    }
+
+
+def write_ratings(directory: Path, labels: Sequence[str], ratings: Iterable[Rating]) -> None:
+    """Write the crowd's votes as ``ratings.csv``: clip, channel, a count for each label."""
+    rows = ([r.clip, r.channel, *r.votes] for r in ratings)
+    write_csv(directory / "ratings.csv", ["clip", "channel", *labels], rows)
