@@ -93,7 +93,7 @@ import sys
 from pathlib import Path
 import avemotion
 from avemotion.config import TrainingSettings
-training = TrainingSettings(epochs=60, patience=60, batch_size=8, holdout=0.25)
+training = TrainingSettings(epochs=30, patience=30, batch_size=8, holdout=0.25)
 data, out = map(Path, sys.argv[1:])
 avemotion.fit(data=data, modality="audio", out=out, training=training, progress=False)
 """
@@ -121,7 +121,7 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
         assert "KeyboardInterrupt" in process.stderr.read()
     # What is there now can be used.
     _, facts = load_checkpoint(disturbed / "checkpoint.safetensors")
-    assert 1 <= facts.epoch < 60
+    assert 1 <= facts.epoch < 30
     assert not json.loads((disturbed / "run.json").read_text())["finished"]
 
     assert start(disturbed).wait() == 0
