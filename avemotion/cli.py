@@ -29,6 +29,9 @@ COMMANDS = {
 }
 """Command -> what it does, in the order of the road."""
 
+RESUMED = {"demo", "synth", "preprocess", "fit", "evaluate"}
+"""Commands that go on where an interrupted run stopped."""
+
 OK, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -57,10 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (AvemotionError, OSError) as error:
         return _fail(name, error, SOME_FAILED)
     except KeyboardInterrupt:
-        print(
-            f"\navemotion {name}: interrupted. The same command goes on where it stopped.",
-            file=sys.stderr,
-        )
+        goes_on = " The same command goes on where it stopped." if name in RESUMED else ""
+        print(f"\navemotion {name}: interrupted.{goes_on}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -147,16 +148,18 @@ def _add_config(parser: Any) -> None:
     parser.add_argument("--config", action="config", help="YAML file of an experiment (configs/)")
 
 
-def _modalities(words: str) -> tuple[str, ...]:
-    """Read a list with commas."""
+def _modalities(words: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Read a list with commas; jsonargparse gives it back once it is read."""
     from argparse import ArgumentTypeError
 
     from avemotion.config import MODALITIES
 
-    chosen = tuple(words.split(","))
+    chosen = tuple(words.split(",")) if isinstance(words, str) else tuple(words)
     strange = [word for word in chosen if word not in MODALITIES]
     if strange:
         raise ArgumentTypeError(f"{strange[0]!r} is not one of {', '.join(MODALITIES)}.")
+    if len(set(chosen)) < len(chosen):
+        raise ArgumentTypeError(f"{','.join(chosen)!r} names a modality twice.")
     return chosen
 
 
@@ -261,6 +264,3 @@ _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "ratings": _ratings,
     "classify": _classify,
 }
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,7 @@ field is the command line's help for it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from avemotion.errors import UsageError
@@ -91,7 +91,7 @@ class TrainingSettings:
     weight_decay: float = 0.05
     """Decoupled weight decay (AdamW only)."""
     label_smoothing: float = 0.1
-    """Probability spread evenly over the other emotions in the target."""
+    """Probability spread evenly over all emotions in the target."""
     mixup: float = 0.2
     """Both parameters of the Beta distribution that mixes pairs of clips; 0 switches mixing off."""
     spectrogram_masking: bool = True
@@ -125,23 +125,19 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Refuse values that no training can run with, and contradictions."""
-        for name in ("epochs", "batch_size", "patience"):
+        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1)):
             value = getattr(self, name)
-            _require(value >= 1, f"--training.{name}", value, "1 or more")
+            _require(value >= least, f"--training.{name}", value, f"{least} or more")
         _require(self.learning_rate > 0, "--training.learning_rate", self.learning_rate, "above 0")
         for name in ("weight_decay", "mixup", "rotation_degrees", "pixel_noise", "seed"):
             value = getattr(self, name)
             _require(value >= 0, f"--training.{name}", value, "0 or more")
-        for name in (
-            "label_smoothing",
-            "modality_dropout",
-            "scale",
-            "shift",
-            "holdout",
-            "validation",
-        ):
+        for name in ("label_smoothing", "scale", "shift"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
+        for name in ("modality_dropout", "holdout", "validation"):
+            value = getattr(self, name)
+            _require(0 <= value <= 0.5, f"--training.{name}", value, "from 0 to 0.5")
         if self.clamp_weights is not None:
             allowed = "above 0, or null for no clamping"
             _require(
@@ -179,15 +175,13 @@ class ExperimentSettings:
         )
 
 
-def differences(ours: Any, theirs: Any) -> list[str]:
-    """List the fields in which two settings of one kind differ, as ``name: ours -> theirs``."""
+def differences(theirs: Any, ours: Any) -> list[str]:
+    """List where two nested settings (`to_dict`'s form) differ, as ``name: theirs -> ours``."""
+    theirs = theirs if isinstance(theirs, dict) else {}
     lines: list[str] = []
-    for f in fields(ours):
-        a, b = getattr(ours, f.name), getattr(theirs, f.name)
-        if a == b:
-            continue
-        if hasattr(a, "__dataclass_fields__"):
-            lines += [f"{f.name}.{line}" for line in differences(a, b)]
-        else:
-            lines.append(f"{f.name}: {a!r} -> {b!r}")
+    for name, value in ours.items():
+        if isinstance(value, dict):
+            lines += [f"{name}.{line}" for line in differences(theirs.get(name), value)]
+        elif theirs.get(name) != value:
+            lines.append(f"{name}: {theirs.get(name)!r} -> {value!r}")
     return lines

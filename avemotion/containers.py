@@ -26,8 +26,14 @@ def check_file(path: Path) -> None:
         MediaError: The file is missing, no regular file, empty, a Git LFS pointer, or shorter than
             it says itself.
     """
-    if not path.exists():
-        raise MediaError(f"no such file: {path}")
+    try:
+        path.stat()
+        if path.is_file():
+            path.open("rb").close()
+    except FileNotFoundError:
+        raise MediaError(f"no such file: {path}") from None
+    except OSError as error:  # no permission, a name too long, a loop of links
+        raise MediaError(f"{path} cannot be opened: {error.strerror}") from error
     if not path.is_file():
         raise MediaError(f"not a regular file: {path}")
     if path.stat().st_size == 0:

@@ -20,14 +20,18 @@ from avemotion.display import (
     preprocess_text,
     synth_text,
 )
+from avemotion.emotions import EMOTIONS
 from avemotion.evaluation import EvaluationReport, evaluate
 from avemotion.fitting import fit
+from avemotion.folds import read_predictions
 from avemotion.inference import classify_clip
 from avemotion.preprocessing import preprocess
 from avemotion.types import Prediction
 
 ACTORS, CLIPS_PER_ACTOR = 12, 30
 TRAINING = TrainingSettings(epochs=24, patience=24, holdout=0.25)
+OPTIONS = "--training.epochs 24 --training.patience 24 --training.holdout 0.25"
+"""`TRAINING` as it is typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def demo(
     """
     corpus, features, runs = out / "crema", out / "features", out / "runs"
 
-    tell(f"$ avemotion synth {corpus} --actors {ACTORS} --clips_per_actor {CLIPS_PER_ACTOR}")
+    tell(f"$ avemotion synth {corpus} --actors {ACTORS} --clips-per-actor {CLIPS_PER_ACTOR}")
     written = synth(corpus, actors=ACTORS, clips_per_actor=CLIPS_PER_ACTOR, progress=progress)
     tell(synth_text(written))
 
@@ -66,7 +70,10 @@ def demo(
     tell(preprocess_text(preprocess(corpus, out=features, progress=progress)))
 
     for modality in MODALITIES:
-        tell(f"\n$ avemotion fit --modality {modality} --data {features} --out {runs / modality}")
+        tell(
+            f"\n$ avemotion fit --modality {modality} --data {features} --out {runs / modality} "
+            + OPTIONS
+        )
         tell(
             fit_text(
                 fit(
@@ -79,8 +86,9 @@ def demo(
             )
         )
 
-    tell(f"\n$ avemotion evaluate --data {features} --runs {runs}")
-    report = evaluate(data=features, runs=runs, out=out / "evaluation", progress=progress)
+    scores = out / "evaluation"
+    tell(f"\n$ avemotion evaluate --data {features} --runs {runs} --out {scores}")
+    report = evaluate(data=features, runs=runs, out=scores, progress=progress)
     tell(evaluate_text(report))
 
     clip = _unseen_clip(corpus, report)
@@ -92,6 +100,5 @@ def demo(
 
 def _unseen_clip(corpus: Path, report: EvaluationReport) -> Path:
     """Return the video of a clip whose actor no network saw."""
-    table = (Path(report.out) / "folds" / "av" / "holdout.csv").read_text(encoding="utf-8")
-    _, clip, *_ = table.splitlines()[1].split(",")
-    return corpus / VIDEO_FOLDER / f"{clip}.flv"
+    first = read_predictions(Path(report.out, "folds", "av", "holdout.csv"), EMOTIONS)[0]
+    return corpus / VIDEO_FOLDER / f"{first.clip}.flv"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -90,15 +89,17 @@ def fit_text(report: FitReport) -> str:
     facts = report.facts
     split, modality = facts.split, facts.experiment.modality
     lines = ["This run was finished before; nothing was trained."] if report.was_finished else []
+    chosen = facts.experiment.training.early_stopping
+    how = f"chosen by {len(split.validation)} others" if chosen else "the last one"
     lines.append(
-        f"{modality}: trained on {len(split.train)} actors, epoch {facts.epoch} chosen by "
-        f"{len(split.validation)} others, {len(split.test)} kept away ({report.clips} clips)."
+        f"{modality}: trained on {len(split.train)} actors, epoch {facts.epoch} ({how}), "
+        f"{len(split.test)} actors kept away; {report.clips} clips."
     )
     if report.left_out:
         lines.append(f"{report.left_out} clips were left out: they lack a face or a voice.")
     if facts.scores:
         lines.append(
-            "On the validation actors, which chose the epoch: accuracy "
+            "On the validation actors: accuracy "
             f"{_percent(facts.scores['val_accuracy'])}, UAR {_percent(facts.scores['val_uar'])}."
         )
     if facts.synthetic:
@@ -111,14 +112,14 @@ def evaluate_text(report: EvaluationReport) -> str:
     """Show networks, people and, for a synthetic corpus, the ceiling in one table."""
     rows: list[list[object]] = []
     for modality, score in report.scores.items():
-        interval = _interval(score.low, score.high)
+        interval = f"{_percent(score.actor_mean)} ({_interval(score.low, score.high)})"
         ceiling = report.ceilings.get(modality)
         row = [modality, _percent(score.accuracy), interval, _percent(score.recall)]
         rows.append([*row, _percent(ceiling) if ceiling else ""])
     for channel, human in report.humans.items():
         rows.append([f"people, {channel}: single response", _percent(human.single_response)])
         rows.append([f"people, {channel}: majority", _percent(human.majority)])
-    headers = ["", "accuracy %", "95 % over actors", "UAR %"]
+    headers = ["", "accuracy %", "mean over actors (95 %)", "UAR %"]
     if report.ceilings:
         headers.append("ceiling %")
     first = next(iter(report.scores.values()))
@@ -168,7 +169,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f}"
 
 
-def _interval(low: float, high: float) -> str:
-    if math.isnan(low):
-        return "one actor: none"
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "one actor: no interval"
     return f"{100 * low:.1f} to {100 * high:.1f}"

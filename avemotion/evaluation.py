@@ -7,19 +7,26 @@ checkpoint) and ``results.json`` (the table).
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from avemotion.config import MODALITIES, Modality, NetworkSettings, TrainingSettings
+from avemotion.config import (
+    MODALITIES,
+    ExperimentSettings,
+    Modality,
+    NetworkSettings,
+    TrainingSettings,
+)
 from avemotion.errors import UsageError
-from avemotion.files import write_json
+from avemotion.files import claimed, read_json, write_json
 from avemotion.folds import Predictions, score_checkpoints, train_and_test
 from avemotion.humans import HumanScore, human_scores
 from avemotion.models.checkpoint import CHECKPOINT_NAME
 from avemotion.scores import Difference, Score, actor_accuracies, difference, score
+from avemotion.splits import MIN_ACTORS, actors_of
 from avemotion.store import FeatureStore, ManifestRow
 
 Protocol = Literal["holdout", "5fold", "loso"]
@@ -77,17 +84,24 @@ def evaluate(
     """
     store = FeatureStore(data)
     out = out or Path("evaluation", protocol)
+    experiment = ExperimentSettings(network=network, training=training)
     if protocol == "holdout":
+        if experiment != ExperimentSettings():
+            raise UsageError(
+                "--protocol holdout trains nothing, so it takes no settings of network or training "
+                "(nor --config). Give them to `avemotion fit`, or choose 5fold or loso."
+            )
         models = _fitted(runs, modalities)
         rows, notes = _common_clips(store, tuple(models))
-        predictions = score_checkpoints(store, models, rows, out)
+        with claimed(out):
+            predictions = score_checkpoints(store, models, rows, out)
     else:
-        chosen = modalities or _offered(store)
+        chosen = modalities or tuple(m for m in MODALITIES if store.usable(m))
         rows, notes = _common_clips(store, chosen)
-        _claim(out, store, protocol, network, training)
-        predictions = train_and_test(
-            store, rows, chosen, protocol, network, training, out, progress
-        )
+        _check_actors(rows, protocol)
+        with claimed(out):
+            _open_evaluation(out, store, rows, protocol, experiment)
+            predictions = train_and_test(store, rows, chosen, protocol, experiment, out, progress)
     report = _report(store, out, protocol, predictions, notes)
     write_json(out / "results.json", asdict(report))
     return report
@@ -105,16 +119,12 @@ def _fitted(runs: Path, modalities: Sequence[Modality]) -> dict[Modality, Path]:
     return {m: path for m, path in models.items() if m not in missing}
 
 
-def _offered(store: FeatureStore) -> tuple[Modality, ...]:
-    """Return the modalities that any clip of the store can be used for."""
-    return tuple(m for m in MODALITIES if store.usable(m))
-
-
 def _common_clips(
     store: FeatureStore, modalities: Sequence[Modality]
 ) -> tuple[list[ManifestRow], tuple[str, ...]]:
     """Return the clips that every modality can use, and a note on those left out."""
-    common = set.intersection(*({row.clip for row in store.usable(m)} for m in modalities))
+    usable = [{row.clip for row in store.usable(m)} for m in modalities]
+    common = set.intersection(*usable) if usable else set()
     rows = [row for row in store.rows if row.clip in common]
     counts: dict[str, int] = {}
     for row in store.rows:
@@ -126,8 +136,8 @@ def _common_clips(
     )
     if not rows:
         raise UsageError(
-            f"No clip of {store.directory} can be used for all of {', '.join(modalities)}. "
-            "Choose fewer with --modalities."
+            f"No clip of {store.directory} can be used for all of "
+            f"{', '.join(modalities or MODALITIES)}. Choose fewer with --modalities."
         )
     return rows, notes
 
@@ -140,32 +150,45 @@ _WHY_NOT = {
 }
 
 
-def _claim(
+def _check_actors(rows: Sequence[ManifestRow], protocol: str) -> None:
+    actors = actors_of(rows)
+    if len(actors) < MIN_ACTORS[protocol]:
+        raise UsageError(
+            f"--protocol {protocol} needs at least {MIN_ACTORS[protocol]} actors; "
+            f"{len(actors)} have clips that every modality can use. "
+            "Choose fewer with --modalities, or another --protocol."
+        )
+
+
+def _open_evaluation(
     out: Path,
     store: FeatureStore,
+    rows: Sequence[ManifestRow],
     protocol: str,
-    network: NetworkSettings,
-    training: TrainingSettings,
+    experiment: ExperimentSettings,
 ) -> None:
-    """Refuse a folder that holds another evaluation's folds."""
+    """Refuse a folder that holds the folds of another evaluation."""
+    clips = "\n".join(row.clip for row in rows)
+    asked = experiment.to_dict()
     ours = {
         "protocol": protocol,
         "data": store.content_hash(),
-        "network": asdict(network),
-        "training": asdict(training),
+        "clips": hashlib.sha256(clips.encode()).hexdigest(),
+        "network": asked["network"],
+        "training": asked["training"],
     }
     path = out / "evaluation.json"
-    if path.exists():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        for key, value in ours.items():
-            if theirs.get(key) != value:
-                raise UsageError(
-                    f"{out} holds an evaluation with other {key}:\n"
-                    f"  there: {theirs.get(key)}\n  asked: {value}\n"
-                    "Give another --out, or remove that folder."
-                )
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(path, ours)
+    if not path.exists():
+        write_json(path, ours)
+        return
+    theirs = read_json(path, f"Remove {out}, or give another --out.")
+    for key, value in ours.items():
+        if theirs.get(key) != value:
+            raise UsageError(
+                f"{out} holds an evaluation with other {key}:\n"
+                f"  there: {theirs.get(key)}\n  asked: {value}\n"
+                "Give another --out, or remove that folder."
+            )
 
 
 def _report(

@@ -39,6 +39,8 @@ class Extraction:
     """Those on which the clip's face was found."""
     box: Box | None = None
     """The crop, in pixels of the video."""
+    video_seconds: float = 0.0
+    """Length of the video."""
     sound_seconds: float = 0.0
     """Length of the sound."""
 
@@ -104,7 +106,12 @@ def _faces(
     track = find_face(frames.frames[views[0]])
     if track is None:
         reason = f"no face found in the {FACE_FRAMES} frames sampled from {video.name}"
-        return None, Extraction(empty, no_face=reason, frames_decoded=frames.decoded)
+        return None, Extraction(
+            empty,
+            no_face=reason,
+            frames_decoded=frames.decoded,
+            video_seconds=frames.duration_seconds,
+        )
     crops = crop_faces(frames.frames, track.box)
     return np.stack([crops[view] for view in views]), Extraction(
         empty,
@@ -113,6 +120,7 @@ def _faces(
         key_frames=track.key_frames,
         key_frames_found=track.key_frames_found,
         box=track.box,
+        video_seconds=frames.duration_seconds,
     )
 
 

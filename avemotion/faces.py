@@ -7,8 +7,8 @@ the head is nearly still, so a few key frames are searched and one box is agreed
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,17 @@ class FaceTrack:
     """Those on which the clip's face was found."""
 
 
-@cache
+_of_thread = threading.local()
+
+
 def _cascade() -> Any:
+    """Return this thread's cascade: OpenCV's searches with one from two threads go wrong."""
+    if not hasattr(_of_thread, "cascade"):
+        _of_thread.cascade = _load_cascade()
+    return _of_thread.cascade
+
+
+def _load_cascade() -> Any:
     path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
     return cv2.CascadeClassifier(str(path))
 

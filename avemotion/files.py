@@ -5,9 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
+
+from avemotion.errors import UsageError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -19,9 +24,47 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary.replace(path)
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other runs out of it while this one writes.
+
+    Raises:
+        UsageError: Another run is writing there, or it cannot be a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"{folder} is a file. Give another --out.") from None
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UsageError(f"{folder} is being written by another run. Wait for it to end.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: The file.
+        remedy: What the user should do where it is damaged.
+
+    Raises:
+        UsageError: The file holds no JSON object.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error}). {remedy}") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically."""
-    text = json.dumps(value, indent=2) + "\n"
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from avemotion.config import (
 )
 from avemotion.curves import draw_curves
 from avemotion.errors import UsageError
-from avemotion.files import write_json
+from avemotion.files import claimed, read_json, write_json
 from avemotion.models.checkpoint import (
     CHECKPOINT_NAME,
     LATEST,
@@ -25,7 +24,7 @@ from avemotion.models.checkpoint import (
 )
 from avemotion.splits import check_trainable, of_actors, split_actors, take_actors
 from avemotion.store import USABLE, FeatureStore
-from avemotion.training import train
+from avemotion.training import forget_state, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +80,12 @@ def fit(
     check_trainable(rows, store.labels, modality)
     test = take_actors(everyone, training.holdout, training.seed)
     split = split_actors(rows, test, training)
-    finished = _open_run(out, experiment, store)
-    if not finished:
-        train(store, split, experiment, out, progress)
-        _finish_run(out, modality)
+    check_trainable(of_actors(rows, split.train), store.labels, modality, least_actors=1)
+    with claimed(out):
+        finished = _open_run(out, experiment, store)
+        if not finished:
+            train(store, split, experiment, out, progress)
+            _finish_run(out, modality)
     _, facts = load_checkpoint(out / CHECKPOINT_NAME)
     _become_latest(out)
     return FitReport(
@@ -105,27 +106,22 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     path = out / "run.json"
     run = {"experiment": experiment.to_dict(), "data": store.content_hash(), "finished": False}
     if not path.exists():
-        write_json(_made(out) / path.name, run)
+        write_json(path, run)
         return False
-    there = json.loads(path.read_text(encoding="utf-8"))
-    if there["data"] != run["data"]:
+    there = read_json(path, f"Remove {out}, or give another --out.")
+    if there.get("data") != run["data"]:
         raise UsageError(
             f"{out} holds a run on other data than {store.directory}. "
             "Give another --out, or remove that folder."
         )
-    if there["experiment"] != run["experiment"]:
-        changed = differences(ExperimentSettings.from_dict(there["experiment"]), experiment)
+    if there.get("experiment") != run["experiment"]:
+        changed = differences(there.get("experiment"), run["experiment"])
         raise UsageError(
             f"{out} holds a run with other settings (there -> asked):\n  "
             + "\n  ".join(changed)
             + "\nGive another --out, or remove that folder."
         )
-    return bool(there["finished"])
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return bool(there.get("finished"))
 
 
 def _finish_run(out: Path, modality: str) -> None:
@@ -135,15 +131,17 @@ def _finish_run(out: Path, modality: str) -> None:
     _, facts = load_checkpoint(out / CHECKPOINT_NAME)
     title = f"AR5, {modality}" + (" (synthetic data)" if facts.synthetic else "")
     draw_curves(rows, facts.epoch, title, out / "curves.png")
-    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    run = read_json(out / "run.json", f"Remove {out} and fit again.")
     write_json(out / "run.json", run | {"finished": True})
+    forget_state(out)
 
 
 def _become_latest(out: Path) -> None:
     """Let ``runs/latest`` point to the run, if it is in a folder ``runs``."""
-    if out.resolve().parent.name != LATEST.parent.name:
+    run = out.resolve()  # where `out` is the link itself, the run that it points to
+    if run.parent.name != LATEST.parent.name or run.name == LATEST.name:
         return
-    link = out.parent / f".{LATEST.name}.partial"
+    link = run.parent / f".{LATEST.name}.partial"
     link.unlink(missing_ok=True)
-    link.symlink_to(out.name)
-    link.replace(out.parent / LATEST.name)
+    link.symlink_to(run.name)
+    link.replace(run.parent / LATEST.name)

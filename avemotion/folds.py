@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from avemotion.config import ExperimentSettings, Modality, NetworkSettings, TrainingSettings
+from avemotion.config import ExperimentSettings, Modality
 from avemotion.dataset import ClipDataset, batches
 from avemotion.errors import UsageError
 from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5, probabilities
 from avemotion.models.checkpoint import CHECKPOINT_NAME, CheckpointFacts, load_checkpoint
 from avemotion.scores import ClipPrediction
-from avemotion.splits import MIN_ACTORS, PROTOCOLS, actors_of, of_actors, split_actors
+from avemotion.splits import PROTOCOLS, Fold, actors_of, of_actors, split_actors
 from avemotion.store import FeatureStore, ManifestRow
-from avemotion.training import train
+from avemotion.training import forget_state, train
 
 Predictions = dict[Modality, list[ClipPrediction]]
 """Modality -> what its networks said of the test clips."""
@@ -33,8 +34,7 @@ def train_and_test(
     rows: Sequence[ManifestRow],
     modalities: Sequence[Modality],
     protocol: str,
-    network: NetworkSettings,
-    training: TrainingSettings,
+    experiment: ExperimentSettings,
     out: Path,
     progress: bool,
 ) -> Predictions:
@@ -45,39 +45,45 @@ def train_and_test(
         rows: The clips to test on; every one is tested once by each modality.
         modalities: What to train.
         protocol: A key of `PROTOCOLS`.
-        network: Sizes of the networks.
-        training: How they are trained.
+        experiment: Network and training; its modality is replaced.
         out: Folder of the predictions and runs.
         progress: Show a progress bar.
-
-    Raises:
-        UsageError: The store has too few actors for the protocol.
     """
-    actors = actors_of(rows)
-    if len(actors) < MIN_ACTORS[protocol]:
-        raise UsageError(
-            f"--protocol {protocol} needs at least {MIN_ACTORS[protocol]} actors; "
-            f"{len(actors)} have clips that every modality can use."
-        )
-    folds = PROTOCOLS[protocol](actors)
+    folds = PROTOCOLS[protocol](actors_of(rows))
     predictions: Predictions = {modality: [] for modality in modalities}
     with tqdm(total=len(folds) * len(modalities), unit="fold", disable=not progress) as bar:
         for fold in folds:
             for modality in modalities:
                 bar.set_description(f"{fold.name} {modality}")
                 path = out / "folds" / modality / f"{fold.name}.csv"
+                tested = of_actors(rows, fold.test)
                 if not path.exists():
-                    experiment = ExperimentSettings(modality, network, training)
-                    split = split_actors(store.usable(modality), fold.test, training)
                     run = out / "runs" / modality / fold.name
-                    facts = train(store, split, experiment, run, progress=False)
-                    model, _ = load_checkpoint(run / CHECKPOINT_NAME)
-                    tested = of_actors(rows, fold.test)
-                    found = predict(store, tested, model, facts, fold.name)
-                    write_predictions(path, found, store.labels)
-                predictions[modality] += read_predictions(path, store.labels)
+                    asked = replace(experiment, modality=modality)
+                    _run_fold(store, fold, asked, tested, run, path)
+                found = read_predictions(path, store.labels)
+                if [p.clip for p in found] != [row.clip for row in tested]:
+                    raise UsageError(f"{path} holds other clips than the fold. Remove that file.")
+                predictions[modality] += found
                 bar.update()
     return predictions
+
+
+def _run_fold(
+    store: FeatureStore,
+    fold: Fold,
+    experiment: ExperimentSettings,
+    tested: Sequence[ManifestRow],
+    run: Path,
+    path: Path,
+) -> None:
+    """Train a fold's network and write what it says of the fold's clips."""
+    usable = store.usable(experiment.modality)
+    split = split_actors(usable, fold.test, experiment.training)
+    facts = train(store, split, experiment, run, progress=False)
+    model, _ = load_checkpoint(run / CHECKPOINT_NAME)
+    write_predictions(path, predict(store, tested, model, facts, fold.name), store.labels)
+    forget_state(run)
 
 
 def score_checkpoints(
@@ -118,6 +124,7 @@ def _check_fits(store: FeatureStore, facts: CheckpointFacts, path: Path) -> None
     for name, theirs, ours in (
         ("labels", facts.labels, store.labels),
         ("preprocessing settings", facts.preprocessing, store.settings),
+        ("origin (recorded or synthetic)", facts.synthetic, store.synthetic),
     ):
         if theirs != ours:
             raise UsageError(
@@ -162,15 +169,22 @@ def write_predictions(
 
 
 def read_predictions(path: Path, labels: Sequence[str]) -> list[ClipPrediction]:
-    """Read a fold's predictions back."""
+    """Read a fold's predictions back.
+
+    Raises:
+        UsageError: The file is damaged.
+    """
     with path.open(newline="", encoding="utf-8") as file:
-        return [
-            ClipPrediction(
-                row["fold"],
-                row["clip"],
-                row["actor"],
-                row["emotion"],
-                tuple(float(row[label]) for label in labels),
-            )
-            for row in csv.DictReader(file)
-        ]
+        try:
+            return [
+                ClipPrediction(
+                    row["fold"],
+                    row["clip"],
+                    row["actor"],
+                    row["emotion"],
+                    tuple(float(row[label]) for label in labels),
+                )
+                for row in csv.DictReader(file)
+            ]
+        except (KeyError, ValueError, TypeError) as error:
+            raise UsageError(f"{path} is damaged ({error}). Remove that file.") from error

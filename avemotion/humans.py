@@ -16,9 +16,6 @@ from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
 from avemotion.types import Rating
 
-CHANNEL_OF = {"audio": "voice", "video": "face", "av": "both"}
-"""Modality of a network -> the channel on which people had the same."""
-
 
 @dataclass(frozen=True, slots=True)
 class HumanScore:

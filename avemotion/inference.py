@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,8 @@ CHECKPOINT_VARIABLE = "AVEMOTION_CHECKPOINT"
 LONG_CLIP_SECONDS = 10.0
 """Clips longer than this are unlike those of CREMA-D (about 2.5 s), and the prediction says so."""
 
-_MEL_SECONDS = MEL_FRAMES / 100
+_HEARD_SECONDS = MEL_FRAMES / 100
+"""Of a longer sound the log-mel holds the middle."""
 
 _HEARS_SEES: dict[str, tuple[str, ...]] = {
     "av": ("av", "video", "audio"),
@@ -182,10 +183,19 @@ def _warnings(clip: Extraction, wanted: str, used: str, synthetic: bool) -> list
         warnings.append(f"answered from {used} alone: {missing}")
     if used != "audio" and clip.faces_found * 2 < FACE_FRAMES:
         warnings.append(f"a face was found on only {clip.faces_found} of {FACE_FRAMES} frames")
-    if clip.sound_seconds > LONG_CLIP_SECONDS:
+    seconds = max(
+        clip.video_seconds if used != "audio" else 0.0,
+        clip.sound_seconds if used != "video" else 0.0,
+    )
+    if seconds > LONG_CLIP_SECONDS:
         warnings.append(
-            f"the clip lasts {clip.sound_seconds:.1f} s, unlike the short ones of training; "
-            f"only the middle {_MEL_SECONDS:.0f} s of its sound are heard"
+            f"the clip lasts {seconds:.1f} s, unlike those of training: it is judged by "
+            f"{FACE_FRAMES} frames spread over it and by the middle {_HEARD_SECONDS:.0f} s of its "
+            "sound"
+        )
+    elif used != "video" and clip.sound_seconds > _HEARD_SECONDS:
+        warnings.append(
+            f"of {clip.sound_seconds:.1f} s of sound, the middle {_HEARD_SECONDS:.0f} s are heard"
         )
     return warnings
 
@@ -231,8 +241,8 @@ def classify(
     checkpoint: Path | None = None,
     modality: Modality | Literal["auto"] = "auto",
     device: str = "auto",
-) -> list[Prediction | ClipFailure]:
-    """Tell the emotion of each clip; one without an answer does not stop the others.
+) -> Iterator[Prediction | ClipFailure]:
+    """Tell the emotion of each clip as it is asked for; one without an answer stops no other.
 
     Args:
         clips: Media files.
@@ -241,26 +251,15 @@ def classify(
         modality: What to answer from; ``auto`` takes all that the clip and the model have.
         device: ``auto``, ``cpu``, ``cuda``...
 
-    Returns:
+    Yields:
         In the order of the clips, a prediction or the reason why there is none.
 
     Raises:
         UsageError: There is no such model, or it cannot answer from that modality.
     """
     classifier = Classifier(checkpoint, device)
-    results: list[Prediction | ClipFailure] = []
     for clip in clips:
         try:
-            results.append(classifier.classify(clip, modality))
+            yield classifier.classify(clip, modality)
         except (MediaError, MissingModalityError) as error:
-            results.append(ClipFailure(str(clip), str(error)))
-    return results
-
-
-__all__ = [
-    "Classifier",
-    "ClipFailure",
-    "classify",
-    "classify_clip",
-    "find_checkpoint",
-]
+            yield ClipFailure(str(clip), str(error))

@@ -16,7 +16,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from tqdm import tqdm
 
@@ -24,6 +23,7 @@ from avemotion.config import PreprocessSettings
 from avemotion.corpora import crema_d
 from avemotion.errors import MediaError, UsageError
 from avemotion.extraction import Extraction, extract
+from avemotion.files import claimed
 from avemotion.media import is_lfs_pointer
 from avemotion.store import USABLE, ManifestRow
 from avemotion.store_writer import StoreWriter
@@ -86,16 +86,10 @@ def preprocess(
     _refuse_pointers(found)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out is {out}, a file, but must be a folder or not exist yet.")
-    out.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    try:
-        with FileLock(out / ".lock", timeout=0):
-            writer = StoreWriter(out, found, settings)
-            processed = _fill(writer, found, settings, workers or _cores(), progress)
-    except Timeout:
-        raise UsageError(f"{out} is being written by another run. Wait for it to end.") from None
+    with claimed(out):
+        writer = StoreWriter(out, found, settings)
+        processed = _fill(writer, found, settings, workers or _cores(), progress)
     rows = tuple(writer.rows())
     return PreprocessReport(
         out,

@@ -44,9 +44,11 @@ class Score:
     """Share of clips that are right (WAR), 0 to 1."""
     recall: float
     """Mean of the emotions' recalls (UAR), 0 to 1."""
-    low: float
-    """Lower end of the 95 % interval of the accuracy over actors; nan with one actor."""
-    high: float
+    actor_mean: float
+    """Mean over actors of their accuracies: what the interval belongs to."""
+    low: float | None
+    """Lower end of its 95 % interval over actors; None with one actor."""
+    high: float | None
     """Upper end of it."""
 
 
@@ -56,9 +58,9 @@ class Difference:
 
     mean: float
     """Mean over actors of the difference in accuracy."""
-    low: float
-    """Lower end of its 95 % interval over actors; nan with one actor."""
-    high: float
+    low: float | None
+    """Lower end of its 95 % interval over actors; None with one actor."""
+    high: float | None
     """Upper end of it."""
 
 
@@ -67,13 +69,14 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
     truth = [p.emotion for p in predictions]
     said = [labels[int(np.argmax(p.probabilities))] for p in predictions]
     per_actor = actor_accuracies(predictions, labels)
-    _, low, high = mean_interval(list(per_actor.values()))
+    mean, low, high = mean_interval(list(per_actor.values()))
     present = sorted(set(truth))
     return Score(
         len(predictions),
         len(per_actor),
         float(accuracy_score(truth, said)),
         float(recall_score(truth, said, labels=present, average="macro", zero_division=0)),
+        mean,
         low,
         high,
     )
@@ -95,14 +98,14 @@ def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Differ
     return Difference(*mean_interval([ours[actor] - theirs[actor] for actor in ours]))
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean and its 95 % t interval; the interval of a single value is nan.
+def mean_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """Return the mean and its 95 % t interval; a single value has none.
 
     >>> [round(x, 3) for x in mean_interval([0.5, 0.6, 0.7])]
     [0.6, 0.352, 0.848]
     """
     mean = float(np.mean(values))
     if len(values) < 2:
-        return mean, float("nan"), float("nan")
+        return mean, None, None
     margin = float(stats.sem(values) * stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
     return mean, mean - margin, mean + margin

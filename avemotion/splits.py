@@ -100,14 +100,16 @@ def split_actors(
     return Split(train, validation, tuple(sorted(test)))
 
 
-def check_trainable(rows: Sequence[ManifestRow], labels: Sequence[str], modality: str) -> None:
+def check_trainable(
+    rows: Sequence[ManifestRow], labels: Sequence[str], modality: str, least_actors: int = 2
+) -> None:
     """Refuse clips that no classifier can learn from.
 
     Raises:
         UsageError: Fewer than two actors, or an emotion without a clip.
     """
     actors = actors_of(rows)
-    if len(actors) < 2:
+    if len(actors) < least_actors or len(rows) < 2:
         raise UsageError(
             f"{len(rows)} clips of {len(actors)} actors can be used for --modality {modality}, but "
             "at least two actors are needed: one trains, another chooses the epoch."

@@ -8,7 +8,10 @@ each improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``
 from __future__ import annotations
 
 import logging
+import math
 import shutil
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +29,7 @@ from avemotion.config import (
 )
 from avemotion.dataset import ClipDataset, EpochSampler, batches
 from avemotion.emotion_module import EmotionModule
+from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import (
@@ -37,6 +41,9 @@ from avemotion.models.checkpoint import (
 from avemotion.splits import check_trainable, of_actors
 from avemotion.store import FeatureStore
 from avemotion.types import Split
+
+STATE = "state"
+"""Folder in a run that holds what an interrupted one goes on from."""
 
 
 class RunRecorder(pl.Callback):
@@ -95,11 +102,16 @@ def train(
         progress: Show a progress bar.
 
     Returns:
-        What the finished checkpoint ``out/checkpoint.safetensors`` says of itself.
+        What the finished checkpoint ``out/checkpoint.safetensors`` says of itself. The state for
+        resuming stays until the caller has used it and calls `forget_state`.
+
+    Raises:
+        UsageError: An emotion has no clip to train on.
+        AvemotionError: The training diverged.
     """
     rows = store.usable(experiment.modality)
     trained, watched = of_actors(rows, split.train), of_actors(rows, split.validation)
-    check_trainable([*trained, *watched], store.labels, experiment.modality)
+    check_trainable(trained, store.labels, experiment.modality, least_actors=1)
     out.mkdir(parents=True, exist_ok=True)
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
@@ -112,14 +124,16 @@ def train(
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     facts = CheckpointFacts(experiment, store.labels, store.settings, split, 0, {}, store.synthetic)
     recorder = RunRecorder(out, facts)
-    last = out / "state" / "last.ckpt"
+    last = out / STATE / "last.ckpt"
+    if not last.exists():  # what a run killed in its first epoch may have left
+        (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     loader = batches(dataset, settings.batch_size, settings.seed)
     assert isinstance(loader.sampler, EpochSampler)
     loader.sampler.set_epoch(_epochs_done(last))  # Lightning says so too late when it resumes
     watch = ClipDataset(store, watched, experiment) if watched else None
     with _quiet():
         trainer = _trainer(settings, out, recorder, progress)
-        try:
+        with _interruptible():
             trainer.fit(
                 EmotionModule(network, experiment, len(store.labels)),
                 loader,
@@ -127,11 +141,18 @@ def train(
                 ckpt_path=last if last.exists() else None,
                 weights_only=True,  # nothing in the file is executed
             )
-        except SystemExit as error:  # Lightning's answer to Ctrl-C
-            raise KeyboardInterrupt from error
-    shutil.rmtree(out / "state", ignore_errors=True)
+    if settings.early_stopping and not math.isfinite(recorder.best_loss):
+        raise AvemotionError(
+            f"Training in {out} diverged: the validation loss was never a number. "
+            f"Lower --training.learning_rate (it is {settings.learning_rate})."
+        )
     _, facts = load_checkpoint(out / CHECKPOINT_NAME)
     return facts
+
+
+def forget_state(out: Path) -> None:
+    """Remove what a finished run no longer needs; until then the same command goes on from it."""
+    shutil.rmtree(out / STATE, ignore_errors=True)
 
 
 def _epochs_done(last: Path) -> int:
@@ -144,7 +165,7 @@ def _trainer(
 ) -> pl.Trainer:
     # Replaced after each epoch; it comes after the recorder, so that it holds the epoch's row.
     keep_state = ModelCheckpoint(
-        out / "state", "last", enable_version_counter=False, save_on_train_epoch_end=True
+        out / STATE, "last", enable_version_counter=False, save_on_train_epoch_end=True
     )
     callbacks: list[pl.Callback] = [recorder]
     if settings.early_stopping:
@@ -168,6 +189,22 @@ def uses_bfloat16(settings: TrainingSettings) -> bool:
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn Lightning's answer to Ctrl-C (exit, and deaf to further ones) back into an interrupt."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -47,6 +47,11 @@ def imports(path: Path) -> set[str]:
     }
     found: set[str] = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            assert not any(a.name.split(".")[0] == "avemotion" for a in node.names) or (
+                path.name == "cli.py"  # it takes the functions of the front door
+            )
+        assert not (isinstance(node, ast.ImportFrom) and node.level), "imports are absolute"
         if isinstance(node, ast.ImportFrom) and node not in typing_only:
             home = node.module or ""
             if home.split(".")[0] == "avemotion":

@@ -56,6 +56,8 @@ def test_every_command_explains_itself(command: str) -> None:
         (["fit", "--data", "nowhere"], 2, "nowhere is not a feature store"),
         (["fit", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["evaluate", "--modalities", "av,touch"], 2, "'touch' is not one of av, video, audio"),
+        (["evaluate", "--modalities", "av,av"], 2, "twice"),
+        (["evaluate", "--modalities", "av,audio"], 2, "features is not a feature store"),
         (["evaluate", "--protocol", "guess"], 2, "guess"),
         (["preprocess", "nowhere"], 2, "nowhere is not a folder"),
         (["preprocess"], 2, "corpus"),

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def test_a_leak_is_refused(small_store: Path, fitted: Path) -> None:
 
 LOSO = """
 import sys
+import time
 from pathlib import Path
 import avemotion
 from avemotion.config import TrainingSettings
@@ -91,8 +93,10 @@ def test_loso_tests_every_actor_once_and_goes_on_after_a_kill(
     words = [sys.executable, "-c", LOSO, str(small_store)]
     process = subprocess.Popen([*words, str(tmp_path / "killed")])
     folds = tmp_path / "killed" / "folds" / "audio"
+    deadline = time.monotonic() + 120
     while not (folds / "1002.csv").exists():
-        assert process.poll() is None
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
     process.kill()
     process.wait()
     finished = {path: path.stat().st_mtime_ns for path in folds.glob("1*.csv")}
@@ -117,6 +121,28 @@ def test_another_evaluation_in_the_folder_is_refused(small_store: Path, tmp_path
     (tmp_path / "evaluation.json").write_text('{"protocol": "5fold"}')
     with pytest.raises(UsageError, match="other protocol"):
         avemotion.evaluate(data=small_store, protocol="loso", out=tmp_path, training=ONE_EPOCH)
+
+
+def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path) -> None:
+    words = {"data": small_store, "protocol": "loso", "modalities": ("audio",)}
+    avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
+    fold = tmp_path / "folds" / "audio" / "1001.csv"
+    whole = fold.read_text()
+    fold.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    with pytest.raises(UsageError, match="other clips"):
+        avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
+    fold.write_text(whole.replace("0.", "x."))
+    with pytest.raises(UsageError, match="damaged"):
+        avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
+    facts = json.loads((tmp_path / "evaluation.json").read_text())
+    (tmp_path / "evaluation.json").write_text(json.dumps(facts | {"clips": "others"}))
+    with pytest.raises(UsageError, match="other clips"):
+        avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
+
+
+def test_holdout_takes_no_settings(small_store: Path, fitted: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="trains nothing"):
+        avemotion.evaluate(data=small_store, runs=fitted, out=tmp_path, training=ONE_EPOCH)
 
 
 def test_too_few_actors_for_five_folds(small_store: Path, tmp_path: Path) -> None:

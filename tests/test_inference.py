@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_real_clips(real_videos: list[Path], fitted: Path, tmp_path: Path) -> No
     settings = PreprocessSettings(views=2)
     avemotion.preprocess(corpus, out=tmp_path / "features", settings=settings, progress=False)
     store = FeatureStore(tmp_path / "features")
-    results = avemotion.classify(real_videos, checkpoint=fitted / "av")
+    results = list(avemotion.classify(real_videos, checkpoint=fitted / "av"))
     assert all(isinstance(r, Prediction) for r in results)
     assert [r.faces_found for r in results] == [20] * 6
     found = np.array([list(r.probabilities.values()) for r in results])
@@ -170,7 +171,7 @@ def test_wrong_input_is_named_and_stops_no_other(
         "pointer.flv": "Git LFS pointer",
     }
     paths = [*(tmp_path / name for name in reasons), clips["av"]]
-    results = avemotion.classify(paths, checkpoint=fitted / "av")
+    results = list(avemotion.classify(paths, checkpoint=fitted / "av"))
     for result, reason in zip(results, reasons.values(), strict=False):
         assert isinstance(result, ClipFailure) and reason in result.reason
     assert isinstance(results[-1], Prediction)
@@ -197,6 +198,23 @@ class TestWhichModelAnswers:
         file = "runs/av/checkpoint.safetensors"
         assert find_checkpoint(file) == Path(file)
         assert avemotion.Classifier("runs/av").facts.experiment.modality == "av"
+
+
+def test_two_threads_answer_as_one_does(clips: dict[str, Path], fitted: Path) -> None:
+    classifier = avemotion.Classifier(fitted / "av")
+    alone = classifier.classify(clips["av"])
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda _: classifier.classify(clips["av"]), range(12)))
+    assert all(p.face_box == alone.face_box for p in together)
+    for prediction in together:
+        assert prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+
+
+def test_a_long_clip_says_what_was_heard(fitted: Path, tmp_path: Path) -> None:
+    for seconds, said in ((4, 0), (8, "middle 5 s are heard"), (12, "lasts 12.0 s")):
+        path = make_clip(tmp_path / f"{seconds}.wav", None, sound=sine(300, seconds, 16_000))
+        warnings = avemotion.classify_clip(path, checkpoint=fitted / "audio").warnings
+        assert any(said in w for w in warnings) if said else len(warnings) == 1
 
 
 def test_a_device_that_is_not_there(fitted: Path) -> None:

@@ -44,6 +44,7 @@ def test_interval_is_over_actors_not_clips() -> None:
     """Ten times the clips of the same actors leave the interval as it is."""
     table = [(0, 0, 0), (0, 1, 2), (1, 0, 0), (1, 1, 1), (2, 2, 0), (2, 1, 2)]
     once, often = score(predictions(table), LABELS), score(predictions(table * 10), LABELS)
+    assert once.actor_mean == pytest.approx(np.mean([0.5, 1.0, 0.0]))
     assert (once.low, once.high) == pytest.approx((often.low, often.high))
 
 
@@ -57,7 +58,7 @@ def test_t_interval_closed_form() -> None:
 
 def test_one_actor_has_no_interval() -> None:
     result = score(predictions([(0, 0, 0), (0, 1, 0)]), LABELS)
-    assert math.isnan(result.low) and math.isnan(result.high)
+    assert result.low is None and result.high is None
 
 
 def test_difference_is_paired() -> None:

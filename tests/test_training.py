@@ -21,6 +21,7 @@ from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettin
 from avemotion.dataset import ClipDataset, EpochSampler, batches
 from avemotion.emotion_module import EmotionModule, validation_scores
 from avemotion.errors import UsageError
+from avemotion.files import claimed
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.store import FeatureStore
@@ -28,7 +29,7 @@ from avemotion.store import FeatureStore
 
 def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:
     run = fitted / "av"
-    assert sorted(p.name for p in run.iterdir()) == [
+    assert sorted(p.name for p in run.iterdir() if p.name != ".lock") == [
         "checkpoint.safetensors", "curves.png", "metrics.csv", "run.json",
     ]  # fmt: skip
     with (run / "metrics.csv").open(newline="") as file:
@@ -130,6 +131,67 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     theirs = load_file(undisturbed / "checkpoint.safetensors")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert not (disturbed / "state").exists()
+
+
+def test_a_run_stopped_after_training_is_not_trained_again(
+    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"data": small_store, "modality": "audio", "out": tmp_path / "run", "training": QUICK}
+    with monkeypatch.context() as patch:
+        patch.setattr("avemotion.fitting.draw_curves", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            avemotion.fit(**words, progress=False)
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    before = checkpoint.stat().st_mtime_ns
+    avemotion.fit(**words, progress=False)
+    assert checkpoint.stat().st_mtime_ns == before
+    assert not (tmp_path / "run" / "state").exists()
+
+
+def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(small_store: Path, tmp_path: Path) -> None:
+    words = ["--data", small_store, "--modality", "audio", "--out", tmp_path / "run"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "avemotion", "fit", *map(str, words), "--training.batch_size", "4"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "state" / "last.ckpt").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert err.rstrip().endswith("The same command goes on where it stopped.")
+
+
+def test_a_damaged_run_is_named(small_store: Path, tmp_path: Path) -> None:
+    for content in ("{", "[]", "{}"):
+        (tmp_path / "run.json").write_text(content)
+        with pytest.raises(UsageError, match="damaged|other data"):
+            avemotion.fit(data=small_store, modality="audio", out=tmp_path, training=QUICK)
+
+
+def test_two_runs_in_one_folder_are_refused(small_store: Path, tmp_path: Path) -> None:
+    with claimed(tmp_path), pytest.raises(UsageError, match="another run"):
+        avemotion.fit(data=small_store, modality="audio", out=tmp_path, training=QUICK)
+
+
+def test_latest_never_points_to_itself(fitted: Path, small_store: Path) -> None:
+    latest = fitted / "latest"
+    before = latest.resolve()
+    report = avemotion.fit(
+        data=small_store, modality=before.name, out=latest, training=QUICK, progress=False
+    )
+    assert report.was_finished and latest.resolve() == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 1}, {"modality_dropout": 0.6}, {"holdout": 0.8}, {"epochs": 0}]
+)
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        TrainingSettings(**wrong)
 
 
 def test_early_stopping_stops(small_store: Path, tmp_path: Path) -> None:
