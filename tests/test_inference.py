@@ -212,7 +212,9 @@ def test_two_threads_answer_as_one_does(clips: dict[str, Path], fitted: Path) ->
 
 def test_a_long_clip_says_what_was_heard(fitted: Path, tmp_path: Path) -> None:
     for seconds, said in ((4, 0), (8, "middle 5 s are heard"), (12, "lasts 12.0 s")):
-        path = make_clip(tmp_path / f"{seconds}.wav", None, sound=sine(300, seconds, 16_000))
+        path = make_clip(
+            tmp_path / f"{seconds}.wav", None, sound=sine(300, seconds, 16_000), sound_rate=16_000
+        )
         warnings = avemotion.classify_clip(path, checkpoint=fitted / "audio").warnings
         assert any(said in w for w in warnings) if said else len(warnings) == 1
 
