@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import TimeoutError as ClipTimeoutError
+from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -129,12 +130,17 @@ def _fill(
         if not _is_finished(writer.finished(actor), clips, corpus)
     ]
     waiting = [clip for clips in todo for clip in clips if clip.name not in corpus.excluded]
-    actors = iter(todo)
-    with tqdm(
-        total=len(waiting), unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
-    ) as bar:
-        results = _extract_all(waiting, settings, workers)
-        for clips in actors:
+    with (
+        tqdm(
+            total=len(waiting),
+            unit="clip",
+            desc="preprocess",
+            mininterval=0.5,
+            disable=not progress,
+        ) as bar,
+        closing(_extract_all(waiting, settings, workers)) as results,
+    ):
+        for clips in todo:
             rows, features = [], []
             for clip in clips:
                 if clip.name in corpus.excluded:
@@ -165,7 +171,7 @@ def _is_finished(rows: list[ManifestRow], clips: list[Clip], corpus: Corpus) -> 
 
 def _extract_all(
     clips: list[Clip], settings: PreprocessSettings, workers: int
-) -> Iterator[Extraction | str]:
+) -> Generator[Extraction | str, None, None]:
     """Extract clips in worker processes and yield the outcomes, or the reasons, in their order."""
     if not clips:
         return

@@ -63,7 +63,7 @@ class ManifestRow:
     video_file: str
     """Path in the corpus of the file that the faces come from."""
     video_bytes: int
-    """Its size: a changed file is processed again."""
+    """Its size: a file of another size is processed again."""
     audio_file: str
     """Path in the corpus of the file that the sound comes from: the video's where it has no own."""
     audio_bytes: int

@@ -116,12 +116,7 @@ def train(
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
     dataset = ClipDataset(store, trained, experiment)
-    network = AR5(experiment.modality, len(store.labels), experiment.network)
-    if network.audio is not None and experiment.network.spectrogram == "log_mel":
-        mean, deviation = dataset.sound_statistics()
-        network.audio.mean.copy_(mean)
-        network.audio.deviation.copy_(deviation)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = _new_network(dataset, experiment, len(store.labels))
     facts = CheckpointFacts(experiment, store.labels, store.settings, split, 0, {}, store.synthetic)
     recorder = RunRecorder(out, facts)
     last = out / STATE / "last.ckpt"
@@ -148,6 +143,17 @@ def train(
         )
     _, facts = load_checkpoint(out / CHECKPOINT_NAME)
     return facts
+
+
+def _new_network(dataset: ClipDataset, experiment: ExperimentSettings, classes: int) -> AR5:
+    """Build the network, with the statistics of the training clips' sound in it."""
+    network = AR5(experiment.modality, classes, experiment.network)
+    if network.audio is not None and experiment.network.spectrogram == "log_mel":
+        mean, deviation = dataset.sound_statistics()
+        network.audio.mean.copy_(mean)
+        network.audio.deviation.copy_(deviation)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def forget_state(out: Path) -> None:
