@@ -111,8 +111,9 @@ def check_trainable(
     actors = actors_of(rows)
     if len(actors) < least_actors or len(rows) < 2:
         raise UsageError(
-            f"{len(rows)} clips of {len(actors)} actors can be used for --modality {modality}, but "
-            "at least two actors are needed: one trains, another chooses the epoch."
+            f"Of actors with clips that --modality {modality} can use there are {len(actors)} "
+            f"({len(rows)} clips), but at least two actors are needed: one trains, another chooses "
+            "the epoch. Preprocess more of the corpus, or choose another --modality."
         )
     missing = [label for label in labels if label not in {row.emotion for row in rows}]
     if missing:
