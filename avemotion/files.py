@@ -34,7 +34,9 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise UsageError(f"{folder} is a file. Give another --out.") from None
+        raise UsageError(
+            f"--out is {folder}, a file, but must be a folder or not exist yet."
+        ) from None
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
