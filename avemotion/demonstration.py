@@ -29,8 +29,10 @@ from avemotion.preprocessing import preprocess
 from avemotion.types import Prediction
 
 ACTORS, CLIPS_PER_ACTOR = 12, 30
-TRAINING = TrainingSettings(epochs=24, patience=24, holdout=0.25)
-OPTIONS = "--training.epochs 24 --training.patience 24 --training.holdout 0.25"
+TRAINING = TrainingSettings(epochs=24, patience=24, batch_size=12, holdout=0.25)
+OPTIONS = (
+    "--training.epochs 24 --training.patience 24 --training.batch_size 12 --training.holdout 0.25"
+)
 """`TRAINING` as it is typed."""
 
 
