@@ -8,6 +8,7 @@ checkpoint) and ``results.json`` (the table).
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,10 +127,7 @@ def _common_clips(
     usable = [{row.clip for row in store.usable(m)} for m in modalities]
     common = set.intersection(*usable) if usable else set()
     rows = [row for row in store.rows if row.clip in common]
-    counts: dict[str, int] = {}
-    for row in store.rows:
-        if row.clip not in common:
-            counts[row.status] = counts.get(row.status, 0) + 1
+    counts = Counter(row.status for row in store.rows if row.clip not in common)
     notes = tuple(
         f"{n} clips of the store are not scored: {_WHY_NOT[status]}"
         for status, n in sorted(counts.items())

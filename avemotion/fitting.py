@@ -83,10 +83,11 @@ def fit(
     check_trainable(of_actors(rows, split.train), store.labels, modality, least_actors=1)
     with claimed(out):
         finished = _open_run(out, experiment, store)
-        if not finished:
-            train(store, split, experiment, out, progress)
-            _finish_run(out, modality)
-    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+        if finished:
+            _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+        else:
+            facts = train(store, split, experiment, out, progress)
+            _finish_run(out, facts)
     _become_latest(out)
     return FitReport(
         out / CHECKPOINT_NAME,
@@ -124,12 +125,11 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     return bool(there.get("finished"))
 
 
-def _finish_run(out: Path, modality: str) -> None:
+def _finish_run(out: Path, facts: CheckpointFacts) -> None:
     """Draw the curves and mark the run as finished."""
     with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
-    title = f"AR5, {modality}" + (" (synthetic data)" if facts.synthetic else "")
+    title = f"AR5, {facts.experiment.modality}" + (" (synthetic data)" if facts.synthetic else "")
     draw_curves(rows, facts.epoch, title, out / "curves.png")
     run = read_json(out / "run.json", f"Remove {out} and fit again.")
     write_json(out / "run.json", run | {"finished": True})

@@ -44,7 +44,6 @@ class StoreWriter:
                 something that is no store.
         """
         self.directory = directory
-        self.labels = corpus.labels
         info = {
             "format": FORMAT,
             "corpus": corpus.name,

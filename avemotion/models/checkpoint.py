@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
 
 from avemotion import __version__
 from avemotion.config import ExperimentSettings, PreprocessSettings
@@ -100,12 +100,9 @@ def load_checkpoint(path: Path) -> tuple[AR5, CheckpointFacts]:
 
 
 def _ready(network: AR5) -> AR5:
-    import torch
-
     network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    assert isinstance(network, nn.Module)
     return network
 
 
