@@ -198,7 +198,7 @@ def _report(
 ) -> EvaluationReport:
     accuracies = {m: actor_accuracies(p, store.labels) for m, p in predictions.items()}
     pairs = [("av", other) for other in ("video", "audio") if {"av", other} <= predictions.keys()]
-    intended = {p.clip: p.emotion for p in next(iter(predictions.values()))}
+    intended = {p.clip: p.target for p in next(iter(predictions.values()))}
     ceilings = (store.synthetic or {}).get("ceilings", {})
     return EvaluationReport(
         out=str(out),

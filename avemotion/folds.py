@@ -151,7 +151,14 @@ def predict(
         [probabilities(model, b.to(device).inputs()).cpu() for b in batches(dataset, 64)]
     )
     return [
-        ClipPrediction(fold, row.clip, row.actor, row.emotion, tuple(numbers))
+        ClipPrediction(
+            facts.experiment.training.seed,
+            fold,
+            row.clip,
+            row.actor,
+            row.emotion,
+            tuple(numbers),
+        )
         for row, numbers in zip(rows, scores.tolist(), strict=True)
     ]
 
@@ -162,10 +169,10 @@ def write_predictions(
     """Write a fold's predictions as CSV, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = (
-        [p.fold, p.clip, p.actor, p.emotion, *(f"{x:.9f}" for x in p.probabilities)]
+        [p.seed, p.fold, p.clip, p.actor, p.target, *(f"{x:.9f}" for x in p.probabilities)]
         for p in predictions
     )
-    write_csv(path, ["fold", "clip", "actor", "emotion", *labels], rows)
+    write_csv(path, ["seed", "fold", "clip", "actor", "target", *labels], rows)
 
 
 def read_predictions(path: Path, labels: Sequence[str]) -> list[ClipPrediction]:
@@ -178,10 +185,11 @@ def read_predictions(path: Path, labels: Sequence[str]) -> list[ClipPrediction]:
         try:
             return [
                 ClipPrediction(
+                    int(row["seed"]),
                     row["fold"],
                     row["clip"],
                     row["actor"],
-                    row["emotion"],
+                    row["target"],
                     tuple(float(row[label]) for label in labels),
                 )
                 for row in csv.DictReader(file)

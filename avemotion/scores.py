@@ -20,16 +20,20 @@ CONFIDENCE = 0.95
 class ClipPrediction:
     """What a network said of one test clip."""
 
+    seed: int
+    """Seed of the training that made the network."""
     fold: str
     """The fold that tested it."""
     clip: str
     """Name of the clip."""
     actor: str
     """Who is in it; nobody in the fold's training or validation."""
-    emotion: str
-    """The intended emotion: the target."""
+    target: str
+    """The emotion that counts as right: the intended one, or the crowd's."""
     probabilities: tuple[float, ...]
     """In the order of the labels."""
+    temperature: float = 1.0
+    """Divides the logits for calibrated probabilities; fitted on validation actors alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Difference:
 
 def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score:
     """Score predictions against the intended emotions."""
-    truth = [p.emotion for p in predictions]
+    truth = [p.target for p in predictions]
     said = [labels[int(np.argmax(p.probabilities))] for p in predictions]
     per_actor = actor_accuracies(predictions, labels)
     mean, low, high = mean_interval(list(per_actor.values()))
@@ -89,7 +93,7 @@ def actor_accuracies(
     right: dict[str, list[bool]] = {}
     for p in predictions:
         said = labels[int(np.argmax(p.probabilities))]
-        right.setdefault(p.actor, []).append(said == p.emotion)
+        right.setdefault(p.actor, []).append(said == p.target)
     return {actor: float(np.mean(hits)) for actor, hits in sorted(right.items())}
 
 

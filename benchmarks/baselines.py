@@ -60,7 +60,7 @@ def logistic(
     """
     rows = {row.clip: row for row in store.rows}
     inputs = np.stack([FEATURES[name](store, rows[p.clip]) for p in clips])
-    truth = np.array([p.emotion for p in clips])
+    truth = np.array([p.target for p in clips])
     folds = np.array([p.fold for p in clips])
     answers = np.empty_like(truth)
     for fold in np.unique(folds):

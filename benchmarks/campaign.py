@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,7 @@ def saying(
     """Return predictions of the same clips that put everything on one answer."""
     certain = {label: tuple(np.eye(len(labels))[i].tolist()) for i, label in enumerate(labels)}
     return [
-        ClipPrediction(p.fold, p.clip, p.actor, p.emotion, certain[answer])
-        for p, answer in zip(clips, answers, strict=True)
+        replace(p, probabilities=certain[answer]) for p, answer in zip(clips, answers, strict=True)
     ]
 
 

@@ -53,11 +53,11 @@ def test_every_figure_comes_from_the_predictions(
             rows = list(csv.DictReader(file))
         labels = list(rows[0])[4:]
         said = [labels[int(np.argmax([float(row[x]) for x in labels]))] for row in rows]
-        right = [row["emotion"] == s for row, s in zip(rows, said, strict=True)]
+        right = [row["target"] == s for row, s in zip(rows, said, strict=True)]
         assert score.accuracy == pytest.approx(np.mean(right))
         assert all(sum(float(r[x]) for x in labels) == pytest.approx(1, abs=1e-6) for r in rows)
     store = FeatureStore(small_store)
-    clips = {row["clip"]: row["emotion"] for row in rows}
+    clips = {row["clip"]: row["target"] for row in rows}
     assert holdout.humans == human_scores(store.ratings(), clips, store.labels)
     assert holdout.humans["both"].clips == 12
     saved = json.loads((Path(holdout.out) / "results.json").read_text())

@@ -22,7 +22,7 @@ LABELS = ("a", "b", "c")
 def predictions(table: list[tuple[int, int, int]]) -> list[ClipPrediction]:
     """From (actor, truth, said)."""
     return [
-        ClipPrediction("f", str(i), str(actor), LABELS[truth], tuple(np.eye(3)[said].tolist()))
+        ClipPrediction(0, "f", str(i), str(actor), LABELS[truth], tuple(np.eye(3)[said].tolist()))
         for i, (actor, truth, said) in enumerate(table)
     ]
 
