@@ -51,7 +51,7 @@ def test_every_figure_comes_from_the_predictions(
     for modality, score in holdout.scores.items():
         with (Path(holdout.out) / "folds" / modality / "holdout.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
-        labels = list(rows[0])[4:]
+        labels = list(rows[0])[5:]
         said = [labels[int(np.argmax([float(row[x]) for x in labels]))] for row in rows]
         right = [row["target"] == s for row, s in zip(rows, said, strict=True)]
         assert score.accuracy == pytest.approx(np.mean(right))
