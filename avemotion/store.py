@@ -22,8 +22,11 @@ from safetensors import SafetensorError, safe_open
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
 from avemotion.errors import UsageError
+from avemotion.people import read_demographics, read_ratings
 from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 from avemotion.types import Rating
+
+RATINGS_NAME, DEMOGRAPHICS_NAME = "ratings.csv", "demographics.csv"
 
 FORMAT = 1
 """Changes with the layout of the files; a store of another format is refused."""
@@ -230,24 +233,15 @@ class FeatureStore:
         Raises:
             UsageError: The table is damaged.
         """
-        path = self.directory / "ratings.csv"
-        if not path.is_file():
-            return []
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                header, *rows = csv.reader(file)
-            if header != ["clip", "channel", *self.labels]:
-                raise ValueError("its columns are not the store's labels")
-            return [
-                Rating(
-                    clip, channel, tuple(int(n) for _, n in zip(self.labels, votes, strict=True))
-                )
-                for clip, channel, *votes in rows
-            ]
-        except (ValueError, csv.Error) as error:
-            raise UsageError(
-                f"{path} is damaged ({error}). Run `avemotion preprocess` again."
-            ) from error
+        return read_ratings(self.directory / RATINGS_NAME, self.labels)
+
+    def demographics(self) -> dict[str, dict[str, str]]:
+        """Return what is known of each actor: see `Corpus.demographics`.
+
+        Raises:
+            UsageError: The table is damaged.
+        """
+        return read_demographics(self.directory / DEMOGRAPHICS_NAME)
 
 
 def _places(rows: Sequence[ManifestRow]) -> dict[str, int]:

@@ -7,7 +7,7 @@ before that, a killed run loses no finished actor.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,19 @@ from safetensors.numpy import save
 from avemotion.config import PreprocessSettings
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically, write_csv, write_json
+from avemotion.people import write_demographics, write_ratings
 from avemotion.store import (
     COLUMNS,
+    DEMOGRAPHICS_NAME,
     FORMAT,
+    RATINGS_NAME,
     USABLE,
     ClipFeatures,
     ManifestRow,
     read_info,
     read_manifest,
 )
-from avemotion.types import Corpus, Rating
+from avemotion.types import Corpus
 
 _UNFINISHED = {".lock", ".store.json.partial"}  # what a run killed at its very start leaves
 
@@ -65,7 +68,11 @@ class StoreWriter:
         write_json(directory / "store.json", info)
         (directory / "actors").mkdir(exist_ok=True)
         if corpus.ratings:
-            write_ratings(directory, corpus.labels, corpus.ratings)
+            write_ratings(directory / RATINGS_NAME, corpus.labels, corpus.ratings)
+        if corpus.demographics:
+            actors = {clip.actor for clip in corpus.clips}
+            known = {a: facts for a, facts in corpus.demographics.items() if a in actors}
+            write_demographics(directory / DEMOGRAPHICS_NAME, known)
 
     def _check_same(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
         for key in ("format", "corpus", "labels", "settings", "synthetic"):
@@ -132,9 +139,3 @@ def _stacked(features: Sequence[ClipFeatures]) -> dict[str, NDArray[Any]]:
         "waveforms": np.concatenate([f.waveform for f in features]),
         "waveform_offsets": offsets,
     }
-
-
-def write_ratings(directory: Path, labels: Sequence[str], ratings: Iterable[Rating]) -> None:
-    """Write the crowd's votes as ``ratings.csv``: clip, channel, a count for each label."""
-    rows = ([r.clip, r.channel, *r.votes] for r in ratings)
-    write_csv(directory / "ratings.csv", ["clip", "channel", *labels], rows)

@@ -90,6 +90,8 @@ class Corpus:
     """Media files whose names the corpus' scheme does not explain."""
     ratings: tuple[Rating, ...]
     """The crowd's votes on these clips; empty where the corpus has none."""
+    demographics: dict[str, dict[str, str]]
+    """By actor, facts such as ``Age``, ``Sex``, ``Race``, ``Ethnicity``; empty where unknown."""
     synthetic: dict[str, Any] | None
     """What a synthetic corpus says of itself (tables, ceilings); None for a recorded one."""
 

@@ -135,6 +135,7 @@ def read_corpus(directory: Path, *, ratings: bool = True) -> Corpus:
         excluded={} if synthetic else {n: why for n, why in KNOWN_BAD.items() if n in names},
         strangers=video_strangers + audio_strangers,
         ratings=tuple(r for r in read_ratings(directory) if r.clip in names) if ratings else (),
+        demographics=read_demographics(directory),
         synthetic=synthetic,
     )
 
