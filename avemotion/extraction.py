@@ -58,6 +58,13 @@ def draws(clip: str, view: int, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
+def noisy_sound(clip: str, view: int, seed: int, samples: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return a clip's sound, float64 (sample,) in int16 steps, with the noise of one view."""
+    rng = draws(clip, view, seed)
+    rng.random()  # the first number of the stream is the grid's shift
+    return add_noise(samples, rng)
+
+
 def extract(
     name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
 ) -> Extraction:
@@ -144,9 +151,7 @@ def _features(
     spectrograms, log_mels, length = zeros.spectrograms, zeros.log_mels, 0
     if sound is not None:
         for view in range(settings.views):
-            rng = draws(name, view, settings.seed)
-            rng.random()  # the first number of the stream is the grid's shift
-            noisy = add_noise(sound.samples, rng)
+            noisy = noisy_sound(name, view, settings.seed, sound.samples)
             spectrograms[view] = power_spectrogram(noisy)
             log_mels[view], length = log_mel(noisy)
     return ClipFeatures(

@@ -1,0 +1,134 @@
+"""How much a disturbance costs: pure functions of predictions on clean and on spoiled clips."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from avemotion.errors import UsageError
+from avemotion.scores import CONFIDENCE, ClipPrediction, actor_confusions, answers
+from avemotion.spoiling import CONDITIONS
+
+RESAMPLES = 1000
+"""Draws of actors that an interval rests on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessScore:
+    """How a system did under one condition, compared with itself on the same clips undisturbed."""
+
+    condition: str
+    """Name of the condition."""
+    family: str
+    """The disturbance, with the unit of its level."""
+    level: float | None
+    """Its strength; None where there is only one."""
+    recall: float
+    """Mean of the emotions' recalls (UAR) on the spoiled clips, 0 to 1; seeds pooled."""
+    change: float
+    """How much higher that is than on the clean clips: below 0 where the disturbance costs."""
+    change_low: float | None
+    """Lower end of the change's 95 % BCa bootstrap interval over actors; None where there is none:
+    one actor, or the same change in every draw."""
+    change_high: float | None
+    """Upper end of it."""
+    unchanged: float
+    """Share of answers that stayed what they were, right or wrong, 0 to 1."""
+
+
+def robustness_scores(
+    clean: Sequence[ClipPrediction],
+    spoiled: Mapping[str, Sequence[ClipPrediction]],
+    labels: Sequence[str],
+) -> list[RobustnessScore]:
+    """Score a system under each condition.
+
+    Args:
+        clean: What it says of the undisturbed clips, all seeds.
+        spoiled: Name of a condition -> what it says of the same clips, same seeds.
+        labels: The emotions in the order of the probabilities.
+
+    Raises:
+        UsageError: A condition is unknown, or has other clips or seeds than `clean`.
+    """
+    before = sorted(clean, key=_key)
+    scores = []
+    for name, predictions in spoiled.items():
+        if name not in CONDITIONS:
+            raise UsageError(
+                f"{name!r} is no condition of this version, which knows {', '.join(CONDITIONS)}. "
+                "Evaluate again."
+            )
+        after = sorted(predictions, key=_key)
+        if [_key(p) for p in after] != [_key(p) for p in before]:
+            raise UsageError(
+                f"{name!r} was tested on other clips or seeds than the undisturbed clips, so that "
+                "the two cannot be compared. Evaluate again."
+            )
+        scores.append(_score(name, before, after, labels))
+    return scores
+
+
+def _key(prediction: ClipPrediction) -> tuple[int, str]:
+    return prediction.seed, prediction.clip
+
+
+def _score(
+    name: str,
+    before: Sequence[ClipPrediction],
+    after: Sequence[ClipPrediction],
+    labels: Sequence[str],
+) -> RobustnessScore:
+    actors = [p.actor for p in before]
+    truth = np.array([labels.index(p.target) for p in before])
+    said, says = answers(before), answers(after)
+    confusions = np.stack(  # (actor, before or after, target, answer)
+        [actor_confusions(actors, truth, s, len(labels)) for s in (said, says)], axis=1
+    )
+    clean_recall, recall = _recall(confusions.sum(axis=0))
+    return RobustnessScore(
+        name,
+        CONDITIONS[name].family,
+        CONDITIONS[name].level,
+        float(recall),
+        float(recall - clean_recall),
+        *_change_interval(confusions),
+        float(np.mean(said == says)),
+    )
+
+
+def _recall(confusions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the UAR of confusions (..., target, answer): over the targets that occur."""
+    right, clips = np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1)
+    shares = np.divide(right, clips, out=np.full(clips.shape, np.nan), where=clips > 0)
+    return np.asarray(np.nanmean(shares, axis=-1))
+
+
+def _change_interval(confusions: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """Return the interval of the change in UAR from confusions (actor, 2, target, answer)."""
+    if len(confusions) < 2:
+        return None, None
+
+    def change(drawn: NDArray[np.intp], axis: int) -> NDArray[np.float64]:
+        """Return the changes over draws of actors, (..., actor)."""
+        recall = _recall(confusions[drawn].sum(axis=-4))
+        return recall[..., 1] - recall[..., 0]
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        low, high = stats.bootstrap(
+            (np.arange(len(confusions)),),
+            change,
+            vectorized=True,
+            axis=-1,
+            n_resamples=RESAMPLES,
+            confidence_level=CONFIDENCE,
+            method="BCa",
+            random_state=np.random.default_rng(0),  # the same interval at every call
+        ).confidence_interval
+    return (float(low), float(high)) if np.isfinite([low, high]).all() else (None, None)
