@@ -7,6 +7,7 @@ are then carved out of each fold's training side.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,13 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from avemotion.config import TrainingSettings
+from avemotion.corpora import ravdess
 from avemotion.errors import UsageError
 from avemotion.store import ManifestRow
 from avemotion.types import Split
+
+FOLDS = 5
+"""Folds of every protocol but leave-one-actor-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +34,64 @@ class Fold:
     """The actors that it is tested on."""
 
 
-def leave_one_actor_out(actors: Sequence[str]) -> list[Fold]:
+def leave_one_actor_out(rows: Sequence[ManifestRow]) -> list[Fold]:
     """Test on each actor in turn, trained on all others: the thesis' protocol."""
-    return [Fold(actor, (actor,)) for actor in sorted(actors)]
+    return [Fold(actor, (actor,)) for actor in actors_of(rows)]
 
 
-def five_folds(actors: Sequence[str]) -> list[Fold]:
+def five_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
     """Cut the sorted actors into five runs of neighbours, as the HiCMAE line of papers does."""
-    parts = np.array_split(np.array(sorted(actors)), 5)
+    parts = np.array_split(np.array(actors_of(rows)), FOLDS)
     return [Fold(f"fold-{i}", tuple(map(str, part))) for i, part in enumerate(parts, 1)]
 
 
-PROTOCOLS: dict[str, Callable[[Sequence[str]], list[Fold]]] = {
+def stratified_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Deal the actors to five folds with about the same emotions, for an unbalanced corpus.
+
+    Actors with the most emotions come first, one to a fold in turn, so that each fold tests and
+    each training has every emotion where that is possible; scikit-learn's StratifiedGroupKFold
+    deals the others.
+    """
+    emotions = {a: {r.emotion for r in of_actors(rows, [a])} for a in actors_of(rows)}
+    most = max(map(len, emotions.values()))
+    whole = [actor for actor, found in emotions.items() if len(found) == most]
+    parts: list[list[str]] = [whole[i::FOLDS] for i in range(FOLDS)]
+    rest = [row for row in rows if row.actor not in set(whole)]
+    if len(actors_of(rest)) >= FOLDS and _commonest(rest) >= FOLDS:
+        dealt = _stratified(rest, FOLDS, seed=None)
+    else:  # too few to balance
+        dealt = [actors_of(rest)[i::FOLDS] for i in range(FOLDS)][::-1]
+    for part, actors in zip(parts, dealt, strict=True):
+        part += actors
+    return [Fold(f"fold-{i}", tuple(sorted(part))) for i, part in enumerate(parts, 1)]
+
+
+def luna_jimenez_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Take RAVDESS' five folds of Luna-Jimenez et al. (Sensors 21(22), 7665, 2021).
+
+    Raises:
+        UsageError: There are other actors than RAVDESS', or a fold has none.
+    """
+    strangers = sorted(set(actors_of(rows)) - set(ravdess.ACTORS))
+    folds = [tuple(a for a in fold if of_actors(rows, [a])) for fold in ravdess.FOLDS]
+    if strangers or not all(folds):
+        why = f"has the actors {', '.join(strangers[:5])}" if strangers else "lacks a fold's actors"
+        raise UsageError(
+            f"--protocol luna-jimenez is made for RAVDESS' actors 01 to 24, but the store {why}. "
+            "Choose another --protocol."
+        )
+    return [Fold(f"fold-{i}", fold) for i, fold in enumerate(folds, 1)]
+
+
+PROTOCOLS: dict[str, Callable[[Sequence[ManifestRow]], list[Fold]]] = {
     "5fold": five_folds,
     "loso": leave_one_actor_out,
+    "luna-jimenez": luna_jimenez_folds,
+    "stratified": stratified_folds,
 }
-"""Protocols that train, by name; each needs more actors than it has folds' test actors."""
+"""Protocols that train, by name: from the manifest's usable clips to the folds."""
 
-MIN_ACTORS = {"5fold": 5, "loso": 2}
+MIN_ACTORS = {"5fold": 5, "loso": 2, "luna-jimenez": 5, "stratified": 5}
 """Fewest actors that a protocol makes sense with."""
 
 
@@ -73,17 +118,25 @@ def take_actors(rows: Sequence[ManifestRow], share: float, seed: int) -> tuple[s
     wanted = round(share * len(actors))
     if wanted == 0 or len(actors) < 2:
         return ()
-    emotions = [row.emotion for row in rows]
-    commonest = max(emotions.count(emotion) for emotion in set(emotions))
-    folds = min(max(2, round(len(actors) / wanted)), len(actors), max(2, commonest))
-    if commonest < folds:  # nothing to balance
+    folds = min(max(2, round(len(actors) / wanted)), len(actors), max(2, _commonest(rows)))
+    if _commonest(rows) < folds:  # nothing to balance
         return (actors[seed % len(actors)],)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    groups = [row.actor for row in rows]
+    return _stratified(rows, folds, seed)[0]
+
+
+def _commonest(rows: Sequence[ManifestRow]) -> int:
+    """Return the number of clips of the most frequent emotion."""
+    return max(Counter(row.emotion for row in rows).values())
+
+
+def _stratified(rows: Sequence[ManifestRow], folds: int, seed: int | None) -> list[tuple[str, ...]]:
+    """Deal actors to folds with scikit-learn; a seed shuffles actors that are alike."""
+    splitter = StratifiedGroupKFold(folds, shuffle=seed is not None, random_state=seed)
+    emotions, groups = [row.emotion for row in rows], [row.actor for row in rows]
     with warnings.catch_warnings():  # rare emotions cannot be in every fold, and need not be
         warnings.filterwarnings("ignore", message="The least populated class")
-        _, chosen = next(iter(splitter.split(rows, emotions, groups)))
-    return actors_of([rows[i] for i in chosen])
+        parts = [chosen for _, chosen in splitter.split(rows, emotions, groups)]
+    return [actors_of([rows[i] for i in chosen]) for chosen in parts]
 
 
 def split_actors(

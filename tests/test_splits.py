@@ -1,10 +1,14 @@
 """No actor is ever in two parts of a split, whatever the corpus looks like."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from avemotion.config import TrainingSettings
+from avemotion.corpora import ravdess
+from avemotion.corpora.crema_d import read_corpus
 from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
 from avemotion.splits import (
@@ -14,7 +18,9 @@ from avemotion.splits import (
     check_trainable,
     five_folds,
     leave_one_actor_out,
+    luna_jimenez_folds,
     split_actors,
+    stratified_folds,
     take_actors,
 )
 from avemotion.store import ManifestRow
@@ -37,17 +43,26 @@ def corpora(draw: st.DrawFn) -> list[ManifestRow]:
     return rows
 
 
+@st.composite
+def ravdess_rows(draw: st.DrawFn) -> list[ManifestRow]:
+    """RAVDESS' actors, or most of them: at least one of each published fold."""
+    missing = draw(st.sets(st.sampled_from(ravdess.ACTORS), max_size=3))
+    actors = [actor for actor in ravdess.ACTORS if actor not in missing]
+    return [row(actor, emotion, i) for actor in actors for i, emotion in enumerate(EMOTIONS)]
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @settings(deadline=None, max_examples=40)
-@given(rows=corpora(), seed=st.integers(0, 5))
+@given(data=st.data(), seed=st.integers(0, 5))
 def test_no_actor_is_in_two_parts_and_all_are_tested_once(
-    protocol: str, rows: list[ManifestRow], seed: int
+    protocol: str, data: st.DataObject, seed: int
 ) -> None:
+    rows = data.draw(ravdess_rows() if protocol == "luna-jimenez" else corpora())
     actors = actors_of(rows)
     assume(len(actors) >= MIN_ACTORS[protocol])
-    folds = PROTOCOLS[protocol](actors)
+    folds = PROTOCOLS[protocol](rows)
     assert sorted(a for fold in folds for a in fold.test) == sorted(actors)
-    assert len({fold.name for fold in folds}) == len(folds)
+    assert len({fold.name for fold in folds}) == len(folds) and all(fold.test for fold in folds)
     for fold in folds:
         split = split_actors(rows, fold.test, TrainingSettings(seed=seed))
         parts = [set(split.train), set(split.validation), set(split.test)]
@@ -61,18 +76,48 @@ def test_an_actor_in_two_parts_is_refused() -> None:
         Split(train=("1001", "1002"), validation=(), test=("1002",))
 
 
+CREMA_ACTORS = [str(actor) for actor in range(1001, 1092)]
+
+
 def test_leave_one_actor_out_has_a_fold_an_actor() -> None:
-    actors = [str(a) for a in range(1001, 1092)]
-    folds = leave_one_actor_out(actors)
+    folds = leave_one_actor_out([row(actor, "fear", 0) for actor in CREMA_ACTORS])
     assert len(folds) == 91
     assert all(fold.test == (fold.name,) for fold in folds)
 
 
 def test_five_folds_are_runs_of_neighbours() -> None:
-    actors = [str(a) for a in range(1001, 1092)]
-    folds = five_folds(actors)
+    folds = five_folds([row(actor, "fear", 0) for actor in CREMA_ACTORS])
     assert [len(fold.test) for fold in folds] == [19, 18, 18, 18, 18]
-    assert [a for fold in folds for a in fold.test] == actors
+    assert [a for fold in folds for a in fold.test] == CREMA_ACTORS
+
+
+def test_stratified_folds_share_out_the_actors_with_all_emotions(crema_d: Path) -> None:
+    """In the partial corpus five actors have all emotions: each fold gets one of them."""
+    corpus = read_corpus(crema_d)
+    rows = [row(clip.actor, clip.emotion, i) for i, clip in enumerate(corpus.clips)]
+    folds = stratified_folds(rows)
+    for fold in folds:
+        assert len(set(fold.test) & {"1086", "1088", "1089", "1090", "1091"}) == 1
+        for tested in (True, False):
+            found = {r.emotion for r in rows if (r.actor in fold.test) == tested}
+            assert found == set(EMOTIONS)
+    clips = [sum(r.actor in fold.test for r in rows) for fold in folds]
+    assert max(clips) < 1.3 * min(clips)
+
+
+def test_luna_jimenez_folds_are_the_published_ones() -> None:
+    folds = luna_jimenez_folds([row(actor, "fear", 0) for actor in ravdess.ACTORS])
+    assert [set(map(int, fold.test)) for fold in folds] == [
+        {2, 5, 14, 15, 16}, {3, 6, 7, 13, 18}, {10, 11, 12, 19, 20}, {8, 17, 21, 23, 24},
+        {1, 4, 9, 22},
+    ]  # fmt: skip
+
+
+def test_luna_jimenez_folds_are_for_ravdess_alone() -> None:
+    with pytest.raises(UsageError, match="actors 1001"):
+        luna_jimenez_folds([row("1001", "fear", 0)])
+    with pytest.raises(UsageError, match="lacks a fold's actors"):
+        luna_jimenez_folds([row("01", "fear", 0)])
 
 
 @settings(deadline=None)

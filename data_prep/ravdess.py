@@ -1,0 +1,246 @@
+"""Fill a feature store with RAVDESS' real voices and line faces drawn from its real landmarks.
+
+    python data_prep/ravdess.py ~/ravdess --out features/ravdess
+
+The folder holds ``speech-16khz.zip`` (the speech takes ``03-01-*`` as 16 kHz mono FLAC) and
+``landmarks.npz`` (68 face points of each frame of the same takes); data_prep/README.md says how
+they come from the official archives. What a network learns from such a store is called "RAVDESS,
+landmark video": people's movement without their texture.
+
+Exit codes: 0 the store is written, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
+from avemotion.corpora import ravdess
+from avemotion.errors import UsageError
+from avemotion.extraction import draws
+from avemotion.files import claimed
+from avemotion.grids import GRIDS
+from avemotion.media import read_sound
+from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
+from avemotion.store import ClipFeatures, ManifestRow
+from avemotion.store_writer import StoreWriter
+from avemotion.types import Box, Clip, Corpus
+
+CORPUS_NAME = "ravdess_landmarks"
+"""The store's: its faces are drawings, so it never mixes with one made from the videos."""
+
+SOUNDS_FILE = "speech-16khz.zip"
+LANDMARKS_FILE = "landmarks.npz"
+
+# Runs of the 68 points (iBUG 300-W order), and whether the line closes.
+STROKES: tuple[tuple[int, int, bool], ...] = (
+    (0, 17, False),  # jaw
+    (17, 22, False),  # brows
+    (22, 27, False),
+    (27, 31, False),  # nose: bridge, wings
+    (31, 36, False),
+    (36, 42, True),  # eyes
+    (42, 48, True),
+    (48, 60, True),  # lips: outer, inner edge
+    (60, 68, True),
+)
+
+_SCALE = 4  # drawn this much larger and shrunk: lines move by fractions of a pixel
+_LINE = 5  # pixels, before shrinking
+_SHIFT = 4  # bits of fraction in OpenCV's coordinates
+
+
+def read_landmarks(path: Path) -> dict[str, NDArray[np.int16]]:
+    """Read the face points of all takes.
+
+    Returns:
+        Clip -> int16 (frame, 68, 2): x and y in pixels of the 1280 x 720 video.
+
+    Raises:
+        UsageError: The file is missing or is no such table.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            points, starts = file["points"], file["start"]
+            names = [_clip_name(name) for name in file["clip"]]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} cannot be read ({error}). See data_prep/README.md.") from error
+    return {
+        name: points[start:stop]
+        for name, start, stop in zip(names, starts[:-1], starts[1:], strict=True)
+    }
+
+
+def face_box(points: NDArray[np.int16]) -> Box:
+    """Return one crop for a take: around the median jaw line and brows, of the crops' shape.
+
+    Args:
+        points: int16 (frame, 68, 2).
+    """
+    left, top = np.median(points.min(axis=1), axis=0)
+    right, bottom = np.median(points.max(axis=1), axis=0)
+    height = max(bottom - top, (right - left) * FACE_HEIGHT / FACE_WIDTH) * 1.2
+    width = height * FACE_WIDTH / FACE_HEIGHT
+    x, y = (left + right - width) / 2, (top + bottom - height) / 2
+    return Box(round(x), round(y), round(width), round(height))
+
+
+def draw_faces(points: NDArray[np.int16], box: Box) -> NDArray[np.uint8]:
+    """Draw white lines on black through the points.
+
+    Args:
+        points: int16 (frame, 68, 2).
+        box: What of the video is shown.
+
+    Returns:
+        uint8 (frame, 98, 80).
+    """
+    size = (FACE_WIDTH * _SCALE, FACE_HEIGHT * _SCALE)
+    places = (points - (box.x, box.y)) * (size[0] / box.width, size[1] / box.height)
+    places = np.rint(places * 2**_SHIFT).astype(np.int32)
+    faces = np.empty((len(points), FACE_HEIGHT, FACE_WIDTH), np.uint8)
+    for face, frame in zip(faces, places, strict=True):
+        picture = np.zeros(size[::-1], np.uint8)
+        for start, stop, closed in STROKES:
+            line = [frame[start:stop]]
+            cv2.polylines(picture, line, closed, 255, _LINE, cv2.LINE_AA, shift=_SHIFT)
+        face[:] = cv2.resize(picture, (FACE_WIDTH, FACE_HEIGHT), interpolation=cv2.INTER_AREA)
+    return faces
+
+
+def clip_features(
+    name: str, points: NDArray[np.int16], samples: NDArray[np.int16], settings: PreprocessSettings
+) -> ClipFeatures:
+    """Make a take's features as `avemotion preprocess` does: same frames, same noise.
+
+    Args:
+        name: Seeds the draws.
+        points: int16 (frame, 68, 2).
+        samples: int16 (sample,), 16 kHz.
+        settings: Views, frame grid and seed.
+    """
+    box = face_box(points)
+    features = ClipFeatures.zeros(settings.views)
+    length = 0
+    for view in range(settings.views):
+        rng = draws(name, view, settings.seed)
+        grid = GRIDS[settings.grid](len(points), view, rng.random())
+        features.faces[view] = draw_faces(points[grid], box)
+        noisy = add_noise(samples, rng)
+        features.spectrograms[view] = power_spectrogram(noisy)
+        features.log_mels[view], length = log_mel(noisy)
+    return replace(features, log_mel_length=length, waveform=samples)
+
+
+def fill(directory: Path, out: Path, settings: PreprocessSettings) -> int:
+    """Write the store, or go on where an interrupted run stopped; return the number of takes.
+
+    Raises:
+        UsageError: A file is missing or damaged, a take lacks its sound, or `out` holds something
+            else.
+    """
+    landmarks = read_landmarks(directory / LANDMARKS_FILE)
+    clips = []
+    for name in sorted(landmarks):
+        parts = ravdess.parse_name(name)
+        if parts is None:
+            raise UsageError(
+                f"{name!r} in {directory / LANDMARKS_FILE} is no take of RAVDESS' speech."
+            )
+        clips.append(Clip(name, *parts, video=None, audio=None))
+    people = ravdess.demographics()
+    corpus = Corpus(
+        CORPUS_NAME, directory, ravdess.LABELS, tuple(clips), {}, (), (), people, synthetic=None
+    )
+    with claimed(out), _opened(directory / SOUNDS_FILE) as sounds:
+        writer = StoreWriter(out, corpus, settings)
+        for actor in tqdm(ravdess.ACTORS, unit="actor"):
+            own = [clip for clip in clips if clip.actor == actor]
+            if own and not writer.finished(actor):
+                writer.add(actor, *_features_of(own, landmarks, sounds, settings))
+    return len(clips)
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} cannot be read ({error}). See data_prep/README.md.") from error
+
+
+def _features_of(
+    clips: Sequence[Clip],
+    landmarks: dict[str, NDArray[np.int16]],
+    sounds: zipfile.ZipFile,
+    settings: PreprocessSettings,
+) -> tuple[list[ManifestRow], list[ClipFeatures]]:
+    rows, features = [], []
+    with tempfile.TemporaryDirectory() as unpacked:
+        for clip in clips:
+            member = f"03{clip.name[2:]}.flac"
+            if member not in sounds.namelist():
+                raise UsageError(f"{sounds.filename} lacks {member}, the sound of {clip.name}.")
+            samples = read_sound(Path(sounds.extract(member, unpacked))).samples
+            points = landmarks[clip.name]
+            rows.append(_row(clip, points, sounds.getinfo(member).file_size))
+            features.append(clip_features(clip.name, points, samples, settings))
+    return rows, features
+
+
+def _row(clip: Clip, points: NDArray[np.int16], sound_bytes: int) -> ManifestRow:
+    box = face_box(points)
+    return ManifestRow(
+        clip=clip.name,
+        actor=clip.actor,
+        sentence=clip.sentence,
+        emotion=clip.emotion,
+        level=clip.level,
+        status="av",
+        reason="",
+        frames_decoded=len(points),
+        faces_found=FACE_FRAMES,
+        key_frames=0,
+        key_frames_found=0,
+        face_box=f"{box.x} {box.y} {box.width} {box.height}",
+        video_file=LANDMARKS_FILE,
+        video_bytes=points.nbytes,
+        audio_file=f"03{clip.name[2:]}.flac",
+        audio_bytes=sound_bytes,
+    )
+
+
+def _clip_name(take: str) -> str:
+    """Return the name of the take with face and voice, whichever modality `take` names."""
+    return f"01{take[2:]}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "directory", type=Path, help=f"folder of {SOUNDS_FILE} and {LANDMARKS_FILE}"
+    )
+    parser.add_argument("--out", type=Path, default=Path("features"), help="folder of the store")
+    options = parser.parse_args(arguments)
+    try:
+        clips = fill(options.directory, options.out, PreprocessSettings())
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{clips} takes in {options.out}: real voices, line faces from real landmarks")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
