@@ -90,6 +90,10 @@ class TrainingSettings:
     """Warm-up and cosine decay over all steps, or one rate throughout."""
     weight_decay: float = 0.05
     """Decoupled weight decay (AdamW only)."""
+    labels: Literal["intended", "votes"] = "intended"
+    """What is learned: the intended emotion, or a mixture of it and the crowd's votes."""
+    vote_weight: float = 0.25
+    """Share of the audio-visual votes in that mixture (`labels` votes); 1 learns them alone."""
     label_smoothing: float = 0.1
     """Probability spread evenly over all emotions in the target."""
     mixup: float = 0.2
@@ -98,6 +102,8 @@ class TrainingSettings:
     """Blank a random band of frequencies and a random stretch of time (SpecAugment)."""
     modality_dropout: float = 0.15
     """Chance that a clip's face, and likewise its voice, is hidden from an av network in a step."""
+    helper_weight: float = 0.0
+    """Weight of the losses of two helper classifiers, one on each branch of an av network."""
     mirror: bool = True
     """Flip half of the clips left to right."""
     rotation_degrees: float = 8.0
@@ -129,7 +135,20 @@ class TrainingSettings:
             value = getattr(self, name)
             _require(value >= least, f"--training.{name}", value, f"{least} or more")
         _require(self.learning_rate > 0, "--training.learning_rate", self.learning_rate, "above 0")
-        for name in ("weight_decay", "mixup", "rotation_degrees", "pixel_noise", "seed"):
+        _require(
+            0 < self.vote_weight <= 1,
+            "--training.vote_weight",
+            self.vote_weight,
+            "above 0, at most 1",
+        )
+        for name in (
+            "weight_decay",
+            "mixup",
+            "helper_weight",
+            "rotation_degrees",
+            "pixel_noise",
+            "seed",
+        ):
             value = getattr(self, name)
             _require(value >= 0, f"--training.{name}", value, "0 or more")
         for name in ("label_smoothing", "scale", "shift"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from avemotion.config import ExperimentSettings
+from avemotion.errors import UsageError
 from avemotion.models.ar5 import ClipInputs, normalise_faces
 from avemotion.store import FeatureStore, ManifestRow
 
@@ -31,15 +33,18 @@ class Batch:
     """bool (clip,)."""
     labels: Tensor
     """int64 (clip,): index into the store's labels."""
+    votes: Tensor | None = None
+    """float (clip, classes): what share of the audio-visual raters chose each emotion; the intended
+    one has all where nobody rated the clip. None where the votes are not learned."""
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device."""
-        move = [
-            None if t is None else t.to(device, non_blocking=True)
-            for t in (self.faces, self.spectrograms, self.lengths)
-        ]
-        rest = [t.to(device) for t in (self.has_face, self.has_sound, self.labels)]
-        return Batch(*move, *rest)  # type: ignore[arg-type]
+        moved: dict[str, Any] = {
+            field.name: None if tensor is None else tensor.to(device, non_blocking=True)
+            for field in fields(self)
+            for tensor in [getattr(self, field.name)]
+        }
+        return Batch(**moved)
 
     def inputs(self) -> ClipInputs:
         """Return what the network reads: the same, with normalised faces."""
@@ -64,14 +69,18 @@ class ClipDataset(Dataset[Batch]):
         store: FeatureStore,
         rows: Sequence[ManifestRow],
         experiment: ExperimentSettings,
+        device: str = "cpu",
     ) -> None:
-        """Map the arrays that the experiment reads.
+        """Map the arrays that the experiment reads, or load them into a GPU's memory.
 
         Args:
             store: Where the features are.
             rows: The clips, in the order of their numbers.
             experiment: Says which modalities and which spectrogram are read.
+            device: Where the arrays live: mapped from the files on ``cpu``; on ``cuda`` all of
+                CREMA-D in four views takes 7 GB, and a batch is gathered without a transfer.
         """
+        self._device = device
         self.rows = list(rows)
         self.views = store.settings.views
         self._reads_faces = experiment.modality != "audio"
@@ -83,13 +92,17 @@ class ClipDataset(Dataset[Batch]):
         self._arrays = {actor: self._map(store, actor) for actor in {row.actor for row in rows}}
         self._places = [store.place(row.clip) for row in rows]
         self.labels = torch.tensor([store.labels.index(row.emotion) for row in rows])
+        self._votes = (
+            _vote_shares(store, self.rows) if experiment.training.labels == "votes" else None
+        )
         self._has_face = torch.tensor([row.status in ("av", "video") for row in rows])
         self._has_sound = torch.tensor([row.status in ("av", "audio") for row in rows])
 
     def _map(self, store: FeatureStore, actor: str) -> dict[str, Tensor]:
         names = ["faces"] if self._reads_faces else []
         names += [self._sound, "log_mel_lengths"] if self._sound else []
-        with safe_open(store.shard(actor), "pt") as file:  # memory-mapped, not read
+        # On the CPU they are memory-mapped, not read.
+        with safe_open(store.shard(actor), "pt", device=self._device) as file:
             return {name: file.get_tensor(name) for name in names}
 
     def __len__(self) -> int:
@@ -116,6 +129,7 @@ class ClipDataset(Dataset[Batch]):
             self._has_face[which],
             self._has_sound[which],
             self.labels[which],
+            None if self._votes is None else self._votes[which],
         )
 
     def sound_statistics(self) -> tuple[Tensor, Tensor]:
@@ -128,7 +142,7 @@ class ClipDataset(Dataset[Batch]):
         count, total, square = 0.0, torch.zeros(1), torch.zeros(1)
         for i, row in enumerate(self.rows):
             arrays, place = self._arrays[row.actor], self._places[i]
-            picture = arrays[self._sound][place, 0].double()
+            picture = arrays[self._sound][place, 0].cpu().double()
             if self._sound == "log_mels":
                 picture = picture[:, : int(arrays["log_mel_lengths"][place])]
             count += picture.shape[1]
@@ -137,6 +151,30 @@ class ClipDataset(Dataset[Batch]):
         mean = total / max(count, 1)
         deviation = (square / max(count, 1) - mean.square()).clamp(min=1e-6).sqrt()
         return mean.float(), deviation.float()
+
+
+def _vote_shares(store: FeatureStore, rows: Sequence[ManifestRow]) -> Tensor:
+    """Return float (clip, classes): the audio-visual votes as shares.
+
+    Raises:
+        UsageError: The corpus has no such votes.
+    """
+    votes = {
+        rating.clip: torch.tensor(rating.votes).float()
+        for rating in store.ratings()
+        if rating.channel == "both" and any(rating.votes)
+    }
+    if not votes:
+        raise UsageError(
+            f"--training.labels votes needs audio-visual votes, but {store.directory} has none. "
+            "Use --training.labels intended, or preprocess the corpus with its vote table."
+        )
+    intended = torch.eye(len(store.labels))
+    shares = []
+    for row in rows:
+        counts = votes.get(row.clip, intended[store.labels.index(row.emotion)])
+        shares.append(counts / counts.sum())
+    return torch.stack(shares)
 
 
 class EpochSampler(Sampler[list[Pick]]):

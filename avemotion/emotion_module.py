@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
@@ -34,6 +34,18 @@ class EmotionModule(pl.LightningModule):
         self.modality = experiment.modality
         self.classes = classes
         self._validated: list[tuple[Tensor, Tensor]] = []
+        self.helpers = self._helpers(experiment)
+
+    def _helpers(self, experiment: ExperimentSettings) -> nn.ModuleList | None:
+        """Build a classifier for each branch: each must learn though the other is easier.
+
+        Without them the branch that learns first takes over (Wang et al., CVPR 2020). They serve
+        in training alone and are no part of the network.
+        """
+        if not experiment.training.helper_weight or experiment.modality != "av":
+            return None
+        sizes = experiment.network.video_features, experiment.network.audio_features
+        return nn.ModuleList(nn.Linear(size, self.classes) for size in sizes)
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """Log and return the loss."""
@@ -46,7 +58,14 @@ class EmotionModule(pl.LightningModule):
     def loss(self, batch: Batch) -> Tensor:
         """Return the cross-entropy of an augmented batch."""
         inputs, targets = self.augmented(batch)
-        return functional.cross_entropy(self.network(inputs), targets)
+        vectors = self.network.vectors(inputs)
+        loss = functional.cross_entropy(self.network.classify(vectors), targets)
+        if self.helpers is not None:
+            present = inputs.has_face, inputs.has_sound
+            for helper, vector, there in zip(self.helpers, vectors, present, strict=True):
+                each = functional.cross_entropy(helper(vector), targets, reduction="none")
+                loss = loss + self.settings.helper_weight * (each * there).mean()
+        return loss
 
     def augmented(self, batch: Batch) -> tuple[ClipInputs, Tensor]:
         """Return what the network sees in training, and float (clip, classes) targets."""
@@ -59,6 +78,9 @@ class EmotionModule(pl.LightningModule):
             masked = mask_spectrograms(inputs.spectrograms, inputs.lengths, self.network.audio.mean)
             inputs = replace(inputs, spectrograms=masked)
         targets = functional.one_hot(batch.labels, self.classes).float()
+        if s.labels == "votes":
+            assert batch.votes is not None
+            targets = torch.lerp(targets, batch.votes, s.vote_weight)
         targets = targets * (1 - s.label_smoothing) + s.label_smoothing / self.classes
         if s.mixup:
             inputs, targets = mix(inputs, targets, s.mixup)
@@ -88,7 +110,7 @@ class EmotionModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, one step a batch."""
         s = self.settings
-        parameters = list(self.network.parameters())
+        parameters = list(self.parameters())
         if s.optimizer == "adam":
             optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, s.learning_rate)
         else:

@@ -115,7 +115,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
-    dataset = ClipDataset(store, trained, experiment)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dataset = ClipDataset(store, trained, experiment, device)
     network = _new_network(dataset, experiment, len(store.labels))
     facts = CheckpointFacts(experiment, store.labels, store.settings, split, 0, {}, store.synthetic)
     recorder = RunRecorder(out, facts)
@@ -125,7 +126,7 @@ def train(
     loader = batches(dataset, settings.batch_size, settings.seed)
     assert isinstance(loader.sampler, EpochSampler)
     loader.sampler.set_epoch(_epochs_done(last))  # Lightning says so too late when it resumes
-    watch = ClipDataset(store, watched, experiment) if watched else None
+    watch = ClipDataset(store, watched, experiment, device) if watched else None
     with _quiet():
         trainer = _trainer(settings, out, recorder, progress)
         with _interruptible():

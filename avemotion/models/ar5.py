@@ -79,6 +79,10 @@ class AR5(nn.Module):
 
     def forward(self, inputs: ClipInputs) -> Tensor:
         """Return the logits, float (clip, classes)."""
+        return self.classify(self.vectors(inputs))
+
+    def vectors(self, inputs: ClipInputs) -> list[Tensor]:
+        """Return each branch's feature vectors, float (clip, features): face, then voice."""
         vectors = []
         if self.video is not None:
             assert inputs.faces is not None
@@ -87,6 +91,10 @@ class AR5(nn.Module):
             assert inputs.spectrograms is not None and inputs.lengths is not None
             heard = self.audio(inputs.spectrograms, inputs.lengths)
             vectors.append(heard * inputs.has_sound[:, None])
+        return vectors
+
+    def classify(self, vectors: list[Tensor]) -> Tensor:
+        """Map the feature vectors to the logits, float (clip, classes)."""
         logits: Tensor = self.classifier(torch.cat(vectors, dim=1))
         return logits
 
