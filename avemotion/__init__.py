@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from avemotion.inference import classify as classify
     from avemotion.inference import classify_clip as classify_clip
     from avemotion.preprocessing import preprocess as preprocess
+    from avemotion.reports import report as report
     from avemotion.types import Prediction as Prediction
     from avemotion.verification import verify as verify
 
@@ -36,6 +37,7 @@ _HOMES = {
     "fit": "fitting",
     "preprocess": "preprocessing",
     "ratings": "humans",
+    "report": "reports",
     "synth": "corpora.synthetic",
     "verify": "verification",
 }

@@ -24,6 +24,7 @@ COMMANDS = {
     "preprocess": "turn a corpus into faces and spectrograms: the feature store",
     "fit": "train a network on the feature store",
     "evaluate": "compare av, video, audio and people on actors that no network saw",
+    "report": "draw the report of an evaluation anew from its files",
     "ratings": "how people did on a corpus that has ratings: the human baselines",
     "classify": "tell the emotion of clips",
 }
@@ -228,6 +229,14 @@ def _evaluate(words: list[str]) -> int:
     return OK
 
 
+def _report(words: list[str]) -> int:
+    from avemotion.display import evaluate_text
+
+    values = _parse("report", words, lambda p: _add_function(p, avemotion.report, set()))
+    print(evaluate_text(avemotion.report(**values)))
+    return OK
+
+
 def _ratings(words: list[str]) -> int:
     from avemotion.display import ratings_text
 
@@ -261,6 +270,7 @@ _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "preprocess": _preprocess,
     "fit": _fit,
     "evaluate": _evaluate,
+    "report": _report,
     "ratings": _ratings,
     "classify": _classify,
 }

@@ -20,12 +20,12 @@ from avemotion.display import (
     preprocess_text,
     synth_text,
 )
-from avemotion.emotions import EMOTIONS
-from avemotion.evaluation import EvaluationReport, evaluate
+from avemotion.evaluation import evaluate
 from avemotion.fitting import fit
-from avemotion.folds import read_predictions
 from avemotion.inference import classify_clip
 from avemotion.preprocessing import preprocess
+from avemotion.records import read_records
+from avemotion.results import EvaluationResults
 from avemotion.types import Prediction
 
 ACTORS, CLIPS_PER_ACTOR = 12, 30
@@ -40,7 +40,7 @@ OPTIONS = (
 class DemoReport:
     """What the demonstration ends with."""
 
-    evaluation: EvaluationReport
+    evaluation: EvaluationResults
     """Networks, people and ceiling on the actors kept away."""
     prediction: Prediction
     """One clip of such an actor."""
@@ -100,7 +100,7 @@ def demo(
     return DemoReport(report, prediction)
 
 
-def _unseen_clip(corpus: Path, report: EvaluationReport) -> Path:
+def _unseen_clip(corpus: Path, report: EvaluationResults) -> Path:
     """Return the video of a clip whose actor no network saw."""
-    first = read_predictions(Path(report.out, "folds", "av", "holdout.csv"), EMOTIONS)[0]
+    first = read_records(Path(report.out)).clips[0]
     return corpus / VIDEO_FOLDER / f"{first.clip}.flv"

@@ -11,11 +11,11 @@ from avemotion.types import Prediction
 
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.corpora.synthetic import SyntheticCorpus
-    from avemotion.evaluation import EvaluationReport
     from avemotion.fitting import FitReport
     from avemotion.humans import HumanScore
     from avemotion.inference import ClipFailure
     from avemotion.preprocessing import PreprocessReport
+    from avemotion.results import EvaluationResults
 
 LISTED = 10
 """Longest list printed in full."""
@@ -26,6 +26,11 @@ _STATUS_MEANS = {
     "audio": "with a voice alone",
     "excluded": "excluded: known to be bad",
     "failed": "failed",
+}
+
+TARGETS = {
+    "intended": "the intended emotion",
+    "crowd": "what most of the crowd saw and heard",
 }
 
 SYNTHETIC_NOTICE = (
@@ -108,7 +113,7 @@ def fit_text(report: FitReport) -> str:
     return "\n".join(lines)
 
 
-def evaluate_text(report: EvaluationReport) -> str:
+def evaluate_text(report: EvaluationResults) -> str:
     """Show networks, people and, for a synthetic corpus, the ceiling in one table."""
     rows: list[list[object]] = []
     for modality, score in report.scores.items():
@@ -122,20 +127,23 @@ def evaluate_text(report: EvaluationReport) -> str:
     headers = ["", "accuracy %", "mean over actors (95 %)", "UAR %"]
     if report.ceilings:
         headers.append("ceiling %")
-    first = next(iter(report.scores.values()))
+    seeds = f", {len(report.seeds)} seeds" if len(report.seeds) > 1 else ""
     lines = [
-        f"{report.protocol}: {first.clips} clips of {first.actors} actors that no network saw; "
-        "target: the intended emotion",
+        f"{report.protocol}: {report.clips} clips of {report.actors} actors that no network saw"
+        f"{seeds}; target: {TARGETS[report.target]}",
         tabulate([row[: len(headers)] for row in rows], headers, disable_numparse=True),
     ]
     for pair, d in report.differences.items():
+        p = "" if d.p is None else f", p = {d.p:.2g}"
         lines.append(
-            f"{pair}: {100 * d.mean:+.2f} points, 95 % over actors {_interval(d.low, d.high)}"
+            f"{pair}: {100 * d.mean:+.2f} points, 95 % over actors {_interval(d.low, d.high)}{p}"
         )
+    for r in report.reported:
+        lines.append(f"{r.system}, {r.modality}: {_percent(r.value)} reported ({r.source})")
     lines += report.notes
     if report.ceilings:
         lines.append(SYNTHETIC_NOTICE)
-    lines.append(f"Predictions of every clip: {report.out}/folds")
+    lines.append(f"Report: {report.out}/report/index.html; every answer: predictions.csv beside it")
     return "\n".join(lines)
 
 

@@ -1,18 +1,18 @@
-"""Compare av, video, audio and people on actors that no network saw: the command `evaluate`.
+"""Compare networks with each other and with people, on actors that none of the networks saw.
 
-It writes into its folder: ``evaluation.json`` (what is evaluated; a folder with another evaluation
-is refused), ``folds/av/1001.csv`` (predictions of a fold), ``runs/av/1001/`` (its run, with the
-checkpoint) and ``results.json`` (the table).
+Two ways: score the checkpoints of `fit` on the actors it kept away (``holdout``), or train a
+network for each fold of a protocol and test it on that fold's actors.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 from avemotion.config import (
     MODALITIES,
@@ -22,35 +22,21 @@ from avemotion.config import (
     TrainingSettings,
 )
 from avemotion.errors import UsageError
-from avemotion.files import claimed, read_json, write_json
-from avemotion.folds import Predictions, score_checkpoints, train_and_test
-from avemotion.humans import HumanScore, human_scores
-from avemotion.models.checkpoint import CHECKPOINT_NAME
-from avemotion.scores import Difference, Score, actor_accuracies, difference, score
+from avemotion.evaluation_plan import EvaluationPlan, open_evaluation
+from avemotion.files import claimed, write_json
+from avemotion.folds import Predictions, SpoiledPredictions, score_checkpoints, train_and_test
+from avemotion.models.checkpoint import CHECKPOINT_NAME, load_checkpoint
+from avemotion.processes import cores
+from avemotion.records import FACTS_NAME, Records, TestedClip, write_records
+from avemotion.reports import report
+from avemotion.results import EvaluationResults
+from avemotion.scores import ClipPrediction
 from avemotion.splits import MIN_ACTORS, actors_of
 from avemotion.store import FeatureStore, ManifestRow
+from avemotion.types import Rating
 
-Protocol = Literal["holdout", "5fold", "loso"]
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationReport:
-    """The result of an evaluation."""
-
-    out: str
-    """Folder with the predictions."""
-    protocol: str
-    """``holdout``, ``5fold`` or ``loso``."""
-    scores: dict[str, Score]
-    """Modality -> score, all on the same clips."""
-    differences: dict[str, Difference]
-    """``av - video`` and ``av - audio``: paired over actors."""
-    humans: dict[str, HumanScore]
-    """Channel -> how people did on exactly these clips; empty without ratings."""
-    ceilings: dict[str, float]
-    """Modality -> best possible accuracy on a synthetic corpus; empty for a recorded one."""
-    notes: tuple[str, ...]
-    """What was left out, and why."""
+Protocol = Literal["holdout", "5fold", "loso", "luna-jimenez", "stratified"]
+Target = Literal["intended", "crowd"]
 
 
 def evaluate(
@@ -58,54 +44,82 @@ def evaluate(
     data: Path = Path("features"),
     protocol: Protocol = "holdout",
     modalities: tuple[Modality, ...] = (),
+    target: Target = "intended",
+    seeds: int = 1,
+    jobs: int | None = None,
+    robustness: bool = True,
     runs: Path = Path("runs"),
     out: Path | None = None,
     network: NetworkSettings = NetworkSettings(),  # noqa: B008 (frozen)
     training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
     progress: bool = True,
-) -> EvaluationReport:
+) -> EvaluationResults:
     """Score av, video and audio on the same clips of actors that none of the networks saw.
 
     Args:
         data: Feature store written by `preprocess`.
-        protocol: ``holdout`` scores the checkpoints of `fit` on the actors it kept away; ``5fold``
-            and ``loso`` train a network a fold and modality, and test on every actor once.
+        protocol: ``holdout`` scores the checkpoints of `fit` on the actors it kept away. The others
+            train a network a fold, modality and seed, and test every actor once: ``loso`` leaves
+            one actor out, ``5fold`` cuts the sorted actors in five, ``stratified`` deals them so
+            that the folds have about the same emotions, ``luna-jimenez`` takes RAVDESS' published
+            folds.
         modalities: What to compare; by default all that the store (or `runs`) offers.
+        target: What counts as right: the ``intended`` emotion, or what most of the ``crowd``
+            saw and heard in the clip; clips without a winner are then left out.
+        seeds: Trainings of each fold, with the seeds `training.seed`, that plus one, and so on.
+        jobs: Networks trained at once, each with one thread; by default one a core, or one on a
+            GPU. It changes no result.
+        robustness: Test the networks on spoiled clips too (noise, blur, a missing modality...).
         runs: Folder with the runs of `fit` that ``holdout`` scores.
-        out: Folder of the predictions; by default ``evaluation/PROTOCOL``.
-        network: Sizes of the networks that ``5fold`` and ``loso`` train.
+        out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
+        network: Sizes of the networks that are trained.
         training: How they are trained.
         progress: Show a progress bar.
 
     Returns:
-        Scores with intervals over actors, and how people did on the same clips.
+        Scores with intervals over actors, and how people did on the same clips; the folder holds
+        the same as ``results.json`` and as a page, ``report/index.html``.
 
     Raises:
         UsageError: The store, the runs or `out` do not fit what is asked.
+        AvemotionError: A training failed; the others are done.
     """
     store = FeatureStore(data)
     out = out or Path("evaluation", protocol)
     experiment = ExperimentSettings(network=network, training=training)
+    if seeds < 1 or (jobs is not None and jobs < 1):
+        name, value = ("--seeds", seeds) if seeds < 1 else ("--jobs", jobs)
+        raise UsageError(f"{name} is {value}, but must be 1 or more.")
     if protocol == "holdout":
-        if experiment != ExperimentSettings():
+        if experiment != ExperimentSettings() or seeds > 1:
             raise UsageError(
                 "--protocol holdout trains nothing, so it takes no settings of network or training "
-                "(nor --config). Give them to `avemotion fit`, or choose 5fold or loso."
+                "(nor --config, nor --seeds). Give them to `avemotion fit`, or choose another "
+                "--protocol."
             )
         models = _fitted(runs, modalities)
-        rows, notes = _common_clips(store, tuple(models))
-        with claimed(out):
-            predictions = score_checkpoints(store, models, rows, out)
-    else:
-        chosen = modalities or tuple(m for m in MODALITIES if store.usable(m))
-        rows, notes = _common_clips(store, chosen)
-        _check_actors(rows, protocol)
-        with claimed(out):
-            _open_evaluation(out, store, rows, protocol, experiment)
-            predictions = train_and_test(store, rows, chosen, protocol, experiment, out, progress)
-    report = _report(store, out, protocol, predictions, notes)
-    write_json(out / "results.json", asdict(report))
-    return report
+        experiment = load_checkpoint(next(iter(models.values())))[1].experiment
+    chosen = tuple(models) if protocol == "holdout" else modalities or _offered(store)
+    rows, notes = _common_clips(store, chosen)
+    plan = EvaluationPlan(protocol, target, chosen, seeds, robustness, experiment)
+    with claimed(out):
+        if protocol == "holdout":
+            said, spoiled = score_checkpoints(store, models, rows, robustness)
+        else:
+            _check_actors(rows, protocol)
+            open_evaluation(out, plan.facts(store, rows))
+            tasks = plan.tasks(store, rows, out)
+            said, spoiled = train_and_test(tasks, store.labels, jobs or _default_jobs(), progress)
+        _record(store, out, plan.facts(store, rows), said, spoiled, notes)
+        return report(out)
+
+
+def _offered(store: FeatureStore) -> tuple[Modality, ...]:
+    return tuple(m for m in MODALITIES if store.usable(m))
+
+
+def _default_jobs() -> int:
+    return 1 if torch.cuda.is_available() else cores()
 
 
 def _fitted(runs: Path, modalities: Sequence[Modality]) -> dict[Modality, Path]:
@@ -158,57 +172,63 @@ def _check_actors(rows: Sequence[ManifestRow], protocol: str) -> None:
         )
 
 
-def _open_evaluation(
-    out: Path,
-    store: FeatureStore,
-    rows: Sequence[ManifestRow],
-    protocol: str,
-    experiment: ExperimentSettings,
-) -> None:
-    """Refuse a folder that holds the folds of another evaluation."""
-    clips = "\n".join(row.clip for row in rows)
-    asked = experiment.to_dict()
-    ours = {
-        "protocol": protocol,
-        "data": store.content_hash(),
-        "clips": hashlib.sha256(clips.encode()).hexdigest(),
-        "network": asked["network"],
-        "training": asked["training"],
-    }
-    path = out / "evaluation.json"
-    if not path.exists():
-        write_json(path, ours)
-        return
-    theirs = read_json(path, f"Remove {out}, or give another --out.")
-    for key, value in ours.items():
-        if theirs.get(key) != value:
-            raise UsageError(
-                f"{out} holds an evaluation with other {key}:\n"
-                f"  there: {theirs.get(key)}\n  asked: {value}\n"
-                "Give another --out, or remove that folder."
-            )
-
-
-def _report(
+def _record(
     store: FeatureStore,
     out: Path,
-    protocol: str,
-    predictions: Predictions,
+    facts: dict[str, Any],
+    said: Predictions,
+    spoiled: SpoiledPredictions,
     notes: tuple[str, ...],
-) -> EvaluationReport:
-    accuracies = {m: actor_accuracies(p, store.labels) for m, p in predictions.items()}
-    pairs = [("av", other) for other in ("video", "audio") if {"av", other} <= predictions.keys()]
-    intended = {p.clip: p.target for p in next(iter(predictions.values()))}
-    ceilings = (store.synthetic or {}).get("ceilings", {})
-    return EvaluationReport(
-        out=str(out),
-        protocol=protocol,
-        scores={m: score(p, store.labels) for m, p in predictions.items()},
-        differences={
-            f"{a} - {b}": difference(accuracies[a], accuracies[b])  # type: ignore[index]
-            for a, b in pairs
-        },
-        humans=human_scores(store.ratings(), intended, store.labels),
-        ceilings={m: ceilings[m] for m in MODALITIES if m in ceilings},
-        notes=notes,
+) -> None:
+    """Write the evaluation's files, with what counts as right beside each clip."""
+    tested = {p.clip for p in next(iter(said.values()))}
+    rows = [row for row in store.rows if row.clip in tested]
+    ratings = [rating for rating in store.ratings() if rating.clip in tested]
+    targets = {row.clip: row.emotion for row in rows}
+    if facts["target"] == "crowd":
+        targets = _crowd_targets(ratings, store)
+        left_out = len(rows) - len(targets)
+        notes += (
+            f"{left_out} clips are not scored: the crowd has no winner there, or did not vote",
+            "people are not compared: here their own vote is the target",
+        )
+
+    def judged(predictions: list[ClipPrediction]) -> list[ClipPrediction]:
+        return [replace(p, target=targets[p.clip]) for p in predictions if p.clip in targets]
+
+    clips = tuple(
+        TestedClip(r.clip, r.actor, r.sentence, r.emotion, r.level, targets[r.clip])
+        for r in rows
+        if r.clip in targets
     )
+    actors = {clip.actor for clip in clips}
+    people = {a: known for a, known in store.demographics().items() if a in actors}
+    facts = facts | {"notes": list(notes)}
+    write_json(out / FACTS_NAME, facts)
+    write_records(
+        out,
+        Records(
+            facts,
+            store.labels,
+            clips,
+            {modality: judged(predictions) for modality, predictions in said.items()},
+            {m: {name: judged(p) for name, p in found.items()} for m, found in spoiled.items()},
+            tuple(rating for rating in ratings if rating.clip in targets),
+            people,
+        ),
+    )
+
+
+def _crowd_targets(ratings: Sequence[Rating], store: FeatureStore) -> dict[str, str]:
+    """Return what most raters saw and heard in each clip that has one winner."""
+    winners = {
+        rating.clip: store.labels[rating.votes.index(max(rating.votes))]
+        for rating in ratings
+        if rating.channel == "both" and rating.votes.count(max(rating.votes)) == 1
+    }
+    if not winners:
+        raise UsageError(
+            f"--target crowd needs audio-visual votes, but {store.directory} has none on these "
+            "clips. Choose --target intended."
+        )
+    return winners

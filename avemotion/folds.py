@@ -6,96 +6,147 @@ last epoch.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
+from avemotion.calibration import fit_temperature
 from avemotion.config import ExperimentSettings, Modality
 from avemotion.dataset import ClipDataset, batches
 from avemotion.errors import UsageError
-from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5, probabilities
 from avemotion.models.checkpoint import CHECKPOINT_NAME, CheckpointFacts, load_checkpoint
+from avemotion.processes import run_all
+from avemotion.records import Groups, read_predictions, write_predictions
+from avemotion.robustness import spoiled_batches
 from avemotion.scores import ClipPrediction
-from avemotion.splits import PROTOCOLS, Fold, actors_of, of_actors, split_actors
+from avemotion.splits import Fold, of_actors, split_actors
+from avemotion.spoiling import Condition, conditions_for
 from avemotion.store import FeatureStore, ManifestRow
 from avemotion.training import forget_state, train
 
 Predictions = dict[Modality, list[ClipPrediction]]
 """Modality -> what its networks said of the test clips."""
 
+SpoiledPredictions = dict[Modality, dict[str, list[ClipPrediction]]]
+"""Modality -> condition -> what its networks said of the spoiled test clips."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTask:
+    """One network to train and to test."""
+
+    data: Path
+    """The feature store."""
+    out: Path
+    """Folder of the evaluation."""
+    fold: Fold
+    """The actors that it is tested on."""
+    experiment: ExperimentSettings
+    """Modality, network, training and its seed."""
+    clips: frozenset[str]
+    """The clips that are tested: those of the fold's actors that every modality can use."""
+    robustness: bool
+    """Test it on spoiled clips too."""
+
+    @property
+    def name(self) -> str:
+        """Folder of this seed and modality, and the fold's name: ``seed-0/av/1001``."""
+        e = self.experiment
+        return f"seed-{e.training.seed}/{e.modality}/{self.fold.name}"
+
+    @property
+    def run(self) -> Path:
+        """Folder of the training."""
+        return self.out / "runs" / self.name
+
+    @property
+    def answers(self) -> Path:
+        """What the network says of the clips."""
+        return self.out / "folds" / f"{self.name}.csv"
+
+    @property
+    def spoiled(self) -> Path:
+        """What it says of them spoiled."""
+        return self.out / "spoiled" / f"{self.name}.csv"
+
+    @property
+    def finished(self) -> bool:
+        """All its files are there."""
+        return self.answers.exists() and (self.spoiled.exists() or not self.robustness)
+
 
 def train_and_test(
-    store: FeatureStore,
-    rows: Sequence[ManifestRow],
-    modalities: Sequence[Modality],
-    protocol: str,
-    experiment: ExperimentSettings,
-    out: Path,
-    progress: bool,
-) -> Predictions:
-    """Train one network a fold and modality, and test it on the fold's actors.
+    tasks: Sequence[FoldTask], labels: Sequence[str], jobs: int, progress: bool
+) -> tuple[Predictions, SpoiledPredictions]:
+    """Train and test the networks that are not finished, and return what all of them say.
 
     Args:
-        store: Features.
-        rows: The clips to test on; every one is tested once by each modality.
-        modalities: What to train.
-        protocol: A key of `PROTOCOLS`.
-        experiment: Network and training; its modality is replaced.
-        out: Folder of the predictions and runs.
+        tasks: What is to be done, in the order of the result.
+        labels: The store's.
+        jobs: Networks trained at once; the result does not depend on it.
         progress: Show a progress bar.
     """
-    folds = PROTOCOLS[protocol](actors_of(rows))
-    predictions: Predictions = {modality: [] for modality in modalities}
-    with tqdm(total=len(folds) * len(modalities), unit="fold", disable=not progress) as bar:
-        for fold in folds:
-            for modality in modalities:
-                bar.set_description(f"{fold.name} {modality}")
-                path = out / "folds" / modality / f"{fold.name}.csv"
-                tested = of_actors(rows, fold.test)
-                if not path.exists():
-                    run = out / "runs" / modality / fold.name
-                    asked = replace(experiment, modality=modality)
-                    _run_fold(store, fold, asked, tested, run, path)
-                found = read_predictions(path, store.labels)
-                if [p.clip for p in found] != [row.clip for row in tested]:
-                    raise UsageError(f"{path} holds other clips than the fold. Remove that file.")
-                predictions[modality] += found
-                bar.update()
-    return predictions
+    left = [task for task in tasks if not task.finished]
+    with tqdm(
+        total=len(tasks), initial=len(tasks) - len(left), unit="fold", disable=not progress
+    ) as bar:
+        for task in run_all(run_fold, left, jobs):
+            bar.set_description(task.name)
+            bar.update()
+    predictions: Predictions = {}
+    spoiled: SpoiledPredictions = {}
+    for task in tasks:
+        modality = task.experiment.modality
+        predictions.setdefault(modality, []).extend(_read(task.answers, task, labels)[()])
+        if task.robustness:
+            for (name,), said in _read(task.spoiled, task, labels, ("condition",)).items():
+                spoiled.setdefault(modality, {}).setdefault(name, []).extend(said)
+    return predictions, spoiled
 
 
-def _run_fold(
-    store: FeatureStore,
-    fold: Fold,
-    experiment: ExperimentSettings,
-    tested: Sequence[ManifestRow],
-    run: Path,
-    path: Path,
-) -> None:
-    """Train a fold's network and write what it says of the fold's clips."""
-    usable = store.usable(experiment.modality)
-    split = split_actors(usable, fold.test, experiment.training)
-    facts = train(store, split, experiment, run, progress=False)
-    model, _ = load_checkpoint(run / CHECKPOINT_NAME)
-    write_predictions(path, predict(store, tested, model, facts, fold.name), store.labels)
-    forget_state(run)
+def _read(path: Path, task: FoldTask, labels: Sequence[str], columns: Sequence[str] = ()) -> Groups:
+    groups = read_predictions(path, labels, columns)
+    for found in groups.values():
+        if {p.clip for p in found} != task.clips or len(found) != len(task.clips):
+            raise UsageError(f"{path} holds other clips than the fold. Remove that file.")
+    return groups
+
+
+def run_fold(task: FoldTask) -> None:
+    """Train a fold's network and write what it says of the fold's clips; runs in a process."""
+    store = FeatureStore(task.data)
+    tested = [row for row in store.rows if row.clip in task.clips]
+    if not task.answers.exists():
+        usable = store.usable(task.experiment.modality)
+        split = split_actors(usable, task.fold.test, task.experiment.training)
+        train(store, split, task.experiment, task.run, progress=False)
+    model, facts = load_checkpoint(task.run / CHECKPOINT_NAME)
+    if not task.answers.exists():
+        temperature = validated_temperature(store, model, facts)
+        said = predict(store, tested, model, facts, task.fold.name)
+        said = [replace(p, temperature=temperature) for p in said]
+        write_predictions(task.answers, {(): said}, store.labels)
+        forget_state(task.run)
+    if task.robustness and not task.spoiled.exists():
+        spoiled = predict_spoiled(store, tested, model, facts, task.fold.name)
+        write_predictions(task.spoiled, spoiled, store.labels, ("condition",))
 
 
 def score_checkpoints(
-    store: FeatureStore, models: dict[Modality, Path], rows: Sequence[ManifestRow], out: Path
-) -> Predictions:
+    store: FeatureStore, models: dict[Modality, Path], rows: Sequence[ManifestRow], robustness: bool
+) -> tuple[Predictions, SpoiledPredictions]:
     """Test the checkpoints of `fit` on the actors that none of them saw.
 
     Args:
         store: Features.
         models: Modality -> checkpoint.
         rows: The clips that every modality can use.
-        out: Folder of the predictions.
+        robustness: Test them on spoiled clips too.
 
     Raises:
         UsageError: A checkpoint belongs to another kind of store, or saw every actor.
@@ -113,11 +164,15 @@ def score_checkpoints(
             "each modality, or use --protocol 5fold."
         )
     predictions: Predictions = {}
+    spoiled: SpoiledPredictions = {}
     for modality, (model, facts) in loaded.items():
-        predictions[modality] = predict(store, tested, model, facts, "holdout")
-        path = out / "folds" / modality / "holdout.csv"
-        write_predictions(path, predictions[modality], store.labels)
-    return predictions
+        temperature = validated_temperature(store, model, facts)
+        said = predict(store, tested, model, facts, "holdout")
+        predictions[modality] = [replace(p, temperature=temperature) for p in said]
+        if robustness:
+            found = predict_spoiled(store, tested, model, facts, "holdout")
+            spoiled[modality] = {name: said for (name,), said in found.items()}
+    return predictions, spoiled
 
 
 def _check_fits(store: FeatureStore, facts: CheckpointFacts, path: Path) -> None:
@@ -139,60 +194,69 @@ def predict(
     model: AR5,
     facts: CheckpointFacts,
     fold: str,
+    condition: Condition | None = None,
 ) -> list[ClipPrediction]:
-    """Return what a network says of some clips (view 0), none of whose actors it may have seen."""
+    """Return what a network says of some clips (view 0), none of whose actors it may have seen.
+
+    Args:
+        store: Features.
+        rows: The clips.
+        model: The network, in evaluation mode.
+        facts: Who trained it.
+        fold: Name of the fold that tests it.
+        condition: How the clips are spoiled, if they are.
+    """
     leaked = {row.actor for row in rows} & {*facts.split.train, *facts.split.validation}
     if leaked:
         raise ValueError(f"actors {sorted(leaked)} of fold {fold} were trained on")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model.to(device)
-    dataset = ClipDataset(store, rows, facts.experiment)
-    scores = torch.cat(
-        [probabilities(model, b.to(device).inputs()).cpu() for b in batches(dataset, 64)]
-    )
+    scores = _probabilities(store, rows, model, facts, condition)
+    seed = facts.experiment.training.seed
     return [
-        ClipPrediction(
-            facts.experiment.training.seed,
-            fold,
-            row.clip,
-            row.actor,
-            row.emotion,
-            tuple(numbers),
-        )
+        ClipPrediction(seed, fold, row.clip, row.actor, row.emotion, tuple(numbers))
         for row, numbers in zip(rows, scores.tolist(), strict=True)
     ]
 
 
-def write_predictions(
-    path: Path, predictions: Sequence[ClipPrediction], labels: Sequence[str]
-) -> None:
-    """Write a fold's predictions as CSV, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = (
-        [p.seed, p.fold, p.clip, p.actor, p.target, *(f"{x:.9f}" for x in p.probabilities)]
-        for p in predictions
-    )
-    write_csv(path, ["seed", "fold", "clip", "actor", "target", *labels], rows)
+def predict_spoiled(
+    store: FeatureStore,
+    rows: Sequence[ManifestRow],
+    model: AR5,
+    facts: CheckpointFacts,
+    fold: str,
+) -> Groups:
+    """Return what a network says of clips spoiled in every way that it can notice."""
+    return {
+        (condition.name,): predict(store, rows, model, facts, fold, condition)
+        for condition in conditions_for(facts.experiment.modality)
+    }
 
 
-def read_predictions(path: Path, labels: Sequence[str]) -> list[ClipPrediction]:
-    """Read a fold's predictions back.
+def validated_temperature(store: FeatureStore, model: AR5, facts: CheckpointFacts) -> float:
+    """Fit the temperature on the validation actors, who are neither trained nor tested on.
 
-    Raises:
-        UsageError: The file is damaged.
+    Returns:
+        1, which changes nothing, where there are none.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        try:
-            return [
-                ClipPrediction(
-                    int(row["seed"]),
-                    row["fold"],
-                    row["clip"],
-                    row["actor"],
-                    row["target"],
-                    tuple(float(row[label]) for label in labels),
-                )
-                for row in csv.DictReader(file)
-            ]
-        except (KeyError, ValueError, TypeError) as error:
-            raise UsageError(f"{path} is damaged ({error}). Remove that file.") from error
+    rows = of_actors(store.usable(facts.experiment.modality), facts.split.validation)
+    if not rows:
+        return 1.0
+    scores = _probabilities(store, rows, model, facts).numpy()
+    return fit_temperature(scores, np.array([store.labels.index(row.emotion) for row in rows]))
+
+
+def _probabilities(
+    store: FeatureStore,
+    rows: Sequence[ManifestRow],
+    model: AR5,
+    facts: CheckpointFacts,
+    condition: Condition | None = None,
+) -> torch.Tensor:
+    """Return float32 (clip, classes) on the CPU."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device)
+    found = (
+        spoiled_batches(store, rows, facts.experiment, condition)
+        if condition
+        else batches(ClipDataset(store, rows, facts.experiment), 64)
+    )
+    return torch.cat([probabilities(model, b.to(device).inputs()).cpu() for b in found])

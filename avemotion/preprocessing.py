@@ -6,7 +6,6 @@ is listed as failed with the reason, and the run goes on.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Generator
@@ -26,6 +25,7 @@ from avemotion.errors import MediaError, UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
 from avemotion.media import is_lfs_pointer
+from avemotion.processes import cores
 from avemotion.store import USABLE, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
@@ -90,7 +90,7 @@ def preprocess(
     start = time.monotonic()
     with claimed(out):
         writer = StoreWriter(out, found, settings)
-        processed = _fill(writer, found, settings, workers or _cores(), progress)
+        processed = _fill(writer, found, settings, workers or cores(), progress)
     rows = tuple(writer.rows())
     return PreprocessReport(
         out,
@@ -100,10 +100,6 @@ def preprocess(
         time.monotonic() - start,
         dict(Counter(row.status for row in rows)),
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _refuse_pointers(corpus: Corpus) -> None:

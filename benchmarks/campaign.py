@@ -14,7 +14,8 @@ import avemotion
 from avemotion.config import Modality, NetworkSettings, TrainingSettings
 from avemotion.corpora.synthetic import TABLES
 from avemotion.evaluation import evaluate
-from avemotion.folds import Predictions, read_predictions
+from avemotion.folds import Predictions
+from avemotion.records import read_records
 from avemotion.scores import ClipPrediction, Difference, Score
 from avemotion.store import FeatureStore
 
@@ -48,8 +49,10 @@ def make_store(given: argparse.Namespace) -> FeatureStore:
     return FeatureStore(report.store)
 
 
-def read_settings(config: Path) -> tuple[NetworkSettings, TrainingSettings]:
-    """Read an experiment file: what differs from the defaults."""
+def read_settings(config: Path | None) -> tuple[NetworkSettings, TrainingSettings]:
+    """Read an experiment file, what differs from the defaults; without one these hold."""
+    if config is None:
+        return NetworkSettings(), TrainingSettings()
     values = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
     return (
         NetworkSettings(**(values.get("network") or {})),
@@ -66,18 +69,12 @@ def train_and_test(
         data=store.directory,
         protocol=PROTOCOL,
         modalities=tuple(modalities),
+        robustness=False,
         out=out,
         network=network,
         training=training,
     )
-    return {
-        modality: [
-            prediction
-            for path in sorted((out / "folds" / modality).glob("*.csv"))
-            for prediction in read_predictions(path, store.labels)
-        ]
-        for modality in modalities
-    }
+    return read_records(out).predictions
 
 
 def saying(

@@ -48,7 +48,7 @@ def write_store(folder: Path, actors: int, clips_per_actor: int) -> FeatureStore
         for e, s in kinds
     )
     corpus = Corpus(
-        "crema_d", folder, EMOTIONS, clips, {}, (), (), {"tables": "random", "ceilings": {}}
+        "crema_d", folder, EMOTIONS, clips, {}, (), (), {}, {"tables": "random", "ceilings": {}}
     )
     writer = StoreWriter(folder, corpus, PreprocessSettings(views=VIEWS))
     rng = np.random.default_rng(0)

@@ -14,12 +14,14 @@ PACKAGE = Path(avemotion.__file__).parent
 
 # From the top down: a module may import only what stands further down.
 ROAD = """
-    __main__ cli demonstration display evaluation fitting folds training emotion_module
-    inference verification heads humans scores curves
+    __main__ cli demonstration display evaluation evaluation_plan fitting folds robustness
+    training emotion_module inference verification heads
+    reports report_page report_charts results records
+    robustness_scores spoiling fairness calibration humans scores curves
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models
-    corpora.synthetic corpora.crema_d corpora store_writer store
-    faces grids spectrogram media containers
+    corpora.synthetic corpora.crema_d corpora.ravdess corpora store_writer store
+    processes people faces grids spectrogram media containers
     config types emotions files errors
 """.split()
 

@@ -99,3 +99,38 @@ def test_synthetic_and_configurations_report_what_networks_reach(
     result = run("configurations", tmp_path, *campaign, *configs)
     assert result["av_ours_over_theirs"] == 1
     assert result["av_ours_minus_theirs"] == {"mean": 0, "low": 0, "high": 0}
+
+
+def test_ablations_change_one_setting_at_a_time(campaign: tuple[object, ...], tmp_path: Path):
+    quick = Path(str(campaign[1])).parent / "quick.yaml"
+    result = run("ablations", tmp_path, *campaign, "--config", quick)
+    assert set(result) == {
+        "as configured", "no modality dropout", "helper heads, weight 0.5", "votes, weight 0.25",
+    }  # fmt: skip
+    assert result["as configured"]["ahead"] == {"mean": 0, "low": 0, "high": 0}
+    for found in result.values():
+        assert positive(found["missing"], "audio missing", "video missing")
+
+
+def test_random_labels_are_counted(campaign: tuple[object, ...], tmp_path: Path):
+    result = run("random_labels", tmp_path, *campaign, "--corpora", 2, "--epochs", 1)
+    assert positive(result["accuracies"], "av", "video", "audio")
+    assert max(result["p_below_0.05"].values()) <= result["any_p_below_0.05"] <= 2
+
+
+def test_cost_is_extrapolated_from_two_folds(tmp_path: Path):
+    result = run("cost", tmp_path, "--actors", 2, "--jobs", 1, "--epochs", 1, 2)
+    assert set(result) == {f"{m}_1_jobs_hours" for m in ("av", "video", "audio")}
+
+
+def test_landmark_video_needs_every_published_fold(tmp_path: Path):
+    """Two takes of each of five actors, one a fold: the whole road, from landmarks to the table."""
+    write_takes(tmp_path / "ravdess", actors=(2, 3, 10, 8, 1))
+    (tmp_path / "quick.yaml").write_text(QUICK_CONFIG.replace("}\n", ", validation: 0.0}\n", 2))
+    result = run(
+        "landmark_video", tmp_path, "--ravdess", tmp_path / "ravdess", "--work", tmp_path / "work",
+        "--config", tmp_path / "quick.yaml", "--seeds", 2,
+    )  # fmt: skip
+    assert positive(result["ridge"], "av", "video", "audio")
+    for pair in ("av_minus_video", "av_minus_audio", "av_minus_ridge"):
+        assert result[pair]["low"] <= result[pair]["mean"] <= result[pair]["high"]

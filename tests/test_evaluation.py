@@ -3,24 +3,33 @@
 import csv
 import dataclasses
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 from conftest import QUICK
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 import avemotion
+from avemotion.config import MODALITIES, NetworkSettings
 from avemotion.errors import UsageError
-from avemotion.evaluation import EvaluationReport
-from avemotion.folds import predict, read_predictions
-from avemotion.humans import human_scores
+from avemotion.folds import predict
+from avemotion.humans import actor_credit, human_scores
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.results import EvaluationResults
+from avemotion.spoiling import conditions_for
 from avemotion.store import FeatureStore
 
 ONE_EPOCH = dataclasses.replace(QUICK, epochs=1)
+SMALL = NetworkSettings(width=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -29,39 +38,142 @@ def holdout(small_store: Path, fitted: Path, tmp_path_factory: pytest.TempPathFa
     return avemotion.evaluate(data=small_store, runs=fitted, out=out, progress=False)
 
 
+@pytest.fixture(scope="module")
+def loso(small_store: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Leave one actor out with all modalities and two seeds, two networks at a time."""
+    out = tmp_path_factory.mktemp("loso")
+    return avemotion.evaluate(
+        data=small_store,
+        protocol="loso",
+        seeds=2,
+        jobs=2,
+        out=out,
+        network=SMALL,
+        training=ONE_EPOCH,
+        progress=False,
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def test_holdout_scores_actors_that_no_network_saw(
-    holdout: EvaluationReport, fitted: Path, small_store: Path
+    holdout: EvaluationResults, fitted: Path
 ) -> None:
-    store = FeatureStore(small_store)
-    tested = {
-        p.actor
-        for m in ("av", "video", "audio")
-        for p in read_predictions(Path(holdout.out) / "folds" / m / "holdout.csv", store.labels)
-    }
-    for modality in ("av", "video", "audio"):
+    tested = {row["actor"] for row in table(Path(holdout.out) / "predictions.csv")}
+    for modality in MODALITIES:
         split = load_checkpoint(fitted / modality / "checkpoint.safetensors")[1].split
         assert not tested & {*split.train, *split.validation}
     assert len(tested) == 1
     assert {s.clips for s in holdout.scores.values()} == {12}
-
-
-def test_every_figure_comes_from_the_predictions(
-    holdout: EvaluationReport, small_store: Path
-) -> None:
-    for modality, score in holdout.scores.items():
-        with (Path(holdout.out) / "folds" / modality / "holdout.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        labels = list(rows[0])[5:]
-        said = [labels[int(np.argmax([float(row[x]) for x in labels]))] for row in rows]
-        right = [row["target"] == s for row, s in zip(rows, said, strict=True)]
-        assert score.accuracy == pytest.approx(np.mean(right))
-        assert all(sum(float(r[x]) for x in labels) == pytest.approx(1, abs=1e-6) for r in rows)
-    store = FeatureStore(small_store)
-    clips = {row["clip"]: row["target"] for row in rows}
-    assert holdout.humans == human_scores(store.ratings(), clips, store.labels)
     assert holdout.humans["both"].clips == 12
-    saved = json.loads((Path(holdout.out) / "results.json").read_text())
-    assert saved["scores"]["av"]["accuracy"] == holdout.scores["av"].accuracy
+
+
+def test_the_figures_can_be_recomputed_from_the_predictions(loso: EvaluationResults) -> None:
+    """In ten lines, with nothing of this package."""
+    results = json.loads(Path(loso.out, "results.json").read_text())
+    rows = table(Path(loso.out, "predictions.csv"))
+    labels = results["labels"]
+    for modality, score in results["scores"].items():
+        mine = [r for r in rows if r["modality"] == modality]
+        truth = [r["target"] for r in mine]
+        said = [max(labels, key=lambda x: float(r[x])) for r in mine]  # noqa: B023
+        right = np.array(truth) == np.array(said)
+        actors = np.array([r["actor"] for r in mine])
+        each = {a: right[actors == a].mean() for a in sorted(set(actors))}
+        low, high = scipy.stats.ttest_1samp(list(each.values()), 0).confidence_interval(0.95)
+        chances = np.array([[float(r[x]) for x in labels] for r in mine])
+        assert score["accuracy"] == pytest.approx(right.mean())
+        assert score["recall"] == pytest.approx(balanced_accuracy_score(truth, said))
+        assert score["f1"] == pytest.approx(f1_score(truth, said, average="macro"))
+        assert score["confusion"] == confusion_matrix(truth, said, labels=labels).tolist()
+        assert [score["low"], score["high"]] == pytest.approx([low, high])
+        assert results["actor_accuracies"][modality] == pytest.approx(each)
+        plain = results["calibration"][modality]["plain"]
+        wanted = np.eye(len(labels))[[labels.index(t) for t in truth]]
+        assert plain["log_loss"] == pytest.approx(-np.log((chances * wanted).sum(1)).mean(), 1e-5)
+        assert plain["brier"] == pytest.approx(((chances - wanted) ** 2).sum(1).mean(), 1e-5)
+        for seed in score["seeds"]:
+            own = right[[int(r["seed"]) == seed["seed"] for r in mine]]
+            assert seed["accuracy"] == pytest.approx(own.mean())
+    av, video = (results["actor_accuracies"][m] for m in ("av", "video"))
+    gap = [av[actor] - video[actor] for actor in av]
+    assert results["differences"]["av - video"]["mean"] == pytest.approx(np.mean(gap))
+
+
+def test_loso_tests_every_clip_once_a_seed_by_networks_that_never_saw_its_actor(
+    loso: EvaluationResults, small_store: Path
+) -> None:
+    rows = table(Path(loso.out, "predictions.csv"))
+    clips = sorted(row.clip for row in FeatureStore(small_store).rows)
+    for modality in MODALITIES:
+        for seed in ("0", "1"):
+            mine = [r for r in rows if (r["modality"], r["seed"]) == (modality, seed)]
+            assert sorted(r["clip"] for r in mine) == clips
+            for row in mine:
+                run = Path(loso.out, "runs", f"seed-{seed}", modality, row["fold"])
+                split = load_checkpoint(run / "checkpoint.safetensors")[1].split
+                assert row["actor"] not in {*split.train, *split.validation}
+    assert loso.seeds == (0, 1) and loso.folds == 4
+    assert all(len(s.seeds) == 2 and s.seed_deviation is not None for s in loso.scores.values())
+
+
+def test_the_report_is_written_and_can_be_drawn_anew(
+    loso: EvaluationResults, tmp_path: Path
+) -> None:
+    page = Path(loso.out, "report", "index.html")
+    assert "SYNTHETIC DATA" in page.read_text()
+    copy = tmp_path / "copy"
+    keep = ("evaluation.json", "*.csv")
+    shutil.copytree(loso.out, copy, ignore=shutil.ignore_patterns("runs", "folds", "spoiled"))
+    assert {p.name for p in copy.glob("*") if any(p.match(k) for k in keep)} == {
+        "evaluation.json", "clips.csv", "predictions.csv", "spoiled.csv", "votes.csv", "actors.csv",
+    }  # fmt: skip
+    shutil.rmtree(copy / "report")
+    (copy / "results.json").unlink()
+    again = avemotion.report(copy)
+    assert dataclasses.replace(again, out=loso.out) == loso
+    assert (copy / "report" / "index.html").read_bytes() == page.read_bytes()
+
+
+def test_a_report_without_an_evaluation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no finished evaluation"):
+        avemotion.report(tmp_path)
+
+
+def test_people_are_scored_on_the_very_clips(holdout: EvaluationResults, small_store: Path) -> None:
+    store = FeatureStore(small_store)
+    tested = {row["clip"] for row in table(Path(holdout.out, "predictions.csv"))}
+    rows = {row.clip: row for row in store.rows if row.clip in tested}
+    assert holdout.humans == human_scores(store.ratings(), rows, store.labels)
+    credit = actor_credit(store.ratings(), rows, store.labels, "face")
+    lead = holdout.actor_accuracies["video"][rows[min(tested)].actor] - credit[min(credit)]
+    name = "video - people (face, majority)"
+    assert holdout.differences[name].mean == pytest.approx(lead)
+
+
+def test_the_crowd_can_be_the_target(small_store: Path, fitted: Path, tmp_path: Path) -> None:
+    found = avemotion.evaluate(
+        data=small_store, runs=fitted, out=tmp_path, target="crowd", robustness=False
+    )
+    votes = {r.clip: r.votes for r in FeatureStore(small_store).ratings() if r.channel == "both"}
+    for row in table(tmp_path / "predictions.csv"):
+        counts = votes[row["clip"]]
+        assert counts[found.labels.index(row["target"])] == max(counts)
+        assert counts.count(max(counts)) == 1
+    assert not found.humans and not found.robustness
+    assert any("crowd has no winner" in note for note in found.notes)
+
+
+def test_robustness_covers_what_each_network_can_notice(loso: EvaluationResults) -> None:
+    for modality in MODALITIES:
+        expected = [condition.name for condition in conditions_for(modality)]
+        assert [score.condition for score in loso.robustness[modality]] == expected
+        for score in loso.robustness[modality]:
+            recall = loso.scores[modality].recall
+            assert score.recall - score.change == pytest.approx(recall)
 
 
 def test_a_leak_is_refused(small_store: Path, fitted: Path) -> None:
@@ -75,46 +187,59 @@ def test_a_leak_is_refused(small_store: Path, fitted: Path) -> None:
 
 LOSO = """
 import sys
-import time
 from pathlib import Path
 import avemotion
-from avemotion.config import TrainingSettings
-data, out = map(Path, sys.argv[1:])
-training = TrainingSettings(epochs=1, batch_size=16, holdout=0.25)
+from avemotion.config import NetworkSettings, TrainingSettings
+data, out, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+training = TrainingSettings(epochs=8, batch_size=16)
 avemotion.evaluate(data=data, protocol="loso", modalities=("audio",), out=out, training=training,
-                   progress=False)
+                   network=NetworkSettings(width=0.25), jobs=jobs, robustness=False, progress=False)
 """
 
 
-def test_loso_tests_every_actor_once_and_goes_on_after_a_kill(
-    small_store: Path, tmp_path: Path
-) -> None:
-    store = FeatureStore(small_store)
-    words = [sys.executable, "-c", LOSO, str(small_store)]
-    process = subprocess.Popen([*words, str(tmp_path / "killed")])
-    folds = tmp_path / "killed" / "folds" / "audio"
+def wait_for(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
-    while not (folds / "1002.csv").exists():
+    while not happened():
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
-    process.kill()
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    tasks = Path(f"/proc/{process.pid}/task")
+    children = [int(p) for t in tasks.iterdir() for p in (t / "children").read_text().split()]
+    return [
+        c for c in children if b"resource_tracker" not in Path(f"/proc/{c}/cmdline").read_bytes()
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="the processes are found in /proc")
+def test_a_killed_evaluation_goes_on_to_the_same_bytes(small_store: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", LOSO, str(small_store)]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = subprocess.Popen([*words, str(killed), "2"])
+    folds = killed / "folds" / "seed-0" / "audio"
+    wait_for((folds / "1002.csv").exists, process)
+    left = workers_of(process)
+    process.kill()  # in the middle of a fold: two networks train at a time
     process.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in left):  # nobody writes on unseen
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     finished = {path: path.stat().st_mtime_ns for path in folds.glob("1*.csv")}
-    assert len(finished) >= 2
-    subprocess.run([*words, str(tmp_path / "killed")], check=True)
-    subprocess.run([*words, str(tmp_path / "whole")], check=True)
+    assert 1 <= len(finished) < 4 and not (killed / "predictions.csv").exists()
+
+    process = subprocess.Popen([*words, str(killed), "1"])  # other jobs, the same result
+    started = time.time()
+    runs = killed / "runs" / "seed-0" / "audio"
+    wait_for(
+        lambda: any(p.stat().st_mtime > started for p in runs.glob("*/state/last.ckpt")), process
+    )
+    os.kill(workers_of(process)[0], signal.SIGKILL)  # a worker alone: its fold is tried again
+    assert process.wait(120) == 0
+    subprocess.run([*words, str(whole), "2"], check=True)
     assert all(path.stat().st_mtime_ns == before for path, before in finished.items())
-    tested = []
-    for actor in ("1001", "1002", "1003", "1004"):
-        ours = (folds / f"{actor}.csv").read_bytes()
-        assert ours == (tmp_path / "whole" / "folds" / "audio" / f"{actor}.csv").read_bytes()
-        predictions = read_predictions(folds / f"{actor}.csv", store.labels)
-        assert {p.actor for p in predictions} == {actor}
-        tested += [p.clip for p in predictions]
-        run = tmp_path / "killed" / "runs" / "audio" / actor / "checkpoint.safetensors"
-        split = load_checkpoint(run)[1].split
-        assert split.test == (actor,) and actor not in (*split.train, *split.validation)
-    assert sorted(tested) == sorted(row.clip for row in store.rows)
+    assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
 
 
 def test_another_evaluation_in_the_folder_is_refused(small_store: Path, tmp_path: Path) -> None:
@@ -124,9 +249,15 @@ def test_another_evaluation_in_the_folder_is_refused(small_store: Path, tmp_path
 
 
 def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path) -> None:
-    words = {"data": small_store, "protocol": "loso", "modalities": ("audio",)}
+    words = {
+        "data": small_store,
+        "protocol": "loso",
+        "modalities": ("audio",),
+        "network": SMALL,
+        "robustness": False,
+    }
     avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
-    fold = tmp_path / "folds" / "audio" / "1001.csv"
+    fold = tmp_path / "folds" / "seed-0" / "audio" / "1001.csv"
     whole = fold.read_text()
     fold.write_text("".join(whole.splitlines(keepends=True)[:-1]))
     with pytest.raises(UsageError, match="other clips"):

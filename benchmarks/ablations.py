@@ -1,0 +1,134 @@
+"""What each training setting brings: one change at a time, on the same folds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from campaign import add_options, corpus_line, make_store, percent, plain, read_settings
+from reporting import parser, publish, table
+
+from avemotion.config import TrainingSettings
+from avemotion.evaluation import evaluate
+from avemotion.records import read_records
+from avemotion.results import EvaluationResults
+from avemotion.scores import difference
+from avemotion.store import FeatureStore
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """One change of the training settings."""
+
+    name: str
+    changes: dict[str, object]
+    for_av_alone: bool
+
+
+BASE = "as configured"
+
+ABLATIONS = (
+    Ablation("no modality dropout", {"modality_dropout": 0.0}, True),
+    Ablation("helper heads, weight 0.5", {"helper_weight": 0.5}, True),
+    Ablation("votes, weight 0.25", {"labels": "votes", "vote_weight": 0.25}, False),
+)
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    add_options(arguments)
+    arguments.add_argument("--store", type=Path, help="a recorded corpus' features instead")
+    arguments.add_argument("--protocol", default="5fold")
+    arguments.add_argument("--modality", choices=("av", "audio"), default="av")
+    arguments.add_argument("--config", type=Path, help="YAML of what differs from the defaults")
+    arguments.add_argument("--name", default="ablations", help="name of the table")
+    arguments.add_argument("--jobs", type=int, default=None)
+    given = arguments.parse_args()
+    store = FeatureStore(given.store) if given.store else make_store(given)
+    network, training = read_settings(given.config)
+    chosen = {BASE: training} | {
+        a.name: replace(training, **a.changes)
+        for a in ABLATIONS
+        if (given.modality == "av" or not a.for_av_alone) and _possible(a, store)
+    }
+    found = {
+        name: evaluate(
+            data=store.directory,
+            protocol=given.protocol,
+            modalities=(given.modality,),
+            jobs=given.jobs,
+            robustness=given.modality == "av",  # how it answers with one modality missing
+            out=given.work / given.name / name.replace(" ", "-"),
+            network=network,
+            training=settings,
+        )
+        for name, settings in chosen.items()
+    }
+    _publish(given, store, training, found)
+
+
+def _possible(ablation: Ablation, store: FeatureStore) -> bool:
+    return ablation.changes.get("labels") != "votes" or bool(store.ratings())
+
+
+def _publish(
+    given, store: FeatureStore, training: TrainingSettings, found: dict[str, EvaluationResults]
+) -> None:
+    modality, base = given.modality, found[BASE]
+    rows, result = [], {}
+    for name, ours in found.items():
+        ahead = difference(ours.actor_accuracies[modality], base.actor_accuracies[modality])
+        recalls = {r.condition: r.recall for r in ours.robustness.get(modality, ())}
+        missing = [
+            f"{100 * recalls[c]:.1f}" if c in recalls else ""
+            for c in ("audio missing", "video missing")
+        ]
+        crowd = ours.crowd_distance.get(modality)
+        rows.append([
+            name, percent(ours.scores[modality]), "" if name == BASE else percent(ahead),
+            f"{100 * ours.scores[modality].recall:.1f}", *missing,
+            f"{ours.calibration[modality].plain.log_loss:.3f}",
+            f"{crowd.mean:.3f}" if crowd else "",
+        ])  # fmt: skip
+        result[name] = {
+            "accuracy": ours.scores[modality].accuracy,
+            "recall": ours.scores[modality].recall,
+            "ahead": plain(ahead),
+            "missing": {k: v for k, v in recalls.items() if k.endswith("missing")},
+        }
+    clips = read_records(Path(base.out)).predictions[modality]
+    about = (
+        corpus_line(store, clips, given.seed)
+        if store.synthetic
+        else f"Corpus `{base.corpus}`: {base.actors} actors, {base.clips} clips."
+    )
+    publish(
+        given.out,
+        given.name,
+        f"One change at a time ({'SYNTHETIC corpus' if store.synthetic else base.corpus})",
+        [
+            about,
+            f"Protocol `{base.protocol}`, {base.folds} folds, {modality}, training seed "
+            f"{training.seed}, at most {training.epochs} epochs. Accuracy and mean recall (UAR) in "
+            "per cent, difference to the first row paired over actors; UAR with one modality "
+            "missing; log loss; Jensen-Shannon distance to the audio-visual votes:",
+            table(
+                [
+                    "training",
+                    "accuracy",
+                    "difference",
+                    "UAR",
+                    "audio missing",
+                    "video missing",
+                    "log loss",
+                    "to the crowd",
+                ],
+                rows,
+            ),  # fmt: skip
+        ],
+        result,
+    )
+
+
+if __name__ == "__main__":
+    main()

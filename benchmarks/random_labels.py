@@ -1,0 +1,116 @@
+"""Corpora whose labels mean nothing: the evaluation must find chance, and no differences."""
+
+from __future__ import annotations
+
+import csv
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+from campaign import add_options, make_store
+from reporting import parser, publish, table
+
+from avemotion.config import NetworkSettings, TrainingSettings
+from avemotion.evaluation import evaluate
+from avemotion.results import EvaluationResults
+from avemotion.scores import mean_interval
+from avemotion.store import FeatureStore
+
+
+def shuffled(store: FeatureStore, seed: int, out: Path) -> Path:
+    """Copy a store with each actor's emotions dealt anew among the actor's clips."""
+    if out.exists():
+        return out
+    out.mkdir(parents=True)
+    for name in ("store.json", "demographics.csv"):
+        shutil.copy(store.directory / name, out)
+    (out / "actors").symlink_to((store.directory / "actors").resolve())
+    with (store.directory / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    rng = random.Random(seed)
+    for actor in {row["actor"] for row in rows}:
+        own = [row for row in rows if row["actor"] == actor]
+        emotions = [row["emotion"] for row in own]
+        rng.shuffle(emotions)
+        for row, emotion in zip(own, emotions, strict=True):
+            row["emotion"] = emotion
+    with (out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return out
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    add_options(arguments)
+    arguments.add_argument("--corpora", type=int, default=20)
+    arguments.add_argument("--epochs", type=int, default=3)
+    arguments.add_argument("--jobs", type=int, default=None)
+    given = arguments.parse_args()
+    store = make_store(given)
+    found = []
+    for seed in range(given.corpora):
+        found.append(
+            evaluate(
+                data=shuffled(store, seed, given.work / "shuffled" / str(seed)),
+                protocol="5fold",
+                jobs=given.jobs,
+                robustness=False,
+                out=given.work / "evaluation" / str(seed),
+                network=NetworkSettings(width=0.25),
+                training=TrainingSettings(epochs=given.epochs),
+                progress=False,
+            )
+        )
+        print(f"corpus {seed}: {_line(found[-1])}", flush=True)
+    _publish(given, found)
+
+
+def _line(result: EvaluationResults) -> str:
+    accuracies = ", ".join(f"{m} {100 * s.accuracy:.1f}" for m, s in result.scores.items())
+    return f"{accuracies}; " + ", ".join(f"{k}: p {d.p:.2f}" for k, d in result.differences.items())
+
+
+def _publish(given, found: list[EvaluationResults]) -> None:
+    chance = 1 / len(found[0].labels)
+    rows = []
+    for modality in found[0].scores:
+        means = [result.scores[modality].accuracy for result in found]
+        mean, low, high = mean_interval(means)
+        inside = sum(r.scores[modality].low <= chance <= r.scores[modality].high for r in found)
+        rows.append([modality, f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}]",
+                     f"{inside} of {len(found)}"])  # fmt: skip
+    small = {
+        pair: sum(result.differences[pair].p < 0.05 for result in found)
+        for pair in found[0].differences
+    }
+    any_small = sum(any(d.p < 0.05 for d in result.differences.values()) for result in found)
+    first = found[0]
+    publish(
+        given.out,
+        "random_labels",
+        "Labels that mean nothing (SYNTHETIC corpora)",
+        [
+            f"**SYNTHETIC DATA**. {len(found)} corpora: {first.actors} actors, {first.clips} clips "
+            f"each, every actor's emotions shuffled among the actor's clips. Five folds, three "
+            f"modalities, AR5 at width 0.25, {given.epochs} epochs. Chance is "
+            f"{100 * chance:.2f} %. Accuracy: mean over corpora with its 95 % interval, and how "
+            "often the evaluation's own interval over actors holds chance:",
+            table(["", "accuracy", "interval holds chance"], rows),
+            "Wilcoxon p below 0.05 by comparison (one in twenty is expected): "
+            + ", ".join(f"{pair}: {n} of {len(found)}" for pair, n in small.items())
+            + f"; in any of them: {any_small} of {len(found)}.",
+        ],
+        {
+            "accuracies": {m: float(np.mean([r.scores[m].accuracy for r in found]))
+                           for m in first.scores},
+            "p_below_0.05": small,
+            "any_p_below_0.05": any_small,
+        },
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
