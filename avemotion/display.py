@@ -148,15 +148,32 @@ def evaluate_text(report: EvaluationResults) -> str:
 
 
 def ratings_text(scores: Mapping[str, HumanScore]) -> str:
-    """Show how people did on each channel."""
-    return tabulate(
+    """Show how people did on each channel, by emotion and by level."""
+    whole = tabulate(
         [
-            [s.channel, s.clips, s.responses, _percent(s.single_response), _percent(s.majority)]
+            [
+                s.channel,
+                s.clips,
+                s.responses,
+                _percent(s.single_response),
+                _percent(s.single_response_by_clip),
+                f"{_percent(s.majority)} ({_interval(s.low, s.high)})",
+            ]
             for s in scores.values()
         ],
-        ["channel", "clips", "responses", "single response %", "majority, ties split %"],
+        ["channel", "clips", "responses", "single response %", "mean over clips %",
+         "majority, ties split % (95 % over actors)"],
         disable_numparse=True,
-    )
+    )  # fmt: skip
+    parts = [whole]
+    for title in ("emotion", "level"):
+        found = [{g.name: g.majority for g in getattr(s, f"by_{title}")} for s in scores.values()]
+        rows = [
+            [name, *(_percent(majority[name]) if name in majority else "" for majority in found)]
+            for name in dict.fromkeys(name for majority in found for name in majority)
+        ]
+        parts.append(tabulate(rows, [f"majority % by {title}", *scores], disable_numparse=True))
+    return "\n\n".join(parts)
 
 
 def prediction_text(result: Prediction | ClipFailure) -> str:

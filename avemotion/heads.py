@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import TimeoutError as HeadTimeoutError
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from avemotion.errors import MediaError
 from avemotion.media import read_streams
+from avemotion.processes import FRESH
 
 _WORKERS = 2  # reading heads is over in seconds
 _CHUNK = 32  # files a worker is given at a time
@@ -35,7 +35,7 @@ def read_heads(files: list[tuple[Path, bool]]) -> Iterator[str]:
     if not files:
         return
     chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
-    pool = ProcessPool(min(_WORKERS, len(chunks)), context=get_context("spawn"))
+    pool = ProcessPool(min(_WORKERS, len(chunks)), context=FRESH)
 
     def schedule(part: list[tuple[Path, bool]]) -> ProcessFuture[Any]:
         return pool.schedule(_complaints, args=(part,), timeout=_TIMEOUT_SECONDS)

@@ -12,7 +12,6 @@ from collections.abc import Generator
 from concurrent.futures import TimeoutError as ClipTimeoutError
 from contextlib import closing
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from avemotion.errors import MediaError, UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
 from avemotion.media import is_lfs_pointer
-from avemotion.processes import cores
+from avemotion.processes import FRESH, cores
 from avemotion.store import USABLE, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
@@ -171,10 +170,7 @@ def _extract_all(
     """Extract clips in worker processes and yield the outcomes, or the reasons, in their order."""
     if not clips:
         return
-    # Workers are started afresh: forking a process that runs threads can deadlock.
-    pool = ProcessPool(
-        max_workers=min(workers, len(clips)), context=get_context("spawn"), initializer=_one_thread
-    )
+    pool = ProcessPool(max_workers=min(workers, len(clips)), context=FRESH, initializer=_one_thread)
     try:
         running: deque[tuple[Clip, ProcessFuture[Any]]] = deque()
         left = iter(clips)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -17,6 +20,30 @@ TRIES = 3
 """How often a task is started whose process dies."""
 
 Task = TypeVar("Task")
+
+
+class _FreshProcess(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 (multiprocessing's name)
+        """Start it without the caller's script, which it would run from the top."""
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _FreshContext(SpawnContext):
+    Process = _FreshProcess
+
+
+FRESH = _FreshContext()
+"""Starts processes afresh, since forking one that runs threads can deadlock.
+
+A script that calls this package needs no ``if __name__ == "__main__"``: what the processes run is
+all in this package.
+"""
 
 
 def cores() -> int:
@@ -37,10 +64,7 @@ def run_all(function: Callable[[Task], object], tasks: Sequence[Task], jobs: int
     """
     if not tasks:
         return
-    # Started afresh: forking a process that runs threads can deadlock.
-    pool = ProcessPool(
-        max_workers=min(jobs, len(tasks)), context=get_context("spawn"), initializer=_settle
-    )
+    pool = ProcessPool(max_workers=min(jobs, len(tasks)), context=FRESH, initializer=_settle)
     failures: list[BaseException] = []
     try:
         waiting: dict[Future[Any], tuple[Task, int]] = {

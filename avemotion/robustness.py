@@ -56,7 +56,7 @@ class Waveforms:
         if not len(others):
             raise UsageError(
                 f"Babble is made of other actors' voices, but {self._store.directory} has sound of "
-                f"actor {row.actor} alone. Use a store of more actors."
+                f"actor {row.actor} alone. Use a store of more actors, or --robustness false."
             )
         picked = rng.choice(others, min(BABBLE_VOICES, len(others)), replace=False)
         return [self.of(self._rows[i]) for i in picked]

@@ -242,6 +242,29 @@ def test_a_killed_evaluation_goes_on_to_the_same_bytes(small_store: Path, tmp_pa
     assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
 
 
+UNGUARDED = """
+import sys
+import avemotion
+from pathlib import Path
+from avemotion.config import NetworkSettings, TrainingSettings
+print("the script runs")
+avemotion.evaluate(data=Path(sys.argv[1]), protocol="loso", modalities=("audio",), jobs=2,
+                   out=Path("out"), network=NetworkSettings(width=0.25), robustness=False,
+                   training=TrainingSettings(epochs=1), progress=False)
+avemotion.synth(Path("crema"), actors=2, clips_per_actor=6, workers=2, progress=False)
+avemotion.preprocess(Path("crema"), out=Path("features"), workers=2, progress=False)
+"""
+
+
+def test_a_plain_script_needs_no_guard(small_store: Path, tmp_path: Path) -> None:
+    """Worker processes do not run the caller's script again."""
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    words = [sys.executable, "script.py", str(small_store)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the script runs") == 1
+
+
 def test_another_evaluation_in_the_folder_is_refused(small_store: Path, tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_text('{"protocol": "5fold"}')
     with pytest.raises(UsageError, match="other protocol"):

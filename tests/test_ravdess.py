@@ -1,16 +1,15 @@
 """RAVDESS: names, and the landmark video that fills a store."""
 
 import importlib.util
-import zipfile
 from collections import Counter
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import scipy.ndimage
 from hypothesis import given
 from hypothesis import strategies as st
+from media_maker import landmark_face, write_takes
 
 from avemotion.config import PreprocessSettings
 from avemotion.corpora import ravdess
@@ -44,18 +43,11 @@ def test_the_published_folds_hold_every_actor_once() -> None:
     assert sorted(dealt) == list(ravdess.ACTORS)
 
 
-def face(x: float, y: float, size: float) -> np.ndarray:
-    """68 points: a jaw, and everything else in the middle of it."""
-    points = np.full((68, 2), (x, y), dtype=np.float64)
-    angle = np.linspace(0, np.pi, 17)
-    points[:17] = np.stack([x - size * np.cos(angle), y + size * np.sin(angle)], axis=1)
-    points[17:27, 1] = y - size / 2
-    return points.astype(np.int16)
-
-
 def test_a_face_is_drawn_where_its_points_are() -> None:
     """A box of 80 x 98 pixels: one point of the video is one pixel of the crop."""
-    drawn = script.draw_faces(np.stack([face(40, 40, 30), face(43, 42, 30)]), Box(0, 0, 80, 98))
+    drawn = script.draw_faces(
+        np.stack([landmark_face(40, 40, 30), landmark_face(43, 42, 30)]), Box(0, 0, 80, 98)
+    )
     assert drawn.shape == (2, 98, 80) and drawn.dtype == np.uint8
     assert drawn[0, 40, 10] > 100 and drawn[0, 70, 40] > 100  # the jaw's left end, the chin
     assert drawn[0, 60, 40] == 0  # nothing between lips and chin
@@ -64,7 +56,9 @@ def test_a_face_is_drawn_where_its_points_are() -> None:
 
 
 def test_the_box_holds_the_face_and_is_shaped_like_a_crop() -> None:
-    points = np.stack([face(640, 300, 150), face(650, 310, 150), face(900, 310, 150)])
+    points = np.stack(
+        [landmark_face(640, 300, 150), landmark_face(650, 310, 150), landmark_face(900, 310, 150)]
+    )
     box = script.face_box(points)
     assert box.width / box.height == pytest.approx(80 / 98, abs=0.01)
     for x, y in points[1]:
@@ -73,31 +67,9 @@ def test_the_box_holds_the_face_and_is_shaped_like_a_crop() -> None:
 
 @pytest.fixture
 def takes(tmp_path: Path) -> Path:
-    """A folder like RAVDESS' with four takes of two actors: a tone, and a moving face."""
-    names = [f"0{{}}-01-0{emotion}-01-01-01-0{actor}" for actor in (1, 2) for emotion in (1, 5)]
-    points = np.stack([face(600 + i, 300, 150) for i in range(25)])
-    np.savez(
-        tmp_path / "landmarks.npz",
-        clip=np.array([name.format(2) for name in names]),
-        start=np.arange(5, dtype=np.int32) * 25,
-        points=np.concatenate([points] * 4),
-    )
-    with zipfile.ZipFile(tmp_path / "speech-16khz.zip", "w") as archive:
-        for name in names:
-            path = tmp_path / f"{name.format(3)}.flac"
-            write_tone(path)
-            archive.write(path, path.name)
+    """A folder like RAVDESS' with four takes of two actors."""
+    write_takes(tmp_path, actors=(1, 2), emotions=(1, 5))
     return tmp_path
-
-
-def write_tone(path: Path) -> None:
-    samples = (8000 * np.sin(np.arange(16_000) * 2 * np.pi * 440 / 16_000)).astype(np.int16)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("flac", rate=16_000)
-        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.sample_rate = 16_000
-        for packet in [*stream.encode(frame), *stream.encode(None)]:
-            container.mux(packet)
 
 
 def test_the_store_is_whole_and_goes_on_after_an_interruption(takes: Path, tmp_path: Path) -> None:

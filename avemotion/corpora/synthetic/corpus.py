@@ -5,13 +5,11 @@ say how much can be known at best, it tells whether a network learns all there i
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -42,6 +40,7 @@ from avemotion.corpora.synthetic.tables import (
 )
 from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
+from avemotion.processes import FRESH, cores
 
 SETTINGS_FILE = "synthetic.json"
 """Marks a folder as a synthetic corpus and holds the settings it was written with."""
@@ -155,10 +154,7 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterator[None]]]:
     if workers == 1:
         yield map
         return
-    # Spawned, not forked: the caller may have threads (torch does), and a fork could deadlock.
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_use_one_thread
-    )
+    pool = ProcessPoolExecutor(workers, mp_context=FRESH, initializer=_use_one_thread)
     try:
         yield partial(pool.map, chunksize=4)
     finally:
@@ -226,7 +222,7 @@ def synth(
         UsageError: an argument is out of range, or the folder holds something else.
     """
     chosen = find_tables(tables)
-    workers = workers if workers is not None else os.cpu_count() or 1
+    workers = workers if workers is not None else cores()
     _check_number("actors", actors, 1, MAX_ACTORS, "CREMA-D has 91")
     names = "one of each emotion up to every name that CREMA-D has"
     _check_number(
