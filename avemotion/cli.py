@@ -222,7 +222,8 @@ def _evaluate(words: list[str]) -> int:
             "--modalities",
             type=_modalities,
             default=(),
-            help="what to compare, with commas (default: all that there is)",
+            metavar="av,video,audio",
+            help="what to compare, with commas; by default all that there is",
         )
 
     print(evaluate_text(avemotion.evaluate(**_parse("evaluate", words, add))))

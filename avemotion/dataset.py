@@ -153,6 +153,18 @@ class ClipDataset(Dataset[Batch]):
         return mean.float(), deviation.float()
 
 
+def roomy_device(store: FeatureStore, actors: Sequence[str]) -> str:
+    """Return where some actors' arrays should live: on a GPU if half of what is free holds them.
+
+    Their files hold more than a network reads, so this errs on the safe side.
+    """
+    if not torch.cuda.is_available():
+        return "cpu"
+    needed = sum(store.shard(actor).stat().st_size for actor in actors)
+    free, _ = torch.cuda.mem_get_info()
+    return "cuda" if needed < free / 2 else "cpu"
+
+
 def _vote_shares(store: FeatureStore, rows: Sequence[ManifestRow]) -> Tensor:
     """Return float (clip, classes): the audio-visual votes as shares.
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -23,17 +22,16 @@ from avemotion.config import (
 )
 from avemotion.errors import UsageError
 from avemotion.evaluation_plan import EvaluationPlan, open_evaluation
-from avemotion.files import claimed, write_json
-from avemotion.folds import Predictions, SpoiledPredictions, score_checkpoints, train_and_test
+from avemotion.files import claimed, read_json
+from avemotion.folds import score_checkpoints, train_and_test
+from avemotion.judgement import choose_targets, judged
 from avemotion.models.checkpoint import CHECKPOINT_NAME, load_checkpoint
 from avemotion.processes import cores
-from avemotion.records import FACTS_NAME, Records, TestedClip, write_records
+from avemotion.records import write_records
 from avemotion.reports import report
 from avemotion.results import EvaluationResults
-from avemotion.scores import ClipPrediction
 from avemotion.splits import MIN_ACTORS, actors_of
 from avemotion.store import FeatureStore, ManifestRow
-from avemotion.types import Rating
 
 Protocol = Literal["holdout", "5fold", "loso", "luna-jimenez", "stratified"]
 Target = Literal["intended", "crowd"]
@@ -68,7 +66,7 @@ def evaluate(
             saw and heard in the clip; clips without a winner are then left out.
         seeds: Trainings of each fold, with the seeds `training.seed`, that plus one, and so on.
         jobs: Networks trained at once, each with one thread; by default one a core, or one on a
-            GPU. It changes no result.
+            GPU. On CPUs it changes no result.
         robustness: Test the networks on spoiled clips too (noise, blur, a missing modality...).
         runs: Folder with the runs of `fit` that ``holdout`` scores.
         out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
@@ -90,27 +88,33 @@ def evaluate(
     if seeds < 1 or (jobs is not None and jobs < 1):
         name, value = ("--seeds", seeds) if seeds < 1 else ("--jobs", jobs)
         raise UsageError(f"{name} is {value}, but must be 1 or more.")
+    models: dict[Modality, Path] = {}
     if protocol == "holdout":
-        if experiment != ExperimentSettings() or seeds > 1:
+        if experiment != ExperimentSettings() or seeds > 1 or jobs is not None:
             raise UsageError(
                 "--protocol holdout trains nothing, so it takes no settings of network or training "
-                "(nor --config, nor --seeds). Give them to `avemotion fit`, or choose another "
+                "(nor --config, --seeds, --jobs). Give them to `avemotion fit`, or choose another "
                 "--protocol."
             )
         models = _fitted(runs, modalities)
         experiment = load_checkpoint(next(iter(models.values())))[1].experiment
-    chosen = tuple(models) if protocol == "holdout" else modalities or _offered(store)
+    chosen = tuple(models) or modalities or _offered(store)
     rows, notes = _common_clips(store, chosen)
+    targets, why = choose_targets(store, rows, target)
     plan = EvaluationPlan(protocol, target, chosen, seeds, robustness, experiment)
+    if protocol != "holdout":
+        _check_actors(rows, protocol)
+    tasks = [] if models else plan.tasks(store, rows, out)
+    facts = plan.facts(store, rows, runs, out) | {"notes": [*notes, *why]}
     with claimed(out):
-        if protocol == "holdout":
-            said, spoiled = score_checkpoints(store, models, rows, robustness)
-        else:
-            _check_actors(rows, protocol)
-            open_evaluation(out, plan.facts(store, rows))
-            tasks = plan.tasks(store, rows, out)
-            said, spoiled = train_and_test(tasks, store.labels, jobs or _default_jobs(), progress)
-        _record(store, out, plan.facts(store, rows), said, spoiled, notes)
+        open_evaluation(out, facts)
+        said, spoiled = (
+            score_checkpoints(store, models, rows, robustness, progress)
+            if models
+            else train_and_test(tasks, store.labels, jobs or _default_jobs(), progress)
+        )
+        write_records(out, judged(store, facts, targets, said, spoiled))
+        del said, spoiled  # the report reads them from the files; a large evaluation has a gigabyte
         return report(out)
 
 
@@ -131,7 +135,14 @@ def _fitted(runs: Path, modalities: Sequence[Modality]) -> dict[Modality, Path]:
             f"No checkpoint of {', '.join(missing)} in {runs}. Train it with "
             f"`avemotion fit --modality {missing[0]}`, or give another --runs."
         )
-    return {m: path for m, path in models.items() if m not in missing}
+    found = {m: path for m, path in models.items() if m not in missing}
+    for modality, path in found.items():
+        if not read_json(path.parent / "run.json", "Fit again.").get("finished"):
+            raise UsageError(
+                f"The training in {path.parent} was interrupted. Finish it with the same "
+                f"`avemotion fit --modality {modality}` as before: it goes on where it stopped."
+            )
+    return found
 
 
 def _common_clips(
@@ -170,65 +181,3 @@ def _check_actors(rows: Sequence[ManifestRow], protocol: str) -> None:
             f"{len(actors)} have clips that every modality can use. "
             "Choose fewer with --modalities, or another --protocol."
         )
-
-
-def _record(
-    store: FeatureStore,
-    out: Path,
-    facts: dict[str, Any],
-    said: Predictions,
-    spoiled: SpoiledPredictions,
-    notes: tuple[str, ...],
-) -> None:
-    """Write the evaluation's files, with what counts as right beside each clip."""
-    tested = {p.clip for p in next(iter(said.values()))}
-    rows = [row for row in store.rows if row.clip in tested]
-    ratings = [rating for rating in store.ratings() if rating.clip in tested]
-    targets = {row.clip: row.emotion for row in rows}
-    if facts["target"] == "crowd":
-        targets = _crowd_targets(ratings, store)
-        left_out = len(rows) - len(targets)
-        notes += (
-            f"{left_out} clips are not scored: the crowd has no winner there, or did not vote",
-            "people are not compared: here their own vote is the target",
-        )
-
-    def judged(predictions: list[ClipPrediction]) -> list[ClipPrediction]:
-        return [replace(p, target=targets[p.clip]) for p in predictions if p.clip in targets]
-
-    clips = tuple(
-        TestedClip(r.clip, r.actor, r.sentence, r.emotion, r.level, targets[r.clip])
-        for r in rows
-        if r.clip in targets
-    )
-    actors = {clip.actor for clip in clips}
-    people = {a: known for a, known in store.demographics().items() if a in actors}
-    facts = facts | {"notes": list(notes)}
-    write_json(out / FACTS_NAME, facts)
-    write_records(
-        out,
-        Records(
-            facts,
-            store.labels,
-            clips,
-            {modality: judged(predictions) for modality, predictions in said.items()},
-            {m: {name: judged(p) for name, p in found.items()} for m, found in spoiled.items()},
-            tuple(rating for rating in ratings if rating.clip in targets),
-            people,
-        ),
-    )
-
-
-def _crowd_targets(ratings: Sequence[Rating], store: FeatureStore) -> dict[str, str]:
-    """Return what most raters saw and heard in each clip that has one winner."""
-    winners = {
-        rating.clip: store.labels[rating.votes.index(max(rating.votes))]
-        for rating in ratings
-        if rating.channel == "both" and rating.votes.count(max(rating.votes)) == 1
-    }
-    if not winners:
-        raise UsageError(
-            f"--target crowd needs audio-visual votes, but {store.directory} has none on these "
-            "clips. Choose --target intended."
-        )
-    return winners

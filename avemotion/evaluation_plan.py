@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import platform
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -14,12 +17,14 @@ from avemotion.config import ExperimentSettings, Modality, differences
 from avemotion.errors import UsageError
 from avemotion.files import read_json, write_json
 from avemotion.folds import FoldTask
-from avemotion.records import FACTS_NAME
-from avemotion.splits import PROTOCOLS, of_actors
+from avemotion.splits import PROTOCOLS, check_trainable, of_actors
 from avemotion.store import FeatureStore, ManifestRow
 
 _GUARDED = ("protocol", "data", "clips", "network", "training")
 """Facts that all folds in one folder share."""
+
+ASKED_NAME = "asked.json"
+"""These facts, in the folder from the first moment on."""
 
 _PACKAGES = ("avemotion", "torch", "pytorch-lightning", "numpy", "scipy", "scikit-learn")
 
@@ -44,12 +49,19 @@ class EvaluationPlan:
     def tasks(self, store: FeatureStore, rows: Sequence[ManifestRow], out: Path) -> list[FoldTask]:
         """Return a network to train for each seed, fold and modality.
 
+        Raises:
+            UsageError: A fold leaves too few actors, or an emotion without a clip, to train on.
+
         Args:
             store: Features.
             rows: The clips that are tested.
             out: Folder of the evaluation.
         """
         settings = self.experiment.training
+        folds = PROTOCOLS[self.protocol](rows)
+        for fold, modality in itertools.product(folds, self.modalities):
+            rest = [row for row in store.usable(modality) if row.actor not in set(fold.test)]
+            check_trainable(rest, store.labels, modality)
         return [
             FoldTask(
                 store.directory,
@@ -60,12 +72,14 @@ class EvaluationPlan:
                 self.robustness,
             )
             for seed in range(settings.seed, settings.seed + self.seeds)
-            for fold in PROTOCOLS[self.protocol](rows)
+            for fold in folds
             for modality in self.modalities
         ]
 
-    def facts(self, store: FeatureStore, rows: Sequence[ManifestRow]) -> dict[str, Any]:
-        """Return the content of ``evaluation.json``: what is asked, of what, with what."""
+    def facts(
+        self, store: FeatureStore, rows: Sequence[ManifestRow], runs: Path, out: Path
+    ) -> dict[str, Any]:
+        """Say what is asked, of what, with what: ``evaluation.json``, but for its notes."""
         settings = self.experiment.to_dict()
         return {
             "protocol": self.protocol,
@@ -79,7 +93,7 @@ class EvaluationPlan:
             "training": settings["training"],
             "data": store.content_hash(),
             "clips": hashlib.sha256("\n".join(row.clip for row in rows).encode()).hexdigest(),
-            "command": self.command(store.directory),
+            "command": self.command(store.directory, runs, out),
             "versions": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in _PACKAGES},
@@ -87,54 +101,60 @@ class EvaluationPlan:
             },
         }
 
-    def command(self, data: Path) -> str:
+    def command(self, data: Path, runs: Path, out: Path) -> str:
         """Return what repeats the evaluation: the options that are not defaults."""
-        words = [f"avemotion evaluate --data {data} --protocol {self.protocol}"]
-        words.append(f"--modalities {','.join(self.modalities)}")
+        words = ["avemotion", "evaluate", "--data", str(data), "--protocol", self.protocol]
+        words += ["--modalities", ",".join(self.modalities), "--out", str(out)]
         if self.target != "intended":
-            words.append(f"--target {self.target}")
+            words += ["--target", self.target]
         if self.seeds > 1:
-            words.append(f"--seeds {self.seeds}")
+            words += ["--seeds", str(self.seeds)]
         if not self.robustness:
-            words.append("--robustness false")
-        if self.protocol != "holdout":
-            words += _changed(self.experiment)
-        return " ".join(words)
+            words += ["--robustness", "false"]
+        words += ["--runs", str(runs)] if self.protocol == "holdout" else _changed(self.experiment)
+        return shlex.join(words)
 
 
 def _changed(experiment: ExperimentSettings) -> list[str]:
     """Return the options of network and training that are not defaults."""
     default, asked = ExperimentSettings().to_dict(), experiment.to_dict()
-    options = []
+    words = []
     for part in ("network", "training"):
         for name, value in asked[part].items():
             if value != default[part][name]:
-                word = str(value).lower() if isinstance(value, bool) else value
-                options.append(f"--{part}.{name} {'null' if value is None else word}")
-    return options
+                plain = json.dumps(value) if not isinstance(value, str) else value
+                words += [f"--{part}.{name}", plain]
+    return words
 
 
-def open_evaluation(out: Path, ours: dict[str, Any]) -> None:
-    """Say in a folder what is evaluated in it.
+def open_evaluation(out: Path, facts: dict[str, Any]) -> None:
+    """Say in a folder what is evaluated in it, so that nothing else ever is.
 
     Raises:
-        UsageError: It holds the folds of another evaluation.
+        UsageError: It holds another evaluation.
     """
-    path = out / FACTS_NAME
-    if path.exists():
-        theirs = read_json(path, f"Remove {out}, or give another --out.")
-        for key in _GUARDED:
-            if theirs.get(key) != ours[key]:
-                raise UsageError(
-                    f"{out} holds an evaluation with other {key}:\n  "
-                    + "\n  ".join(_contrast(theirs.get(key), ours[key]))
-                    + "\nGive another --out, or remove that folder."
-                )
-    write_json(path, ours)
+    holdout = facts["protocol"] == "holdout"
+    guarded = ("protocol",) if holdout else _GUARDED  # what `fit` wrote is scored as it is now
+    ours = {key: facts[key] for key in guarded}
+    path = out / ASKED_NAME
+    if not path.exists():
+        write_json(path, ours)
+        return
+    theirs = read_json(path, f"Remove {out}, or give another --out.")
+    for key, value in ours.items():
+        if theirs.get(key) != value:
+            raise UsageError(
+                f"{out} holds an evaluation with other {_contrast(key, theirs.get(key), value)}\n"
+                "Give another --out, or remove that folder with all that was trained for it."
+            )
 
 
-def _contrast(theirs: Any, ours: Any) -> list[str]:
-    """Show two values of a fact; of settings only what differs."""
+def _contrast(key: str, theirs: Any, ours: Any) -> str:
+    """Name a fact and show what differs; hashes tell a person nothing."""
     if isinstance(ours, dict):
-        return ["there -> asked:", *differences(theirs, ours)]
-    return [f"there: {theirs}", f"asked: {ours}"]
+        return "\n  ".join([f"{key} (there -> asked):", *differences(theirs, ours)])
+    if key == "clips":
+        return "clips: perhaps other --modalities, since only clips that all can use are tested."
+    if key == "data":
+        return "data: the feature store was made from other files or settings, or with other votes."
+    return f"{key}: there {theirs}, asked {ours}."

@@ -6,6 +6,7 @@ last epoch.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,8 +96,8 @@ def train_and_test(
     with tqdm(
         total=len(tasks), initial=len(tasks) - len(left), unit="fold", disable=not progress
     ) as bar:
-        for task in run_all(run_fold, left, jobs):
-            bar.set_description(task.name)
+        for name in run_all(run_fold, {task.name: task for task in left}, jobs):
+            bar.set_description(name)
             bar.update()
     predictions: Predictions = {}
     spoiled: SpoiledPredictions = {}
@@ -111,9 +112,9 @@ def train_and_test(
 
 def _read(path: Path, task: FoldTask, labels: Sequence[str], columns: Sequence[str] = ()) -> Groups:
     groups = read_predictions(path, labels, columns)
-    for found in groups.values():
-        if {p.clip for p in found} != task.clips or len(found) != len(task.clips):
-            raise UsageError(f"{path} holds other clips than the fold. Remove that file.")
+    whole = sorted(task.clips)
+    if not groups or any(sorted(p.clip for p in found) != whole for found in groups.values()):
+        raise UsageError(f"{path} holds other clips than the fold. Remove that file.")
     return groups
 
 
@@ -121,12 +122,13 @@ def run_fold(task: FoldTask) -> None:
     """Train a fold's network and write what it says of the fold's clips; runs in a process."""
     store = FeatureStore(task.data)
     tested = [row for row in store.rows if row.clip in task.clips]
-    if not task.answers.exists():
+    trained = task.answers.exists() and (task.run / CHECKPOINT_NAME).exists()
+    if not trained:
         usable = store.usable(task.experiment.modality)
         split = split_actors(usable, task.fold.test, task.experiment.training)
         train(store, split, task.experiment, task.run, progress=False)
     model, facts = load_checkpoint(task.run / CHECKPOINT_NAME)
-    if not task.answers.exists():
+    if not trained:
         temperature = validated_temperature(store, model, facts)
         said = predict(store, tested, model, facts, task.fold.name)
         said = [replace(p, temperature=temperature) for p in said]
@@ -135,10 +137,17 @@ def run_fold(task: FoldTask) -> None:
     if task.robustness and not task.spoiled.exists():
         spoiled = predict_spoiled(store, tested, model, facts, task.fold.name)
         write_predictions(task.spoiled, spoiled, store.labels, ("condition",))
+    if torch.cuda.is_available():  # the next fold in this process needs the memory
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def score_checkpoints(
-    store: FeatureStore, models: dict[Modality, Path], rows: Sequence[ManifestRow], robustness: bool
+    store: FeatureStore,
+    models: dict[Modality, Path],
+    rows: Sequence[ManifestRow],
+    robustness: bool,
+    progress: bool,
 ) -> tuple[Predictions, SpoiledPredictions]:
     """Test the checkpoints of `fit` on the actors that none of them saw.
 
@@ -147,6 +156,7 @@ def score_checkpoints(
         models: Modality -> checkpoint.
         rows: The clips that every modality can use.
         robustness: Test them on spoiled clips too.
+        progress: Show a progress bar.
 
     Raises:
         UsageError: A checkpoint belongs to another kind of store, or saw every actor.
@@ -165,7 +175,9 @@ def score_checkpoints(
         )
     predictions: Predictions = {}
     spoiled: SpoiledPredictions = {}
-    for modality, (model, facts) in loaded.items():
+    bar = tqdm(loaded.items(), unit="network", disable=not progress)
+    for modality, (model, facts) in bar:
+        bar.set_description(f"test {modality}")
         temperature = validated_temperature(store, model, facts)
         said = predict(store, tested, model, facts, "holdout")
         predictions[modality] = [replace(p, temperature=temperature) for p in said]

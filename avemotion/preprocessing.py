@@ -24,7 +24,7 @@ from avemotion.errors import MediaError, UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
 from avemotion.media import is_lfs_pointer
-from avemotion.processes import FRESH, cores
+from avemotion.processes import FRESH, cores, one_thread
 from avemotion.store import USABLE, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
@@ -170,7 +170,7 @@ def _extract_all(
     """Extract clips in worker processes and yield the outcomes, or the reasons, in their order."""
     if not clips:
         return
-    pool = ProcessPool(max_workers=min(workers, len(clips)), context=FRESH, initializer=_one_thread)
+    pool = ProcessPool(max_workers=min(workers, len(clips)), context=FRESH, initializer=one_thread)
     try:
         running: deque[tuple[Clip, ProcessFuture[Any]]] = deque()
         left = iter(clips)
@@ -186,15 +186,6 @@ def _extract_all(
         raise
     finally:
         pool.join()
-
-
-def _one_thread() -> None:
-    """Keep a worker to one thread: the work is spread over processes."""
-    import cv2
-    from threadpoolctl import threadpool_limits
-
-    cv2.setNumThreads(1)
-    threadpool_limits(1)
 
 
 def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture[Any]:

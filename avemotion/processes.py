@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
@@ -51,58 +52,83 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_all(function: Callable[[Task], object], tasks: Sequence[Task], jobs: int) -> Iterator[Task]:
-    """Call a function on each task, `jobs` at a time, and yield each task when it is done.
+def run_all(
+    function: Callable[[Task], object], tasks: Mapping[str, Task], jobs: int
+) -> Iterator[str]:
+    """Call a function on each task, `jobs` at a time, and yield each task's name when it is done.
 
     Args:
         function: Importable by name; its result is ignored, so it writes what it finds to files.
-        tasks: What it is called with; picklable.
+        tasks: What it is called with, by name; picklable.
         jobs: Processes; each has one thread, so that the number of jobs changes no result.
 
     Raises:
-        AvemotionError: A task failed, or its process died `TRIES` times; the others are done first.
+        AvemotionError: Tasks failed, or their processes died `TRIES` times; the others are done
+            first.
     """
+    failures: dict[str, str] = {}
+    left = list(tasks)
+    for _ in range(TRIES):
+        lost = {}
+        for name, error in _run_once(function, {name: tasks[name] for name in left}, jobs):
+            if error is None:
+                yield name
+            elif isinstance(error, ProcessExpired | BrokenProcessPool):
+                lost[name] = str(error)
+            else:
+                failures[name] = f"{type(error).__name__}: {error}"
+        left = list(lost)
+    failures |= {
+        name: f"its process died {TRIES} times ({why}); perhaps memory is short: try fewer --jobs"
+        for name, why in lost.items()
+    }
+    if failures:
+        name, why = next(iter(failures.items()))
+        others = f" (and {len(failures) - 1} others)" if len(failures) > 1 else ""
+        raise AvemotionError(
+            f"{name}{others} failed: {why}\nAll else is done and kept: the same command goes on."
+        )
+
+
+def _run_once(
+    function: Callable[[Task], object], tasks: Mapping[str, Task], jobs: int
+) -> Iterator[tuple[str, BaseException | None]]:
+    """Try each task once in a pool of its own; yield its name and what went wrong, if anything."""
     if not tasks:
         return
     pool = ProcessPool(max_workers=min(jobs, len(tasks)), context=FRESH, initializer=_settle)
-    failures: list[BaseException] = []
     try:
-        waiting: dict[Future[Any], tuple[Task, int]] = {
-            pool.schedule(function, args=(task,)): (task, 1) for task in tasks
-        }
+        waiting: dict[Future[Any], str] = {}
+        for name, task in tasks.items():
+            try:
+                waiting[pool.schedule(function, args=(task,))] = name
+            except RuntimeError as error:  # all workers died meanwhile
+                yield name, BrokenProcessPool(str(error))
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                task, tried = waiting.pop(future)
-                error = future.exception()
-                if isinstance(error, ProcessExpired) and tried < TRIES:
-                    waiting[pool.schedule(function, args=(task,))] = (task, tried + 1)
-                elif error is not None:
-                    failures.append(_explained(error, tried))
-                else:
-                    yield task
+                yield waiting.pop(future), future.exception()
         pool.close()
     except BaseException:
         pool.stop()
         raise
     finally:
         pool.join()
-    if failures:
-        raise failures[0]
 
 
-def _explained(error: BaseException, tried: int) -> BaseException:
-    if isinstance(error, ProcessExpired):
-        return AvemotionError(
-            f"A worker process died {tried} times (exit code {error.exitcode}); perhaps the memory "
-            "is too small. Try again with fewer --jobs: what is finished is kept."
-        )
-    return error
+def one_thread() -> None:
+    """Keep this process to one thread: the work is spread over processes."""
+    import cv2
+    from threadpoolctl import threadpool_limits
+
+    cv2.setNumThreads(1)
+    threadpool_limits(1)
 
 
 def _settle() -> None:
     """Prepare a worker: one thread, and no life without its parent."""
     import torch
 
+    one_thread()
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -15,12 +15,18 @@ from typing import Any
 
 from avemotion.config import MODALITIES, Modality
 from avemotion.errors import UsageError
-from avemotion.files import read_json, write_csv
+from avemotion.files import read_json, write_csv, write_json
 from avemotion.people import read_demographics, read_ratings, write_demographics, write_ratings
 from avemotion.scores import ClipPrediction
 from avemotion.types import Rating
 
 FACTS_NAME = "evaluation.json"
+
+FACTS = (
+    "protocol", "target", "seeds", "labels", "corpus", "synthetic", "preprocessing", "network",
+    "training", "data", "clips", "command", "versions", "notes",
+)  # fmt: skip
+"""What that file says."""
 
 Groups = dict[tuple[str, ...], list[ClipPrediction]]
 """Predictions by what the columns before them say."""
@@ -65,15 +71,14 @@ class Records:
 
 
 def write_records(out: Path, records: Records) -> None:
-    """Write the tables beside ``evaluation.json``; one without rows is left out."""
+    """Write ``evaluation.json`` and the tables; a table without rows is left out.
+
+    ``predictions.csv`` goes first and comes last: with it the evaluation is whole.
+    """
+    (out / "predictions.csv").unlink(missing_ok=True)
+    write_json(out / FACTS_NAME, records.facts)
     columns = [field.name for field in fields(TestedClip)]
     write_csv(out / "clips.csv", columns, ([getattr(c, n) for n in columns] for c in records.clips))
-    write_predictions(
-        out / "predictions.csv",
-        {(modality,): found for modality, found in records.predictions.items()},
-        records.labels,
-        ("modality",),
-    )
     spoiled: Groups = {
         (modality, condition): found
         for modality, conditions in records.spoiled.items()
@@ -92,6 +97,12 @@ def write_records(out: Path, records: Records) -> None:
         write_ratings(out / "votes.csv", records.labels, records.ratings)
     if records.demographics:
         write_demographics(out / "actors.csv", records.demographics)
+    write_predictions(
+        out / "predictions.csv",
+        {(modality,): found for modality, found in records.predictions.items()},
+        records.labels,
+        ("modality",),
+    )
 
 
 def read_records(out: Path) -> Records:
@@ -106,6 +117,12 @@ def read_records(out: Path) -> Records:
             "`avemotion evaluate` wrote, or run that command to its end."
         )
     facts = read_json(out / FACTS_NAME, "Evaluate again.")
+    missing = [name for name in FACTS if name not in facts]
+    if missing:
+        raise UsageError(
+            f"{out / FACTS_NAME} lacks {', '.join(missing)}: another version may have written it. "
+            "Evaluate again."
+        )
     labels = tuple(facts["labels"])
     predictions = read_predictions(out / "predictions.csv", labels, ("modality",))
     spoiled: dict[Modality, dict[str, list[ClipPrediction]]] = {}
@@ -113,8 +130,11 @@ def read_records(out: Path) -> Records:
         found = read_predictions(out / "spoiled.csv", labels, ("modality", "condition"))
         for (modality, condition), said in found.items():
             spoiled.setdefault(_modality(modality), {})[condition] = said
-    with (out / "clips.csv").open(newline="", encoding="utf-8") as file:
-        clips = tuple(TestedClip(**row) for row in csv.DictReader(file))
+    try:
+        with (out / "clips.csv").open(newline="", encoding="utf-8") as file:
+            clips = tuple(TestedClip(**row) for row in csv.DictReader(file))
+    except (OSError, TypeError, csv.Error) as error:
+        raise UsageError(f"{out / 'clips.csv'} is damaged ({error}). Evaluate again.") from error
     return Records(
         facts,
         labels,
@@ -151,7 +171,7 @@ def write_predictions(
     def rows() -> Iterator[list[object]]:
         for key, predictions in groups.items():
             for p in predictions:
-                chances = (f"{x:.9f}" for x in p.probabilities)
+                chances = (f"{x:.9g}" for x in p.probabilities)
                 about = [p.seed, p.fold, p.clip, p.actor, p.target, f"{p.temperature:.6f}"]
                 yield [*key, *about, *chances]
 

@@ -106,7 +106,7 @@ def _inlined(svg: str, title: str, size: tuple[int, int]) -> str:
     body = re.sub(r"<svg[^>]*>", lambda _: start, body, count=1)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body).replace("xlink:href", "href")
-    body = re.sub(r" font-family: [^;\"<]*;?", "", body)
+    body = re.sub(r" font-family: [^;\"<]*;?(?=[^<>]*>)", "", body)  # in tags, not in text
     return re.sub(
         r"(fill|stroke): (#[0-9a-f]{6})",
         lambda m: f"{m[1]}: var(--{VARIABLES[m[2]]}, {m[2]})" if m[2] in VARIABLES else m[0],
@@ -132,7 +132,7 @@ def _estimate(axes: Axes, at: float, estimate: Estimate, look: tuple[str, str], 
     value, low, high = estimate
     if low is not None and high is not None:
         axes.hlines(at, 100 * low, 100 * high, color=look[0], linewidth=1.5)
-    axes.plot(100 * value, at, look[1], color=look[0], markersize=6, **how)
+    axes.plot(100 * value, at, look[1], color=look[0], markersize=6, clip_on=False, **how)
 
 
 def _rows(axes: Axes, labels: Sequence[str], places: Sequence[float]) -> None:
@@ -196,7 +196,8 @@ def forest(
         for i, (modality, found) in enumerate(accuracies.items()):
             hue, marker = LOOKS[modality]
             shares = [100 * found.get(actor, np.nan) for actor in actors]
-            axes.plot(shares, places, marker, color=hue, markersize=4.5)
+            whole: dict[str, Any] = {"clip_on": False, "zorder": 5 - i}  # the first lies on top
+            axes.plot(shares, places, marker, color=hue, markersize=4.5, **whole)
             if modality in means:
                 mean, low, high = estimate = means[modality]
                 _estimate(axes, 0.65 * i - middle, estimate, LOOKS[modality])
@@ -252,7 +253,7 @@ def reliability(
             line, fill, hue = styles[version]
             sure = [100 * b["confidence"] for b in bins if b["clips"]]
             right = [100 * b["accuracy"] for b in bins if b["clips"]]
-            above.plot(sure, right, line, color=hue, fillstyle=fill, markersize=5, linewidth=1.4)
+            above.plot(sure, right, line, color=hue, fillstyle=fill, markersize=5, clip_on=False)
             edges = [100 * b["low"] for b in bins] + [100 * bins[-1]["high"]]
             clips = np.array([b["clips"] for b in bins])
             below.stairs(100 * clips / max(1, clips.sum()), edges, color=hue, linestyle=line[1:])

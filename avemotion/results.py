@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from avemotion.humans import HumanScore, actor_credit, clip_credit, human_scores
 from avemotion.records import Records
 from avemotion.robustness_scores import RobustnessScore, robustness_scores
 from avemotion.scores import ClipPrediction, Difference, Score, actor_accuracies, difference, score
+from avemotion.types import Rating
 
 CHANNELS: dict[Modality, str] = {"av": "both", "video": "face", "audio": "voice"}
 """What people were given who are compared with a network of some modality."""
@@ -118,8 +120,9 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     intended = facts["target"] == "intended"
     votes = records.ratings if intended else ()  # people's hits are counted on the intention
     credit = clip_credit(votes, clips, labels)
-    ceilings = (facts["synthetic"] or {}).get("ceilings", {})
-    thesis = facts["corpus"] == "crema_d" and not facts["synthetic"]
+    # Ceilings and reported figures, too, are about the intention.
+    ceilings = (facts["synthetic"] or {}).get("ceilings", {}) if intended else {}
+    thesis = intended and facts["corpus"] == "crema_d" and not facts["synthetic"]
     distances = {m: crowd_distance(p, records.ratings, labels) for m, p in predictions.items()}
     return EvaluationResults(
         out=out,
@@ -158,7 +161,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     )
 
 
-def _differences(records: Records, votes: Any) -> dict[str, Difference]:
+def _differences(records: Records, votes: Sequence[Rating]) -> dict[str, Difference]:
     """Compare av with each branch alone, and each modality with people given the same."""
     labels, predictions = records.labels, records.predictions
     per_actor = {m: actor_accuracies(p, labels) for m, p in predictions.items()}

@@ -91,8 +91,8 @@ PROTOCOLS: dict[str, Callable[[Sequence[ManifestRow]], list[Fold]]] = {
 }
 """Protocols that train, by name: from the manifest's usable clips to the folds."""
 
-MIN_ACTORS = {"5fold": 5, "loso": 2, "luna-jimenez": 5, "stratified": 5}
-"""Fewest actors that a protocol makes sense with."""
+MIN_ACTORS = {"5fold": 5, "loso": 3, "luna-jimenez": 5, "stratified": 5}
+"""Fewest actors that a protocol makes sense with: one trains, one chooses, one is tested."""
 
 
 def actors_of(rows: Sequence[ManifestRow]) -> tuple[str, ...]:

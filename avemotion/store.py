@@ -4,6 +4,7 @@ features/manifest.csv               what became of each clip, and the files it w
 features/actors/1001.safetensors    faces, spectrograms, log-mels, waveforms of an actor's clips
 features/store.json                 format, settings, labels
 features/ratings.csv                the crowd's votes, where the corpus has them
+features/demographics.csv           who the actors are, where the corpus says it
 """
 
 from __future__ import annotations
@@ -221,10 +222,11 @@ class FeatureStore:
             return np.asarray(file.get_slice(name)[place])
 
     def content_hash(self) -> str:
-        """Return what identifies the store: SHA-256 of its settings and its manifest."""
+        """Return what identifies the store: SHA-256 of its settings, manifest and votes."""
         digest = hashlib.sha256()
-        for name in ("store.json", "manifest.csv"):
-            digest.update((self.directory / name).read_bytes())
+        for name in ("store.json", "manifest.csv", RATINGS_NAME):
+            if (self.directory / name).is_file():
+                digest.update((self.directory / name).read_bytes())
         return digest.hexdigest()
 
     def ratings(self) -> list[Rating]:

@@ -27,7 +27,7 @@ from avemotion.config import (
     ExperimentSettings,
     TrainingSettings,
 )
-from avemotion.dataset import ClipDataset, EpochSampler, batches
+from avemotion.dataset import ClipDataset, EpochSampler, batches, roomy_device
 from avemotion.emotion_module import EmotionModule
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
@@ -113,14 +113,16 @@ def train(
     trained, watched = of_actors(rows, split.train), of_actors(rows, split.validation)
     check_trainable(trained, store.labels, experiment.modality, least_actors=1)
     out.mkdir(parents=True, exist_ok=True)
+    last = out / STATE / "last.ckpt"
+    if _stopped_early(last):
+        return load_checkpoint(out / CHECKPOINT_NAME)[1]
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = roomy_device(store, [*split.train, *split.validation])
     dataset = ClipDataset(store, trained, experiment, device)
     network = _new_network(dataset, experiment, len(store.labels))
     facts = CheckpointFacts(experiment, store.labels, store.settings, split, 0, {}, store.synthetic)
     recorder = RunRecorder(out, facts)
-    last = out / STATE / "last.ckpt"
     if not last.exists():  # what a run killed in its first epoch may have left
         (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     loader = batches(dataset, settings.batch_size, settings.seed)
@@ -165,6 +167,18 @@ def forget_state(out: Path) -> None:
 def _epochs_done(last: Path) -> int:
     """Return how many epochs an interrupted run has finished."""
     return int(torch.load(last, weights_only=True)["epoch"]) + 1 if last.exists() else 0
+
+
+def _stopped_early(last: Path) -> bool:
+    """Tell whether a run ended by itself before it was interrupted: Lightning would train on."""
+    if not last.exists():
+        return False
+    callbacks = torch.load(last, weights_only=True)["callbacks"]
+    return any(
+        state["wait_count"] >= state["patience"]
+        for name, state in callbacks.items()
+        if name.startswith("EarlyStopping")
+    )
 
 
 def _trainer(

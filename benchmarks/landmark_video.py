@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from campaign import ROOT, percent, plain, read_settings, saying
+from campaign import ROOT, name_of, percent, plain, read_settings, saying
 from numpy.typing import NDArray
 from reporting import parser, publish, table
 from sklearn.linear_model import RidgeClassifierCV
@@ -87,6 +87,7 @@ def main() -> None:
         protocol=given.protocol,
         seeds=given.seeds,
         jobs=given.jobs,
+        robustness=False,
         out=out,
         network=network,
         training=training,
@@ -102,11 +103,11 @@ def main() -> None:
         "audio": ridge(first, voice, results.labels),
         "av": ridge(first, np.hstack([face, voice]), results.labels),
     }
-    _publish(given.out, results, baselines)
+    _publish(given.out, name_of(given.config), results, baselines)
 
 
 def _publish(
-    out: Path, results: EvaluationResults, baselines: dict[str, list[ClipPrediction]]
+    out: Path, config: str, results: EvaluationResults, baselines: dict[str, list[ClipPrediction]]
 ) -> None:
     labels = results.labels
     rows, ahead = [], {}
@@ -129,7 +130,7 @@ def _publish(
             "Real voices, and 98 x 80 line faces drawn from the real landmarks of "
             f"{results.actors} actors, {results.clips} takes, 8 emotions. **Not the videos' "
             "pixels**: movement without texture. Target: the intended emotion. Protocol "
-            f"`{results.protocol}`, {results.folds} folds over actors, `configs/ravdess.yaml`, no "
+            f"`{results.protocol}`, {results.folds} folds over actors, `{config}`, no "
             f"pretraining; seeds {', '.join(map(str, results.seeds))}, each clip tested once a "
             "seed by a network that never saw its actor. Intervals: 95 %, t over actors. *Ridge*: "
             "ridge regression on mean and deviation over time of the landmarks, of the log-mel, of "

@@ -22,24 +22,25 @@ def shuffled(store: FeatureStore, seed: int, out: Path) -> Path:
     """Copy a store with each actor's emotions dealt anew among the actor's clips."""
     if out.exists():
         return out
-    out.mkdir(parents=True)
+    shutil.rmtree(partial := out.with_suffix(".partial"), ignore_errors=True)
+    partial.mkdir(parents=True)
     for name in ("store.json", "demographics.csv"):
-        shutil.copy(store.directory / name, out)
-    (out / "actors").symlink_to((store.directory / "actors").resolve())
+        shutil.copy(store.directory / name, partial)
+    (partial / "actors").symlink_to((store.directory / "actors").resolve())
     with (store.directory / "manifest.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     rng = random.Random(seed)
-    for actor in {row["actor"] for row in rows}:
+    for actor in sorted({row["actor"] for row in rows}):
         own = [row for row in rows if row["actor"] == actor]
         emotions = [row["emotion"] for row in own]
         rng.shuffle(emotions)
         for row, emotion in zip(own, emotions, strict=True):
             row["emotion"] = emotion
-    with (out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+    with (partial / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    return out
+    return partial.rename(out)
 
 
 def main() -> None:

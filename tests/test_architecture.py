@@ -14,7 +14,7 @@ PACKAGE = Path(avemotion.__file__).parent
 
 # From the top down: a module may import only what stands further down.
 ROAD = """
-    __main__ cli demonstration display evaluation evaluation_plan fitting folds robustness
+    __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
     training emotion_module inference verification heads
     reports report_page report_charts results records
     robustness_scores spoiling fairness calibration humans scores curves

@@ -1,6 +1,7 @@
 """Calibration against torchmetrics, scikit-learn, closed forms and simulation."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -170,6 +171,15 @@ def test_fit_stays_within_its_bounds() -> None:
     low, high = TEMPERATURES
     assert fit_temperature(right / right.sum(axis=1, keepdims=True), np.arange(3)) < 1.2 * low
     assert fit_temperature(np.eye(3), np.array([1, 2, 0])) > 0.99 * high
+
+
+def test_one_certain_mistake_does_not_spoil_the_fit() -> None:
+    """Its probability is 0, its log loss endless: it must neither rule the fit nor warn."""
+    probabilities, targets = drawn(5000, 1.5)
+    probabilities[0], targets[0] = [1, 0, 0], 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 1 < fit_temperature(probabilities, targets) < 2
 
 
 def test_calibrated_predictions_have_a_small_error() -> None:

@@ -164,7 +164,10 @@ def test_the_crowd_can_be_the_target(small_store: Path, fitted: Path, tmp_path: 
         assert counts[found.labels.index(row["target"])] == max(counts)
         assert counts.count(max(counts)) == 1
     assert not found.humans and not found.robustness
-    assert any("crowd has no winner" in note for note in found.notes)
+    assert not found.ceilings and all(c.tempered is None for c in found.calibration.values())
+    left_out = 12 - found.clips
+    note = f"clips not scored because the crowd has no single winner: {left_out}"
+    assert (note in found.notes) == (left_out > 0)
 
 
 def test_robustness_covers_what_each_network_can_notice(loso: EvaluationResults) -> None:
@@ -266,7 +269,7 @@ def test_a_plain_script_needs_no_guard(small_store: Path, tmp_path: Path) -> Non
 
 
 def test_another_evaluation_in_the_folder_is_refused(small_store: Path, tmp_path: Path) -> None:
-    (tmp_path / "evaluation.json").write_text('{"protocol": "5fold"}')
+    (tmp_path / "asked.json").write_text('{"protocol": "5fold"}')
     with pytest.raises(UsageError, match="other protocol"):
         avemotion.evaluate(data=small_store, protocol="loso", out=tmp_path, training=ONE_EPOCH)
 
@@ -288,8 +291,8 @@ def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path)
     fold.write_text(whole.replace("0.", "x."))
     with pytest.raises(UsageError, match="damaged"):
         avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
-    facts = json.loads((tmp_path / "evaluation.json").read_text())
-    (tmp_path / "evaluation.json").write_text(json.dumps(facts | {"clips": "others"}))
+    facts = json.loads((tmp_path / "asked.json").read_text())
+    (tmp_path / "asked.json").write_text(json.dumps(facts | {"clips": "others"}))
     with pytest.raises(UsageError, match="other clips"):
         avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
 
@@ -297,6 +300,85 @@ def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path)
 def test_holdout_takes_no_settings(small_store: Path, fitted: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="trains nothing"):
         avemotion.evaluate(data=small_store, runs=fitted, out=tmp_path, training=ONE_EPOCH)
+
+
+def test_impossible_requests_are_refused_before_anything_is_trained(
+    small_store: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "features"
+    shutil.copytree(small_store, bare, ignore=shutil.ignore_patterns("ratings.csv"))
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="crowd needs audio-visual votes"):
+        avemotion.evaluate(data=bare, protocol="loso", target="crowd", out=out)
+    with pytest.raises(UsageError, match="at least 5 actors"):
+        avemotion.evaluate(data=bare, protocol="luna-jimenez", out=out)
+    lines = (bare / "manifest.csv").read_text().splitlines(keepends=True)
+    only_here = [line for line in lines if ",1001," in line or ",fear," not in line]
+    (bare / "manifest.csv").write_text("".join(only_here))
+    info = json.loads((bare / "store.json").read_text()) | {"clips": len(only_here) - 1}
+    (bare / "store.json").write_text(json.dumps(info))
+    with pytest.raises(UsageError, match="No clip of fear"):
+        avemotion.evaluate(data=bare, protocol="loso", out=out)
+    assert not out.exists()
+
+
+def test_an_interrupted_rerun_leaves_the_finished_report_as_it_is(
+    loso: EvaluationResults, small_store: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "loso"
+    shutil.copytree(loso.out, copy)
+    (copy / "folds" / "seed-1" / "av" / "1003.csv").write_text("nothing")  # stops the run
+    before = avemotion.report(copy)
+    with pytest.raises(UsageError):
+        avemotion.evaluate(
+            data=small_store,
+            protocol="loso",
+            seeds=2,
+            target="crowd",
+            out=copy,
+            network=SMALL,
+            training=ONE_EPOCH,
+            progress=False,
+        )
+    assert avemotion.report(copy) == before
+
+
+def test_holdout_never_takes_the_folder_of_trained_folds(
+    loso: EvaluationResults, small_store: Path, fitted: Path
+) -> None:
+    with pytest.raises(UsageError, match="other protocol: there loso, asked holdout"):
+        avemotion.evaluate(data=small_store, runs=fitted, out=Path(loso.out))
+
+
+def test_an_interrupted_training_is_not_scored(
+    small_store: Path, fitted: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(fitted, runs, symlinks=True)
+    run = json.loads((runs / "av" / "run.json").read_text())
+    (runs / "av" / "run.json").write_text(json.dumps(run | {"finished": False}))
+    with pytest.raises(UsageError, match="was interrupted"):
+        avemotion.evaluate(data=small_store, runs=runs, out=tmp_path / "out")
+
+
+def test_a_removed_checkpoint_is_trained_again_for_robustness(
+    small_store: Path, tmp_path: Path
+) -> None:
+    words = {
+        "data": small_store,
+        "protocol": "loso",
+        "modalities": ("audio",),
+        "network": SMALL,
+        "training": ONE_EPOCH,
+        "out": tmp_path,
+        "progress": False,
+    }
+    avemotion.evaluate(**words, robustness=False)
+    before = (tmp_path / "predictions.csv").read_bytes()
+    shutil.rmtree(tmp_path / "runs" / "seed-0" / "audio" / "1002")
+    found = avemotion.evaluate(**words, robustness=True)
+    assert found.robustness["audio"]
+    assert (tmp_path / "predictions.csv").read_bytes() == before
 
 
 def test_too_few_actors_for_five_folds(small_store: Path, tmp_path: Path) -> None:

@@ -147,6 +147,17 @@ def test_people_are_compared_on_the_clips_that_have_votes() -> None:
     assert (without.accuracy, without.human, without.over_human) == (0.5, None, None)
 
 
+def test_unknown_comes_last() -> None:
+    said, credit = answered(5)
+    ages = ("", "70", "20", "35", "50")
+    people = {str(i): person(age, race="" if i else "white") for i, age in enumerate(ages)}
+    found = [(g.attribute, g.group) for g in fairness(said, LABELS, people, credit)]
+    assert found[1:8] == [
+        ("age", "<=29"), ("age", "30-44"), ("age", "45-59"), ("age", "60+"), ("age", "unknown"),
+        ("race", "white"), ("race", "unknown"),
+    ]  # fmt: skip
+
+
 def test_actors_of_whom_nothing_is_known() -> None:
     said, credit = answered(3)
     assert fairness(said, LABELS, {}, credit) == ()

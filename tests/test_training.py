@@ -133,18 +133,26 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     assert not (disturbed / "state").exists()
 
 
+STOPS_EARLY = dataclasses.replace(
+    QUICK, epochs=30, patience=2, learning_rate=50.0, schedule="constant"
+)
+"""With a huge learning rate nothing gets better: after `patience` epochs it ends."""
+
+
+@pytest.mark.parametrize("training", [QUICK, STOPS_EARLY], ids=["all epochs", "stopped early"])
 def test_a_run_stopped_after_training_is_not_trained_again(
-    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training: TrainingSettings
 ) -> None:
-    words = {"data": small_store, "modality": "audio", "out": tmp_path / "run", "training": QUICK}
+    run = tmp_path / "run"
+    words = {"data": small_store, "modality": "audio", "out": run, "training": training}
     with monkeypatch.context() as patch:
         patch.setattr("avemotion.fitting.draw_curves", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             avemotion.fit(**words, progress=False)
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"
-    before = checkpoint.stat().st_mtime_ns
+    before = checkpoint.stat().st_mtime_ns, (run / "metrics.csv").read_bytes()
     avemotion.fit(**words, progress=False)
-    assert checkpoint.stat().st_mtime_ns == before
+    assert (checkpoint.stat().st_mtime_ns, (run / "metrics.csv").read_bytes()) == before
     assert not (tmp_path / "run" / "state").exists()
 
 
@@ -195,12 +203,12 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
 
 
 def test_early_stopping_stops(small_store: Path, tmp_path: Path) -> None:
-    """With a huge learning rate nothing gets better: after `patience` epochs it ends."""
-    training = dataclasses.replace(
-        QUICK, epochs=30, patience=2, learning_rate=50.0, schedule="constant"
-    )
     report = avemotion.fit(
-        data=small_store, modality="audio", out=tmp_path / "run", training=training, progress=False
+        data=small_store,
+        modality="audio",
+        out=tmp_path / "run",
+        training=STOPS_EARLY,
+        progress=False,
     )
     epochs = len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) - 1
     assert epochs == report.facts.epoch + 2 < 30
