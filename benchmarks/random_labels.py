@@ -47,7 +47,7 @@ def main() -> None:
     arguments = parser(__doc__)
     add_options(arguments)
     arguments.add_argument("--corpora", type=int, default=20)
-    arguments.add_argument("--epochs", type=int, default=3)
+    arguments.add_argument("--epochs", type=int, default=8)
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     store = make_store(given)
@@ -61,7 +61,9 @@ def main() -> None:
                 robustness=False,
                 out=given.work / "evaluation" / str(seed),
                 network=NetworkSettings(width=0.25),
-                training=TrainingSettings(epochs=given.epochs),
+                training=TrainingSettings(  # no choice of the epoch: it would be the untrained one
+                    epochs=given.epochs, early_stopping=False, validation=0.0
+                ),
                 progress=False,
             )
         )

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from media_maker import write_takes
 
+import avemotion
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 QUICK_CONFIG = "network: {width: 0.25}\ntraining: {epochs: 1, early_stopping: false}\n"
@@ -111,6 +113,16 @@ def test_ablations_change_one_setting_at_a_time(campaign: tuple[object, ...], tm
     assert result["as configured"]["ahead"] == {"mean": 0, "low": 0, "high": 0}
     for found in result.values():
         assert positive(found["missing"], "audio missing", "video missing")
+
+
+def test_real_voices_stand_beside_people(tmp_path: Path):
+    corpus = tmp_path / "crema"
+    avemotion.synth(corpus, actors=5, clips_per_actor=6, progress=False)
+    words = ("--crema", corpus, "--work", tmp_path / "work", "--seeds", 1)
+    result = run("real_voices", tmp_path, *words)
+    assert positive(result, "recall", "people_recall")
+    folds = result["recall_by_fold"].values()
+    assert len(folds) == 5 and min(folds) <= result["recall"] <= max(folds)
 
 
 def test_random_labels_are_counted(campaign: tuple[object, ...], tmp_path: Path):

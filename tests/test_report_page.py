@@ -201,6 +201,12 @@ def spread(row: dict[str, Any], name: str = "", sign: str = "") -> str:
 ENDS = ("low", "high")
 
 
+def test_drawn_faces_are_never_taken_for_videos(results: dict[str, Any]) -> None:
+    assert "LANDMARK VIDEO" not in render(results)
+    landmarks = results | {"corpus": "ravdess_landmarks", "synthetic": None}
+    assert "LANDMARK VIDEO" in render(landmarks)
+
+
 def test_main_table(full: Page, results: dict[str, Any]) -> None:
     table = full.table("Networks and people")
     for m, score in results["scores"].items():
