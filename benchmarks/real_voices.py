@@ -70,8 +70,8 @@ def _publish(out: Path, results: EvaluationResults, records: Records) -> None:
                 ["", "UAR", "95 % over actors", "range over folds", "WAR"],
                 [
                     ["AR5, voice", f"{100 * ours.recall:.1f}",
-                     f"{100 * ours.recall_low:.1f} to {100 * ours.recall_high:.1f}",
-                     f"{100 * min(recalls):.1f} to {100 * max(recalls):.1f}",
+                     _range(ours.recall_low, ours.recall_high),
+                     _range(min(recalls), max(recalls)),
                      f"{100 * ours.accuracy:.1f}"],
                     ["people, voice: majority", f"{100 * ear_recall:.1f}", "", "",
                      f"{100 * people.majority:.1f}"],
@@ -96,6 +96,10 @@ def _publish(out: Path, results: EvaluationResults, records: Records) -> None:
             "accuracy": ours.accuracy,
         },
     )  # fmt: skip
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 if __name__ == "__main__":
