@@ -19,7 +19,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from avemotion.scores import ClipPrediction, mean_interval
+from avemotion.intervals import mean_interval
+from avemotion.scores import ClipPrediction
 from avemotion.types import Rating
 
 BINS = 15

@@ -7,7 +7,8 @@ network for each fold of a protocol and test it on that fold's actors.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from avemotion.config import (
     Modality,
     NetworkSettings,
     TrainingSettings,
+    differences,
 )
 from avemotion.errors import UsageError
 from avemotion.evaluation_plan import EvaluationPlan, open_evaluation
@@ -97,7 +99,7 @@ def evaluate(
                 "--protocol."
             )
         models = _fitted(runs, modalities)
-        experiment = load_checkpoint(next(iter(models.values())))[1].experiment
+        experiment = _same_experiment(models)
     chosen = tuple(models) or modalities or _offered(store)
     rows, notes = _common_clips(store, chosen)
     targets, why = choose_targets(store, rows, target)
@@ -143,6 +145,26 @@ def _fitted(runs: Path, modalities: Sequence[Modality]) -> dict[Modality, Path]:
                 f"`avemotion fit --modality {modality}` as before: it goes on where it stopped."
             )
     return found
+
+
+def _same_experiment(models: Mapping[Modality, Path]) -> ExperimentSettings:
+    """Return the settings that all checkpoints share but for their modality.
+
+    Raises:
+        UsageError: They differ, so that a comparison would be one of settings too.
+    """
+    found = {m: load_checkpoint(path)[1].experiment for m, path in models.items()}
+    first, *others = (replace(e, modality="av") for e in found.values())
+    for modality, other in zip(list(found)[1:], others, strict=True):
+        if other != first:
+            changed = differences(first.to_dict(), other.to_dict())
+            raise UsageError(
+                f"{models[modality]} was trained with other settings than "
+                f"{next(iter(models.values()))}:\n  "
+                + "\n  ".join(changed)
+                + "\nFit both alike, or choose one with --modalities."
+            )
+    return first
 
 
 def _common_clips(

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import recall_score
 
-from avemotion.scores import ClipPrediction, actor_means, answers, mean_interval
+from avemotion.intervals import mean_interval
+from avemotion.scores import ClipPrediction, actor_means, answers
 
 SMALL = 10
 """Groups of fewer actors are too small for a claim."""

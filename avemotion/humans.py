@@ -17,7 +17,8 @@ import numpy as np
 from avemotion.corpora import crema_d
 from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
-from avemotion.scores import actor_means, mean_interval
+from avemotion.intervals import mean_interval
+from avemotion.scores import actor_means
 from avemotion.types import Clip, Rating
 
 Reading = Literal["single_response", "majority"]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from avemotion.errors import UsageError
-from avemotion.scores import CONFIDENCE, ClipPrediction, actor_confusions, answers
+from avemotion.intervals import Interval, bootstrap_intervals
+from avemotion.scores import ClipPrediction, actor_confusions, answers
 from avemotion.spoiling import CONDITIONS
-
-RESAMPLES = 1000
-"""Draws of actors that an interval rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +105,12 @@ def _recall(confusions: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.nanmean(shares, axis=-1))
 
 
-def _change_interval(confusions: NDArray[np.float64]) -> tuple[float | None, float | None]:
+def _change_interval(confusions: NDArray[np.float64]) -> Interval:
     """Return the interval of the change in UAR from confusions (actor, 2, target, answer)."""
-    if len(confusions) < 2:
-        return None, None
 
-    def change(drawn: NDArray[np.intp], axis: int) -> NDArray[np.float64]:
-        """Return the changes over draws of actors, (..., actor)."""
+    def change(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the changes over draws of actors, (..., actor), as the one statistic."""
         recall = _recall(confusions[drawn].sum(axis=-4))
-        return recall[..., 1] - recall[..., 0]
+        return (recall[..., 1] - recall[..., 0])[None]
 
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        low, high = stats.bootstrap(
-            (np.arange(len(confusions)),),
-            change,
-            vectorized=True,
-            axis=-1,
-            n_resamples=RESAMPLES,
-            confidence_level=CONFIDENCE,
-            method="BCa",
-            random_state=np.random.default_rng(0),  # the same interval at every call
-        ).confidence_interval
-    return (float(low), float(high)) if np.isfinite([low, high]).all() else (None, None)
+    return bootstrap_intervals(change, len(confusions))[0]

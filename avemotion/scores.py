@@ -6,7 +6,6 @@ unit: a t interval over their accuracies, and a bootstrap of whole actors for po
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-CONFIDENCE = 0.95
-RESAMPLES = 2000  # draws of a bootstrap
+from avemotion.intervals import Interval, bootstrap_intervals, mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
     truth = np.array([labels.index(p.target) for p in predictions])
     said = answers(predictions)
     per_actor = actor_confusions([p.actor for p in predictions], truth, said, len(labels))
-    intervals = bootstrap_intervals(per_actor)
+    intervals = score_intervals(per_actor)
     mean, low, high = mean_interval(list(actor_accuracies(predictions, labels).values()))
     present = np.unique(truth)
     precision, recall, f1, counts = precision_recall_fscore_support(
@@ -219,40 +217,16 @@ def actor_confusions(
     return counts
 
 
-def bootstrap_intervals(
-    confusions: NDArray[np.float64],
-) -> dict[str, tuple[float | None, float | None]]:
+def score_intervals(confusions: NDArray[np.float64]) -> dict[str, Interval]:
     """Return the BCa intervals over actors of accuracy, recall and F1, pooled over clips.
 
     Args:
         confusions: (actor, target, answer), as `actor_confusions` counts them.
     """
-    names = ("accuracy", "recall", "f1")
-    if len(confusions) < 2:
-        return dict.fromkeys(names, (None, None))
-
-    def statistic(drawn: NDArray[np.intp], axis: int) -> NDArray[np.float64]:
-        """Score draws of actors, (..., actor)."""
-        return _from_confusion(confusions[drawn].sum(axis=-3))
-
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # Where all actors score the same there is no interval: it comes as NaN, and as None here.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
-            (np.arange(len(confusions)),),
-            statistic,
-            vectorized=True,
-            axis=-1,
-            n_resamples=RESAMPLES,
-            batch=200,  # a few megabytes at once
-            confidence_level=CONFIDENCE,
-            method="BCa",
-            random_state=np.random.default_rng(0),  # the same interval at every call
-        ).confidence_interval
-    return {
-        name: (low, high) if np.isfinite([low, high]).all() else (None, None)
-        for name, (low, high) in zip(names, np.array(found).T.tolist(), strict=True)
-    }
+    found = bootstrap_intervals(
+        lambda drawn: _from_confusion(confusions[drawn].sum(axis=-3)), len(confusions)
+    )
+    return dict(zip(("accuracy", "recall", "f1"), found, strict=True))
 
 
 def _from_confusion(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -284,16 +258,3 @@ def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Differ
     else:
         p = float(stats.wilcoxon(ranked).pvalue)
     return Difference(*mean_interval(ahead), p, len(ahead))
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """Return the mean and its 95 % t interval; a single value has none.
-
-    >>> [round(x, 3) for x in mean_interval([0.5, 0.6, 0.7])]
-    [0.6, 0.352, 0.848]
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, None, None
-    margin = float(stats.sem(values) * stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-    return mean, mean - margin, mean + margin

@@ -12,13 +12,13 @@ from tqdm import tqdm
 
 from avemotion.corpora.crema_d import CLIPS_BY_EMOTION
 from avemotion.emotions import EMOTIONS
+from avemotion.intervals import mean_interval
 from avemotion.scores import (
     ClipPrediction,
     Difference,
     actor_accuracies,
-    bootstrap_intervals,
     difference,
-    mean_interval,
+    score_intervals,
 )
 
 ACCURACY = 0.7
@@ -84,7 +84,7 @@ def intervals(answers: NDArray[np.float64], rng: np.random.Generator) -> dict[st
     """Return every kind of interval of one draw."""
     right = np.trace(answers, axis1=1, axis2=2)
     accuracies = right / answers.sum(axis=(1, 2))
-    bca = bootstrap_intervals(answers)
+    bca = score_intervals(answers)
     percentile = stats.bootstrap(
         (accuracies,), np.mean, n_resamples=2000, method="percentile", random_state=rng
     ).confidence_interval

@@ -13,8 +13,8 @@ from reporting import parser, publish, table
 
 from avemotion.config import NetworkSettings, TrainingSettings
 from avemotion.evaluation import evaluate
+from avemotion.intervals import mean_interval
 from avemotion.results import EvaluationResults
-from avemotion.scores import mean_interval
 from avemotion.store import FeatureStore
 
 

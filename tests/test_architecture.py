@@ -17,7 +17,7 @@ ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
     training emotion_module inference verification heads
     reports report_page report_charts results records
-    robustness_scores spoiling fairness calibration humans scores curves
+    robustness_scores spoiling fairness calibration humans scores intervals curves
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models
     corpora.synthetic corpora.crema_d corpora.ravdess corpora store_writer store

@@ -361,6 +361,18 @@ def test_an_interrupted_training_is_not_scored(
         avemotion.evaluate(data=small_store, runs=runs, out=tmp_path / "out")
 
 
+def test_checkpoints_with_other_settings_are_not_compared(
+    small_store: Path, fitted: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(fitted / "av", runs / "av")
+    avemotion.fit(
+        data=small_store, modality="audio", out=runs / "audio", training=ONE_EPOCH, progress=False
+    )
+    with pytest.raises(UsageError, match="training.epochs: 2 -> 1"):
+        avemotion.evaluate(data=small_store, runs=runs, out=tmp_path / "out")
+
+
 def test_a_removed_checkpoint_is_trained_again_for_robustness(
     small_store: Path, tmp_path: Path
 ) -> None:

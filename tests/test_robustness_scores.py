@@ -10,7 +10,8 @@ from scipy import stats
 from sklearn.metrics import recall_score
 
 from avemotion.errors import UsageError
-from avemotion.robustness_scores import RESAMPLES, RobustnessScore, robustness_scores
+from avemotion.intervals import RESAMPLES
+from avemotion.robustness_scores import RobustnessScore, robustness_scores
 from avemotion.scores import ClipPrediction
 
 LABELS = ("a", "b", "c")

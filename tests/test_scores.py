@@ -26,12 +26,12 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from avemotion.intervals import mean_interval
 from avemotion.scores import (
     ClipPrediction,
     Score,
     actor_accuracies,
     difference,
-    mean_interval,
     score,
 )
 
