@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import platform
 import shlex
@@ -59,16 +58,19 @@ class EvaluationPlan:
         """
         settings = self.experiment.training
         folds = PROTOCOLS[self.protocol](rows)
-        for fold, modality in itertools.product(folds, self.modalities):
-            rest = [row for row in store.usable(modality) if row.actor not in set(fold.test)]
-            check_trainable(rest, store.labels, modality)
+        tested = {fold: frozenset(row.clip for row in of_actors(rows, fold.test)) for fold in folds}
+        for modality in self.modalities:
+            usable = store.usable(modality)
+            for fold in folds:
+                rest = [row for row in usable if row.actor not in fold.test]
+                check_trainable(rest, store.labels, modality)
         return [
             FoldTask(
                 store.directory,
                 out,
                 fold,
                 replace(self.experiment, modality=modality, training=replace(settings, seed=seed)),
-                frozenset(row.clip for row in of_actors(rows, fold.test)),
+                tested[fold],
                 self.robustness,
             )
             for seed in range(settings.seed, settings.seed + self.seeds)

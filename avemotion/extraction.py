@@ -58,6 +58,15 @@ def draws(clip: str, view: int, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
+def view_grids(clip: str, n_frames: int, settings: PreprocessSettings) -> list[NDArray[np.intp]]:
+    """Return the 20 frames that each view of a clip samples."""
+    grid = GRIDS[settings.grid]
+    return [
+        grid(n_frames, view, draws(clip, view, settings.seed).random())
+        for view in range(settings.views)
+    ]
+
+
 def noisy_sound(clip: str, view: int, seed: int, samples: NDArray[np.int16]) -> NDArray[np.float64]:
     """Return a clip's sound, float64 (sample,) in int16 steps, with the noise of one view."""
     rng = draws(clip, view, seed)
@@ -86,7 +95,7 @@ def extract(
     sound, no_sound = _sound(audio)
     return replace(
         found,
-        features=_features(name, settings, faces, sound),
+        features=clip_features(name, settings, faces, sound.samples if sound else None),
         no_sound=no_sound,
         sound_seconds=sound.duration_seconds if sound else 0.0,
     )
@@ -99,17 +108,17 @@ def _faces(
     empty = ClipFeatures.zeros(0)
     if video is None:
         return None, Extraction(empty, no_face="no video file")
-    shifts = [draws(name, view, settings.seed).random() for view in range(settings.views)]
 
-    def grids(n_frames: int) -> list[NDArray[np.intp]]:
-        grid = GRIDS[settings.grid]
-        return [grid(n_frames, view, shift) for view, shift in enumerate(shifts)]
+    def wanted(n_frames: int) -> NDArray[np.intp]:
+        return np.unique(np.concatenate(view_grids(name, n_frames, settings)))
 
     try:
-        frames = read_frames(video, lambda n: np.unique(np.concatenate(grids(n))), settings.reader)
+        frames = read_frames(video, wanted, settings.reader)
     except NoVideoError as error:
         return None, Extraction(empty, no_face=str(error))
-    views = [np.searchsorted(frames.indices, grid) for grid in grids(frames.decoded)]
+    views = [
+        np.searchsorted(frames.indices, grid) for grid in view_grids(name, frames.decoded, settings)
+    ]
     track = find_face(frames.frames[views[0]])
     if track is None:
         reason = f"no face found in the {FACE_FRAMES} frames sampled from {video.name}"
@@ -141,17 +150,25 @@ def _sound(source: Path | None) -> tuple[Sound | None, str]:
         return None, str(error)
 
 
-def _features(
+def clip_features(
     name: str,
     settings: PreprocessSettings,
     faces: NDArray[np.uint8] | None,
-    sound: Sound | None,
+    samples: NDArray[np.int16] | None,
 ) -> ClipFeatures:
+    """Put a clip's features together, each view's sound with noise of its own.
+
+    Args:
+        name: Seeds the noise.
+        settings: Views and seed.
+        faces: uint8 (view, 20, 98, 80), or None without a face.
+        samples: int16 (sample,), 16 kHz, or None without sound.
+    """
     zeros = ClipFeatures.zeros(settings.views)
     spectrograms, log_mels, length = zeros.spectrograms, zeros.log_mels, 0
-    if sound is not None:
+    if samples is not None:
         for view in range(settings.views):
-            noisy = noisy_sound(name, view, settings.seed, sound.samples)
+            noisy = noisy_sound(name, view, settings.seed, samples)
             spectrograms[view] = power_spectrogram(noisy)
             log_mels[view], length = log_mel(noisy)
     return ClipFeatures(
@@ -159,5 +176,5 @@ def _features(
         spectrograms=spectrograms,
         log_mels=log_mels,
         log_mel_length=length,
-        waveform=zeros.waveform if sound is None else sound.samples,
+        waveform=zeros.waveform if samples is None else samples,
     )

@@ -11,11 +11,11 @@ from concurrent.futures import TimeoutError as HeadTimeoutError
 from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessFuture
 
 from avemotion.errors import MediaError
 from avemotion.media import read_streams
-from avemotion.processes import FRESH
+from avemotion.processes import worker_pool
 
 _WORKERS = 2  # reading heads is over in seconds
 _CHUNK = 32  # files a worker is given at a time
@@ -35,24 +35,17 @@ def read_heads(files: list[tuple[Path, bool]]) -> Iterator[str]:
     if not files:
         return
     chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
-    pool = ProcessPool(min(_WORKERS, len(chunks)), context=FRESH)
+    with worker_pool(min(_WORKERS, len(chunks))) as pool:
 
-    def schedule(part: list[tuple[Path, bool]]) -> ProcessFuture[Any]:
-        return pool.schedule(_complaints, args=(part,), timeout=_TIMEOUT_SECONDS)
+        def schedule(part: list[tuple[Path, bool]]) -> ProcessFuture[Any]:
+            return pool.schedule(_complaints, args=(part,), timeout=_TIMEOUT_SECONDS)
 
-    try:
         for chunk, future in [(chunk, schedule(chunk)) for chunk in chunks]:
             try:
                 yield from future.result()
             except (ProcessExpired, HeadTimeoutError):  # one of them: find out which
                 for file in chunk:
                     yield _alone(schedule([file]))
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
-    finally:
-        pool.join()
 
 
 def _alone(future: ProcessFuture[Any]) -> str:

@@ -24,7 +24,7 @@ from avemotion.errors import MediaError, UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
 from avemotion.media import is_lfs_pointer
-from avemotion.processes import FRESH, cores, one_thread
+from avemotion.processes import cores, one_thread, worker_pool
 from avemotion.store import USABLE, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
@@ -170,8 +170,7 @@ def _extract_all(
     """Extract clips in worker processes and yield the outcomes, or the reasons, in their order."""
     if not clips:
         return
-    pool = ProcessPool(max_workers=min(workers, len(clips)), context=FRESH, initializer=one_thread)
-    try:
+    with worker_pool(min(workers, len(clips)), one_thread) as pool:
         running: deque[tuple[Clip, ProcessFuture[Any]]] = deque()
         left = iter(clips)
         while True:
@@ -180,12 +179,6 @@ def _extract_all(
             if not running:
                 break
             yield _outcome(*running.popleft())
-        pool.close()  # lets idle workers end by themselves: killed while starting, they complain
-    except BaseException:
-        pool.stop()
-        raise
-    finally:
-        pool.join()
 
 
 def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture[Any]:

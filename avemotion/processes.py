@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
@@ -45,6 +46,25 @@ FRESH = _FreshContext()
 A script that calls this package needs no ``if __name__ == "__main__"``: what the processes run is
 all in this package.
 """
+
+
+@contextmanager
+def worker_pool(workers: int, prepare: Callable[[], None] | None = None) -> Iterator[ProcessPool]:
+    """Open a pool of fresh processes that ends with the block: at once where that fails.
+
+    Args:
+        workers: Processes.
+        prepare: Called in each of them first.
+    """
+    pool = ProcessPool(max_workers=workers, context=FRESH, initializer=prepare)
+    try:
+        yield pool
+        pool.close()  # lets idle workers end by themselves: killed while starting, they complain
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        pool.join()
 
 
 def cores() -> int:
@@ -96,8 +116,7 @@ def _run_once(
     """Try each task once in a pool of its own; yield its name and what went wrong, if anything."""
     if not tasks:
         return
-    pool = ProcessPool(max_workers=min(jobs, len(tasks)), context=FRESH, initializer=_settle)
-    try:
+    with worker_pool(min(jobs, len(tasks)), _settle) as pool:
         waiting: dict[Future[Any], str] = {}
         for name, task in tasks.items():
             try:
@@ -107,12 +126,6 @@ def _run_once(
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 yield waiting.pop(future), future.exception()
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
-    finally:
-        pool.join()
 
 
 def one_thread() -> None:

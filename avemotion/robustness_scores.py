@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from avemotion.errors import UsageError
 from avemotion.intervals import Interval, bootstrap_intervals
-from avemotion.scores import ClipPrediction, actor_confusions, answers
+from avemotion.scores import ClipPrediction, actor_confusions, answers, pooled_scores
 from avemotion.spoiling import CONDITIONS
 
 
@@ -86,7 +86,7 @@ def _score(
     confusions = np.stack(  # (actor, before or after, target, answer)
         [actor_confusions(actors, truth, s, len(labels)) for s in (said, says)], axis=1
     )
-    clean_recall, recall = _recall(confusions.sum(axis=0))
+    _, (clean_recall, recall), _ = pooled_scores(confusions.sum(axis=0))
     return RobustnessScore(
         name,
         CONDITIONS[name].family,
@@ -98,19 +98,12 @@ def _score(
     )
 
 
-def _recall(confusions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the UAR of confusions (..., target, answer): over the targets that occur."""
-    right, clips = np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1)
-    shares = np.divide(right, clips, out=np.full(clips.shape, np.nan), where=clips > 0)
-    return np.asarray(np.nanmean(shares, axis=-1))
-
-
 def _change_interval(confusions: NDArray[np.float64]) -> Interval:
     """Return the interval of the change in UAR from confusions (actor, 2, target, answer)."""
 
     def change(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the changes over draws of actors, (..., actor), as the one statistic."""
-        recall = _recall(confusions[drawn].sum(axis=-4))
-        return (recall[..., 1] - recall[..., 0])[None]
+        _, recall, _ = pooled_scores(confusions[drawn].sum(axis=-4))
+        return np.asarray(recall[..., 1] - recall[..., 0])[None]
 
     return bootstrap_intervals(change, len(confusions))[0]

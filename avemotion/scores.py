@@ -224,12 +224,12 @@ def score_intervals(confusions: NDArray[np.float64]) -> dict[str, Interval]:
         confusions: (actor, target, answer), as `actor_confusions` counts them.
     """
     found = bootstrap_intervals(
-        lambda drawn: _from_confusion(confusions[drawn].sum(axis=-3)), len(confusions)
+        lambda drawn: pooled_scores(confusions[drawn].sum(axis=-3)), len(confusions)
     )
     return dict(zip(("accuracy", "recall", "f1"), found, strict=True))
 
 
-def _from_confusion(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def pooled_scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return accuracy, UAR and macro F1, (3, ...), of matrices (..., K, K), as in `score`."""
     right = np.diagonal(counts, axis1=-2, axis2=-1)
     targets, said = counts.sum(axis=-1), counts.sum(axis=-2)

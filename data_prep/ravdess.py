@@ -17,7 +17,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -28,11 +27,9 @@ from tqdm import tqdm
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
 from avemotion.corpora import ravdess
 from avemotion.errors import UsageError
-from avemotion.extraction import draws
+from avemotion.extraction import clip_features, view_grids
 from avemotion.files import claimed
-from avemotion.grids import GRIDS
 from avemotion.media import read_sound
-from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
 from avemotion.store import ClipFeatures, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Box, Clip, Corpus
@@ -119,30 +116,6 @@ def draw_faces(points: NDArray[np.int16], box: Box) -> NDArray[np.uint8]:
     return faces
 
 
-def clip_features(
-    name: str, points: NDArray[np.int16], samples: NDArray[np.int16], settings: PreprocessSettings
-) -> ClipFeatures:
-    """Make a take's features as `avemotion preprocess` does: same frames, same noise.
-
-    Args:
-        name: Seeds the draws.
-        points: int16 (frame, 68, 2).
-        samples: int16 (sample,), 16 kHz.
-        settings: Views, frame grid and seed.
-    """
-    box = face_box(points)
-    features = ClipFeatures.zeros(settings.views)
-    length = 0
-    for view in range(settings.views):
-        rng = draws(name, view, settings.seed)
-        grid = GRIDS[settings.grid](len(points), view, rng.random())
-        features.faces[view] = draw_faces(points[grid], box)
-        noisy = add_noise(samples, rng)
-        features.spectrograms[view] = power_spectrogram(noisy)
-        features.log_mels[view], length = log_mel(noisy)
-    return replace(features, log_mel_length=length, waveform=samples)
-
-
 def fill(directory: Path, out: Path, settings: PreprocessSettings) -> int:
     """Write the store, or go on where an interrupted run stopped; return the number of takes.
 
@@ -194,7 +167,9 @@ def _features_of(
             samples = read_sound(Path(sounds.extract(member, unpacked))).samples
             points = landmarks[clip.name]
             rows.append(_row(clip, points, sounds.getinfo(member).file_size))
-            features.append(clip_features(clip.name, points, samples, settings))
+            grids = view_grids(clip.name, len(points), settings)
+            faces = np.stack([draw_faces(points[grid], face_box(points)) for grid in grids])
+            features.append(clip_features(clip.name, settings, faces, samples))
     return rows, features
 
 
