@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, PreprocessSettings
-from avemotion.errors import NoAudioError, NoVideoError
 from avemotion.faces import crop_faces, find_face
 from avemotion.grids import GRIDS
-from avemotion.media import read_frames, read_sound
+from avemotion.media import read_clip
 from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
 from avemotion.store import ClipFeatures
-from avemotion.types import Box, Sound
+from avemotion.types import Box, VideoFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,63 +91,56 @@ def extract(
     Raises:
         MediaError: A file is missing or broken. A broken part never passes for a missing one.
     """
-    faces, found = _faces(name, video, settings)
-    sound, no_sound = _sound(audio)
+    grids: list[NDArray[np.intp]] = []
+
+    def wanted(n_frames: int) -> NDArray[np.intp]:
+        grids[:] = view_grids(name, n_frames, settings)
+        return np.unique(np.concatenate(grids))
+
+    media = read_clip(video, audio, wanted, settings.reader)
+    faces, found = (
+        _faces(media.frames, grids)
+        if media.frames
+        else (None, Extraction(ClipFeatures.zeros(0), no_face=media.no_frames))
+    )
+    sound = media.sound
     return replace(
         found,
         features=clip_features(name, settings, faces, sound.samples if sound else None),
-        no_sound=no_sound,
+        no_sound=media.no_sound,
         sound_seconds=sound.duration_seconds if sound else 0.0,
     )
 
 
 def _faces(
-    name: str, video: Path | None, settings: PreprocessSettings
+    video: VideoFrames, grids: Sequence[NDArray[np.intp]]
 ) -> tuple[NDArray[np.uint8] | None, Extraction]:
-    """Return the faces of all views, uint8 (view, 20, 98, 80), or None, and what was found."""
-    empty = ClipFeatures.zeros(0)
-    if video is None:
-        return None, Extraction(empty, no_face="no video file")
+    """Crop the faces.
 
-    def wanted(n_frames: int) -> NDArray[np.intp]:
-        return np.unique(np.concatenate(view_grids(name, n_frames, settings)))
+    Args:
+        video: The frames of all views.
+        grids: Numbers of the 20 frames of each view.
 
-    try:
-        frames = read_frames(video, wanted, settings.reader)
-    except NoVideoError as error:
-        return None, Extraction(empty, no_face=str(error))
-    views = [
-        np.searchsorted(frames.indices, grid) for grid in view_grids(name, frames.decoded, settings)
-    ]
-    track = find_face(frames.frames[views[0]])
+    Returns:
+        The faces, uint8 (view, 20, 98, 80), or None, and what was found.
+    """
+    found = Extraction(
+        ClipFeatures.zeros(0),
+        frames_decoded=video.decoded,
+        video_seconds=video.duration_seconds,
+    )
+    views = [np.searchsorted(video.indices, grid) for grid in grids]
+    track = find_face([video.frames[place] for place in views[0]])
     if track is None:
-        reason = f"no face found in the {FACE_FRAMES} frames sampled from {video.name}"
-        return None, Extraction(
-            empty,
-            no_face=reason,
-            frames_decoded=frames.decoded,
-            video_seconds=frames.duration_seconds,
-        )
-    crops = crop_faces(frames.frames, track.box)
-    return np.stack([crops[view] for view in views]), Extraction(
-        empty,
-        frames_decoded=frames.decoded,
+        return None, replace(found, no_face=f"no face found in the {FACE_FRAMES} frames sampled")
+    crops = crop_faces(video.frames, track.box)
+    return np.stack([crops[view] for view in views]), replace(
+        found,
         faces_found=sum(track.found),
         key_frames=track.key_frames,
         key_frames_found=track.key_frames_found,
         box=track.box,
-        video_seconds=frames.duration_seconds,
     )
-
-
-def _sound(source: Path | None) -> tuple[Sound | None, str]:
-    """Return the sound, or None and why there is none."""
-    if source is None:
-        return None, "no sound file"
-    try:
-        return read_sound(source), ""
-    except NoAudioError as error:
-        return None, str(error)
 
 
 def clip_features(

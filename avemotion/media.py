@@ -1,18 +1,19 @@
 """Read a media file: chosen frames in grey, and the sound as 16 kHz mono.
 
-PyAV reads both; decord is a second reader of frames behind the same interface. Broken files often
-decode without an error (a truncated FLV repeats a few frames), so what comes out is checked too.
+PyAV reads both, in one pass where they are in one file; decord is a second reader of frames behind
+the same interface. Broken files often decode without an error (a truncated FLV repeats a few
+frames), so what comes out is checked too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from math import gcd
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,9 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
 from avemotion.containers import check_file as check_file
 from avemotion.containers import is_lfs_pointer as is_lfs_pointer
+from avemotion.decoding import FrameChoice, Streams, decode, is_video, opened, video_stream
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
 from avemotion.types import Sound, VideoFrames
-
-FrameChoice = Callable[[int], NDArray[np.intp]]
-"""From the number of frames in a video to the sorted numbers of those wanted."""
 
 MIN_SOUND_SECONDS = 0.1
 """Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""
@@ -32,29 +31,54 @@ MIN_SOUND_SECONDS = 0.1
 MIN_DISTINCT_SHARE = 0.5
 """A video with fewer distinct frames, as a share of those a view holds, is broken or frozen."""
 
-# Planar or semi-planar 8-bit YUV: plane 0 is the luma of every pixel.
-_LUMA_FORMATS = {"yuv420p", "yuv422p", "yuv444p", "nv12", "nv21"}
-_JPEG_RANGE = 2  # AVCOL_RANGE_JPEG: luma already spans 0 to 255
 
-_FULL_RANGE = np.clip(np.rint((np.arange(256.0) - 16) * 255 / 219), 0, 255).astype(np.uint8)
-"""Limited-range luma (16 black to 235 white) to grey (0 to 255)."""
+@dataclass(frozen=True, slots=True)
+class ClipMedia:
+    """A clip's frames and sound."""
 
-
-@contextmanager
-def _opened(path: Path, **options: str) -> Iterator[Any]:
-    """Open a container, turning the decoder's errors into reasons."""
-    check_file(path)
-    try:
-        # A media file has no business opening others (playlists, network): local file only.
-        with av.open(str(path), options={"protocol_whitelist": "file"} | options) as container:
-            yield container
-    except (av.error.FFmpegError, IndexError, ValueError) as error:
-        raise MediaError(f"{path.name} cannot be decoded: {_plain(error)}") from error
+    frames: VideoFrames | None
+    """The chosen frames; None where there is no video."""
+    sound: Sound | None
+    """The sound; None where there is none."""
+    no_frames: str = ""
+    """Why there are no frames; empty where there are some."""
+    no_sound: str = ""
+    """Why there is no sound; empty where there is some."""
 
 
-def _plain(error: Exception) -> str:
-    """Return the decoder's complaint without its error number and path."""
-    return str(getattr(error, "strerror", "") or error).strip()
+def read_clip(
+    video: Path | None, audio: Path | None, choose: FrameChoice, reader: str = "pyav"
+) -> ClipMedia:
+    """Read a clip's frames and sound, in one pass where both are in one file.
+
+    Args:
+        video: File with the frames, or None for a clip without.
+        audio: File with the sound (it may be the video's), or None for a clip without.
+        choose: Maps the number of frames to those wanted; it is only told the true number.
+        reader: A key of `READERS`, for the frames.
+
+    Raises:
+        MediaError: A file is missing or broken. A broken part never passes for a missing one.
+    """
+    frames = sound = None
+    no_frames, no_sound = "no video file", "no sound file"
+    together = video is not None and video == audio and reader == "pyav"
+    streams = decode(video, choose, hear=True) if video and together else None
+    if video is not None:
+        try:
+            frames = (
+                _checked(video, _seen(video, streams))
+                if streams
+                else read_frames(video, choose, reader)
+            )
+        except NoVideoError as error:
+            no_frames = str(error)
+    if audio is not None:
+        try:
+            sound = _heard(audio, streams) if streams else read_sound(audio)
+        except NoAudioError as error:
+            no_sound = str(error)
+    return ClipMedia(frames, sound, "" if frames else no_frames, "" if sound else no_sound)
 
 
 def read_streams(path: Path, head_bytes: int = 5_000_000) -> tuple[bool, bool]:
@@ -67,8 +91,8 @@ def read_streams(path: Path, head_bytes: int = 5_000_000) -> tuple[bool, bool]:
     Raises:
         MediaError: The file cannot be read.
     """
-    with _opened(path, probesize=str(head_bytes)) as container:
-        return any(map(_is_video, container.streams.video)), bool(container.streams.audio)
+    with opened(path, probesize=str(head_bytes)) as container:
+        return any(map(is_video, container.streams.video)), bool(container.streams.audio)
 
 
 def read_frames(path: Path, choose: FrameChoice, reader: str = "pyav") -> VideoFrames:
@@ -88,92 +112,41 @@ def read_frames(path: Path, choose: FrameChoice, reader: str = "pyav") -> VideoF
     """
     if reader not in READERS:
         raise UsageError(f"reader is {reader!r}, but must be one of {', '.join(READERS)}.")
-    video = READERS[reader](path, choose)
-    _check_distinct(path, video)
-    return video
+    return _checked(path, READERS[reader](path, choose))
 
 
-def _check_distinct(path: Path, video: VideoFrames) -> None:
+def _checked(path: Path, video: VideoFrames) -> VideoFrames:
     """Refuse a video that repeats itself: what a truncated file decodes to."""
     if video.decoded == 1:
         raise MediaError(f"{path.name} holds a single frame: a picture, not a video")
     chosen = len(np.unique(video.indices))
-    distinct = len({frame.tobytes() for frame in video.frames})
+    # A quarter of the rows tells frames apart: what moves is higher than three.
+    distinct = len({frame[::4].tobytes() for frame in video.frames})
     # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
     if distinct < MIN_DISTINCT_SHARE * min(chosen, FACE_FRAMES):
         raise MediaError(
             f"only {distinct} of {chosen} sampled frames of {path.name} differ: "
             "the video is truncated or frozen"
         )
+    return video
+
+
+def _seen(path: Path, streams: Streams) -> VideoFrames:
+    if streams.frames is None:
+        raise NoVideoError(f"{path.name} has no video stream")
+    return streams.frames
 
 
 def _read_frames_pyav(path: Path, choose: FrameChoice) -> VideoFrames:
-    with _opened(path) as container:
-        stream = _video_stream(container, path)
-        # Containers lie about their length (FLV has none), but packets are quick to count.
-        expected = sum(packet.size > 0 for packet in container.demux(stream))
-    kept, decoded, seconds = _decode(path, set(choose(expected).tolist()) if expected else set())
-    if decoded == 0:
-        raise MediaError(f"no frame of {path.name} can be decoded")
-    wanted = choose(decoded)
-    if not kept.keys() >= set(wanted.tolist()):  # some packets gave no frame: choose again
-        kept, _, _ = _decode(path, set(wanted.tolist()))
-    shapes = {frame.shape for frame in kept.values()}
-    if len(shapes) > 1:
-        raise MediaError(f"the frames of {path.name} change their size: {sorted(shapes)}")
-    frames = np.stack([kept[i] for i in wanted.tolist()])
-    return VideoFrames(frames, wanted.astype(np.intp), decoded, seconds)
-
-
-def _video_stream(container: Any, path: Path) -> Any:
-    for stream in filter(_is_video, container.streams.video):
-        return stream
-    raise NoVideoError(f"{path.name} has no video stream")
-
-
-def _is_video(stream: Any) -> bool:
-    """Tell a video from the picture on a song's cover."""
-    return not stream.disposition & av.stream.Disposition.attached_pic
-
-
-def _decode(path: Path, wanted: set[int]) -> tuple[dict[int, NDArray[np.uint8]], int, float]:
-    """Decode all frames and keep the wanted ones.
-
-    Returns:
-        Grey frames by number, the number of frames, and the time they cover in seconds.
-    """
-    kept: dict[int, NDArray[np.uint8]] = {}
-    decoded = 0
-    with _opened(path) as container:
-        stream = _video_stream(container, path)
-        # The clips are small, and the work is spread over processes: one thread each.
-        stream.thread_type = "NONE"
-        for frame in container.decode(stream):
-            if decoded in wanted:
-                kept[decoded] = _grey(frame)
-            decoded += 1
-        rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return kept, decoded, decoded / rate if rate else 0.0
-
-
-def _grey(frame: Any) -> NDArray[np.uint8]:
-    """Return a decoded frame as upright uint8 (height, width), 0 to 255."""
-    if frame.format.name in _LUMA_FORMATS and frame.color_range != _JPEG_RANGE:
-        plane = frame.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        grey = cv2.LUT(rows[: frame.height, : frame.width], _FULL_RANGE)
-    else:
-        grey = frame.to_ndarray(format="gray")
-    quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise, as np.rot90 turns
-    return np.ascontiguousarray(np.rot90(grey, quarter_turns))
+    return _seen(path, decode(path, choose, hear=False))
 
 
 def _read_frames_decord(path: Path, choose: FrameChoice) -> VideoFrames:
     # Imported here: decord has no wheel for some platforms, and is only the second reader.
     import decord
 
-    with _opened(path) as container:
-        _video_stream(container, path)
+    with opened(path) as container:
+        video_stream(container, path)
     try:
         video = decord.VideoReader(str(path), num_threads=1)
         wanted = choose(len(video))
@@ -203,18 +176,15 @@ def read_sound(path: Path) -> Sound:
         NoAudioError: The file has no audio track, or one of zeros alone, or next to no samples.
         MediaError: The file cannot be read.
     """
-    blocks: list[NDArray[np.float32]] = []
-    with _opened(path) as container:
-        if not container.streams.audio:
-            raise NoAudioError(f"{path.name} has no audio track")
-        stream = container.streams.audio[0]
-        rate = stream.rate
-        to_float = av.AudioResampler(format="fltp", rate=rate)
-        for frame in container.decode(stream):
-            blocks += [block.to_ndarray().mean(axis=0) for block in to_float.resample(frame)]
-    if not blocks:
+    return _heard(path, decode(path, None, hear=True))
+
+
+def _heard(path: Path, streams: Streams) -> Sound:
+    if streams.samples is None:
+        raise NoAudioError(f"{path.name} has no audio track")
+    if not len(streams.samples):
         raise NoAudioError(f"the audio track of {path.name} holds no samples")
-    sound = Sound(_to_int16(_resampled(np.concatenate(blocks), rate)), SAMPLE_RATE)
+    sound = Sound(_to_int16(_resampled(streams.samples, streams.sample_rate)), SAMPLE_RATE)
     if sound.duration_seconds < MIN_SOUND_SECONDS:
         raise NoAudioError(
             f"the sound of {path.name} lasts {sound.duration_seconds:.3f} s, "
@@ -231,7 +201,19 @@ def _resampled(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     from scipy.signal import resample_poly  # 0.5 s to import, and CREMA-D's WAVs never need it
 
     common = gcd(rate, SAMPLE_RATE)
-    return np.asarray(resample_poly(samples, SAMPLE_RATE // common, rate // common), np.float32)
+    up, down = SAMPLE_RATE // common, rate // common
+    taps: Any = _low_pass(up, down)  # the stubs know no window of taps
+    return np.asarray(resample_poly(samples, up, down, window=taps), np.float32)
+
+
+@cache
+def _low_pass(up: int, down: int) -> NDArray[np.float32]:
+    """Return the filter that `resample_poly` would design for every sound anew."""
+    from scipy.signal import firwin
+
+    widest = max(up, down)
+    taps = firwin(20 * widest + 1, 1 / widest, window=("kaiser", 5.0))
+    return np.asarray(taps, np.float32)
 
 
 def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -84,7 +84,7 @@ def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
     length = len(noisy) // _HOP
     # Column t is centred on sample (t + 1/2) hops, so that the columns tile the sound.
     margin = (_WINDOW - _HOP) // 2
-    padded = np.pad(noisy / 32_768.0, (margin, margin))
+    padded = np.pad((noisy / 32_768.0).astype(np.float32), (margin, margin))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:length]
     spectrum = scipy.fft.rfft(windows * _hann(), _FFT, axis=1)
     power = spectrum.real**2 + spectrum.imag**2
@@ -96,19 +96,19 @@ def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
 
 
 @cache
-def _hann() -> NDArray[np.float64]:
-    return scipy.signal.get_window("hann", _WINDOW)
+def _hann() -> NDArray[np.float32]:
+    return np.asarray(scipy.signal.get_window("hann", _WINDOW), np.float32)
 
 
 @cache
-def mel_filters() -> NDArray[np.float64]:
+def mel_filters() -> NDArray[np.float32]:
     """Return the filter bank of ``librosa.filters.mel(sr=16000, n_fft=512, n_mels=64)``.
 
     Slaney's scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (27 steps for a
     factor of 6.4); each triangle has unit area. Ours, since importing librosa takes seconds.
 
     Returns:
-        float64 (64, 257): band, frequency bin.
+        float32 (64, 257): band, frequency bin.
     """
     linear_hz, knee_hz, log_step = 200 / 3, 1000.0, np.log(6.4) / 27
     knee_mel = knee_hz / linear_hz
@@ -121,4 +121,5 @@ def mel_filters() -> NDArray[np.float64]:
     rising = (bins_hz - edges_hz[:-2, None]) / (edges_hz[1:-1] - edges_hz[:-2])[:, None]
     falling = (edges_hz[2:, None] - bins_hz) / (edges_hz[2:] - edges_hz[1:-1])[:, None]
     triangles = np.maximum(0, np.minimum(rising, falling))
-    return np.asarray(triangles * (2 / (edges_hz[2:] - edges_hz[:-2]))[:, None])
+    areas = (edges_hz[2:] - edges_hz[:-2]) / 2
+    return np.asarray(triangles / areas[:, None], np.float32)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from media_maker import noise_frames
 
+from avemotion import faces
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH
 from avemotion.faces import KEY_FRAMES, crop_faces, find_face
 from avemotion.grids import even_grid
@@ -34,6 +35,21 @@ def test_real_faces_are_found_on_every_frame(real_videos):
         assert sum(track.found) == 20, path.name
         assert track.key_frames == track.key_frames_found == KEY_FRAMES
         assert abs(track.box.width * FACE_HEIGHT - track.box.height * FACE_WIDTH) <= FACE_HEIGHT
+
+
+def test_a_glance_finds_what_a_search_at_length_finds(real_videos, monkeypatch):
+    quick = [find_face(sampled(path)).box for path in real_videos]
+    monkeypatch.setattr(faces, "_GLANCE_HEIGHT", 1)  # sees nothing
+    for box, path in zip(quick, real_videos, strict=True):
+        assert overlap(box, find_face(sampled(path)).box) > 0.8
+
+
+def test_a_face_that_moves_is_followed(frames):
+    """The head slides by a third of its width: the box is where it is in the middle of the way."""
+    steps = np.linspace(-20, 20, 20).round().astype(int)
+    moving = np.stack([np.roll(f, s, axis=1) for f, s in zip(frames, steps, strict=True)])
+    track = find_face(moving)
+    assert sum(track.found) == 20 and overlap(track.box, find_face(frames).box) > 0.85
 
 
 def test_box_holds_the_faces_of_a_full_search(frames):

@@ -10,8 +10,9 @@ import scipy.io.wavfile
 import scipy.signal
 from media_maker import make_clip, make_wav, noise_frames, sine, speech_like, write_pointer
 
+from avemotion import decoding
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
-from avemotion.media import READERS, read_frames, read_sound, read_streams
+from avemotion.media import READERS, read_clip, read_frames, read_sound, read_streams
 
 
 def every(n):
@@ -157,6 +158,63 @@ def test_a_songs_cover_is_no_video(tmp_path):
 def test_unknown_reader_is_refused(tmp_path):
     with pytest.raises(UsageError, match="'cv2'.*pyav, decord"):
         read_frames(tmp_path / "a.flv", every, "cv2")
+
+
+@pytest.mark.parametrize("held", [0, 2**26])
+def test_one_pass_reads_what_two_do(real_videos, held, monkeypatch):
+    """Whether the packets are held between counting and decoding, or read again."""
+    monkeypatch.setattr(decoding, "_HELD_BYTES", held)
+    for path in real_videos[:2]:
+        both = read_clip(path, path, twenty)
+        with av.open(str(path)) as container:
+            assert both.frames.decoded == sum(1 for _ in container.decode(video=0))
+        apart = read_frames(path, twenty, "decord")
+        np.testing.assert_array_equal(both.frames.indices, apart.indices)
+        assert np.abs(both.frames.frames.astype(float) - apart.frames).mean() < 2
+        np.testing.assert_array_equal(both.sound.samples, read_sound(path).samples)
+
+
+def test_what_a_clip_lacks_is_said(tmp_path, real_videos):
+    wav = make_wav(tmp_path / "voice.wav", speech_like(1))
+    mute = make_clip(tmp_path / "mute.flv", noise_frames(30))
+    alone = read_clip(wav, wav, twenty)
+    assert alone.frames is None and alone.no_frames == "voice.wav has no video stream"
+    assert alone.sound.duration_seconds == 1 and alone.no_sound == ""
+    seen = read_clip(mute, mute, twenty)
+    assert seen.sound is None and seen.no_sound == "mute.flv has no audio track"
+    assert len(seen.frames.frames) == 20 and seen.no_frames == ""
+    apart = read_clip(mute, wav, twenty)
+    assert apart.frames is not None and apart.sound is not None
+    nothing = read_clip(None, None, twenty)
+    assert (nothing.no_frames, nothing.no_sound) == ("no video file", "no sound file")
+
+
+def test_packets_without_a_frame_do_not_shift_the_grid(tmp_path):
+    """Numbers are those of decoded frames: a container may count others."""
+    frames = noise_frames(40)
+    whole = make_clip(tmp_path / "whole.mkv", frames, codec="mpeg4")
+    holed = tmp_path / "holed.mkv"
+    with av.open(str(whole)) as old, av.open(str(holed), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(old.demux(video=0)):
+            if packet.dts is None:
+                continue
+            if number in (10, 11, 12):  # as a muxer's filler: a packet that decodes to nothing
+                filler = av.Packet(b"\x00\x00\x01\xb6\x00")
+                filler.pts, filler.dts = packet.pts, packet.dts
+                packet = filler
+            packet.stream = stream
+            new.mux(packet)
+    with av.open(str(holed)) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) == 40
+    with av.open(str(holed)) as container:
+        theirs = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert len(theirs) == 37
+    ours = read_frames(holed, twenty)
+    assert ours.decoded == 37
+    np.testing.assert_array_equal(ours.indices, twenty(37))
+    expected = np.stack([theirs[i] for i in twenty(37)]).astype(int)
+    assert np.abs(ours.frames - expected).max() <= 2  # our luma table against FFmpeg's scaler
 
 
 # Sound
