@@ -84,8 +84,9 @@ def preprocess_text(report: PreprocessReport) -> str:
         lines.append("\nwith a video, but a voice alone:")
         lines += shortened([f"  {row.clip}: {row.reason}" for row in faceless])
     if report.strangers:
-        lines.append("\nleft alone, since their names are not CREMA-D's:")
-        lines += shortened([f"  {path.name!r}" for path in report.strangers])
+        lines.append("\nleft alone, since they fit no clip of the corpus:")
+        lines += shortened([f"  {str(path)!r}" for path in report.strangers])
+    lines += [f"\n{note}" for note in report.notes]
     return "\n".join(lines)
 
 

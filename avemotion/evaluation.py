@@ -32,7 +32,7 @@ from avemotion.processes import cores
 from avemotion.records import write_records
 from avemotion.reports import report
 from avemotion.results import EvaluationResults
-from avemotion.splits import MIN_ACTORS, actors_of
+from avemotion.splits import MIN_ACTORS, actors_of, check_known
 from avemotion.store import FeatureStore, ManifestRow
 
 Protocol = Literal["holdout", "5fold", "loso", "luna-jimenez", "stratified"]
@@ -85,6 +85,7 @@ def evaluate(
         AvemotionError: A training failed; the others are done.
     """
     store = FeatureStore(data)
+    check_known(store.rows)
     out = out or Path("evaluation", protocol)
     experiment = ExperimentSettings(network=network, training=training)
     if seeds < 1 or (jobs is not None and jobs < 1):

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(rows)
+            plain = csv.writer(file, lineterminator="\n")
+            quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            for row in chain([columns], rows):
+                # Until Python 3.13 a carriage return is not quoted, and then read as a line's end.
+                has_return = any(isinstance(cell, str) and "\r" in cell for cell in row)
+                (quoted if has_return else plain).writerow(row)
 
     write_atomically(path, write)

@@ -19,7 +19,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from tqdm import tqdm
 
 from avemotion.config import PreprocessSettings
-from avemotion.corpora import crema_d
+from avemotion.corpora import CorpusName, read_corpus
 from avemotion.errors import MediaError, UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
@@ -45,6 +45,8 @@ class PreprocessReport:
     """The whole manifest."""
     strangers: tuple[Path, ...]
     """Files whose names are not the corpus'."""
+    notes: tuple[str, ...]
+    """What of the corpus was left aside on purpose."""
     processed: int
     """Clips that this run decoded; the others were finished before."""
     seconds: float
@@ -59,8 +61,9 @@ class PreprocessReport:
 
 
 def preprocess(
-    corpus: Path,
+    directory: Path,
     *,
+    corpus: CorpusName = "crema_d",
     out: Path = Path("features"),
     workers: int | None = None,
     settings: PreprocessSettings = PreprocessSettings(),  # noqa: B008 (frozen)
@@ -69,7 +72,9 @@ def preprocess(
     """Turn a corpus into a feature store; an interrupted run goes on where it stopped.
 
     Args:
-        corpus: Folder of a CREMA-D checkout, whole or partial, or of a synthetic corpus.
+        directory: Folder of the corpus, whole or partial.
+        corpus: What it holds: ``crema_d`` (also for a synthetic corpus), ``ravdess``, or
+            ``folder``: clips of one's own, in a folder for each emotion.
         out: Folder of the store.
         workers: Processes; by default one a core.
         settings: What the store is made with.
@@ -79,10 +84,10 @@ def preprocess(
         What was found in each clip.
 
     Raises:
-        UsageError: The corpus has no clips, all of its media are Git LFS pointers, or `out` holds
-            something else.
+        UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers, or
+            `out` holds something else.
     """
-    found = crema_d.read_corpus(corpus)
+    found = read_corpus(corpus, directory)
     _refuse_pointers(found)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")
@@ -95,6 +100,7 @@ def preprocess(
         out,
         rows,
         found.strangers,
+        found.notes,
         processed,
         time.monotonic() - start,
         dict(Counter(row.status for row in rows)),
@@ -107,7 +113,7 @@ def _refuse_pointers(corpus: Corpus) -> None:
     if all(path.is_file() and is_lfs_pointer(path) for path in media):
         raise UsageError(
             f"All {len(media)} media files in {corpus.directory} are Git LFS pointers, not media. "
-            "Run `git lfs install && git lfs pull` in that folder, then try again."
+            + corpus.remedy
         )
 
 
@@ -160,6 +166,7 @@ def _is_finished(rows: list[ManifestRow], clips: list[Clip], corpus: Corpus) -> 
         and (old.status == "excluded") == (new.clip in corpus.excluded)
         and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
         == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
+        and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
         for old, new in zip(rows, now, strict=True)
     )
 

@@ -18,7 +18,7 @@ from avemotion.config import TrainingSettings
 from avemotion.corpora import ravdess
 from avemotion.errors import UsageError
 from avemotion.store import ManifestRow
-from avemotion.types import Split
+from avemotion.types import UNKNOWN_ACTOR, Split
 
 FOLDS = 5
 """Folds of every protocol but leave-one-actor-out."""
@@ -153,14 +153,32 @@ def split_actors(
     return Split(train, validation, tuple(sorted(test)))
 
 
+def check_known(rows: Sequence[ManifestRow]) -> None:
+    """Refuse clips of which nobody said who is in them.
+
+    Raises:
+        UsageError: There are such clips; it says how to name their actors.
+    """
+    unknown = sum(row.actor == UNKNOWN_ACTOR for row in rows)
+    if unknown:
+        raise UsageError(
+            f"Of {unknown} clips it is not known who is in them, and a test on people whom the "
+            "network saw in training says nothing. Put a table clips.csv beside the emotions' "
+            "folders with the columns file,actor and a row for each clip (happy/1.mp4,Anna), then "
+            "run the same `avemotion preprocess` again."
+        )
+
+
 def check_trainable(
     rows: Sequence[ManifestRow], labels: Sequence[str], modality: str, least_actors: int = 2
 ) -> None:
     """Refuse clips that no classifier can learn from.
 
     Raises:
-        UsageError: Fewer than two actors, or an emotion without a clip.
+        UsageError: Nobody said who is in them, or they have fewer than two actors, or an emotion is
+            without a clip.
     """
+    check_known(rows)
     actors = actors_of(rows)
     if len(actors) < least_actors or len(rows) < 2:
         raise UsageError(

@@ -123,7 +123,7 @@ def read_info(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(
             f"{directory} is not a feature store (no store.json). "
-            "Make one with `avemotion preprocess CREMA_DIR`, or give its folder with --data."
+            "Make one with `avemotion preprocess DIR`, or give its folder with --data."
         )
     try:
         info = dict(json.loads(path.read_text(encoding="utf-8")))

@@ -5,7 +5,9 @@ Each is checked when built, so that a wrong shape is named where it arises.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import re
+from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +42,33 @@ class _ShapeRepr:
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
+UNKNOWN_ACTOR = "unknown"
+"""The actor of clips of which nobody said who is in them: nothing can be trained or tested on."""
+
+COLUMNS_BESIDE_LABELS = (
+    "modality", "condition", "seed", "fold", "clip", "actor", "target", "temperature", "channel",
+)  # fmt: skip
+"""Columns of the tables that have one for each label too: no label may be called so."""
+
+_CHANNELS = ("voice", "face", "both")
+_ACTOR = re.compile(r"[^\W_](?:[\w .-]{0,48}[\w-])?")
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One recording of a corpus: what its name says, and where its media are."""
 
     name: str
-    """Unique in the corpus; CREMA-D: ``1001_IEO_ANG_HI``."""
+    """Unique in the corpus; CREMA-D: ``1001_IEO_ANG_HI``. Any text that UTF-8 can hold."""
     actor: str
-    """Who is seen and heard; no actor is ever in both training and test."""
+    """Who is seen and heard; no actor is ever in both training and test. Names files: at most 50
+    letters, digits, ``_ - .`` and spaces, a letter or digit first, no dot or space last."""
     sentence: str
-    """Code of what is said."""
+    """Code of what is said; empty where unknown."""
     emotion: str
     """The intended emotion, one of the corpus' labels."""
     level: str
-    """Intended intensity; CREMA-D: LO, MD, HI, or XX where unspecified."""
+    """Intended intensity; CREMA-D: LO, MD, HI, or XX where unspecified. Empty where unknown."""
     video: Path | None
     """The file with the face (and perhaps the voice), if any."""
     audio: Path | None
@@ -74,26 +89,107 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What a corpus' folder holds, read from names alone: no media is opened."""
+    """What a corpus' folder holds, read from names and tables alone: no media is opened.
+
+    Every reader in `avemotion.corpora` returns one, the same each time for the same folder. What
+    would do harm further down the road is refused when it is built: actors are names of files,
+    clips are looked up by name, emotions are indices of a network's outputs.
+    """
 
     name: str
     """Key of the corpus module: ``crema_d``."""
     directory: Path
-    """The folder that was read."""
+    """The folder that was read; all media are in it."""
     labels: tuple[str, ...]
     """The emotions in the order of a network's outputs."""
     clips: tuple[Clip, ...]
     """All clips, sorted by name; those in `excluded` too."""
-    excluded: dict[str, str]
+    excluded: dict[str, str] = field(default_factory=dict)
     """Clips known to be bad, and why."""
-    strangers: tuple[Path, ...]
-    """Media files whose names the corpus' scheme does not explain."""
-    ratings: tuple[Rating, ...]
+    strangers: tuple[Path, ...] = ()
+    """Files in the media's places whose names the corpus' scheme does not explain."""
+    ratings: tuple[Rating, ...] = ()
     """The crowd's votes on these clips; empty where the corpus has none."""
-    demographics: dict[str, dict[str, str]]
+    demographics: dict[str, dict[str, str]] = field(default_factory=dict)
     """By actor, facts such as ``Age``, ``Sex``, ``Race``, ``Ethnicity``; empty where unknown."""
-    synthetic: dict[str, Any] | None
+    synthetic: dict[str, Any] | None = None
     """What a synthetic corpus says of itself (tables, ceilings); None for a recorded one."""
+    notes: tuple[str, ...] = ()
+    """What was left aside on purpose, in sentences for the user."""
+    remedy: str = "Put the media themselves into their places."
+    """What a user does whose folder holds Git LFS pointers instead of media."""
+
+    def __post_init__(self) -> None:
+        """Refuse what a wrong reader would spoil a store or a score with.
+
+        Raises:
+            ValueError: There is no clip, or one has a name that is not unique, sorted and UTF-8, an
+                emotion that is no label, an actor that cannot name a file, or media outside of
+                `directory`; or exclusions or ratings do not fit the clips and labels.
+        """
+        _check_labels(self.labels)
+        if not self.clips:
+            raise ValueError("a corpus must have clips")
+        for clip in self.clips:
+            self._check_clip(clip)
+        for before, clip in pairwise(self.clips):
+            if before.name >= clip.name:
+                raise ValueError(
+                    "clips must be sorted by unique names, "
+                    f"but {clip.name!r} follows {before.name!r}"
+                )
+        _check_actors({clip.actor for clip in self.clips})
+        names = {clip.name for clip in self.clips}
+        if others := self.excluded.keys() - names:
+            raise ValueError(f"excluded names no clip: {min(others)!r}")
+        for rating in self.ratings:
+            if rating.clip not in names or rating.channel not in _CHANNELS:
+                raise ValueError(f"a rating of no clip, or of no channel of {_CHANNELS}: {rating}")
+            if len(rating.votes) != len(self.labels):
+                raise ValueError(f"a rating must have {len(self.labels)} votes: {rating}")
+
+    def _check_clip(self, clip: Clip) -> None:
+        if not clip.name or not is_utf8(clip.name):
+            raise ValueError(f"a clip's name must be text that UTF-8 can hold, not {clip.name!r}")
+        if clip.emotion not in self.labels:
+            raise ValueError(f"clip {clip.name!r} has the emotion {clip.emotion!r}, no label")
+        for path in (clip.video, clip.audio):
+            if path is not None and not path.is_relative_to(self.directory):
+                raise ValueError(f"clip {clip.name!r} has {path}, outside of {self.directory}")
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be written; names of files may hold bytes that are no UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    if not labels or len(set(labels)) < len(labels):
+        raise ValueError(f"labels must be unique, and at least one: {labels}")
+    for label in labels:
+        if not label or not is_utf8(label):
+            raise ValueError(f"a label must be text that UTF-8 can hold, not {label!r}")
+        if label in COLUMNS_BESIDE_LABELS:
+            raise ValueError(
+                f"{label!r} is the name of a column, so no label can be called so; nor can "
+                f"{', '.join(name for name in COLUMNS_BESIDE_LABELS if name != label)}"
+            )
+
+
+def _check_actors(actors: set[str]) -> None:
+    """Refuse actors that cannot name a file on every system, where two may not differ in case."""
+    seen: dict[str, str] = {}
+    for actor in sorted(actors):
+        if not _ACTOR.fullmatch(actor):
+            raise ValueError(
+                f"the actor {actor!r} cannot name a file: an actor is at most 50 letters, digits, "
+                "'_', '-', '.' and spaces, a letter or digit first, no '.' or space last"
+            )
+        if (other := seen.setdefault(actor.casefold(), actor)) != actor:
+            raise ValueError(
+                f"the actors {other!r} and {actor!r} differ in capitals alone, so that their files "
+                "would be the same on some systems"
+            )
 
 
 @dataclass(frozen=True, slots=True)

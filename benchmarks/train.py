@@ -42,14 +42,14 @@ VIEWS = 4
 def write_store(folder: Path, actors: int, clips_per_actor: int) -> FeatureStore:
     """Write a store of random features; what they show makes no difference to the speed."""
     kinds = [(e, s) for s in SENTENCES for e in EMOTIONS][:clips_per_actor]
-    clips = tuple(
+    clips = [
         Clip(f"{actor}_{s}_{CODE_BY_EMOTION[e]}_XX", str(actor), s, e, "XX", None, None)
         for actor in range(1001, 1001 + actors)
         for e, s in kinds
-    )
-    corpus = Corpus(
-        "crema_d", folder, EMOTIONS, clips, {}, (), (), {}, {"tables": "random", "ceilings": {}}
-    )
+    ]
+    clips.sort(key=lambda clip: clip.name)
+    synthetic = {"tables": "random", "ceilings": {}}
+    corpus = Corpus("crema_d", folder, EMOTIONS, tuple(clips), synthetic=synthetic)
     writer = StoreWriter(folder, corpus, PreprocessSettings(views=VIEWS))
     rng = np.random.default_rng(0)
     for actor in sorted({clip.actor for clip in clips}):

@@ -70,7 +70,9 @@ def read_landmarks(path: Path) -> dict[str, NDArray[np.int16]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             points, starts = file["points"], file["start"]
-            names = [_clip_name(name) for name in file["clip"]]
+            names = [ravdess.clip_name(name) for name in file["clip"]]
+        if not names:
+            raise ValueError("it lists no take")
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} cannot be read ({error}). See data_prep/README.md.") from error
     return {
@@ -132,9 +134,12 @@ def fill(directory: Path, out: Path, settings: PreprocessSettings) -> int:
                 f"{name!r} in {directory / LANDMARKS_FILE} is no take of RAVDESS' speech."
             )
         clips.append(Clip(name, *parts, video=None, audio=None))
-    people = ravdess.demographics()
     corpus = Corpus(
-        CORPUS_NAME, directory, ravdess.LABELS, tuple(clips), {}, (), (), people, synthetic=None
+        CORPUS_NAME,
+        directory,
+        ravdess.LABELS,
+        tuple(clips),
+        demographics=ravdess.demographics(),
     )
     with claimed(out), _opened(directory / SOUNDS_FILE) as sounds:
         writer = StoreWriter(out, corpus, settings)
@@ -193,11 +198,6 @@ def _row(clip: Clip, points: NDArray[np.int16], sound_bytes: int) -> ManifestRow
         audio_file=f"03{clip.name[2:]}.flac",
         audio_bytes=sound_bytes,
     )
-
-
-def _clip_name(take: str) -> str:
-    """Return the name of the take with face and voice, whichever modality `take` names."""
-    return f"01{take[2:]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

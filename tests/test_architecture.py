@@ -20,7 +20,7 @@ ROAD = """
     robustness_scores spoiling fairness calibration humans scores intervals curves
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models
-    corpora.synthetic corpora.crema_d corpora.ravdess corpora store_writer store
+    corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
     processes people faces grids spectrogram media decoding containers
     config types emotions files errors
 """.split()

@@ -26,7 +26,7 @@ def corpus_of(directory: Path, names=tuple(NAMES), synthetic=None) -> Corpus:
         for name in names
     )
     ratings = (Rating(names[0], "voice", (5, 0, 1, 0, 2, 0)),)
-    return Corpus("crema_d", directory, EMOTIONS, clips, {}, (), ratings, {}, synthetic)
+    return Corpus("crema_d", directory, EMOTIONS, clips, ratings=ratings, synthetic=synthetic)
 
 
 def row_of(name: str, status: str = "av") -> ManifestRow:

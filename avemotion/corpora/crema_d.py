@@ -137,6 +137,7 @@ def read_corpus(directory: Path, *, ratings: bool = True) -> Corpus:
         ratings=tuple(r for r in read_ratings(directory) if r.clip in names) if ratings else (),
         demographics=read_demographics(directory),
         synthetic=synthetic,
+        remedy="Run `git lfs install && git lfs pull` in that folder, then try again.",
     )
 
 

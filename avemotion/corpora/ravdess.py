@@ -9,12 +9,18 @@ Song (RAVDESS)." PLoS ONE 13(5), e0196391, 2018. https://doi.org/10.5281/zenodo.
 Licence: Creative Commons BY-NC-SA 4.0.
 
 Names: ``01-01-05-01-02-01-12`` is modality (01 face and voice, 02 face, 03 voice), channel (01
-speech), emotion, intensity, sentence, repetition and actor (odd male, even female).
+speech, 02 song), emotion, intensity, sentence, repetition and actor (odd male, even female). A take
+is in up to three files, which differ in the first field; its clip has the first one's name.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from avemotion.errors import UsageError
+from avemotion.types import Clip, Corpus
 
 NAME = "ravdess"
 
@@ -56,9 +62,14 @@ FOLDS: tuple[tuple[str, ...], ...] = (
 )
 """Test actors of the five folds of Luna-Jimenez et al. (Sensors 21(22), 7665, 2021)."""
 
+SUFFIXES: dict[str, str] = {"01": ".mp4", "02": ".mp4", "03": ".wav"}
+"""First field of a name, the modality -> how the file's name ends."""
+
+_DEPTH = 2  # Video_Speech_Actor_01/Actor_01/01-01-01-01-01-01-01.mp4
 _NAME = re.compile(
     r"0[123]-01-(?P<emotion>0[1-8])-(?P<level>0[12])-(?P<sentence>0[12])-0[12]-(?P<actor>\d\d)"
 )
+_SONG = re.compile(r"0[123]-02(-[0-9]{2}){5}")
 
 
 def parse_name(stem: str) -> tuple[str, str, str, str] | None:
@@ -76,6 +87,93 @@ def parse_name(stem: str) -> tuple[str, str, str, str] | None:
         return None
     emotion = EMOTION_BY_CODE[match["emotion"]]
     return match["actor"], match["sentence"], emotion, LEVELS[match["level"]]
+
+
+def clip_name(stem: str) -> str:
+    """Return the name of a take's clip, whichever modality the first field says.
+
+    >>> clip_name("03-01-05-02-01-01-12")
+    '01-01-05-02-01-01-12'
+    """
+    return f"01{stem[2:]}"
+
+
+def read_corpus(directory: Path) -> Corpus:
+    """List the takes of speech in the official archives' files, unpacked; all or some of them.
+
+    A take's face comes from its file of face and voice, else from that of the face alone; its
+    voice from the WAV where there is one, else from the video.
+
+    Args:
+        directory: The folder that holds ``Actor_01`` and so on, or ``Video_Speech_Actor_01`` and so
+            on with these inside, or the files themselves.
+
+    Raises:
+        UsageError: The folder is missing, holds no take, or two different files of one.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not a folder. Give the folder of RAVDESS' files.")
+    files: dict[str, Path] = {}
+    strangers: list[Path] = []
+    songs = copies = 0
+    for path in _media(directory, _DEPTH):
+        if path.suffix.lower() != SUFFIXES.get(path.stem[:2]):
+            strangers.append(path)
+        elif _SONG.fullmatch(path.stem):
+            songs += 1
+        elif parse_name(path.stem) is None:
+            strangers.append(path)
+        elif files.setdefault(path.stem, path) != path:
+            _check_same(files[path.stem], path)
+            copies += 1
+    clips = [_clip(name, files) for name in sorted({clip_name(stem) for stem in files})]
+    if not clips:
+        raise UsageError(
+            f"{directory} holds no take of RAVDESS' speech: expected Actor_01/01-01-05-01-02-01-01"
+            f".mp4 or Actor_01/03-01-05-01-02-01-01.wav and the like, but found {songs} takes of "
+            f"song and {len(strangers)} other media files."
+        )
+    notes = {
+        f"{songs} files of song are left out: only speech is read.": songs,
+        f"{copies} files are there twice; one of each is read.": copies,
+    }
+    return Corpus(
+        name=NAME,
+        directory=directory,
+        labels=LABELS,
+        clips=tuple(clips),
+        strangers=tuple(strangers),
+        demographics=demographics(),
+        notes=tuple(note for note, count in notes.items() if count),
+    )
+
+
+def _media(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield the files that end as RAVDESS' do, in order; links are followed, but not for ever."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if depth:
+                yield from _media(path, depth - 1)
+        elif path.suffix.lower() in SUFFIXES.values():
+            yield path
+
+
+def _check_same(first: Path, second: Path) -> None:
+    """Refuse two files of one name; copies, as some redistributions hold, are of the same size."""
+    if first.is_file() and second.is_file() and first.stat().st_size == second.stat().st_size:
+        return
+    raise UsageError(
+        f"{first} and {second} have the same name, but are not the same. Remove one of them."
+    )
+
+
+def _clip(name: str, files: dict[str, Path]) -> Clip:
+    parts = parse_name(name)
+    assert parts is not None  # `files` holds no other name
+    video = files.get(name) or files.get(f"02{name[2:]}")
+    return Clip(name, *parts, video=video, audio=files.get(f"03{name[2:]}"))
 
 
 def demographics() -> dict[str, dict[str, str]]:

@@ -1,0 +1,232 @@
+"""A folder of clips: a corpus of one's own, with a folder for each emotion.
+
+Provenance, citation, licence: those of the clips.
+
+Names: ``happy/take 1.mp4`` is a clip of the emotion ``happy``; the clip has that very name. A video
+and a sound of one name but for the suffix, alone with it in their folder, are one clip, named after
+the video. A table ``clips.csv`` beside the emotions' folders says who is in each file:
+
+    file,actor
+    happy/take 1.mp4,Anna
+    sad/take 2.mp4,Boris
+
+It may also have the columns ``level`` and ``sentence``. Without the table every clip's actor is
+`UNKNOWN_ACTOR`, and nothing can be trained or tested on the clips: the same person may be in two.
+"""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from avemotion.errors import UsageError
+from avemotion.types import UNKNOWN_ACTOR, Clip, Corpus, is_utf8
+
+NAME = "folder"
+
+TABLE_NAME = "clips.csv"
+"""The table of who is in each file."""
+
+COLUMNS, FURTHER_COLUMNS = ("file", "actor"), ("level", "sentence")
+"""Columns that the table must have, and those that it may have."""
+
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+)
+"""How files end that may hold a face, in small letters."""
+
+SOUND_SUFFIXES = frozenset(".aac .aif .aiff .amr .flac .m4a .mp3 .oga .ogg .opus .wav .wma".split())
+"""How files end that hold a voice alone."""
+
+_NO_TABLE = (
+    f"There is no {TABLE_NAME} that says who is in each file: `fit` and `evaluate` will need it."
+)
+_SHOWN = 3  # examples in a message
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a row of the table says."""
+
+    number: int
+    actor: str
+    level: str
+    sentence: str
+
+
+def read_corpus(directory: Path) -> Corpus:
+    """List the clips of a folder that holds a folder for each emotion.
+
+    Args:
+        directory: The folder.
+
+    Raises:
+        UsageError: The folder is missing, has no two emotions with clips, or names that cannot be
+            used; or its table is damaged or does not fit the files.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not a folder. Give one that holds a folder an emotion.")
+    folders: list[Path] = []
+    strangers: list[Path] = []
+    for path in sorted(directory.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            folders.append(path)
+        elif path.name != TABLE_NAME:
+            strangers.append(path)
+    if len(folders) < 2:
+        raise UsageError(
+            f"{directory} has {len(folders)} folders, but must have one for each emotion, at least "
+            "two, with the clips in them: happy/1.mp4, sad/2.mp4."
+        )
+    found: list[tuple[Path | None, Path | None]] = []
+    for folder in folders:
+        media, others = _media(folder)
+        strangers += others
+        found += _joined(media)
+    table = _read_table(directory / TABLE_NAME)
+    try:
+        return Corpus(
+            name=NAME,
+            directory=directory,
+            labels=tuple(folder.name for folder in folders),
+            clips=tuple(_clips(directory, found, table)),
+            strangers=tuple(strangers),
+            notes=() if table is not None else (_NO_TABLE,),
+        )
+    except ValueError as error:
+        raise UsageError(
+            f"{directory} cannot be used: {error}. Change that name and try again."
+        ) from error
+
+
+def _media(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return an emotion's media, and what else is in its folder.
+
+    Raises:
+        UsageError: There are no media.
+    """
+    media: list[Path] = []
+    others: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        known = path.suffix.lower() in VIDEO_SUFFIXES | SOUND_SUFFIXES
+        usable = known and not path.name.startswith(".") and not path.is_dir()
+        (media if usable and is_utf8(path.name) else others).append(path)
+    if not media:
+        raise UsageError(
+            f"{folder} holds no video or sound file, but every folder in {folder.parent} stands "
+            "for an emotion and has its clips directly in it. Move clips there, or the folder away."
+        )
+    return media, others
+
+
+def _joined(media: Sequence[Path]) -> Iterator[tuple[Path | None, Path | None]]:
+    """Yield video and sound of each clip: both where there is one of each with the same stem."""
+    by_stem: dict[str, list[Path]] = {}
+    for path in media:
+        by_stem.setdefault(path.stem, []).append(path)
+    for files in by_stem.values():
+        videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+        sounds = [path for path in files if path.suffix.lower() in SOUND_SUFFIXES]
+        if len(videos) == len(sounds) == 1:
+            yield videos[0], sounds[0]
+        else:  # which belongs to which cannot be known
+            yield from ((path, None) for path in videos)
+            yield from ((None, path) for path in sounds)
+
+
+def _clips(
+    directory: Path,
+    found: Sequence[tuple[Path | None, Path | None]],
+    table: dict[str, _Entry] | None,
+) -> list[Clip]:
+    """Return the sorted clips with what the table says of them.
+
+    Raises:
+        UsageError: A file is not in the table, a row names no file, or the rows of one clip differ.
+    """
+    left = dict(table or {})
+    clips: list[Clip] = []
+    missing: list[str] = []
+    for video, sound in found:
+        names = [p.relative_to(directory).as_posix() for p in (video, sound) if p]
+        entries = [left.pop(name) for name in names if name in left]
+        if len({(e.actor, e.level, e.sentence) for e in entries}) > 1:
+            raise UsageError(
+                f"{directory / TABLE_NAME} says different things of {' and '.join(names)}, which "
+                f"are one clip (rows {entries[0].number} and {entries[1].number})."
+            )
+        if entries:
+            actor, level, sentence = entries[0].actor, entries[0].level, entries[0].sentence
+        else:
+            actor, level, sentence = UNKNOWN_ACTOR, "", ""
+            missing.append(names[0])
+        emotion = names[0].split("/")[0]
+        clips.append(Clip(names[0], actor, sentence, emotion, level, video, sound))
+    if table is not None and (missing or left):
+        rows = [f"{name!r} (row {entry.number})" for name, entry in left.items()]
+        raise UsageError(
+            f"{directory / TABLE_NAME} does not fit the files: {len(left)} rows name no video or "
+            f"sound file{_examples(rows)}, and {len(missing)} files have no row"
+            f"{_examples(list(map(repr, missing)))}. Names are written as in happy/take 1.mp4."
+        )
+    return sorted(clips, key=lambda clip: clip.name)
+
+
+def _examples(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f": {', '.join(names[:_SHOWN])}{more}" if names else ""
+
+
+def _read_table(path: Path) -> dict[str, _Entry] | None:
+    """Read ``clips.csv``.
+
+    Returns:
+        File -> what its row says; None where there is no table.
+
+    Raises:
+        UsageError: The table is damaged, lacks a column or has an unknown one, or a row is not
+            whole, or names a file again.
+    """
+    if not path.exists() and not path.is_symlink():
+        return None
+    entries: dict[str, _Entry] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, strict=True)
+            _check_columns(path, rows.fieldnames or ())
+            for number, row in enumerate(rows, start=1):
+                if None in row or None in row.values():
+                    raise UsageError(f"row {number} of {path} has not one value for each column.")
+                if row["file"] in entries:
+                    raise UsageError(f"row {number} of {path} names {row['file']!r} again.")
+                entries[row["file"]] = _entry(path, number, row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(
+            f"{path} cannot be read as a table in UTF-8 with commas ({error}). Write it again."
+        ) from error
+    return entries
+
+
+def _check_columns(path: Path, found: Sequence[str]) -> None:
+    missing = [name for name in COLUMNS if name not in found]
+    unknown = [name for name in found if name not in COLUMNS + FURTHER_COLUMNS]
+    if missing or unknown or len(set(found)) < len(found):
+        raise UsageError(
+            f"{path} has the columns {', '.join(map(repr, found)) or '(none)'}, but must have "
+            f"{' and '.join(COLUMNS)}, may have {' and '.join(FURTHER_COLUMNS)}, separated by "
+            "commas, and no others."
+        )
+
+
+def _entry(path: Path, number: int, row: dict[str, str]) -> _Entry:
+    # One person's name may be typed in two ways that look alike: e with an accent, or e and accent.
+    actor = unicodedata.normalize("NFC", row["actor"])
+    if actor in ("", UNKNOWN_ACTOR):
+        raise UsageError(
+            f"row {number} of {path} has the actor {actor!r}. Say who is in {row['file']!r}, or "
+            "take that file out of the folder: no clip of an unknown person can be tested fairly."
+        )
+    return _Entry(number, actor, row.get("level", ""), row.get("sentence", ""))
