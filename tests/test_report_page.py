@@ -13,7 +13,7 @@ from dataclasses import asdict
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from avemotion import records, report_charts, report_page
 from avemotion.config import Modality
+from avemotion.corpora import CorpusName
 from avemotion.emotions import EMOTIONS
 from avemotion.report_page import render
 from avemotion.results import REPORTED, evaluation_results
@@ -205,6 +206,13 @@ def test_drawn_faces_are_never_taken_for_videos(results: dict[str, Any]) -> None
     assert "LANDMARK VIDEO" not in render(results)
     landmarks = results | {"corpus": "ravdess_landmarks", "synthetic": None}
     assert "LANDMARK VIDEO" in render(landmarks)
+
+
+@pytest.mark.parametrize("name", get_args(CorpusName))
+def test_every_corpus_has_a_name_for_readers(results: dict[str, Any], name: str) -> None:
+    page = render(results | {"corpus": name, "synthetic": None})
+    title = {"crema_d": "CREMA-D", "ravdess": "RAVDESS", "folder": "a folder of clips"}[name]
+    assert f'<p class="byline">{title} ·' in page
 
 
 def test_main_table(full: Page, results: dict[str, Any]) -> None:

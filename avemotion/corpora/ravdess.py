@@ -134,8 +134,8 @@ def read_corpus(directory: Path) -> Corpus:
             f"song and {len(strangers)} other media files."
         )
     notes = {
-        f"{songs} files of song are left out: only speech is read.": songs,
-        f"{copies} files are there twice; one of each is read.": copies,
+        f"Files of song, left out since only speech is read: {songs}.": songs,
+        f"Files that are there again, of which one was read: {copies}.": copies,
     }
     return Corpus(
         name=NAME,
