@@ -56,7 +56,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
 
 
 def test_preprocess_reports_ratios_over_decoding(few_clips: Path, tmp_path: Path):
-    quick = ("--repeats", 1, "--worker-clips", 4, "--worker-repeats", 1)
+    quick = ("--repeats", 1, "--worker-clips", 4, "--worker-repeats", 1, "--memory-clips", 24)
     result = run("preprocess", tmp_path, "--clips", few_clips, *quick)
     assert positive(
         result,
@@ -64,7 +64,9 @@ def test_preprocess_reports_ratios_over_decoding(few_clips: Path, tmp_path: Path
         "preprocess_one_view_over_decode",
         "two_workers_over_one",
         "clips_per_second",
-        "worker_peak_mebibytes",
+        "crema_d_minutes",
+        "worker_mebibytes",
+        "slow_over_ours",
     )
 
 
