@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "draw the report of an evaluation anew from its files",
     "ratings": "how people did on a corpus that has ratings: the human baselines",
     "classify": "tell the emotion of clips",
+    "export": "write a checkpoint as an ONNX model, which `classify` reads without torch",
 }
 """Command -> what it does, in the order of the road."""
 
@@ -264,6 +265,14 @@ def _classify(words: list[str]) -> int:
     return SOME_FAILED if failed else OK
 
 
+def _export(words: list[str]) -> int:
+    from avemotion.display import export_text
+
+    values = _parse("export", words, lambda p: _add_function(p, avemotion.export, set()))
+    print(export_text(avemotion.export(**values)))
+    return OK
+
+
 _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "demo": _demo,
     "synth": _synth,
@@ -274,4 +283,5 @@ _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "report": _report,
     "ratings": _ratings,
     "classify": _classify,
+    "export": _export,
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.fitting import FitReport
     from avemotion.humans import HumanScore
     from avemotion.inference import ClipFailure
+    from avemotion.onnx_export import ExportReport
     from avemotion.preprocessing import PreprocessReport
     from avemotion.results import EvaluationResults
 
@@ -187,6 +188,19 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
         "  " + "  ".join(f"{name} {value:.3f}" for name, value in ranked),
     ]
     lines += [f"  warning: {warning}" for warning in result.warnings]
+    return "\n".join(lines)
+
+
+def export_text(report: ExportReport) -> str:
+    """Say what was written, what it answers from, and whether it was checked."""
+    facts, difference = report.facts, report.largest_difference
+    lines = [f"Exported: {report.file}, which answers from {', '.join(facts.answers)}."]
+    if difference is None:
+        lines.append("Not checked against torch: onnxruntime is not installed.")
+    else:
+        lines.append(f"Its probabilities are torch's, up to {difference:.1g}, on random clips.")
+    if facts.synthetic:
+        lines.append(SYNTHETIC_NOTICE)
     return "\n".join(lines)
 
 

@@ -17,7 +17,8 @@ from avemotion.config import MODALITIES, ExperimentSettings, Modality, Preproces
 from avemotion.emotions import EMOTIONS
 from avemotion.inference import Classifier
 from avemotion.models.ar5 import AR5
-from avemotion.models.checkpoint import CheckpointFacts, save_checkpoint
+from avemotion.models.checkpoint import save_checkpoint
+from avemotion.models.facts import CheckpointFacts
 from avemotion.types import Split
 
 
