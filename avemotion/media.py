@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from avemotion.config import FACE_FRAMES, SAMPLE_RATE
 from avemotion.containers import check_file as check_file
 from avemotion.containers import is_lfs_pointer as is_lfs_pointer
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
+from avemotion.resampling import resample
 from avemotion.types import Sound, VideoFrames
 
 FrameChoice = Callable[[int], NDArray[np.intp]]
@@ -214,7 +214,8 @@ def read_sound(path: Path) -> Sound:
             blocks += [block.to_ndarray().mean(axis=0) for block in to_float.resample(frame)]
     if not blocks:
         raise NoAudioError(f"the audio track of {path.name} holds no samples")
-    sound = Sound(_to_int16(_resampled(np.concatenate(blocks), rate)), SAMPLE_RATE)
+    samples = resample(np.concatenate(blocks), rate, SAMPLE_RATE)
+    sound = Sound(_to_int16(samples), SAMPLE_RATE)
     if sound.duration_seconds < MIN_SOUND_SECONDS:
         raise NoAudioError(
             f"the sound of {path.name} lasts {sound.duration_seconds:.3f} s, "
@@ -223,15 +224,6 @@ def read_sound(path: Path) -> Sound:
     if not sound.samples.any():
         raise NoAudioError(f"the audio track of {path.name} is silent (every sample is zero)")
     return sound
-
-
-def _resampled(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    if rate == SAMPLE_RATE:
-        return samples
-    from scipy.signal import resample_poly  # 0.5 s to import, and CREMA-D's WAVs never need it
-
-    common = gcd(rate, SAMPLE_RATE)
-    return np.asarray(resample_poly(samples, SAMPLE_RATE // common, rate // common), np.float32)
 
 
 def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:

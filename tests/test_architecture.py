@@ -22,7 +22,7 @@ ROAD = """
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models.facts models
     corpora.synthetic corpora.crema_d corpora.ravdess corpora store_writer store
-    processes people faces grids spectrogram media containers
+    processes people faces grids spectrogram media resampling containers
     config types emotions files errors
 """.split()
 
