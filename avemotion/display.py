@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
-from tabulate import tabulate
+from typing import TYPE_CHECKING, Any
 
 from avemotion.types import Prediction
 
@@ -38,6 +36,13 @@ SYNTHETIC_NOTICE = (
     "SYNTHETIC DATA: drawn faces and synthesised voices. The figures show that the road works and "
     "how far it is from the known ceiling; they say nothing about people."
 )
+
+
+def tabulate(rows: Sequence[Sequence[object]], headers: Sequence[str] = (), **style: Any) -> str:
+    """Draw a table with the library of this name, which `classify` has no need to import."""
+    from tabulate import tabulate as draw
+
+    return draw(rows, headers, **style)
 
 
 def shortened(lines: Sequence[str]) -> list[str]:
