@@ -61,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(name, error, WRONG_USAGE)
     except (AvemotionError, OSError) as error:
         return _fail(name, error, SOME_FAILED)
+    except ModuleNotFoundError as error:  # of an environment for answering alone, say
+        what = f"this needs {error.name}, which is not installed: pip install avemotion"
+        return _fail(name, UsageError(what), WRONG_USAGE)
     except KeyboardInterrupt:
         goes_on = " The same command goes on where it stopped." if name in RESUMED else ""
         print(f"\navemotion {name}: interrupted.{goes_on}", file=sys.stderr)

@@ -79,7 +79,7 @@ def load_runtime(path: Path, device: str = "auto") -> Runtime:
     except ImportError as error:
         raise UsageError(
             f"{path} is a checkpoint, and answering from it needs torch, which cannot be imported "
-            f"({error}). Install it (pip install torch safetensors), or export the checkpoint "
+            f"({error}). Install it (pip install torch), or export the checkpoint "
             f"where torch is (`avemotion export {path} FILE.onnx`) and name that file."
         ) from error
     return load_torch(path, device)
