@@ -247,4 +247,4 @@ class TestFilesThatAreNoModelsOfOurs:
         onnx.external_data_helper.set_external_data(largest, where.format(folder=os.getcwd()))
         largest.ClearField("raw_data")
         content = model.SerializeToString()
-        self.refused(tmp_path / "inner" / "x.onnx", content, "External data path validation failed")
+        self.refused(tmp_path / "inner" / "x.onnx", content, "cannot be loaded")
