@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "draw the report of an evaluation anew from its files",
     "ratings": "how people did on a corpus that has ratings: the human baselines",
     "classify": "tell the emotion of clips",
+    "export": "write a checkpoint as an ONNX model, which `classify` reads without torch",
 }
 """Command -> what it does, in the order of the road."""
 
@@ -60,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(name, error, WRONG_USAGE)
     except (AvemotionError, OSError) as error:
         return _fail(name, error, SOME_FAILED)
+    except ModuleNotFoundError as error:  # of an environment for answering alone, say
+        what = f"this needs {error.name}, which is not installed: pip install avemotion"
+        return _fail(name, UsageError(what), WRONG_USAGE)
     except KeyboardInterrupt:
         goes_on = " The same command goes on where it stopped." if name in RESUMED else ""
         print(f"\navemotion {name}: interrupted.{goes_on}", file=sys.stderr)
@@ -264,6 +268,14 @@ def _classify(words: list[str]) -> int:
     return SOME_FAILED if failed else OK
 
 
+def _export(words: list[str]) -> int:
+    from avemotion.display import export_text
+
+    values = _parse("export", words, lambda p: _add_function(p, avemotion.export, set()))
+    print(export_text(avemotion.export(**values)))
+    return OK
+
+
 _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "demo": _demo,
     "synth": _synth,
@@ -274,4 +286,5 @@ _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "report": _report,
     "ratings": _ratings,
     "classify": _classify,
+    "export": _export,
 }

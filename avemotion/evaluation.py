@@ -27,7 +27,8 @@ from avemotion.evaluation_plan import EvaluationPlan, open_evaluation
 from avemotion.files import claimed, read_json
 from avemotion.folds import score_checkpoints, train_and_test
 from avemotion.judgement import choose_targets, judged
-from avemotion.models.checkpoint import CHECKPOINT_NAME, load_checkpoint
+from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.facts import CHECKPOINT_NAME
 from avemotion.processes import cores
 from avemotion.records import write_records
 from avemotion.reports import report

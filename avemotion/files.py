@@ -11,8 +11,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from avemotion.errors import UsageError
 
 
@@ -32,6 +30,8 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: Another run is writing there, or it cannot be a folder.
     """
+    from filelock import FileLock, Timeout  # not for those who only read, such as `classify`
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:

@@ -83,7 +83,8 @@ def test_classify_reports_ratios_over_decoding_and_cold_seconds(few_clips: Path,
     result = run("classify", tmp_path, "--clips", few_clips, *quick)
     for modality in ("av", "video", "audio"):
         assert positive(result, f"{modality}_over_decode")
-    assert positive(result, "cold_seconds", "import_torch_seconds")
+    assert positive(result, "cold_seconds", "import_torch_seconds", "import_onnx_seconds")
+    assert positive(result, "onnx_over_torch", "cold_onnx_seconds")
     assert result["cold_seconds"] > result["import_torch_seconds"] / 2
 
 
