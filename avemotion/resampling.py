@@ -5,7 +5,7 @@ The tests compare the two. Ours, since importing scipy.signal takes longer than 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from math import gcd
 
 import numpy as np
@@ -46,7 +46,7 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
     return resampled
 
 
-@cache
+@lru_cache(maxsize=4)
 def _phases(up: int, down: int) -> NDArray[np.float32]:
     """Return the weights of an output's neighbours, float32 (phase, neighbour)."""
     widest = max(up, down)
