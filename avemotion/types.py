@@ -28,10 +28,11 @@ def _check(name: str, array: NDArray[Any], dtype: type, shape: tuple[int | None,
         )
 
 
-class _ShapeRepr:
+class ShapeRepr:
     """Shows arrays by dtype and shape, not by content."""
 
     def __repr__(self) -> str:
+        """Return the fields."""
         parts = []
         for f in fields(self):  # type: ignore[arg-type]
             value = getattr(self, f.name)
@@ -212,26 +213,31 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class VideoFrames(_ShapeRepr):
+class VideoFrames(ShapeRepr):
     """Chosen frames of a video, in grey."""
 
     frames: NDArray[np.uint8]
     """uint8 (frame, height, width), 0 black to 255 white."""
     indices: NDArray[np.intp]
-    """int (frame,): the number of each frame in the video, from 0."""
+    """int (frame,): the number of each frame in the video, from 0; some may repeat."""
+    places: NDArray[np.intp]
+    """int (frame,): the numbers asked for; `indices` are others at a variable frame rate."""
     decoded: int
     """Frames that the whole video decodes to."""
     duration_seconds: float
     """Time that the decoded frames cover."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Pixels of the upright video to one of `frames`, down and across."""
 
     def __post_init__(self) -> None:
         """Check dtypes and shapes."""
         _check("frames", self.frames, np.uint8, (None, None, None))
         _check("indices", self.indices, np.intp, (len(self.frames),))
+        _check("places", self.places, np.intp, (len(self.frames),))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Sound(_ShapeRepr):
+class Sound(ShapeRepr):
     """A mono waveform."""
 
     samples: NDArray[np.int16]
@@ -285,6 +291,8 @@ class Prediction:
     """The model that answered."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
+    parts: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What ``video`` and ``audio`` alone would have said, if asked: probabilities by emotion."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

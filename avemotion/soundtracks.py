@@ -1,0 +1,119 @@
+"""The sound of a file as it is decoded: which track, which channels, which stretch is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.timing import PacketTimes, needed_for_sound
+
+LONGEST_SOUND_SECONDS = 300.0
+"""Of a longer sound only the middle is decoded and kept, so that its memory is bounded."""
+
+_FRONT_CENTRE = "FC"
+_SURROUND_CHANNELS = 3  # from so many on, a front centre channel is there for the speech
+
+
+def ordered_tracks(container: Any) -> list[Any]:
+    """Return the audio tracks, those that the file plays by default first."""
+    default = av.stream.Disposition.default
+    return sorted(container.streams.audio, key=lambda track: not track.disposition & default)
+
+
+class Soundtrack:
+    """Joins the blocks of one track, its channels averaged.
+
+    Of surround sound the front centre channel is taken, which carries the speech, unless it is
+    silent: averaged with the others the voice would be lost among them.
+    """
+
+    def __init__(self, track: Any, packets: PacketTimes) -> None:
+        """Begin with nothing.
+
+        Args:
+            track: The stream.
+            packets: What its packets say of themselves.
+        """
+        self.index: int = track.index
+        self.rate: int = track.rate
+        self.track = track
+        unit = float(track.time_base)
+        self._whole_seconds = packets.length() * unit
+        self._window = packets.middle(LONGEST_SOUND_SECONDS / unit)
+        self.needed = self._window and needed_for_sound(packets, self._window, 1 / unit)
+        """Packets to decode; None for all."""
+        self._to_float = av.AudioResampler(format="fltp", rate=track.rate)
+        self._blocks: list[NDArray[np.float32]] = []
+        self._centre: list[NDArray[np.float32]] = []
+        self._channels = 1
+
+    def take(self, frame: Any) -> None:
+        """Add a block; FFmpeg's own down-mix would be 3 dB louder."""
+        if self._window and not self._is_inside(frame):
+            return
+        plain = frame.format.name == "fltp" and frame.sample_rate == self.rate
+        for block in [frame] if plain else self._to_float.resample(frame):
+            channels = [np.frombuffer(bytes(p), np.float32, block.samples) for p in block.planes]
+            self._blocks.append(channels[0] if len(channels) == 1 else np.mean(channels, axis=0))
+            if len(channels) >= _SURROUND_CHANNELS:
+                self._take_centre(block, channels)
+
+    def _take_centre(self, block: Any, channels: list[NDArray[np.float32]]) -> None:
+        names = [channel.name for channel in block.layout.channels]
+        if _FRONT_CENTRE in names:
+            self._centre.append(channels[names.index(_FRONT_CENTRE)])
+            self._channels = len(channels)
+
+    def _is_inside(self, frame: Any) -> bool:
+        assert self._window is not None
+        return frame.pts is None or self._window[0] <= frame.pts <= self._window[1]
+
+    def whole_seconds(self) -> float:
+        """Return the length of the whole track."""
+        if self._window:
+            return self._whole_seconds
+        return sum(map(len, self._blocks)) / self.rate if self.rate else 0.0
+
+    @property
+    def has_centre(self) -> bool:
+        """Is there a front centre channel throughout, with sound on it?"""
+        whole = 0 < len(self._centre) == len(self._blocks)
+        return whole and any(block.any() for block in self._centre)
+
+    @property
+    def is_silent(self) -> bool:
+        """Is every sample zero, or none there?"""
+        return not any(block.any() for block in self._blocks)
+
+    def joined(self) -> NDArray[np.float32]:
+        """Return all blocks as one; float32 (sample,)."""
+        blocks = self._centre if self.has_centre else self._blocks
+        return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+    def notes(self) -> list[str]:
+        """Say what was left out of the track."""
+        if not self.has_centre:
+            return []
+        return [f"of {self._channels} channels of sound, the front centre one is heard"]
+
+
+def heard(tracks: Sequence[Soundtrack]) -> Soundtrack:
+    """Return the first track with sound on it; the first one where all are silent."""
+    return next((track for track in tracks if not track.is_silent), tracks[0])
+
+
+def tracks_note(chosen: Soundtrack, tracks: Sequence[Soundtrack]) -> list[str]:
+    """Say which of several tracks is heard."""
+    if len(tracks) < 2:
+        return []
+    numbers = sorted(track.track.index for track in tracks)
+    number = numbers.index(chosen.track.index) + 1
+    language = chosen.track.language
+    called = f"number {number}" + (f" ({language})" if language else "")
+    default = bool(chosen.track.disposition & av.stream.Disposition.default)
+    why = "the default one" if default else "the first with sound"
+    return [f"of {len(tracks)} audio tracks, {called}, {why}, is heard"]
