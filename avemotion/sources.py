@@ -102,7 +102,7 @@ class MemoryFile:
 MediaFile = Path | MemoryFile
 """What the decoder reads."""
 
-Source = Path | str | bytes | BinaryIO | DecodedClip
+Source = Path | str | bytes | BinaryIO | DecodedClip | MemoryFile
 """What the caller gives: a file's path, its content, an open binary file, or arrays."""
 
 
@@ -113,7 +113,7 @@ def as_media(source: Source) -> MediaFile | DecodedClip:
         UsageError: It is nothing of `Source`.
         MediaError: It is a pipe, and holds too much, or cannot be read.
     """
-    if isinstance(source, DecodedClip):
+    if isinstance(source, DecodedClip | MemoryFile):
         return source
     if isinstance(source, str | os.PathLike):
         return Path(source)
@@ -127,24 +127,24 @@ def as_media(source: Source) -> MediaFile | DecodedClip:
     )
 
 
-def as_portable(source: Source) -> Path | bytes | DecodedClip:
+def as_portable(source: Source) -> MediaFile | DecodedClip:
     """Return what can be sent to another process: the content of open files is read.
 
     Raises:
         UsageError, MediaError: As `as_media`.
     """
     media = as_media(source)
-    if not isinstance(media, MemoryFile):
+    if not isinstance(media, MemoryFile) or isinstance(media.handle, BytesIO):
         return media
     media.handle.seek(0)
-    return _read_whole(media.name, media.handle)
+    return MemoryFile(media.name, BytesIO(_read_whole(media.name, media.handle)))
 
 
 def source_name(source: Source) -> str:
     """Return what the prediction calls a clip: a path as it was given, another one's name."""
     if isinstance(source, str | os.PathLike):
         return str(source)
-    if isinstance(source, DecodedClip):
+    if isinstance(source, DecodedClip | MemoryFile):
         return source.name
     if isinstance(source, bytes | bytearray | memoryview):
         return "clip given as bytes"

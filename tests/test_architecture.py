@@ -15,15 +15,16 @@ PACKAGE = Path(avemotion.__file__).parent
 # From the top down: a module may import only what stands further down.
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
-    training emotion_module onnx_export inference clip_batches preparation verification heads
+    training emotion_module onnx_export clip_batches inference isolated_preparation preparation
+    verification heads
     runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
     reports report_page report_charts results records
     robustness_scores spoiling fairness calibration humans scores intervals curves
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
-    isolation processes people faces face_groups crops grids spectrogram media decoding kept_frames pictures soundtracks
-    timing sources resampling containers
+    isolation processes people faces face_groups crops grids spectrogram media decoding kept_frames
+    pictures soundtracks timing sources resampling containers
     config types emotions files errors
 """.split()
 
