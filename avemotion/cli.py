@@ -257,7 +257,12 @@ def _classify(words: list[str]) -> int:
     def add(parser: Any) -> None:
         parser.add_argument("clips", nargs="+", type=Path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
-        _add_function(parser, avemotion.classify, {"clips"})
+        parser.add_argument(
+            "--parts",
+            action="store_true",
+            help="also say what face and voice alone would have said",
+        )
+        _add_function(parser, avemotion.classify, {"clips", "parts"})
 
     values = _parse("classify", words, add)
     as_json = values.pop("json")

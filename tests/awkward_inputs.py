@@ -72,7 +72,7 @@ def film(
     transfer: int | None = None,
     **options: str,
 ) -> Path:
-    """Write frames, uint8 (height, width) grey or (.., 4) RGBA, and tracks; `times` in milliseconds."""
+    """Write frames, uint8 (height, width) grey or (.., 4) RGBA, and tracks; `times` in ms."""
     with av.open(str(path), "w") as out:
         video = None
         if frames is not None:
@@ -329,8 +329,8 @@ PICTURES = [
         lambda p: film(p / "a.mkv", face()[:, :359, :479], speaking(), "ffv1", "yuv420p"), "av",
         box=same),
     Row("pixels that are not square (4 : 3)",
-        lambda p: film(p / "a.mkv", [cv2.resize(f, (360, 360)) for f in face()], speaking(),
-                       "ffv1", aspect=Fraction(4, 3)), "av", box=times(1, 0.75)),
+        lambda p: film(p / "a.mp4", [cv2.resize(f, (360, 360)) for f in face()], speaking(),
+                       aspect=Fraction(4, 3)), "av", box=times(1, 0.75)),
     Row("4K, 3840 x 2880",
         lambda p: film(p / "a.mkv", wide(face(20), 8), speaking(), "mjpeg", "yuvj420p"), "av",
         box=times(8)),
@@ -467,7 +467,7 @@ def page() -> str:
         "# What `classify_clip` makes of awkward clips",
         "",
         "Written by `python tests/awkward_inputs.py`; the tests make each of these inputs and",
-        "check its row. The model answers from face, voice, or both (trained with modality dropout).",
+        "check its row. The model was trained with modality dropout.",
     ]
     for title, rows in SECTIONS.items():
         lines += ["", f"## {title}", "", "| input | answered from | it says |", "|---|---|---|"]
