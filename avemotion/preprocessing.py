@@ -7,32 +7,28 @@ is listed as failed with the reason, and the run goes on.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator
-from concurrent.futures import TimeoutError as ClipTimeoutError
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from tqdm import tqdm
 
 from avemotion.config import PreprocessSettings
 from avemotion.corpora import CorpusName, read_corpus
-from avemotion.errors import MediaError, UsageError
+from avemotion.errors import UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
+from avemotion.isolation import Lost, map_isolated
 from avemotion.media import is_lfs_pointer
-from avemotion.processes import cores, one_thread, worker_pool
+from avemotion.processes import cores, one_thread
 from avemotion.store import USABLE, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
 
 CLIP_TIMEOUT_SECONDS = 120
 """A clip that takes longer has hung: real ones take well under a second."""
-
-_AHEAD = 8  # clips a worker has waiting, so that neither workers nor memory run out
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,51 +169,25 @@ def _is_finished(rows: list[ManifestRow], clips: list[Clip], corpus: Corpus) -> 
 
 def _extract_all(
     clips: list[Clip], settings: PreprocessSettings, workers: int
-) -> Generator[Extraction | str, None, None]:
-    """Extract clips in worker processes and yield the outcomes, or the reasons, in their order."""
-    if not clips:
-        return
-    with worker_pool(min(workers, len(clips)), one_thread) as pool:
-        running: deque[tuple[Clip, ProcessFuture[Any]]] = deque()
-        left = iter(clips)
-        while True:
-            while len(running) < _AHEAD * workers and (clip := next(left, None)) is not None:
-                running.append((clip, _schedule(pool, clip, settings)))
-            if not running:
-                break
-            yield _outcome(*running.popleft())
+) -> Generator[Extraction | Lost, None, None]:
+    """Extract clips in worker processes and yield the outcomes in their order."""
+    return map_isolated(
+        _extract,
+        [(clip.name, clip.video, clip.audio or clip.video, settings) for clip in clips],
+        workers=workers,
+        timeout_seconds=CLIP_TIMEOUT_SECONDS,
+        prepare=one_thread,
+    )
 
 
-def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture[Any]:
-    args = (clip.name, clip.video, clip.audio or clip.video, settings)
-    return pool.schedule(_extract_or_reason, args=args, timeout=CLIP_TIMEOUT_SECONDS)
+def _extract(task: tuple[str, Path | None, Path | None, PreprocessSettings]) -> Extraction:
+    """Run in a worker."""
+    return extract(*task)
 
 
-def _extract_or_reason(
-    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
-) -> Extraction | str:
-    """Run in a worker: a broken file is a reason, not an exception."""
-    try:
-        return extract(name, video, audio, settings)
-    except MediaError as error:
-        return str(error)
-
-
-def _outcome(clip: Clip, future: ProcessFuture[Any]) -> Extraction | str:
-    try:
-        outcome: Extraction | str = future.result()
-    except ClipTimeoutError:
-        return f"took longer than {CLIP_TIMEOUT_SECONDS} s to decode"
-    except ProcessExpired as error:
-        return f"the decoder crashed (exit code {error.exitcode})"
-    except Exception as error:  # OpenCV's and others': no single clip may end the run
-        return f"{type(error).__name__}: {error}"
-    return outcome
-
-
-def _row_of(clip: Clip, corpus: Corpus, outcome: Extraction | str) -> ManifestRow:
-    if isinstance(outcome, str):
-        return _row(clip, corpus, "failed", outcome)
+def _row_of(clip: Clip, corpus: Corpus, outcome: Extraction | Lost) -> ManifestRow:
+    if isinstance(outcome, Lost):
+        return _row(clip, corpus, "failed", outcome.reason)
     reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
     return _row(clip, corpus, outcome.status, "; ".join(reasons), outcome)
 
