@@ -106,7 +106,7 @@ def preprocess(
 def _refuse_pointers(corpus: Corpus) -> None:
     """Stop at once where nothing was pulled; a few pointers are failed clips like others."""
     media = [path for clip in corpus.clips for path in (clip.video, clip.audio) if path]
-    if all(path.is_file() and is_lfs_pointer(path) for path in media):
+    if all(map(is_lfs_pointer, media)):
         raise UsageError(
             f"All {len(media)} media files in {corpus.directory} are Git LFS pointers, not media. "
             + corpus.remedy
@@ -121,11 +121,9 @@ def _fill(
     for clip in corpus.clips:
         by_actor.setdefault(clip.actor, []).append(clip)
     writer.forget_others(set(by_actor))
-    todo = [
-        clips
-        for actor, clips in by_actor.items()
-        if not _is_finished(writer.finished(actor), clips, corpus)
-    ]
+    stale = {a for a, clips in by_actor.items() if not _is_current(writer, a, clips, corpus)}
+    retried, mended = _retry_failed(writer, corpus, stale, settings, workers, progress)
+    todo = [clips for actor, clips in by_actor.items() if actor in stale | mended]
     waiting = [clip for clips in todo for clip in clips if clip.name not in corpus.excluded]
     with (
         tqdm(
@@ -151,20 +149,76 @@ def _fill(
                 rows.append(row)
             writer.add(clips[0].actor, rows, features)
         next(results, None)  # there is no further one: the workers end by themselves
-    return len(waiting)
+    return len(retried | {clip.name for clip in waiting})
 
 
-def _is_finished(rows: list[ManifestRow], clips: list[Clip], corpus: Corpus) -> bool:
-    """Tell whether an actor need not be processed: same clips, same files, nothing to try again."""
+def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
+    """Tell whether what the manifest lists of an actor was made from the files that are there."""
+    rows = writer.finished(actor)
     now = [_row(clip, corpus, "", "") for clip in clips]
-    return len(rows) == len(now) and all(
-        old.status != "failed"
-        and (old.status == "excluded") == (new.clip in corpus.excluded)
-        and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
-        == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
-        and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
-        for old, new in zip(rows, now, strict=True)
+    return (
+        len(rows) == len(now)
+        and all(
+            (old.status == "excluded") == (new.clip in corpus.excluded)
+            and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
+            == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
+            and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
+            for old, new in zip(rows, now, strict=True)
+        )
+        and not _have_changed(clips, writer.written_ns(actor))
     )
+
+
+def _have_changed(clips: list[Clip], since_ns: int) -> bool:
+    """Tell whether files changed after an actor's arrays were written from them.
+
+    A file's time of change (ctime) tells it even where the size is the same and where a copying
+    tool set the time of modification back. The store keeps no times: its bytes depend on the
+    corpus' alone. At worst, after copying a corpus, clips are processed once more.
+    """
+    return since_ns > 0 and any(
+        path.stat().st_ctime_ns >= since_ns
+        for clip in clips
+        for path in (clip.video, clip.audio)
+        if path and _size(path)
+    )
+
+
+def _retry_failed(
+    writer: StoreWriter,
+    corpus: Corpus,
+    stale: set[str],
+    settings: PreprocessSettings,
+    workers: int,
+    progress: bool,
+) -> tuple[set[str], set[str]]:
+    """Try again the clips, and they alone, that failed in an earlier run.
+
+    What was wrong may lie outside the file: too little memory, no permission, a busy machine.
+
+    Args:
+        writer: Lists them.
+        corpus: Has them.
+        stale: Actors who are processed anyway.
+        settings: What the store is made with.
+        workers: Processes.
+        progress: Show a progress bar.
+
+    Returns:
+        The clips that were tried, and the actors of those that ended otherwise than before.
+    """
+    before = {row.clip: row for row in writer.rows() if row.status == "failed"}
+    clips = [clip for clip in corpus.clips if clip.name in before and clip.actor not in stale]
+    bar = tqdm(
+        total=len(clips), unit="clip", desc="failed before", disable=not progress or not clips
+    )
+    mended = set()
+    with bar, closing(_extract_all(clips, settings, workers)) as results:
+        for clip, outcome in zip(clips, results, strict=True):
+            bar.update()
+            if _row_of(clip, corpus, outcome) != before[clip.name]:
+                mended.add(clip.actor)
+    return {clip.name for clip in clips}, mended
 
 
 def _extract_all(
@@ -222,4 +276,7 @@ def _relative(path: Path | None, corpus: Corpus) -> str:
 
 
 def _size(path: Path | None) -> int:
-    return path.stat().st_size if path and path.is_file() else 0
+    try:
+        return path.stat().st_size if path and path.is_file() else 0
+    except OSError:  # a loop of links, a folder that may not be read: the clip's reason says it
+        return 0
