@@ -89,6 +89,8 @@ def map_isolated(
         for process in processes:
             process.close()
         threads.shutdown()
+        for process in processes:
+            process.end()
 
 
 class _Process:
@@ -109,7 +111,7 @@ class _Process:
             try:
                 pipe = self._begin(task)
             except (EOFError, OSError):  # it died idle or starting: no task is to blame
-                self._end()
+                self.end()
                 continue
             return self._result(pipe, timeout_seconds)
         return Lost("no process could be started for it: perhaps memory is short")
@@ -138,15 +140,15 @@ class _Process:
             try:
                 outcome = pipe.recv()
             except (EOFError, OSError):
-                code = self._end()
+                code = self.end()
                 if not deadline.passed:
                     return Lost(f"the decoder crashed ({_cause(code)})")
                 outcome = None
         if deadline.passed:
-            self._end()
+            self.end()
             return Lost(f"took longer than {timeout_seconds:g} s")
         if isinstance(outcome, _OutOfMemory):
-            self._end()  # what is left of its memory may be in pieces
+            self.end()  # what is left of its memory may be in pieces
             return Lost(f"needed more memory than {self._mebibytes:,} MiB")
         return outcome
 
@@ -155,7 +157,7 @@ class _Process:
         if self._process is not None:
             self._process.kill()
 
-    def _end(self) -> int | None:
+    def end(self) -> int | None:
         """Make sure that the process is gone; return its exit code."""
         process, pipe = self._process, self._pipe
         self._process = self._pipe = None
