@@ -14,9 +14,17 @@ _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"u
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Tell whether a file is a Git LFS pointer instead of its content."""
-    with path.open("rb") as file:
-        return file.read(len(LFS_POINTER)) == LFS_POINTER
+    """Tell whether a file is a Git LFS pointer instead of its content.
+
+    What cannot be read is none; a pipe is not even opened, since that would wait for its writer.
+    """
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError:
+        return False
 
 
 def check_file(path: Path) -> None:
@@ -31,11 +39,11 @@ def check_file(path: Path) -> None:
         if path.is_file():
             path.open("rb").close()
     except FileNotFoundError:
-        raise MediaError(f"no such file: {path}") from None
+        raise MediaError(f"no such file: {path.name}") from None
     except OSError as error:  # no permission, a name too long, a loop of links
-        raise MediaError(f"{path} cannot be opened: {error.strerror}") from error
+        raise MediaError(f"{path.name} cannot be opened: {error.strerror}") from error
     if not path.is_file():
-        raise MediaError(f"not a regular file: {path}")
+        raise MediaError(f"not a regular file: {path.name}")
     if path.stat().st_size == 0:
         raise MediaError(f"{path.name} is empty (0 bytes)")
     if is_lfs_pointer(path):

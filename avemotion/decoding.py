@@ -21,6 +21,9 @@ from avemotion.types import VideoFrames
 FrameChoice = Callable[[int], NDArray[np.intp]]
 """From the number of frames in a video to the sorted numbers of those wanted."""
 
+MIN_LENGTH_SHARE = 0.5
+"""A video that ends earlier, as a share of the time that it announces, has lost its rest."""
+
 _HELD_BYTES = 64 * 2**20  # compressed packets kept from counting to decoding; a clip has 0.5 MB
 
 # Planar or semi-planar 8-bit YUV: plane 0 is the luma of every pixel.
@@ -55,8 +58,10 @@ def opened(path: Path, **options: str) -> Iterator[Any]:
         # A media file has no business opening others (playlists, network): local file only.
         with av.open(str(path), options={"protocol_whitelist": "file"} | options) as container:
             yield container
-    except (av.error.FFmpegError, IndexError, ValueError) as error:
+    except av.error.FFmpegError as error:
         raise MediaError(f"{path.name} cannot be decoded: {_plain(error)}") from error
+    except (IndexError, ValueError) as error:  # streams that begin in the middle, planes too short
+        raise MediaError(f"{path.name} cannot be decoded: it contradicts itself") from error
 
 
 def _plain(error: Exception) -> str:
@@ -108,6 +113,8 @@ def decode(path: Path, choose: FrameChoice | None, hear: bool) -> Streams:
             for frame in packet.decode():
                 keeper.take(frame)
         rate = float(video.average_rate or video.guessed_rate or 0) if video else 0.0
+        if frames:
+            frames.check_length(video, container.duration)
         return Streams(
             frames.finish(rate) if frames else None,
             sound.joined() if sound else None,
@@ -149,11 +156,13 @@ class _Frames:
         self._rows = {number: row for row, number in enumerate(self._wanted.tolist())}
         self._kept: NDArray[np.uint8] | None = None
         self._decoded = 0
+        self._last_time = 0  # in units of the stream
 
     def take(self, frame: Any) -> None:
         """Keep the next frame if it is wanted."""
         row = self._rows.get(self._decoded)
         self._decoded += 1
+        self._last_time = max(self._last_time, frame.pts or 0)
         if row is None:
             return
         shape = _upright_shape(frame)
@@ -163,6 +172,24 @@ class _Frames:
             sizes = sorted({shape, self._kept.shape[1:]})
             raise MediaError(f"the frames of {self._path.name} change their size: {sizes}")
         _write_grey(frame, self._kept[row])
+
+    def check_length(self, stream: Any, container_duration: int | None) -> None:
+        """Refuse a video that ends before half of the time that it announces.
+
+        What is missing may have been overwritten: no decoder complains of that. The share is low,
+        since a sound may outlast its video.
+        """
+        announced = (
+            float(stream.duration * stream.time_base)
+            if stream.duration
+            else (container_duration or 0) / av.time_base
+        )
+        last = float(self._last_time * stream.time_base)
+        if self._decoded > 1 and 0 < last < MIN_LENGTH_SHARE * announced:
+            raise MediaError(
+                f"only the first {last:.1f} of the {announced:,.1f} s that {self._path.name} "
+                "announces can be decoded: the video is truncated or damaged"
+            )
 
     def finish(self, rate: float) -> VideoFrames:
         """Return the frames; those wanted of the number that there really are."""

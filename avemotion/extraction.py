@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, PreprocessSettings
 from avemotion.faces import crop_faces, find_face
 from avemotion.grids import GRIDS
-from avemotion.media import read_clip
+from avemotion.media import check_distinct, read_clip
 from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
 from avemotion.store import ClipFeatures
 from avemotion.types import Box, VideoFrames
@@ -98,6 +98,9 @@ def extract(
         return np.unique(np.concatenate(grids))
 
     media = read_clip(video, audio, wanted, settings.reader)
+    if video and media.frames:  # all views together may differ more than the plain one alone
+        plain = np.searchsorted(media.frames.indices, np.unique(grids[0]))
+        check_distinct(video, [media.frames.frames[place] for place in plain])
     faces, found = (
         _faces(media.frames, grids)
         if media.frames

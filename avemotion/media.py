@@ -7,7 +7,7 @@ frames), so what comes out is checked too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from avemotion.types import Sound, VideoFrames
 
 MIN_SOUND_SECONDS = 0.1
 """Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""
+
+SAMPLE_RATES = range(1_000, 768_001)
+"""In Hz; a file that claims another is damaged, and resampling it could take hours."""
 
 MIN_DISTINCT_SHARE = 0.5
 """A video with fewer distinct frames, as a share of those a view holds, is broken or frozen."""
@@ -117,16 +120,29 @@ def _checked(path: Path, video: VideoFrames) -> VideoFrames:
     """Refuse a video that repeats itself: what a truncated file decodes to."""
     if video.decoded == 1:
         raise MediaError(f"{path.name} holds a single frame: a picture, not a video")
-    chosen = len(np.unique(video.indices))
+    _, first = np.unique(video.indices, return_index=True)
+    check_distinct(path, [video.frames[place] for place in first])
+    return video
+
+
+def check_distinct(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:
+    """Refuse frames of which fewer than half differ.
+
+    Args:
+        path: Names the video.
+        frames: uint8 (height, width) each; those of a view, or of all views.
+
+    Raises:
+        MediaError: They repeat.
+    """
     # A quarter of the rows tells frames apart: what moves is higher than three.
-    distinct = len({frame[::4].tobytes() for frame in video.frames})
+    distinct = len({frame[::4].tobytes() for frame in frames})
     # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
-    if distinct < MIN_DISTINCT_SHARE * min(chosen, FACE_FRAMES):
+    if distinct < MIN_DISTINCT_SHARE * min(len(frames), FACE_FRAMES):
         raise MediaError(
-            f"only {distinct} of {chosen} sampled frames of {path.name} differ: "
+            f"only {distinct} of {len(frames)} sampled frames of {path.name} differ: "
             "the video is truncated or frozen"
         )
-    return video
 
 
 def _seen(path: Path, streams: Streams) -> VideoFrames:
@@ -182,6 +198,11 @@ def _heard(path: Path, streams: Streams) -> Sound:
         raise NoAudioError(f"{path.name} has no audio track")
     if not len(streams.samples):
         raise NoAudioError(f"the audio track of {path.name} holds no samples")
+    if streams.sample_rate not in SAMPLE_RATES:
+        raise MediaError(
+            f"the sound of {path.name} claims {streams.sample_rate:,} samples a second, but "
+            f"{SAMPLE_RATES[0]:,} to {SAMPLE_RATES[-1]:,} are possible: the file is damaged"
+        )
     samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
     sound = Sound(_to_int16(samples), SAMPLE_RATE)
     if sound.duration_seconds < MIN_SOUND_SECONDS:

@@ -7,32 +7,28 @@ is listed as failed with the reason, and the run goes on.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator
-from concurrent.futures import TimeoutError as ClipTimeoutError
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from tqdm import tqdm
 
 from avemotion.config import PreprocessSettings
 from avemotion.corpora import CorpusName, read_corpus
-from avemotion.errors import MediaError, UsageError
+from avemotion.errors import UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
+from avemotion.isolation import Lost, map_isolated
 from avemotion.media import is_lfs_pointer
-from avemotion.processes import cores, one_thread, worker_pool
+from avemotion.processes import cores, one_thread
 from avemotion.store import USABLE, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
 
 CLIP_TIMEOUT_SECONDS = 120
 """A clip that takes longer has hung: real ones take well under a second."""
-
-_AHEAD = 8  # clips a worker has waiting, so that neither workers nor memory run out
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +106,7 @@ def preprocess(
 def _refuse_pointers(corpus: Corpus) -> None:
     """Stop at once where nothing was pulled; a few pointers are failed clips like others."""
     media = [path for clip in corpus.clips for path in (clip.video, clip.audio) if path]
-    if all(path.is_file() and is_lfs_pointer(path) for path in media):
+    if all(map(is_lfs_pointer, media)):
         raise UsageError(
             f"All {len(media)} media files in {corpus.directory} are Git LFS pointers, not media. "
             + corpus.remedy
@@ -125,11 +121,9 @@ def _fill(
     for clip in corpus.clips:
         by_actor.setdefault(clip.actor, []).append(clip)
     writer.forget_others(set(by_actor))
-    todo = [
-        clips
-        for actor, clips in by_actor.items()
-        if not _is_finished(writer.finished(actor), clips, corpus)
-    ]
+    stale = {a for a, clips in by_actor.items() if not _is_current(writer, a, clips, corpus)}
+    retried, mended = _retry_failed(writer, corpus, stale, settings, workers, progress)
+    todo = [clips for actor, clips in by_actor.items() if actor in stale | mended]
     waiting = [clip for clips in todo for clip in clips if clip.name not in corpus.excluded]
     with (
         tqdm(
@@ -155,69 +149,99 @@ def _fill(
                 rows.append(row)
             writer.add(clips[0].actor, rows, features)
         next(results, None)  # there is no further one: the workers end by themselves
-    return len(waiting)
+    return len(retried | {clip.name for clip in waiting})
 
 
-def _is_finished(rows: list[ManifestRow], clips: list[Clip], corpus: Corpus) -> bool:
-    """Tell whether an actor need not be processed: same clips, same files, nothing to try again."""
+def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
+    """Tell whether what the manifest lists of an actor was made from the files that are there."""
+    rows = writer.finished(actor)
     now = [_row(clip, corpus, "", "") for clip in clips]
-    return len(rows) == len(now) and all(
-        old.status != "failed"
-        and (old.status == "excluded") == (new.clip in corpus.excluded)
-        and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
-        == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
-        and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
-        for old, new in zip(rows, now, strict=True)
+    return (
+        len(rows) == len(now)
+        and all(
+            (old.status == "excluded") == (new.clip in corpus.excluded)
+            and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
+            == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
+            and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
+            for old, new in zip(rows, now, strict=True)
+        )
+        and not _have_changed(clips, writer.written_ns(actor))
     )
+
+
+def _have_changed(clips: list[Clip], since_ns: int) -> bool:
+    """Tell whether files changed after an actor's arrays were written from them.
+
+    A file's time of change (ctime) tells it even where the size is the same and where a copying
+    tool set the time of modification back. The store keeps no times: its bytes depend on the
+    corpus' alone. At worst, after copying a corpus, clips are processed once more.
+    """
+    return since_ns > 0 and any(
+        path.stat().st_ctime_ns >= since_ns
+        for clip in clips
+        for path in (clip.video, clip.audio)
+        if path and _size(path)
+    )
+
+
+def _retry_failed(
+    writer: StoreWriter,
+    corpus: Corpus,
+    stale: set[str],
+    settings: PreprocessSettings,
+    workers: int,
+    progress: bool,
+) -> tuple[set[str], set[str]]:
+    """Try again the clips, and they alone, that failed in an earlier run.
+
+    What was wrong may lie outside the file: too little memory, no permission, a busy machine.
+
+    Args:
+        writer: Lists them.
+        corpus: Has them.
+        stale: Actors who are processed anyway.
+        settings: What the store is made with.
+        workers: Processes.
+        progress: Show a progress bar.
+
+    Returns:
+        The clips that were tried, and the actors of those that ended otherwise than before.
+    """
+    before = {row.clip: row for row in writer.rows() if row.status == "failed"}
+    clips = [clip for clip in corpus.clips if clip.name in before and clip.actor not in stale]
+    bar = tqdm(
+        total=len(clips), unit="clip", desc="failed before", disable=not progress or not clips
+    )
+    mended = set()
+    with bar, closing(_extract_all(clips, settings, workers)) as results:
+        for clip, outcome in zip(clips, results, strict=True):
+            bar.update()
+            if _row_of(clip, corpus, outcome) != before[clip.name]:
+                mended.add(clip.actor)
+    return {clip.name for clip in clips}, mended
 
 
 def _extract_all(
     clips: list[Clip], settings: PreprocessSettings, workers: int
-) -> Generator[Extraction | str, None, None]:
-    """Extract clips in worker processes and yield the outcomes, or the reasons, in their order."""
-    if not clips:
-        return
-    with worker_pool(min(workers, len(clips)), one_thread) as pool:
-        running: deque[tuple[Clip, ProcessFuture[Any]]] = deque()
-        left = iter(clips)
-        while True:
-            while len(running) < _AHEAD * workers and (clip := next(left, None)) is not None:
-                running.append((clip, _schedule(pool, clip, settings)))
-            if not running:
-                break
-            yield _outcome(*running.popleft())
+) -> Generator[Extraction | Lost, None, None]:
+    """Extract clips in worker processes and yield the outcomes in their order."""
+    return map_isolated(
+        _extract,
+        [(clip.name, clip.video, clip.audio or clip.video, settings) for clip in clips],
+        workers=workers,
+        timeout_seconds=CLIP_TIMEOUT_SECONDS,
+        prepare=one_thread,
+    )
 
 
-def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture[Any]:
-    args = (clip.name, clip.video, clip.audio or clip.video, settings)
-    return pool.schedule(_extract_or_reason, args=args, timeout=CLIP_TIMEOUT_SECONDS)
+def _extract(task: tuple[str, Path | None, Path | None, PreprocessSettings]) -> Extraction:
+    """Run in a worker."""
+    return extract(*task)
 
 
-def _extract_or_reason(
-    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
-) -> Extraction | str:
-    """Run in a worker: a broken file is a reason, not an exception."""
-    try:
-        return extract(name, video, audio, settings)
-    except MediaError as error:
-        return str(error)
-
-
-def _outcome(clip: Clip, future: ProcessFuture[Any]) -> Extraction | str:
-    try:
-        outcome: Extraction | str = future.result()
-    except ClipTimeoutError:
-        return f"took longer than {CLIP_TIMEOUT_SECONDS} s to decode"
-    except ProcessExpired as error:
-        return f"the decoder crashed (exit code {error.exitcode})"
-    except Exception as error:  # OpenCV's and others': no single clip may end the run
-        return f"{type(error).__name__}: {error}"
-    return outcome
-
-
-def _row_of(clip: Clip, corpus: Corpus, outcome: Extraction | str) -> ManifestRow:
-    if isinstance(outcome, str):
-        return _row(clip, corpus, "failed", outcome)
+def _row_of(clip: Clip, corpus: Corpus, outcome: Extraction | Lost) -> ManifestRow:
+    if isinstance(outcome, Lost):
+        return _row(clip, corpus, "failed", outcome.reason)
     reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
     return _row(clip, corpus, outcome.status, "; ".join(reasons), outcome)
 
@@ -252,4 +276,7 @@ def _relative(path: Path | None, corpus: Corpus) -> str:
 
 
 def _size(path: Path | None) -> int:
-    return path.stat().st_size if path and path.is_file() else 0
+    try:
+        return path.stat().st_size if path and path.is_file() else 0
+    except OSError:  # a loop of links, a folder that may not be read: the clip's reason says it
+        return 0

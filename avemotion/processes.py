@@ -143,10 +143,10 @@ def _settle() -> None:
 
     one_thread()
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process when its parent is gone: nobody else would, and it would go on writing."""
     parent = parent_process()
     if parent is not None:

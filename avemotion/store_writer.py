@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from avemotion.config import PreprocessSettings
 from avemotion.errors import UsageError
-from avemotion.files import write_atomically, write_csv, write_json
+from avemotion.files import PARTIAL, write_atomically, write_csv, write_json, writing
 from avemotion.people import write_demographics, write_ratings
 from avemotion.store import (
     COLUMNS,
@@ -64,9 +64,13 @@ class StoreWriter:
             raise UsageError(
                 f"{directory} is neither empty nor a feature store. Give another --out."
             )
-        directory.mkdir(parents=True, exist_ok=True)
+        with writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / "store.json", info)
-        (directory / "actors").mkdir(exist_ok=True)
+        with writing(directory / "actors"):
+            (directory / "actors").mkdir(exist_ok=True)
+            for left in directory.rglob(PARTIAL):  # of a killed run
+                left.unlink()
         if corpus.ratings:
             write_ratings(directory / RATINGS_NAME, corpus.labels, corpus.ratings)
         if corpus.demographics:
@@ -90,6 +94,11 @@ class StoreWriter:
         usable = any(row.status in USABLE for row in rows)
         return rows if not usable or self._shard(actor).exists() else []
 
+    def written_ns(self, actor: str) -> int:
+        """Return when an actor's arrays were written, in ns since the epoch; 0 without arrays."""
+        shard = self._shard(actor)
+        return shard.stat().st_mtime_ns if shard.exists() else 0
+
     def add(
         self, actor: str, rows: Sequence[ManifestRow], features: Sequence[ClipFeatures]
     ) -> None:
@@ -106,7 +115,7 @@ class StoreWriter:
         if features:
             write_atomically(self._shard(actor), lambda p: p.write_bytes(save(_stacked(features))))
         else:
-            self._shard(actor).unlink(missing_ok=True)
+            self._remove_shard(actor)
         self._rows[actor] = list(rows)
         self._write_manifest()
 
@@ -115,7 +124,7 @@ class StoreWriter:
         for actor in self._rows.keys() - actors:
             del self._rows[actor]
             self._write_manifest()
-            self._shard(actor).unlink(missing_ok=True)
+            self._remove_shard(actor)
 
     def rows(self) -> list[ManifestRow]:
         """Return the rows of all finished actors."""
@@ -123,6 +132,10 @@ class StoreWriter:
 
     def _shard(self, actor: str) -> Path:
         return self.directory / "actors" / f"{actor}.safetensors"
+
+    def _remove_shard(self, actor: str) -> None:
+        with writing(self._shard(actor)):
+            self._shard(actor).unlink(missing_ok=True)
 
     def _write_manifest(self) -> None:
         cells = ([getattr(row, c) for c in COLUMNS] for row in self.rows())

@@ -22,7 +22,7 @@ ROAD = """
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
-    processes people faces grids spectrogram media decoding resampling containers
+    isolation processes people faces grids spectrogram media decoding resampling containers
     config types emotions files errors
 """.split()
 
