@@ -16,7 +16,7 @@ from avemotion.grids import GRIDS
 from avemotion.media import read_frames, read_sound
 from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
 from avemotion.store import ClipFeatures
-from avemotion.types import Box, Sound
+from avemotion.types import Box, Sound, VideoFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,20 @@ def view_grids(clip: str, n_frames: int, settings: PreprocessSettings) -> list[N
     ]
 
 
+def read_views(name: str, video: Path, settings: PreprocessSettings) -> VideoFrames:
+    """Decode the frames that a clip's views sample, each once.
+
+    Raises:
+        NoVideoError: The file has no video stream.
+        MediaError: The file cannot be read, holds no frame, or its frames do not change.
+    """
+
+    def wanted(n_frames: int) -> NDArray[np.intp]:
+        return np.unique(np.concatenate(view_grids(name, n_frames, settings)))
+
+    return read_frames(video, wanted, settings.reader)
+
+
 def noisy_sound(clip: str, view: int, seed: int, samples: NDArray[np.int16]) -> NDArray[np.float64]:
     """Return a clip's sound, float64 (sample,) in int16 steps, with the noise of one view."""
     rng = draws(clip, view, seed)
@@ -108,12 +122,8 @@ def _faces(
     empty = ClipFeatures.zeros(0)
     if video is None:
         return None, Extraction(empty, no_face="no video file")
-
-    def wanted(n_frames: int) -> NDArray[np.intp]:
-        return np.unique(np.concatenate(view_grids(name, n_frames, settings)))
-
     try:
-        frames = read_frames(video, wanted, settings.reader)
+        frames = read_views(name, video, settings)
     except NoVideoError as error:
         return None, Extraction(empty, no_face=str(error))
     views = [

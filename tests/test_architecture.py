@@ -15,13 +15,13 @@ PACKAGE = Path(avemotion.__file__).parent
 # From the top down: a module may import only what stands further down.
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
-    training emotion_module inference verification heads
+    training emotion_module inference verification inspection
     reports report_page report_charts results records
     robustness_scores spoiling fairness calibration humans scores intervals curves
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models
     corpora.synthetic corpora.crema_d corpora.ravdess corpora store_writer store
-    processes people faces grids spectrogram media containers
+    isolation processes people faces grids spectrogram media containers
     config types emotions files errors
 """.split()
 
