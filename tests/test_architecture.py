@@ -18,7 +18,7 @@ ROAD = """
     training emotion_module inference verification inspection
     reports report_page report_charts results records
     robustness_scores spoiling fairness calibration humans scores intervals curves
-    augmentation torchaudio_import dataset splits preprocessing extraction
+    augmentation torchaudio_import dataset splits preprocessing preview extraction
     models.checkpoint models.ar5 models
     corpora.synthetic corpora.crema_d corpora.ravdess corpora store_writer store
     isolation processes people faces grids spectrogram media containers
