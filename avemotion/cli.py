@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = f"this needs {error.name}, which is not installed: pip install avemotion"
         return _fail(name, UsageError(what), WRONG_USAGE)
     except KeyboardInterrupt:
-        goes_on = " The same command goes on where it stopped." if name in RESUMED else ""
-        print(f"\navemotion {name}: interrupted.{goes_on}", file=sys.stderr)
+        how = "goes on where it stopped" if name in RESUMED else "starts anew"
+        print(f"\navemotion {name}: interrupted. The same command {how}.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -183,9 +183,17 @@ def _synth(words: list[str]) -> int:
 
 
 def _verify(words: list[str]) -> int:
-    values = _parse("verify", words, lambda p: _add_function(p, avemotion.verify, set()))
+    def add(parser: Any) -> None:
+        _add_function(parser, avemotion.verify, {"decode"})
+        parser.add_argument(
+            "--decode", action="store_true", help="decode every file: minutes for all of CREMA-D"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    values = _parse("verify", words, add)
+    as_json = values.pop("json")
     verification = avemotion.verify(**values)
-    print(verification.summary())
+    print(json.dumps(verification.to_dict()) if as_json else verification.summary())
     return OK if verification.ok else SOME_FAILED
 
 
