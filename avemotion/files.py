@@ -15,9 +15,15 @@ from filelock import FileLock, Timeout
 from avemotion.errors import UsageError
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: never half a file."""
-    temporary = path.with_name(f".{path.name}.partial")
+def write_atomically(path: Path, write: Callable[[Path], object], writer: str = "") -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it: never half a file.
+
+    Args:
+        path: The file.
+        write: Fills the file that it is given.
+        writer: Part of the temporary name, where several may be writing the same file.
+    """
+    temporary = path.with_name(f".{path.name}{writer}.partial")
     write(temporary)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import TimeoutError as ClipTimeoutError
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from tqdm import tqdm
 
-from avemotion.config import PreprocessSettings
+from avemotion.config import Engine, PreprocessSettings
 from avemotion.corpora import crema_d
+from avemotion.engines import write_here, write_on_ray
 from avemotion.errors import MediaError, UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
 from avemotion.media import is_lfs_pointer
-from avemotion.processes import cores, one_thread, worker_pool
-from avemotion.store import USABLE, ManifestRow
+from avemotion.processes import cores, end_with_parent, one_thread, worker_pool
+from avemotion.store import ClipFeatures, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
 
@@ -63,6 +65,7 @@ def preprocess(
     *,
     out: Path = Path("features"),
     workers: int | None = None,
+    engine: Engine = "local",
     settings: PreprocessSettings = PreprocessSettings(),  # noqa: B008 (frozen)
     progress: bool = True,
 ) -> PreprocessReport:
@@ -71,7 +74,9 @@ def preprocess(
     Args:
         corpus: Folder of a CREMA-D checkout, whole or partial, or of a synthetic corpus.
         out: Folder of the store.
-        workers: Processes; by default one a core.
+        workers: Processes; by default one a core, with Ray one a core of the cluster.
+        engine: ``local`` works on this machine, ``ray`` on the cluster that the environment
+            variable RAY_ADDRESS names, or on one that it starts here. The store is the same.
         settings: What the store is made with.
         progress: Show a progress bar.
 
@@ -79,8 +84,8 @@ def preprocess(
         What was found in each clip.
 
     Raises:
-        UsageError: The corpus has no clips, all of its media are Git LFS pointers, or `out` holds
-            something else.
+        UsageError: The corpus has no clips, all of its media are Git LFS pointers, `out` holds
+            something else, or a machine of the cluster does not see these folders.
     """
     found = crema_d.read_corpus(corpus)
     _refuse_pointers(found)
@@ -89,7 +94,7 @@ def preprocess(
     start = time.monotonic()
     with claimed(out):
         writer = StoreWriter(out, found, settings)
-        processed = _fill(writer, found, settings, workers or cores(), progress)
+        processed = _fill(writer, found, settings, workers, engine, progress)
     rows = tuple(writer.rows())
     return PreprocessReport(
         out,
@@ -112,44 +117,43 @@ def _refuse_pointers(corpus: Corpus) -> None:
 
 
 def _fill(
-    writer: StoreWriter, corpus: Corpus, settings: PreprocessSettings, workers: int, progress: bool
+    writer: StoreWriter,
+    corpus: Corpus,
+    settings: PreprocessSettings,
+    workers: int | None,
+    engine: Engine,
+    progress: bool,
 ) -> int:
     """Process the actors that are not finished; return how many clips that were."""
     by_actor: dict[str, list[Clip]] = {}
     for clip in corpus.clips:
         by_actor.setdefault(clip.actor, []).append(clip)
     writer.forget_others(set(by_actor))
-    todo = [
-        clips
+    todo = {
+        actor: clips
         for actor, clips in by_actor.items()
         if not _is_finished(writer.finished(actor), clips, corpus)
-    ]
-    waiting = [clip for clips in todo for clip in clips if clip.name not in corpus.excluded]
-    with (
-        tqdm(
-            total=len(waiting),
-            unit="clip",
-            desc="preprocess",
-            mininterval=0.5,
-            disable=not progress,
-        ) as bar,
-        closing(_extract_all(waiting, settings, workers)) as results,
-    ):
-        for clips in todo:
-            rows, features = [], []
-            for clip in clips:
-                if clip.name in corpus.excluded:
-                    row = _row(clip, corpus, "excluded", corpus.excluded[clip.name])
-                else:
-                    outcome = next(results)
-                    bar.update()
-                    row = _row_of(clip, corpus, outcome)
-                    if row.status in USABLE and isinstance(outcome, Extraction):
-                        features.append(outcome.features)
-                rows.append(row)
-            writer.add(clips[0].actor, rows, features)
-        next(results, None)  # there is no further one: the workers end by themselves
-    return len(waiting)
+    }
+    shards = {
+        writer.shard(actor): [clip for clip in clips if clip.name not in corpus.excluded]
+        for actor, clips in todo.items()
+    }
+    total = sum(map(len, shards.values()))
+    writer.unlist(todo)
+    with tqdm(
+        total=total, unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
+    ) as bar:
+        if engine == "ray" and total:
+            extract_one = partial(_extract_apart, settings=settings)
+            clip_bytes = ClipFeatures.zeros(settings.views).nbytes
+            engine_run = write_on_ray(shards, extract_one, clip_bytes, workers, bar.update)
+        else:
+            extract_all = partial(_extract_all, settings=settings, workers=workers or cores())
+            engine_run = write_here(shards, extract_all, bar.update)
+        with closing(engine_run) as written:
+            for shard, outcomes in written:
+                writer.enlist(shard.stem, _rows(todo[shard.stem], corpus, outcomes))
+    return total
 
 
 def _is_finished(rows: list[ManifestRow], clips: list[Clip], corpus: Corpus) -> bool:
@@ -206,6 +210,37 @@ def _outcome(clip: Clip, future: ProcessFuture[Any]) -> Extraction | str:
     except Exception as error:  # OpenCV's and others': no single clip may end the run
         return f"{type(error).__name__}: {error}"
     return outcome
+
+
+def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | str:
+    """Extract a clip, or say why not, in a process beside this one that waits for the next."""
+    return _outcome(clip, _schedule(_companion(), clip, settings))
+
+
+@cache
+def _companion() -> ProcessPool:
+    return _COMPANIONS.enter_context(worker_pool(1, _prepare_companion))
+
+
+_COMPANIONS = ExitStack()  # kept open as long as this process lives
+
+
+def _prepare_companion() -> None:
+    one_thread()
+    end_with_parent()
+
+
+def _rows(
+    clips: Sequence[Clip], corpus: Corpus, outcomes: Sequence[Extraction | str]
+) -> list[ManifestRow]:
+    """Say what became of an actor's clips; the excluded ones have no outcome."""
+    found = iter(outcomes)
+    return [
+        _row(clip, corpus, "excluded", corpus.excluded[clip.name])
+        if clip.name in corpus.excluded
+        else _row_of(clip, corpus, next(found))
+        for clip in clips
+    ]
 
 
 def _row_of(clip: Clip, corpus: Corpus, outcome: Extraction | str) -> ManifestRow:

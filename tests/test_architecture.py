@@ -18,7 +18,8 @@ ROAD = """
     training emotion_module inference verification heads
     reports report_page report_charts results records
     robustness_scores spoiling fairness calibration humans scores intervals curves
-    augmentation torchaudio_import dataset splits preprocessing extraction
+    augmentation torchaudio_import dataset splits preprocessing
+    engines ray_shards ray_engine admission extraction
     models.checkpoint models.ar5 models
     corpora.synthetic corpora.crema_d corpora.ravdess corpora store_writer store
     processes people faces grids spectrogram media containers
@@ -95,6 +96,7 @@ HEAVY = {
     "sklearn",
     "librosa",
     "av",
+    "ray",
 }
 
 
