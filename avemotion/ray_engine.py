@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ except ModuleNotFoundError as missing:
 RETRIES = 5
 """How often Ray starts a task again whose machine or worker was lost."""
 
+_ANSWER_SECONDS = 10
 _PROBE_SECONDS = 120  # a busy machine may take this long to start a process
 
 
@@ -70,8 +72,11 @@ def _connect() -> None:
         )
     settings: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
+        if address and ":" in address:  # Ray itself gives up after minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **settings)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(
             f"No Ray cluster answers at RAY_ADDRESS={address} ({error}). Start one with "
             "`ray start --head`, or unset RAY_ADDRESS to work on this machine alone."
