@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from uuid import uuid4
 
-import avemotion
+from avemotion import __version__
 from avemotion.errors import UsageError
 
 TOKEN_NAME = ".shared"
@@ -109,7 +109,7 @@ def _has_sample(admitted: Admission) -> bool:
 @cache
 def software() -> tuple[tuple[str, str], ...]:
     """Return what results depend on, and its versions here; empty where it is not installed."""
-    found = [("avemotion", f"{avemotion.__version__} (code {_code_digest()})")]
+    found = [("avemotion", f"{__version__} (code {_code_digest()})")]
     for package in _PACKAGES:
         try:
             found.append((package, version(package)))
@@ -120,7 +120,7 @@ def software() -> tuple[tuple[str, str], ...]:
 
 def _code_digest() -> str:
     """Identify the package's own code: versions stay the same while one works on it."""
-    package = Path(avemotion.__file__).parent
+    package = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py"), key=lambda p: p.relative_to(package).as_posix()):
         digest.update(path.relative_to(package).as_posix().encode())
