@@ -59,7 +59,7 @@ def write_on_ray(
     out = next(iter(shards)).parents[1].absolute()
     media = (p for clips in shards.values() for clip in clips for p in (clip.video, clip.audio))
     sample = next((path for path in media if path and path.is_file()), out / "store.json")
-    absolute = [(path.absolute(), [c.absolute() for c in clips]) for path, clips in shards.items()]
+    absolute = ((path.absolute(), [c.absolute() for c in clips]) for path, clips in shards.items())
     with ray_engine.cluster(out, sample.absolute()) as admitted:
         yield from ray_shards.write_shards(
             absolute, extract_one, clip_bytes, workers, admitted, tell
