@@ -160,9 +160,10 @@ def _run(admitted: Admission, function: Callable[[Any], object], task: Any) -> N
 
 def plain(error: RayError) -> str:
     """Say what went wrong, without the stack of a machine far away."""
-    if isinstance(error, RayTaskError):
-        return f"{type(error.cause).__name__}: {error.cause}"
-    lost = str(error).strip().partition("\n")[0]
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    if not isinstance(cause, RayError):
+        return f"{type(cause).__name__}: {cause}"
+    lost = str(cause).strip().partition("\n")[0]
     return f"its machine or Ray worker was lost {RETRIES + 1} times ({lost})"
 
 
