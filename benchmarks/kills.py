@@ -1,0 +1,381 @@
+"""Kill `avemotion preprocess`, fill its disk, forbid it to write: is anything lost?
+
+Each time the same command is given again afterwards, and the store must come out as if nothing had
+happened, byte by byte. What lies under a final name must be whole at every moment.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from blows import EXITS, HANGS, KILLED
+from decoding import found_clips
+from reporting import parser, publish, table
+
+from avemotion.store import read_manifest
+
+CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+IN_A_ROW = 30
+"""Clips that kill, end or hold up their worker, one after the other."""
+
+UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+"""Before a command: root, too, then respects permissions."""
+
+_DYING = """
+import sys
+from avemotion import cli, preprocessing
+import blows
+preprocessing.CLIP_TIMEOUT_SECONDS = 1
+preprocessing._extract = blows.extract_or_die
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+class Trials:
+    """One corpus, its undisturbed store, and what came out of every trial."""
+
+    def __init__(self, corpus: Path, work: Path) -> None:
+        """Make the undisturbed store."""
+        self.corpus, self.work = corpus, work
+        self.tried: Counter[str] = Counter()
+        self.wrong: dict[str, list[str]] = {}
+        self.observations = 0
+        start = time.monotonic()
+        self.finish(work / "undisturbed")
+        self.seconds = time.monotonic() - start
+        self.expected = contents(work / "undisturbed")
+
+    def command(self, out: Path) -> list[str]:
+        """Return the command's words."""
+        return ["preprocess", str(self.corpus), "--out", str(out), "--workers", "2", "--views", "2"]
+
+    def start(self, out: Path, before: list[str] | None = None, **how: object) -> subprocess.Popen:
+        """Start the command in a session of its own."""
+        words = [*(before or []), sys.executable, "-m", "avemotion", *self.command(out)]
+        return subprocess.Popen(
+            words, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            text=True, **how,  # type: ignore[call-overload]
+        )  # fmt: skip
+
+    def finish(self, out: Path) -> None:
+        """Run the command to its end, which must be a good one."""
+        done = subprocess.run(
+            [sys.executable, "-m", "avemotion", *self.command(out)], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise SystemExit(f"a plain run fails: {done.stderr}")
+
+    def shards(self, out: Path) -> int:
+        """Count the actors whose arrays are written."""
+        return len(list(out.glob("actors/*.safetensors")))
+
+    @property
+    def actors(self) -> int:
+        """Count those of the undisturbed store."""
+        return self.shards(self.work / "undisturbed")
+
+    def check(self, kind: str, out: Path, *complaints: str) -> None:
+        """Note a trial: what lies there must be whole, and a plain run must mend the rest."""
+        self.tried[kind] += 1
+        found = [*complaints, *self.half_written(out)]
+        self.finish(out)
+        if contents(out) != self.expected:
+            found.append("the store differs from the undisturbed one")
+        self.wrong.setdefault(kind, []).extend(found)
+        for complaint in found:
+            print(f"{kind}: {complaint}", file=sys.stderr)
+
+    def half_written(self, out: Path) -> list[str]:
+        """Return what is under a final name and not as it will be in the end."""
+        self.observations += 1
+        bad = []
+        for path in out.rglob("*"):
+            name = path.relative_to(out).as_posix()
+            if path.name.startswith(".") or path.is_dir():
+                continue
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue  # replaced by the next one meanwhile
+            if name == "manifest.csv":
+                whole = set(content.splitlines()) <= set(self.expected[name].splitlines())
+                whole &= content.endswith(b"\n")
+            else:
+                whole = content == self.expected[name]
+            bad += [] if whole else [f"{name} is half-written"]
+        return bad
+
+
+def contents(store: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(store).as_posix(): path.read_bytes()
+        for path in store.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def lay_out(corpus: Path, clips: list[Path], actors: int) -> None:
+    (corpus / "VideoFlash").mkdir(parents=True)
+    for number, (actor, code) in enumerate(product(range(1001, 1001 + actors), CODES)):
+        video = corpus / "VideoFlash" / f"{actor}_DFA_{code}_XX.flv"
+        shutil.copyfile(clips[number % len(clips)], video)
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    while not condition() and process.poll() is None:
+        time.sleep(0.002)
+
+
+def blow_at_random(trials: Trials, rng: np.random.Generator, out: Path, how: str) -> None:
+    """Let a run come to a random actor, wait for a random moment, and strike."""
+    process = trials.start(out)
+    done = int(rng.integers(0, trials.actors))
+    wait_until(lambda: out.exists() and trials.shards(out) >= done, process)
+    time.sleep(float(rng.random()) * trials.seconds / trials.actors)
+    complaints = []
+    if how == "only the parent killed":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGINT if how == "interrupted" else signal.SIGKILL)
+    _, errors = process.communicate()
+    if how == "interrupted" and "Traceback" in errors:
+        complaints.append("a traceback")
+    deadline = time.monotonic() + 30
+    while (left := members(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if left:
+        complaints.append(f"{len(left)} processes live on")
+    trials.check(how, out, *complaints)
+
+
+def members(session: int) -> list[int]:
+    """Return the living processes of a session."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, number = entry.read_text().rsplit(")", 1)[1].split()[:4]
+        except OSError:
+            continue
+        if int(number) == session and state != "Z":
+            found.append(int(entry.parent.name))
+    return found
+
+
+def watched(trials: Trials, out: Path) -> None:
+    """Look at all files again and again while an undisturbed run writes them."""
+    process = trials.start(out)
+    found: list[str] = []
+    while process.poll() is None:
+        found += trials.half_written(out) if out.exists() else []
+        time.sleep(0.01)
+    process.communicate()
+    trials.check("watched while it writes", out, *found)
+
+
+def two_at_once(trials: Trials, out: Path) -> None:
+    first = trials.start(out)
+    wait_until(lambda: (out / "store.json").exists(), first)
+    second = trials.start(out)
+    _, errors = second.communicate()
+    complaints = []
+    if second.returncode != 2 or "being written by another run" not in errors:
+        complaints.append(f"the second run ended with {second.returncode}: {errors}")
+    first.communicate()
+    if first.returncode:
+        complaints.append(f"the first run ended with {first.returncode}")
+    trials.check("two runs at once", out, *complaints)
+
+
+def refused(
+    trials: Trials,
+    kind: str,
+    out: Path,
+    process: subprocess.Popen,
+    said: str,
+    relieve: Callable[[], object] = lambda: None,
+) -> None:
+    """See that a run ended with one clear message, and that the store can be finished later."""
+    _, errors = process.communicate()
+    message = [line for line in errors.splitlines() if "error:" in line]
+    complaints = []
+    if process.returncode != 1 or len(message) != 1 or said not in message[0]:
+        complaints.append(f"ended with {process.returncode}: {errors[-300:]}")
+    if "Traceback" in errors:
+        complaints.append("a traceback")
+    relieve()
+    trials.check(kind, out, *complaints)
+
+
+@contextmanager
+def small_disk(work: Path, kibibytes: int) -> Iterator[Path | None]:
+    """Mount a file system in memory; None where that is not permitted."""
+    folder = work / "disk"
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def remount(folder: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+
+def full_disks(trials: Trials) -> None:
+    """Fill the disk at several places of the run, and forbid large files."""
+    size = sum(map(len, trials.expected.values())) // 1024
+    for share in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98):
+        with small_disk(trials.work, max(16, int(share * size))) as disk:
+            if disk is None:
+                print("mounting is not permitted: no disk is filled", file=sys.stderr)
+                break
+            out = disk / "features"
+            refused(
+                trials, "disk full", out, trials.start(out), "No space left on device. Free some",
+                lambda disk=disk: remount(disk, f"size={4 * size}k"),
+            )  # fmt: skip
+    largest = max(map(len, trials.expected.values()))
+    for limit in (100, largest // 2):
+        out = trials.work / f"limited {limit}"
+        process = trials.start(
+            out,
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit,) * 2),
+        )
+        refused(trials, "files may not be that large", out, process, "File too large. Allow")
+
+
+def forbidden(trials: Trials) -> None:
+    """Take away the permission to write, from the start and in the middle of a run."""
+    with small_disk(trials.work, 2**20) as disk:
+        if disk is not None:
+            out = disk / "features"
+            process = trials.start(out)
+            wait_until(lambda: trials.shards(out) > 0, process)
+            # Read-only while files are open for writing is refused: try until none is.
+            options = ["mount", "-o", "remount,ro", str(disk)]
+            while subprocess.run(options, capture_output=True).returncode:
+                time.sleep(0.01)
+            said = "Read-only file system. Allow writing there"
+            refused(trials, "read-only", out, process, said, lambda: remount(disk, "rw"))
+            shutil.rmtree(out)
+            remount(disk, "ro")
+            refused(
+                trials, "read-only", out, trials.start(out), said, lambda: remount(disk, "rw")
+            )  # fmt: skip
+    before = UNPRIVILEGED if os.geteuid() == 0 else []
+    for after in (0, 1):
+        out = trials.work / f"locked {after}"
+        (out / "actors").mkdir(parents=True)
+        process = trials.start(out, before) if after else None
+        if process is not None:
+            wait_until(lambda out=out: trials.shards(out) > 0, process)
+        for folder in (out / "actors", out):
+            folder.chmod(0o555)
+        refused(
+            trials, "no permission", out, process or trials.start(out, before),
+            "Permission denied. Allow writing there",
+            lambda out=out: [folder.chmod(0o755) for folder in (out, out / "actors")],
+        )  # fmt: skip
+
+
+def dying_workers(work: Path, clips: list[Path]) -> tuple[dict[str, int], list[str]]:
+    """Run on clips that take their worker with them, many in a row; return ends and complaints."""
+    corpus, out = work / "dying", work / "dying features"
+    lay_out(corpus, clips, 2 + 3 * IN_A_ROW // len(CODES))
+    videos = sorted((corpus / "VideoFlash").iterdir())
+    blows = [None] * 6 + [KILLED] * IN_A_ROW + [EXITS] * IN_A_ROW + [HANGS] * IN_A_ROW + [None] * 6
+    said = {
+        KILLED: "crashed (SIGKILL",
+        EXITS: "crashed (exit code 3",
+        HANGS: "took longer than 1 s",
+    }
+    for video, blow in zip(videos, blows, strict=True):
+        if blow is not None:
+            video.write_bytes(blow)
+    words = ["preprocess", str(corpus), "--out", str(out), "--workers", "2", "--views", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", _DYING, *words],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        capture_output=True,
+        text=True,
+    )
+    rows = read_manifest(out)
+    wrong = [] if done.returncode == 1 else [f"exit code {done.returncode}: {done.stderr[-500:]}"]
+    wrong += ["clips are missing"] * (len(rows) != len(videos))
+    for row, blow in zip(rows, blows, strict=False):
+        expected = row.status == "av" if blow is None else said[blow] in row.reason
+        wrong += [] if expected else [f"{row.clip}, {blow!r}: {row.status}, {row.reason}"]
+    return dict(Counter(row.reason or row.status for row in rows)), wrong
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--clips", type=Path, help="folder of FLV files")
+    arguments.add_argument("--actors", type=int, default=8, help="of the corpus; 6 clips each")
+    arguments.add_argument("--kills", type=int, default=20, help="of the whole process group")
+    arguments.add_argument("--seed", type=int, default=0)
+    given = arguments.parse_args()
+    rng = np.random.default_rng(given.seed)
+    with found_clips(given.clips) as (clips, called), tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        lay_out(work / "crema", clips, given.actors)
+        trials = Trials(work / "crema", work)
+        blows = ["killed"] * given.kills + ["only the parent killed", "interrupted"] * 3
+        for number, how in enumerate(blows):
+            blow_at_random(trials, rng, work / f"out {number}", how)
+        watched(trials, work / "watched")
+        for number in range(3):
+            two_at_once(trials, work / f"two {number}")
+        full_disks(trials)
+        forbidden(trials)
+        ends, wrong = dying_workers(work, clips)
+    trials.tried["workers killed, ended, held up"] = 3 * IN_A_ROW
+    trials.wrong["workers killed, ended, held up"] = wrong
+    for complaint in wrong:
+        print(complaint, file=sys.stderr)
+    publish(
+        given.out,
+        "kills",
+        "What a killed, full or forbidden run loses",
+        [
+            f"`avemotion preprocess` on {given.actors} actors with {len(CODES)} clips each (from "
+            f"{called}), 2 workers, 2 views; seed {given.seed}. Each trial is followed by the same "
+            "command, and right where its store equals the undisturbed one in every byte (but the "
+            "lock), nothing half-written lay under a final name, no process lived on, and a "
+            "refusal was one message without a traceback.",
+            table(
+                ["what was done", "tried", "wrong"],
+                [[kind, n, len(trials.wrong[kind])] for kind, n in trials.tried.items()],
+            ),
+            f"All files of a store were looked at {trials.observations:,} times. "
+            f"{IN_A_ROW} clips each that kill, end and hold up their worker, in a row, 1 s a clip:",
+            table(["end", "clips"], sorted(ends.items())),
+        ],
+        {
+            "tried": dict(trials.tried),
+            "wrong": sum(map(len, trials.wrong.values())),
+            "observations": trials.observations,
+        },
+    )
+    sys.exit(any(trials.wrong.values()))
+
+
+if __name__ == "__main__":
+    main()
