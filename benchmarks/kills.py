@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -264,34 +265,33 @@ def full_disks(trials: Trials) -> None:
 def forbidden(trials: Trials) -> None:
     """Take away the permission to write, from the start and in the middle of a run."""
     with small_disk(trials.work, 2**20) as disk:
-        if disk is not None:
-            out = disk / "features"
-            process = trials.start(out)
-            wait_until(lambda: trials.shards(out) > 0, process)
-            # Read-only while files are open for writing is refused: try until none is.
-            options = ["mount", "-o", "remount,ro", str(disk)]
-            while subprocess.run(options, capture_output=True).returncode:
-                time.sleep(0.01)
-            said = "Read-only file system. Allow writing there"
-            refused(trials, "read-only", out, process, said, lambda: remount(disk, "rw"))
-            shutil.rmtree(out)
+        for begun in (False, True) if disk else ():
+            out = disk / f"features {begun}"
+            if begun:
+                process = trials.start(out)
+                wait_until(lambda out=out: trials.shards(out) > 0, process)
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+                while members(process.pid):
+                    time.sleep(0.05)
             remount(disk, "ro")
-            refused(
-                trials, "read-only", out, trials.start(out), said, lambda: remount(disk, "rw")
-            )  # fmt: skip
+            said = "Read-only file system. Allow writing there"
+            relieve = partial(remount, disk, "rw")
+            refused(trials, "read-only", out, trials.start(out), said, relieve)
     before = UNPRIVILEGED if os.geteuid() == 0 else []
-    for after in (0, 1):
-        out = trials.work / f"locked {after}"
-        (out / "actors").mkdir(parents=True)
-        process = trials.start(out, before) if after else None
+    for begun in (False, True):
+        out = trials.work / f"locked {begun}"
+        out.mkdir()
+        process = trials.start(out, before) if begun else None
         if process is not None:
             wait_until(lambda out=out: trials.shards(out) > 0, process)
-        for folder in (out / "actors", out):
+        folders = [out, *out.glob("actors")]
+        for folder in folders:
             folder.chmod(0o555)
         refused(
-            trials, "no permission", out, process or trials.start(out, before),
+            trials, "no permission to write", out, process or trials.start(out, before),
             "Permission denied. Allow writing there",
-            lambda out=out: [folder.chmod(0o755) for folder in (out, out / "actors")],
+            lambda folders=folders: [folder.chmod(0o755) for folder in folders],
         )  # fmt: skip
 
 
