@@ -32,6 +32,7 @@ types: install
 	$(BIN)/mypy
 
 bench: install
+	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/classify.py

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from avemotion.inference import Classifier as Classifier
     from avemotion.inference import classify as classify
     from avemotion.inference import classify_clip as classify_clip
+    from avemotion.onnx_export import export as export
     from avemotion.preprocessing import preprocess as preprocess
     from avemotion.reports import report as report
     from avemotion.types import Prediction as Prediction
@@ -34,6 +35,7 @@ _HOMES = {
     "classify_clip": "inference",
     "demo": "demonstration",
     "evaluate": "evaluation",
+    "export": "onnx_export",
     "fit": "fitting",
     "preprocess": "preprocessing",
     "ratings": "humans",

@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "draw the report of an evaluation anew from its files",
     "ratings": "how people did on a corpus that has ratings: the human baselines",
     "classify": "tell the emotion of clips",
+    "export": "write a checkpoint as an ONNX model, which `classify` reads without torch",
 }
 """Command -> what it does, in the order of the road."""
 
@@ -60,9 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(name, error, WRONG_USAGE)
     except (AvemotionError, OSError) as error:
         return _fail(name, error, SOME_FAILED)
+    except ModuleNotFoundError as error:  # of an environment for answering alone, say
+        what = f"this needs {error.name}, which is not installed: pip install avemotion"
+        return _fail(name, UsageError(what), WRONG_USAGE)
     except KeyboardInterrupt:
-        goes_on = " The same command goes on where it stopped." if name in RESUMED else ""
-        print(f"\navemotion {name}: interrupted.{goes_on}", file=sys.stderr)
+        how = "goes on where it stopped" if name in RESUMED else "starts anew"
+        print(f"\navemotion {name}: interrupted. The same command {how}.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -179,9 +183,17 @@ def _synth(words: list[str]) -> int:
 
 
 def _verify(words: list[str]) -> int:
-    values = _parse("verify", words, lambda p: _add_function(p, avemotion.verify, set()))
+    def add(parser: Any) -> None:
+        _add_function(parser, avemotion.verify, {"decode"})
+        parser.add_argument(
+            "--decode", action="store_true", help="decode every file: minutes for all of CREMA-D"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    values = _parse("verify", words, add)
+    as_json = values.pop("json")
     verification = avemotion.verify(**values)
-    print(verification.summary())
+    print(json.dumps(verification.to_dict()) if as_json else verification.summary())
     return OK if verification.ok else SOME_FAILED
 
 
@@ -264,6 +276,14 @@ def _classify(words: list[str]) -> int:
     return SOME_FAILED if failed else OK
 
 
+def _export(words: list[str]) -> int:
+    from avemotion.display import export_text
+
+    values = _parse("export", words, lambda p: _add_function(p, avemotion.export, set()))
+    print(export_text(avemotion.export(**values)))
+    return OK
+
+
 _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "demo": _demo,
     "synth": _synth,
@@ -274,4 +294,5 @@ _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "report": _report,
     "ratings": _ratings,
     "classify": _classify,
+    "export": _export,
 }

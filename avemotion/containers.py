@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import fstat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +10,11 @@ from avemotion.errors import MediaError
 
 LFS_POINTER = b"version https://git-lfs"
 """How a file begins that Git LFS has not replaced by its content yet."""
+
+_HEAD_BYTES = 16_384  # CREMA-D's first picture lies within 8 kB
+_FLV_TAGS = (8, 9, 18)  # audio, video, script
+_FLV_CODECS = (2, 4)  # Sorenson H.263 and VP6: those of CREMA-D and of a synthetic corpus
+_PCM = 1
 
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid", b"sidx"}
 
@@ -58,6 +64,52 @@ def check_file(path: Path) -> None:
         )
 
 
+def is_plainly_whole(path: Path, is_video: bool) -> bool:
+    """Tell at a glance whether a file is an FLV with pictures, or a WAV with sound, to its end.
+
+    No decoder is opened for it, which makes it some ten times quicker. It sees lost ends and parts
+    overwritten with zeros, but not single bytes that changed.
+
+    Args:
+        path: A regular file.
+        is_video: Are pictures wanted, or sound?
+
+    Returns:
+        False where only a decoder can tell: of another format, or damaged.
+    """
+    with path.open("rb") as file:
+        head, size = file.read(_HEAD_BYTES), fstat(file.fileno()).st_size
+        if not is_video:
+            return head[:4] == b"RIFF" and head[8:12] == b"WAVE" and _holds_sound(head, size)
+        start = int.from_bytes(head[5:9], "big")
+        # Whole tags lead to the last four bytes: the size of the last one.
+        return head[:3] == b"FLV" and _shows(head, start) and _flv_end(file, start) + 4 == size
+
+
+def _shows(flv: bytes, start: int) -> bool:
+    """Look for the first picture among the tags at the start of an FLV."""
+    place = start + 4
+    while place + 11 < len(flv) and flv[place] in _FLV_TAGS:
+        if flv[place] == 9:
+            return flv[place + 11] & 0x0F in _FLV_CODECS
+        place += 11 + int.from_bytes(flv[place + 1 : place + 4], "big") + 4
+    return False
+
+
+def _holds_sound(wav: bytes, size: int) -> bool:
+    """Follow the chunks at the start of a WAV: its samples must be PCM, some, and all there."""
+    place, is_pcm = 12, False
+    if int.from_bytes(wav[4:8], "little") + 8 > size:
+        return False
+    while place + 10 <= len(wav):
+        name, length = wav[place : place + 4], int.from_bytes(wav[place + 4 : place + 8], "little")
+        if name == b"data":
+            return is_pcm and 0 < length <= size - place - 8
+        is_pcm |= name == b"fmt " and int.from_bytes(wav[place + 8 : place + 10], "little") == _PCM
+        place += 8 + length + length % 2
+    return False
+
+
 def announced_bytes(path: Path) -> int:
     """Return how long a file is by its own account; decoders read a truncated one silently.
 
@@ -85,7 +137,7 @@ def _flv_end(file: BinaryIO, start: int) -> int:
     while True:
         file.seek(end + 4)
         header = file.read(4)
-        if len(header) < 4 or header[0] not in (8, 9, 18):  # audio, video, script; else no tag
+        if len(header) < 4 or header[0] not in _FLV_TAGS:
             return end
         end += 4 + 11 + int.from_bytes(header[1:], "big")
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
-from tabulate import tabulate
+from typing import TYPE_CHECKING, Any
 
 from avemotion.types import Prediction
 
@@ -14,6 +12,7 @@ if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.fitting import FitReport
     from avemotion.humans import HumanScore
     from avemotion.inference import ClipFailure
+    from avemotion.onnx_export import ExportReport
     from avemotion.preprocessing import PreprocessReport
     from avemotion.results import EvaluationResults
 
@@ -37,6 +36,13 @@ SYNTHETIC_NOTICE = (
     "SYNTHETIC DATA: drawn faces and synthesised voices. The figures show that the road works and "
     "how far it is from the known ceiling; they say nothing about people."
 )
+
+
+def tabulate(rows: Sequence[Sequence[object]], headers: Sequence[str] = (), **style: Any) -> str:
+    """Draw a table with the library of this name, which `classify` has no need to import."""
+    from tabulate import tabulate as draw
+
+    return draw(rows, headers, **style)
 
 
 def shortened(lines: Sequence[str]) -> list[str]:
@@ -188,6 +194,19 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
         "  " + "  ".join(f"{name} {value:.3f}" for name, value in ranked),
     ]
     lines += [f"  warning: {warning}" for warning in result.warnings]
+    return "\n".join(lines)
+
+
+def export_text(report: ExportReport) -> str:
+    """Say what was written, what it answers from, and whether it was checked."""
+    facts, difference = report.facts, report.largest_difference
+    lines = [f"Exported: {report.file}, which answers from {', '.join(facts.answers)}."]
+    if difference is None:
+        lines.append("Not checked against torch: onnxruntime is not installed.")
+    else:
+        lines.append(f"Its probabilities are torch's, up to {difference:.1g}, on random clips.")
+    if facts.synthetic:
+        lines.append(SYNTHETIC_NOTICE)
     return "\n".join(lines)
 
 

@@ -27,13 +27,17 @@ from avemotion.evaluation_plan import EvaluationPlan, open_evaluation
 from avemotion.files import claimed, read_json
 from avemotion.folds import score_checkpoints, train_and_test
 from avemotion.judgement import choose_targets, judged
-from avemotion.models.checkpoint import CHECKPOINT_NAME, load_checkpoint
+from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.facts import CHECKPOINT_NAME
+from avemotion.preview import draw_preview
 from avemotion.processes import cores
 from avemotion.records import write_records
-from avemotion.reports import report
+from avemotion.reports import PREVIEW_NAME, report
 from avemotion.results import EvaluationResults
 from avemotion.splits import MIN_ACTORS, actors_of, check_known
 from avemotion.store import FeatureStore, ManifestRow
+
+_PREVIEW_CLIPS = 24  # of real people they are 0.9 MB, which the page holds as text
 
 Protocol = Literal["holdout", "5fold", "loso", "luna-jimenez", "stratified"]
 Target = Literal["intended", "crowd"]
@@ -116,6 +120,7 @@ def evaluate(
             if models
             else train_and_test(tasks, store.labels, jobs or _default_jobs(), progress)
         )
+        draw_preview(store, out / PREVIEW_NAME, clips=_PREVIEW_CLIPS)
         write_records(out, judged(store, facts, targets, said, spoiled))
         del said, spoiled  # the report reads them from the files; a large evaluation has a gigabyte
         return report(out)

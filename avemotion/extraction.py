@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, PreprocessSettings
 from avemotion.faces import crop_faces, find_face
 from avemotion.grids import GRIDS
-from avemotion.media import check_distinct, read_clip
+from avemotion.media import ClipMedia, check_distinct, read_clip
 from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
 from avemotion.store import ClipFeatures
 from avemotion.types import Box, VideoFrames
@@ -67,6 +67,36 @@ def view_grids(clip: str, n_frames: int, settings: PreprocessSettings) -> list[N
     ]
 
 
+def read_views(
+    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
+) -> tuple[ClipMedia, list[NDArray[np.intp]]]:
+    """Decode a clip: its sound, and each frame that its views sample once.
+
+    Args:
+        name: Seeds the draws.
+        video: File with the frames, or None.
+        audio: File with the sound, or None.
+        settings: Views, frame grid, seed and reader.
+
+    Returns:
+        Frames and sound, and the numbers of the 20 frames of each view.
+
+    Raises:
+        MediaError: A file is missing or broken, or the frames of view 0 do not change.
+    """
+    grids: list[NDArray[np.intp]] = []
+
+    def wanted(n_frames: int) -> NDArray[np.intp]:
+        grids[:] = view_grids(name, n_frames, settings)
+        return np.unique(np.concatenate(grids))
+
+    media = read_clip(video, audio, wanted, settings.reader)
+    if video and media.frames:  # all views together may differ more than the plain one alone
+        plain = np.searchsorted(media.frames.indices, np.unique(grids[0]))
+        check_distinct(video, [media.frames.frames[place] for place in plain])
+    return media, grids
+
+
 def noisy_sound(clip: str, view: int, seed: int, samples: NDArray[np.int16]) -> NDArray[np.float64]:
     """Return a clip's sound, float64 (sample,) in int16 steps, with the noise of one view."""
     rng = draws(clip, view, seed)
@@ -91,16 +121,7 @@ def extract(
     Raises:
         MediaError: A file is missing or broken. A broken part never passes for a missing one.
     """
-    grids: list[NDArray[np.intp]] = []
-
-    def wanted(n_frames: int) -> NDArray[np.intp]:
-        grids[:] = view_grids(name, n_frames, settings)
-        return np.unique(np.concatenate(grids))
-
-    media = read_clip(video, audio, wanted, settings.reader)
-    if video and media.frames:  # all views together may differ more than the plain one alone
-        plain = np.searchsorted(media.frames.indices, np.unique(grids[0]))
-        check_distinct(video, [media.frames.frames[place] for place in plain])
+    media, grids = read_views(name, video, audio, settings)
     faces, found = (
         _faces(media.frames, grids)
         if media.frames

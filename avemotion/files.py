@@ -12,8 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from avemotion.errors import AvemotionError, UsageError
 
 PARTIAL = ".*.partial"
@@ -86,6 +84,8 @@ def claimed(folder: Path) -> Iterator[None]:
         UsageError: Another run is writing there, or it cannot be a folder.
         AvemotionError: The disk is full, or writing there is not allowed.
     """
+    from filelock import FileLock, Timeout  # not for those who only read, such as `classify`
+
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out is {folder}, a file, but must be a folder or not exist yet.")
     with writing(folder):

@@ -16,12 +16,8 @@ from avemotion.config import (
 from avemotion.curves import draw_curves
 from avemotion.errors import UsageError
 from avemotion.files import claimed, read_json, write_json
-from avemotion.models.checkpoint import (
-    CHECKPOINT_NAME,
-    LATEST,
-    CheckpointFacts,
-    load_checkpoint,
-)
+from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.facts import CHECKPOINT_NAME, LATEST, CheckpointFacts
 from avemotion.splits import check_trainable, of_actors, split_actors, take_actors
 from avemotion.store import USABLE, FeatureStore
 from avemotion.training import forget_state, train

@@ -20,7 +20,8 @@ from avemotion.config import ExperimentSettings, Modality
 from avemotion.dataset import ClipDataset, batches
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5, probabilities
-from avemotion.models.checkpoint import CHECKPOINT_NAME, CheckpointFacts, load_checkpoint
+from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.facts import CHECKPOINT_NAME, CheckpointFacts
 from avemotion.processes import run_all
 from avemotion.records import Groups, read_predictions, write_predictions
 from avemotion.robustness import spoiled_batches

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
+import numpy as np
 
 from avemotion.config import FACE_FRAMES, Modality
 from avemotion.errors import MediaError, MissingModalityError, UsageError
 from avemotion.extraction import Extraction, extract
-from avemotion.models.ar5 import ClipInputs, normalise_faces, probabilities
-from avemotion.models.checkpoint import CHECKPOINT_NAME, LATEST, load_checkpoint
+from avemotion.models.facts import CheckpointFacts
+from avemotion.runtimes.interface import ClipArrays, RuntimeName
+from avemotion.runtimes.loading import find_checkpoint, load_runtime
 from avemotion.spectrogram import MEL_FRAMES
 from avemotion.types import Prediction
-
-CHECKPOINT_VARIABLE = "AVEMOTION_CHECKPOINT"
-"""Environment variable that names the model to use."""
 
 LONG_CLIP_SECONDS = 10.0
 """Clips longer than this are unlike those of CREMA-D (about 2.5 s), and the prediction says so."""
@@ -35,49 +32,32 @@ _HEARS_SEES: dict[str, tuple[str, ...]] = {
 """What a clip offers -> what can be answered from it, best first."""
 
 
-def find_checkpoint(checkpoint: Path | str | None = None) -> Path:
-    """Return the model that answers: the argument, ``AVEMOTION_CHECKPOINT``, or ``runs/latest``.
-
-    Args:
-        checkpoint: A checkpoint, or the folder of a run that holds one.
-
-    Raises:
-        UsageError: There is none.
-    """
-    named = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
-    if named is None and not LATEST.exists():
-        raise UsageError(
-            "No model to answer with: avemotion comes without trained weights. Train one with "
-            "`avemotion fit` (it is then found in runs/latest), or name one with --checkpoint or "
-            f"the environment variable {CHECKPOINT_VARIABLE}."
-        )
-    path = Path(named or LATEST)
-    return path / CHECKPOINT_NAME if path.is_dir() else path
-
-
 class Classifier:
     """A loaded model, to classify many clips; reading from several threads is safe."""
 
-    def __init__(self, checkpoint: Path | str | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        checkpoint: Path | str | None = None,
+        device: str = "auto",
+        runtime: RuntimeName = "auto",
+    ) -> None:
         """Load a model.
 
         Args:
             checkpoint: See `find_checkpoint`.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``...
+            runtime: See `find_checkpoint`.
 
         Raises:
-            UsageError: There is no such model or device.
+            UsageError: There is no such model or device, or its runtime is not installed.
         """
-        self.checkpoint = find_checkpoint(checkpoint)
-        network, self.facts = load_checkpoint(self.checkpoint)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            self.device = torch.device(device)
-            self._network = network.to(self.device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"--device {device} cannot be used: {reason}") from error
+        self.checkpoint = find_checkpoint(checkpoint, runtime)
+        self._runtime = load_runtime(self.checkpoint, device)
+
+    @property
+    def facts(self) -> CheckpointFacts:
+        """What the model says of itself."""
+        return self._runtime.facts
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -110,7 +90,7 @@ class Classifier:
             replace(self.facts.preprocessing, views=1),
         )
         used = self._choose(path, clip, wanted)
-        scores = probabilities(self._network, self._inputs(clip, used))[0].tolist()
+        scores = self._runtime.probabilities(self._arrays(clip, used))[0].tolist()
         by_emotion = dict(zip(self.labels, scores, strict=True))
         return Prediction(
             clip=str(path),
@@ -151,24 +131,21 @@ class Classifier:
             )
         raise MissingModalityError(f"{path} cannot be classified by {wanted}: {missing}.")
 
-    def _inputs(self, clip: Extraction, used: str) -> ClipInputs:
+    def _arrays(self, clip: Extraction, used: str) -> ClipArrays:
         """Put view 0 of a clip into a batch of one."""
-        features, network = clip.features, self.facts.experiment.network
-        faces = normalise_faces(torch.from_numpy(features.faces[:1]))
-        if network.spectrogram == "log_mel":
-            picture = torch.from_numpy(features.log_mels[:1])
-            length = features.log_mel_length
+        features = clip.features
+        if self.facts.experiment.network.spectrogram == "log_mel":
+            picture, length = features.log_mels[:1].astype(np.float32), features.log_mel_length
         else:
-            picture = torch.from_numpy(features.spectrograms[:1])
+            picture = features.spectrograms[:1]
             length = picture.shape[-1] if features.log_mel_length else 0
-        tensors = (
-            faces,
-            picture.float().unsqueeze(1),
-            torch.tensor([length]),
-            torch.tensor([used != "audio"]),
-            torch.tensor([used != "video"]),
+        return ClipArrays(
+            faces=features.faces[:1],
+            spectrograms=picture[:, None],
+            lengths=np.array([length], np.int64),
+            has_face=np.array([used != "audio"]),
+            has_sound=np.array([used != "video"]),
         )
-        return ClipInputs(*(tensor.to(self.device) for tensor in tensors))
 
 
 def _warnings(clip: Extraction, wanted: str, used: str, synthetic: bool) -> list[str]:
@@ -205,6 +182,7 @@ def classify_clip(
     checkpoint: Path | str | None = None,
     modality: Modality | Literal["auto"] = "auto",
     device: str = "auto",
+    runtime: RuntimeName = "auto",
 ) -> Prediction:
     """Tell the emotion of one clip; to classify many, keep a `Classifier`.
 
@@ -213,6 +191,7 @@ def classify_clip(
         checkpoint: The model; see `find_checkpoint`.
         modality: What to answer from; ``auto`` takes all that the clip and the model have.
         device: ``auto``, ``cpu``, ``cuda``...
+        runtime: See `find_checkpoint`.
 
     Returns:
         The prediction; what was missing is in its warnings.
@@ -220,9 +199,10 @@ def classify_clip(
     Raises:
         MediaError: The file cannot be read.
         MissingModalityError: The clip lacks the face or the sound that the answer needs.
-        UsageError: There is no such model, or it cannot answer from that modality.
+        UsageError: There is no such model, its runtime is not installed, or it cannot answer from
+            that modality.
     """
-    return Classifier(checkpoint, device).classify(path, modality)
+    return Classifier(checkpoint, device, runtime).classify(path, modality)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,23 +221,27 @@ def classify(
     checkpoint: Path | None = None,
     modality: Modality | Literal["auto"] = "auto",
     device: str = "auto",
+    runtime: RuntimeName = "auto",
 ) -> Iterator[Prediction | ClipFailure]:
     """Tell the emotion of each clip as it is asked for; one without an answer stops no other.
 
     Args:
         clips: Media files.
-        checkpoint: The model, or the folder of its run; by default $AVEMOTION_CHECKPOINT, else
-            runs/latest.
+        checkpoint: The model (a checkpoint or an exported .onnx), or the folder of its run; by
+            default $AVEMOTION_CHECKPOINT, else runs/latest.
         modality: What to answer from; ``auto`` takes all that the clip and the model have.
         device: ``auto``, ``cpu``, ``cuda``...
+        runtime: ``auto``: an exported model is for ``onnx``, a checkpoint for ``torch``; of a run's
+            folder, ``onnx`` takes checkpoint.onnx, the others checkpoint.safetensors.
 
     Yields:
         In the order of the clips, a prediction or the reason why there is none.
 
     Raises:
-        UsageError: There is no such model, or it cannot answer from that modality.
+        UsageError: There is no such model, its runtime is not installed, or it cannot answer from
+            that modality.
     """
-    classifier = Classifier(checkpoint, device)
+    classifier = Classifier(checkpoint, device, runtime)
     for clip in clips:
         try:
             yield classifier.classify(clip, modality)

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from math import gcd
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +20,7 @@ from avemotion.containers import check_file as check_file
 from avemotion.containers import is_lfs_pointer as is_lfs_pointer
 from avemotion.decoding import FrameChoice, Streams, decode, is_video, opened, video_stream
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
+from avemotion.resampling import resample
 from avemotion.types import Sound, VideoFrames
 
 MIN_SOUND_SECONDS = 0.1
@@ -205,7 +203,8 @@ def _heard(path: Path, streams: Streams) -> Sound:
             f"the sound of {path.name} claims {streams.sample_rate:,} samples a second, but "
             f"{SAMPLE_RATES[0]:,} to {SAMPLE_RATES[-1]:,} are possible: the file is damaged"
         )
-    sound = Sound(_to_int16(_resampled(streams.samples, streams.sample_rate)), SAMPLE_RATE)
+    samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
+    sound = Sound(_to_int16(samples), SAMPLE_RATE)
     if sound.duration_seconds < MIN_SOUND_SECONDS:
         raise NoAudioError(
             f"the sound of {path.name} lasts {sound.duration_seconds:.3f} s, "
@@ -214,27 +213,6 @@ def _heard(path: Path, streams: Streams) -> Sound:
     if not sound.samples.any():
         raise NoAudioError(f"the audio track of {path.name} is silent (every sample is zero)")
     return sound
-
-
-def _resampled(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    if rate == SAMPLE_RATE:
-        return samples
-    from scipy.signal import resample_poly  # 0.5 s to import, and CREMA-D's WAVs never need it
-
-    common = gcd(rate, SAMPLE_RATE)
-    up, down = SAMPLE_RATE // common, rate // common
-    taps: Any = _low_pass(up, down)  # the stubs know no window of taps
-    return np.asarray(resample_poly(samples, up, down, window=taps), np.float32)
-
-
-@cache
-def _low_pass(up: int, down: int) -> NDArray[np.float32]:
-    """Return the filter that `resample_poly` would design for every sound anew."""
-    from scipy.signal import firwin
-
-    widest = max(up, down)
-    taps = firwin(20 * widest + 1, 1 / widest, window=("kaiser", 5.0))
-    return np.asarray(taps, np.float32)
 
 
 def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -22,8 +22,9 @@ from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
 from avemotion.isolation import Lost, map_isolated
 from avemotion.media import is_lfs_pointer
+from avemotion.preview import check_preview, draw_preview
 from avemotion.processes import cores, one_thread
-from avemotion.store import USABLE, ManifestRow
+from avemotion.store import USABLE, FeatureStore, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
 
@@ -63,6 +64,7 @@ def preprocess(
     out: Path = Path("features"),
     workers: int | None = None,
     settings: PreprocessSettings = PreprocessSettings(),  # noqa: B008 (frozen)
+    preview: Path | None = None,
     progress: bool = True,
 ) -> PreprocessReport:
     """Turn a corpus into a feature store; an interrupted run goes on where it stopped.
@@ -74,6 +76,7 @@ def preprocess(
         out: Folder of the store.
         workers: Processes; by default one a core.
         settings: What the store is made with.
+        preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
         progress: Show a progress bar.
 
     Returns:
@@ -81,8 +84,10 @@ def preprocess(
 
     Raises:
         UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers, or
-            `out` holds something else.
+            `out` holds something else, or `preview` is no PNG.
     """
+    if preview is not None:
+        check_preview(preview)
     found = read_corpus(corpus, directory)
     _refuse_pointers(found)
     if workers is not None and workers < 1:
@@ -91,6 +96,8 @@ def preprocess(
     with claimed(out):
         writer = StoreWriter(out, found, settings)
         processed = _fill(writer, found, settings, workers or cores(), progress)
+        if preview is not None:
+            draw_preview(FeatureStore(out), preview)
     rows = tuple(writer.rows())
     return PreprocessReport(
         out,

@@ -32,12 +32,8 @@ from avemotion.emotion_module import EmotionModule
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5
-from avemotion.models.checkpoint import (
-    CHECKPOINT_NAME,
-    CheckpointFacts,
-    load_checkpoint,
-    save_checkpoint,
-)
+from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
+from avemotion.models.facts import CHECKPOINT_NAME, CheckpointFacts
 from avemotion.splits import check_trainable, of_actors
 from avemotion.store import FeatureStore
 from avemotion.types import Split

@@ -1,4 +1,4 @@
-"""What classifying a clip costs beside decoding it: with a loaded model, and as a cold command."""
+"""What classifying a clip costs beside decoding it, with either runtime: warm, and as a command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from avemotion.config import MODALITIES, ExperimentSettings, Modality, Preproces
 from avemotion.emotions import EMOTIONS
 from avemotion.inference import Classifier
 from avemotion.models.ar5 import AR5
-from avemotion.models.checkpoint import CheckpointFacts, save_checkpoint
+from avemotion.models.checkpoint import save_checkpoint
+from avemotion.models.facts import CHECKPOINT_NAME, ONNX_NAME, CheckpointFacts
+from avemotion.onnx_export import export
 from avemotion.types import Split
 
 
@@ -31,11 +33,12 @@ def save_untrained(path: Path) -> None:
     save_checkpoint(path, AR5("av", len(EMOTIONS), experiment.network), facts)
 
 
-def time_warm(checkpoint: Path, clips: list[Path], repeats: int) -> dict[str, list[float]]:
+def time_warm(run: Path, clips: list[Path], repeats: int) -> dict[str, list[float]]:
     """Return seconds of each round over all clips."""
-    classifier = Classifier(checkpoint, device="cpu")
+    by_torch = Classifier(run / CHECKPOINT_NAME, device="cpu")
+    by_onnx = Classifier(run / ONNX_NAME)
 
-    def classify(modality: Modality) -> None:
+    def classify(classifier: Classifier, modality: Modality) -> None:
         for clip in clips:
             assert classifier.classify(clip, modality).modality == modality
 
@@ -43,23 +46,23 @@ def time_warm(checkpoint: Path, clips: list[Path], repeats: int) -> dict[str, li
         "only decoding": lambda: [decode(clip) for clip in clips],
         "only decoding the frames": lambda: [decode(clip, sound=False) for clip in clips],
         "only decoding the sound": lambda: [decode(clip, frames=False) for clip in clips],
-        **{f"classifying, {m}": partial(classify, m) for m in MODALITIES},
+        **{f"classifying, {m}": partial(classify, by_torch, m) for m in MODALITIES},
+        **{f"classifying, {m}, ONNX": partial(classify, by_onnx, m) for m in MODALITIES},
     }
     return interleave(jobs, repeats)
 
 
-def time_cold(checkpoint: Path, clip: Path, repeats: int) -> dict[str, list[float]]:
-    """Return seconds of each run of the command, beside the import that it cannot do without."""
+def time_cold(run: Path, clip: Path, repeats: int) -> dict[str, list[float]]:
+    """Return seconds of each run of the command, beside the imports that it cannot do without."""
 
-    def run(*words: object) -> None:
+    def start(*words: object) -> None:
         subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
-    jobs = {
-        "`python -m avemotion classify CLIP`": lambda: run(
-            "-m", "avemotion", "classify", clip, "--checkpoint", checkpoint
-        ),
-        "`python -c 'import torch'`": lambda: run("-c", "import torch"),
-    }
+    jobs = {}
+    for runtime, imports in (("torch", "torch"), ("onnx", "numpy, cv2, av, onnxruntime")):
+        words = ("-m", "avemotion", "classify", clip, "--checkpoint", run, "--runtime", runtime)
+        jobs[f"`python -m avemotion classify CLIP --runtime {runtime}`"] = partial(start, *words)
+        jobs[f"`python -c 'import {imports}'`"] = partial(start, "-c", f"import {imports}")
     return interleave(jobs, repeats)
 
 
@@ -73,21 +76,24 @@ def main() -> None:
         found_clips(given.clips) as (clips, called),
         tempfile.TemporaryDirectory() as temporary,
     ):
-        checkpoint = Path(temporary, "checkpoint.safetensors")
-        save_untrained(checkpoint)
-        warm = time_warm(checkpoint, clips, given.repeats)
-        cold = time_cold(checkpoint, clips[0], given.cold_repeats)
+        run = Path(temporary)
+        save_untrained(run / CHECKPOINT_NAME)
+        export(run, run / ONNX_NAME)
+        warm = time_warm(run, clips, given.repeats)
+        cold = time_cold(run, clips[0], given.cold_repeats)
     floor = warm["only decoding"]
     result = {f"{m}_over_decode": ratio(warm[f"classifying, {m}"], floor) for m in MODALITIES}
     video = ratio(warm["classifying, video"], warm["only decoding the frames"])
     audio = ratio(warm["classifying, audio"], warm["only decoding the sound"])
-    command, torch_alone = (median(seconds) for seconds in cold.values())
+    onnx = ratio(warm["classifying, av, ONNX"], warm["classifying, av"])
+    command, torch_alone, onnx_command, onnx_alone = map(median, cold.values())
     publish(
         given.out,
         "classify",
         "Classifying a clip against only decoding it",
         [
-            f"{called}; model loaded, CPU, {torch.get_num_threads()} threads for the network; "
+            f"{called}; model loaded, CPU, {torch.get_num_threads()} threads for the network "
+            "(ONNX: one); "
             f"{given.repeats} interleaved rounds over all clips. *Only decoding*: one pass of PyAV "
             "over frames and sound, on one thread. *Classifying*: `Classifier.classify`, from the "
             "file to the probabilities (weights random: the speed is that of trained ones). "
@@ -95,7 +101,8 @@ def main() -> None:
             timing_table(warm, per=len(clips)),
             "Over decoding the whole clip: "
             + ", ".join(f"{m} **{result[f'{m}_over_decode']}**" for m in MODALITIES)
-            + f". Over decoding the part that is used: video {video}, audio {audio}.",
+            + f". Over decoding the part that is used: video {video}, audio {audio}. "
+            f"With the ONNX runtime, av: {onnx} of torch's time.",
             f"Cold, {given.cold_repeats} interleaved runs:",
             timing_table(cold),
         ],
@@ -105,6 +112,9 @@ def main() -> None:
             "audio_over_decode_sound": audio,
             "cold_seconds": command,
             "import_torch_seconds": torch_alone,
+            "onnx_over_torch": onnx,
+            "cold_onnx_seconds": onnx_command,
+            "import_onnx_seconds": onnx_alone,
         },
     )
 

@@ -19,7 +19,15 @@ from tabulate import tabulate
 RESULTS = Path(__file__).parent / "results"
 """Where the tables go unless ``--out`` says otherwise."""
 
-_PACKAGES = ("avemotion", "torch", "av", "opencv-python-headless", "numpy", "scikit-learn")
+_PACKAGES = (
+    "avemotion",
+    "torch",
+    "av",
+    "opencv-python-headless",
+    "numpy",
+    "scikit-learn",
+    "onnxruntime",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: see avemotion.cli
 from pathlib import Path
@@ -52,6 +54,34 @@ def small_store(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("store") / "features"
     settings = PreprocessSettings(views=2)
     avemotion.preprocess(small_corpus, out=folder, settings=settings, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a run of each of network_maker's experiments: its checkpoint, and its export."""
+    from network_maker import EXPERIMENTS, facts_of, untrained
+
+    from avemotion.models.checkpoint import save_checkpoint
+
+    folder = tmp_path_factory.mktemp("exported")
+    for name, experiment in EXPERIMENTS.items():
+        run = folder / name
+        run.mkdir()
+        save_checkpoint(run / "checkpoint.safetensors", untrained(experiment), facts_of(experiment))
+        if name == "av":  # the command itself, in a process of its own: what it prints, too
+            words = ["export", str(run), str(run / "checkpoint.onnx")]
+            command = [sys.executable, "-m", "avemotion", *words]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0 and done.stderr == "", done.stderr
+            assert "answers from av, video, audio" in done.stdout and "SYNTHETIC" in done.stdout
+        else:
+            (run / "checkpoint.onnx").write_text("an older file of this name is replaced")
+            avemotion.export(run, run / "checkpoint.onnx")
+        assert {path.name for path in run.iterdir()} == {
+            "checkpoint.safetensors",
+            "checkpoint.onnx",
+        }
     return folder
 
 

@@ -15,13 +15,14 @@ PACKAGE = Path(avemotion.__file__).parent
 # From the top down: a module may import only what stands further down.
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
-    training emotion_module inference verification heads
+    training emotion_module onnx_export inference verification inspection
+    runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
     reports report_page report_charts results records
     robustness_scores spoiling fairness calibration humans scores intervals curves
-    augmentation torchaudio_import dataset splits preprocessing extraction
-    models.checkpoint models.ar5 models
+    augmentation torchaudio_import dataset splits preprocessing preview extraction
+    models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
-    isolation processes people faces grids spectrogram media decoding containers
+    isolation processes people faces grids spectrogram media decoding resampling containers
     config types emotions files errors
 """.split()
 

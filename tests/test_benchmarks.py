@@ -70,6 +70,13 @@ def test_preprocess_reports_ratios_over_decoding(few_clips: Path, tmp_path: Path
     )
 
 
+def test_verify_reports_seconds_and_the_ratio_over_decoding(few_clips: Path, tmp_path: Path):
+    quick = ("--names", 20, "--decoded", 4, "--repeats", 1)
+    result = run("verify", tmp_path, "--clips", few_clips, *quick)
+    assert positive(result, "verify_seconds", "opening_over_verify")
+    assert positive(result, "decode_files_per_second", "decode_over_floor")
+
+
 def test_train_reports_shares_of_the_speed_on_random_tensors(tmp_path: Path):
     quick = ("--actors", 2, "--clips-per-actor", 6, "--batch-size", 6, "--repeats", 1)
     result = run("train", tmp_path, *quick)
@@ -83,7 +90,8 @@ def test_classify_reports_ratios_over_decoding_and_cold_seconds(few_clips: Path,
     result = run("classify", tmp_path, "--clips", few_clips, *quick)
     for modality in ("av", "video", "audio"):
         assert positive(result, f"{modality}_over_decode")
-    assert positive(result, "cold_seconds", "import_torch_seconds")
+    assert positive(result, "cold_seconds", "import_torch_seconds", "import_onnx_seconds")
+    assert positive(result, "onnx_over_torch", "cold_onnx_seconds")
     assert result["cold_seconds"] > result["import_torch_seconds"] / 2
 
 

@@ -1,6 +1,7 @@
 """The command line: exit codes, one-line messages, --config, and the road end to end."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,12 @@ def test_every_command_explains_itself(command: str) -> None:
         (["synth", "corpus", "--actors", "0"], 2, "actors"),
         (["classify"], 2, "clips"),
         (["classify", "x.mp4"], 2, "No model to answer with"),
+        (["classify", "x.mp4", "--runtime", "tpu"], 2, "tpu"),
+        (["classify", "x.mp4", "--checkpoint", "x.onnx"], 2, "avemotion export CHECKPOINT x.onnx"),
+        (["export", "runs/av"], 2, "file"),
+        (["export", "runs/av", "av.bin"], 2, "must be the name of a file that ends in .onnx"),
+        (["export", "runs/av", "av.onnx"], 2, "No checkpoint at runs/av"),
+        (["export", "av.onnx", "video.onnx"], 2, "av.onnx, which is exported already"),
     ],
 )
 def test_wrong_usage_is_one_line(
@@ -188,3 +195,16 @@ class TestConfig:
         (tmp_path / "x.yaml").write_text("training: {epoch: 3}\n")
         code, _, err = run(capsys, "fit", "--config", tmp_path / "x.yaml")
         assert code == 2 and "epoch" in one_line_error(err)
+
+
+def test_verify_prints_one_json_object(
+    small_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, "verify", small_corpus, "--decode", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["ok"] and found["decoded"] == 2 * found["clips"] == 96
+    shutil.copytree(small_corpus, tmp_path / "corpus")
+    video = sorted((tmp_path / "corpus" / "VideoFlash").iterdir())[0]
+    video.write_bytes(video.read_bytes()[:-100])
+    code, out, _ = run(capsys, "verify", tmp_path / "corpus", "--json")
+    assert code == 1 and not json.loads(out)["ok"] and video.name in out

@@ -17,9 +17,10 @@ import avemotion
 from avemotion.config import PreprocessSettings
 from avemotion.dataset import ClipDataset
 from avemotion.errors import MediaError, MissingModalityError, UsageError
-from avemotion.inference import ClipFailure, find_checkpoint
+from avemotion.inference import ClipFailure
 from avemotion.models.ar5 import probabilities
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.runtimes.loading import find_checkpoint
 from avemotion.store import FeatureStore
 from avemotion.types import Prediction
 

@@ -6,65 +6,25 @@ Nothing in it is executed when it is loaded, so a checkpoint from a stranger is 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from avemotion import __version__
-from avemotion.config import ExperimentSettings, PreprocessSettings
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.models.ar5 import AR5
-from avemotion.types import Split
+from avemotion.models.facts import CheckpointFacts
 
 KIND = "avemotion/ar5/1"
 """Marks our checkpoints and the form of their header."""
-
-CHECKPOINT_NAME = "checkpoint.safetensors"
-"""A run's network, in the run's folder."""
-
-LATEST = Path("runs", "latest")
-"""Link to the run that `fit` finished last: what `classify` uses when it is told of no other."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointFacts:
-    """What a checkpoint says of itself."""
-
-    experiment: ExperimentSettings
-    """Modality, network, training."""
-    labels: tuple[str, ...]
-    """The emotions in the order of the outputs."""
-    preprocessing: PreprocessSettings
-    """Settings of the store that it was trained on."""
-    split: Split
-    """Who trained it, who chose the epoch, and who was kept away."""
-    epoch: int
-    """Epoch that the weights come from, from 1."""
-    scores: dict[str, float]
-    """Scores on the validation actors at that epoch; empty without any."""
-    synthetic: dict[str, Any] | None
-    """What the corpus says of itself if it is synthetic."""
-    version: str = __version__
-    """Version of avemotion that wrote it."""
-
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """What it can answer from: an av network also from one modality if trained to."""
-        modality = self.experiment.modality
-        if modality == "av" and self.experiment.training.modality_dropout > 0:
-            return ("av", "video", "audio")
-        return (modality,)
 
 
 def save_checkpoint(path: Path, network: AR5, facts: CheckpointFacts) -> None:
     """Write the network and its facts, atomically."""
     weights = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    header = {"kind": KIND, "facts": json.dumps(asdict(facts))}
+    header = {"kind": KIND, "facts": json.dumps(facts.to_dict())}
     write_atomically(path, lambda p: p.write_bytes(save(weights, header)))
 
 
@@ -91,7 +51,7 @@ def load_checkpoint(path: Path) -> tuple[AR5, CheckpointFacts]:
             f"this version reads {KIND}. Train one with `avemotion fit`."
         )
     try:
-        facts = _facts(json.loads(header["facts"]))
+        facts = CheckpointFacts.from_dict(json.loads(header["facts"]))
         network = AR5(facts.experiment.modality, len(facts.labels), facts.experiment.network)
         network.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -104,17 +64,3 @@ def _ready(network: AR5) -> AR5:
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     return network
-
-
-def _facts(values: dict[str, Any]) -> CheckpointFacts:
-    split = {part: tuple(actors) for part, actors in values["split"].items()}
-    return CheckpointFacts(
-        experiment=ExperimentSettings.from_dict(values["experiment"]),
-        labels=tuple(values["labels"]),
-        preprocessing=PreprocessSettings(**values["preprocessing"]),
-        split=Split(**split),
-        epoch=values["epoch"],
-        scores=values["scores"],
-        synthetic=values["synthetic"],
-        version=values["version"],
-    )

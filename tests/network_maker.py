@@ -1,0 +1,72 @@
+"""Networks with random weights, and random clips for them: what they answer is beside the point."""
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import nn
+
+from avemotion.config import ExperimentSettings, NetworkSettings, PreprocessSettings
+from avemotion.emotions import EMOTIONS
+from avemotion.models.ar5 import AR5, ClipInputs
+from avemotion.models.facts import CheckpointFacts
+from avemotion.runtimes.interface import ClipArrays
+from avemotion.types import Split
+
+EXPERIMENTS = {
+    "av": ExperimentSettings("av"),
+    "video": ExperimentSettings("video", NetworkSettings(width=0.5, video_features=40)),
+    "audio": ExperimentSettings("audio", NetworkSettings(spectrogram="power", audio_features=33)),
+}
+
+
+def untrained(experiment: ExperimentSettings, seed: int = 0) -> AR5:
+    """A network whose answers depend on its clip, with statistics that are not the initial ones."""
+    torch.manual_seed(seed)
+    network = AR5(experiment.modality, len(EMOTIONS), experiment.network)
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # collect plain means
+        nn.init.uniform_(norm.weight, 0.5, 2.0)
+        nn.init.normal_(norm.bias, std=0.2)
+    if network.audio is not None and experiment.network.spectrogram == "log_mel":
+        nn.init.uniform_(network.audio.mean, 20, 40)
+        nn.init.uniform_(network.audio.deviation, 10, 20)
+    with torch.no_grad():
+        network.train()(tensors_of(random_batch(experiment, 8, seed)))
+        network.classifier[-1].weight *= 8
+    return network.eval()
+
+
+def random_batch(experiment: ExperimentSettings, clips: int, seed: int) -> ClipArrays:
+    """Blocks of grey that tremble from frame to frame; sounds as loud as real ones."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(20, 230, (clips, 1, 7, 5)).repeat(14, axis=2).repeat(16, axis=3)
+    pictures = (
+        rng.random((clips, 1, 128, 128)) ** 30
+        if experiment.network.spectrogram == "power"
+        else rng.uniform(0, 80, (clips, 1, 1, 1)) * rng.random((clips, 1, 64, 500))
+    )
+    return ClipArrays(
+        faces=(blocks + rng.integers(-15, 16, (clips, 20, 98, 80))).astype(np.uint8),
+        spectrograms=pictures.astype(np.float32),
+        lengths=rng.integers(0, pictures.shape[-1] + 1, clips),
+        has_face=rng.random(clips) < 0.7,
+        has_sound=rng.random(clips) < 0.7,
+    )
+
+
+def tensors_of(batch: ClipArrays) -> ClipInputs:
+    """The batch as the network reads it, the faces normalised by the thesis' equation."""
+    faces = (batch.faces.astype(np.float32) - 127) / 128
+    others = (getattr(batch, f.name) for f in dataclasses.fields(batch) if f.name != "faces")
+    return ClipInputs(*map(torch.from_numpy, (faces, *others)))
+
+
+def facts_of(experiment: ExperimentSettings) -> CheckpointFacts:
+    split = Split(("1001", "1002"), ("1003",), ())
+    scores = {"val_accuracy": 0.5}
+    synthetic = {"tables": "unit"} if experiment.modality == "av" else None
+    return CheckpointFacts(
+        experiment, EMOTIONS, PreprocessSettings(seed=3), split, 7, scores, synthetic
+    )
