@@ -28,6 +28,7 @@ from damage import CONTAINERS, DAMAGES, SOUND_DAMAGES, encode_again
 from decoding import found_clips, sampled_and_distinct
 from reporting import parser, publish, table
 from strange import HEAVY, STRANGE, STRANGE_SOUNDS, STRANGER_NAMES
+from trials import UNPRIVILEGED
 
 from avemotion.corpora.crema_d import SENTENCES
 from avemotion.emotions import EMOTION_BY_CODE
@@ -35,9 +36,6 @@ from avemotion.isolation import Lost, map_isolated
 from avemotion.store import FeatureStore, ManifestRow
 
 OUTCOMES = ("both", "one modality", "refused", "time-out", "memory", "crash")
-
-UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-"""Before a command: root, too, is then kept from files that may not be read."""
 
 # What a person cannot make sense of: names of exceptions, numbers of errors, addresses.
 _NOT_UNDERSTOOD = re.compile(r"nobody foresaw|Errno|Error\b|Exception|0x[0-9a-f]{6}|Traceback|^$")
