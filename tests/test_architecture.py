@@ -17,12 +17,12 @@ ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
     training emotion_module inference verification heads
     reports report_page report_charts results records
-    robustness_scores spoiling fairness calibration humans scores intervals curves
+    robustness_scores spoiling fairness calibration humans scores intervals curves model_card
     augmentation torchaudio_import dataset splits preprocessing extraction
     models.checkpoint models.ar5 models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
     processes people faces grids spectrogram media decoding containers
-    config types emotions files errors
+    provenance config types emotions files errors
 """.split()
 
 
