@@ -40,5 +40,5 @@ bench: install
 
 # The variable silences Material's note on its own end of life.
 docs: install
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f docs/mkdocs/mkdocs.yml -d "$(abspath $(SITE))"
-	@echo "$(SITE)/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f docs/mkdocs/mkdocs.yml -d "$(abspath $(SITE))"
+	@echo "$(SITE)/index.html; its search needs a server: python -m http.server -d $(SITE)"

@@ -25,7 +25,7 @@ import docstring_parser
 import avemotion
 from avemotion.cli import COMMANDS, main
 
-HELP_COLUMNS = "96"
+HELP_COLUMNS = "82"
 """Width of the commands' help: fits the page."""
 
 _COMMENT = re.compile(
@@ -57,7 +57,7 @@ def commands() -> str:
     """Return the help of every command, as the command line prints it."""
     sections = []
     for command, summary in COMMANDS.items():
-        sections += [f"## {command}", f"{summary[0].upper()}{summary[1:]}."]
+        sections += [f"## {command}", f"{summary[0].upper()}{summary[1:]}"]
         sections += [f"```text\n{help_of(command)}\n```"]
     return "\n\n".join(sections)
 
