@@ -1,6 +1,7 @@
 """The documentation: it builds clean, stands alone, and what it shows is what happens."""
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -34,8 +35,8 @@ def steps() -> Iterator[tuple[str, str]]:
 
 def shape(text: str) -> list[str]:
     """What a text says but for its figures, the answers of untrained networks, and progress."""
-    lines = (line for line in text.splitlines() if not re.match(r"Epoch |\s+val_", line))
-    plain = re.sub(r"-{2,}", "--", "\n".join(lines))
+    bar = re.compile(r"^Epoch .*?(?=^(av|video|audio): )", re.MULTILINE | re.DOTALL)
+    plain = re.sub(r"-{2,}", "--", bar.sub("", text))
     plain = re.sub(rf"\b({'|'.join(EMOTIONS)})\b", "EMOTION", plain)
     plain = re.sub(r"one actor: no interval|[-+]?\d[\d,.]*(e-\d+)?", "#", plain)
     return [" ".join(line.split()) for line in plain.splitlines() if line.strip()]
@@ -144,14 +145,11 @@ def test_the_reference_is_that_of_the_package(site: Path) -> None:
         assert f"usage: avemotion {command}" in commands
     assert "--training.modality_dropout" in commands
     settings = "".join(read(site / "configuration.html").text)
-    for cls, prefix in (
-        (NetworkSettings, "--network."),
-        (TrainingSettings, "--training."),
-        (PreprocessSettings, "--"),
-    ):
-        for name in cls.__dataclass_fields__:
-            assert f"{prefix}{name}\n" in settings
-    assert "Chance that a clip’s face".replace("’", "'") in settings
+    for cls in (NetworkSettings, TrainingSettings, PreprocessSettings):
+        for name, field in cls.__dataclass_fields__.items():
+            default = json.dumps(field.default).strip('"')
+            assert f"\n{name}\n{default}\n" in settings
+    assert "Chance that a clip's face, and likewise its voice" in settings
     ids = re.findall(r'id="([\w.]+)"', (site / "api.html").read_text(encoding="utf-8"))
     public = [name for name in avemotion.__all__ if not name.startswith("_")]
     assert {i.rsplit(".")[-1] for i in ids} >= set(public)

@@ -1,8 +1,8 @@
 """What the documentation takes from the package, so that it cannot go stale.
 
 A page asks for it by a comment: ``<!-- commands -->`` becomes the help of every command,
-``<!-- settings avemotion.config.NetworkSettings --network. -->`` a table of a dataclass' fields
-with their defaults, ``<!-- fields avemotion.store.ManifestRow -->`` one with their types,
+``<!-- settings avemotion.config.NetworkSettings -->`` a table of a dataclass' fields with
+their defaults, ``<!-- fields avemotion.store.ManifestRow -->`` one with their types,
 ``<!-- public names -->`` the reference of every name that the package offers, and
 ``<!-- include CHANGELOG.md -->`` a file of the repository.
 """
@@ -28,9 +28,7 @@ from avemotion.cli import COMMANDS, main
 HELP_COLUMNS = "82"
 """Width of the commands' help: fits the page."""
 
-_COMMENT = re.compile(
-    r"<!-- (commands|settings|fields|public names|include)(?: (\S+))?(?: (\S+))? -->"
-)
+_COMMENT = re.compile(r"<!-- (commands|settings|fields|public names|include)(?: (\S+))? -->")
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")
 
 
@@ -43,7 +41,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         "public names": public_names,
         "include": include,
     }
-    filled = _COMMENT.sub(lambda c: parts[c[1]](*filter(None, c.groups()[1:])), markdown)
+    filled = _COMMENT.sub(lambda c: parts[c[1]](*filter(None, [c[2]])), markdown)
     return _OUTSIDE.sub(_named, filled)
 
 
@@ -78,20 +76,15 @@ def help_of(command: str) -> str:
     return printed.getvalue().strip()
 
 
-def settings(path: str, prefix: str) -> str:
-    """Return a table of a dataclass' fields: option, default, meaning.
-
-    Args:
-        path: The class, with its module.
-        prefix: What comes before each option's name, such as ``--network.``.
-    """
+def settings(path: str) -> str:
+    """Return a table of a dataclass' fields: name, default, meaning."""
     cls = _class(path)
     meanings, types = _meanings(cls), get_type_hints(cls)
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for field in dataclasses.fields(cls):
         default = json.dumps(field.default).strip('"')
         meaning = meanings[field.name] + _choices(types[field.name])
-        rows.append(f"| `{prefix}{field.name}` | `{default}` | {meaning} |")
+        rows.append(f"| `{field.name}` | `{default}` | {meaning} |")
     return "\n".join(rows)
 
 
