@@ -23,8 +23,9 @@ install: .venv/installed
 demo: install
 	$(BIN)/avemotion demo
 
+# Side by side, a file each; one thread each, since threads of several tests would wait for one another.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
