@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = f"this needs {error.name}, which is not installed: pip install avemotion"
         return _fail(name, UsageError(what), WRONG_USAGE)
     except KeyboardInterrupt:
-        goes_on = " The same command goes on where it stopped." if name in RESUMED else ""
-        print(f"\navemotion {name}: interrupted.{goes_on}", file=sys.stderr)
+        how = "goes on where it stopped" if name in RESUMED else "starts anew"
+        print(f"\navemotion {name}: interrupted. The same command {how}.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -169,7 +169,7 @@ def _modalities(words: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _demo(words: list[str]) -> int:
-    values = _parse("demo", words, lambda p: _add_function(p, avemotion.demo, set()))
+    values = _parse("demo", words, lambda p: _add_function(p, avemotion.demo, {"tell"}))
     avemotion.demo(**values)
     return OK
 
@@ -183,9 +183,17 @@ def _synth(words: list[str]) -> int:
 
 
 def _verify(words: list[str]) -> int:
-    values = _parse("verify", words, lambda p: _add_function(p, avemotion.verify, set()))
+    def add(parser: Any) -> None:
+        _add_function(parser, avemotion.verify, {"decode"})
+        parser.add_argument(
+            "--decode", action="store_true", help="decode every file: minutes for all of CREMA-D"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    values = _parse("verify", words, add)
+    as_json = values.pop("json")
     verification = avemotion.verify(**values)
-    print(verification.summary())
+    print(json.dumps(verification.to_dict()) if as_json else verification.summary())
     return OK if verification.ok else SOME_FAILED
 
 
@@ -257,11 +265,7 @@ def _classify(words: list[str]) -> int:
     def add(parser: Any) -> None:
         parser.add_argument("clips", nargs="+", type=Path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
-        parser.add_argument(
-            "--parts",
-            action="store_true",
-            help="also say what face and voice alone would have said",
-        )
+        parser.add_argument("--parts", action="store_true", help="what face and voice say alone")
         _add_function(parser, avemotion.classify, {"clips", "parts"})
 
     values = _parse("classify", words, add)

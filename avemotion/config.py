@@ -16,6 +16,9 @@ Modality = Literal["av", "video", "audio"]
 
 MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
 
+Engine = Literal["local", "ray"]
+"""Where the work is done: in processes of this machine, or as tasks of a Ray cluster."""
+
 FACE_FRAMES = 20
 """Face frames sampled from a clip (thesis, section 6: its text says 20, its listing 15)."""
 FACE_HEIGHT = 98
@@ -24,6 +27,8 @@ FACE_WIDTH = 80
 """Width of a face crop in pixels."""
 SAMPLE_RATE = 16_000
 """Sample rate of every waveform in Hz: that of CREMA-D's own WAVs."""
+SAMPLE_RATES = range(1_000, 768_001)
+"""Of what is read, in Hz; a file that claims another is damaged: resampling could take hours."""
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:

@@ -13,14 +13,26 @@ LFS_POINTER = b"version https://git-lfs"
 """How a file begins that Git LFS has not replaced by its content yet."""
 
 _FOLLOWED_IN_MEMORY = 4 * 2**20  # bytes
+_HEAD_BYTES = 16_384  # CREMA-D's first picture lies within 8 kB
+_FLV_TAGS = (8, 9, 18)  # audio, video, script
+_FLV_CODECS = (2, 4)  # Sorenson H.263 and VP6: those of CREMA-D and of a synthetic corpus
+_PCM = 1
 
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid", b"sidx"}
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Tell whether a file is a Git LFS pointer instead of its content."""
-    with path.open("rb") as file:
-        return file.read(len(LFS_POINTER)) == LFS_POINTER
+    """Tell whether a file is a Git LFS pointer instead of its content.
+
+    What cannot be read is none; a pipe is not even opened, since that would wait for its writer.
+    """
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError:
+        return False
 
 
 def check_file(path: Path) -> None:
@@ -35,11 +47,11 @@ def check_file(path: Path) -> None:
         if path.is_file():
             path.open("rb").close()
     except FileNotFoundError:
-        raise MediaError(f"no such file: {path}") from None
+        raise MediaError(f"no such file: {path.name}") from None
     except OSError as error:  # no permission, a name too long, a loop of links
-        raise MediaError(f"{path} cannot be opened: {error.strerror}") from error
+        raise MediaError(f"{path.name} cannot be opened: {error.strerror}") from error
     if not path.is_file():
-        raise MediaError(f"not a regular file: {path}")
+        raise MediaError(f"not a regular file: {path.name}")
     with path.open("rb") as file:
         check_content(path.name, file)
 
@@ -72,6 +84,52 @@ def check_content(name: str, file: BinaryIO) -> None:
         )
 
 
+def is_plainly_whole(path: Path, is_video: bool) -> bool:
+    """Tell at a glance whether a file is an FLV with pictures, or a WAV with sound, to its end.
+
+    No decoder is opened for it, which makes it some ten times quicker. It sees lost ends and parts
+    overwritten with zeros, but not single bytes that changed.
+
+    Args:
+        path: A regular file.
+        is_video: Are pictures wanted, or sound?
+
+    Returns:
+        False where only a decoder can tell: of another format, or damaged.
+    """
+    with path.open("rb") as file:
+        head, size = file.read(_HEAD_BYTES), os.fstat(file.fileno()).st_size
+        if not is_video:
+            return head[:4] == b"RIFF" and head[8:12] == b"WAVE" and _holds_sound(head, size)
+        start = int.from_bytes(head[5:9], "big")
+        # Whole tags lead to the last four bytes: the size of the last one.
+        return head[:3] == b"FLV" and _shows(head, start) and _flv_end(file, start) + 4 == size
+
+
+def _shows(flv: bytes, start: int) -> bool:
+    """Look for the first picture among the tags at the start of an FLV."""
+    place = start + 4
+    while place + 11 < len(flv) and flv[place] in _FLV_TAGS:
+        if flv[place] == 9:
+            return flv[place + 11] & 0x0F in _FLV_CODECS
+        place += 11 + int.from_bytes(flv[place + 1 : place + 4], "big") + 4
+    return False
+
+
+def _holds_sound(wav: bytes, size: int) -> bool:
+    """Follow the chunks at the start of a WAV: its samples must be PCM, some, and all there."""
+    place, is_pcm = 12, False
+    if int.from_bytes(wav[4:8], "little") + 8 > size:
+        return False
+    while place + 10 <= len(wav):
+        name, length = wav[place : place + 4], int.from_bytes(wav[place + 4 : place + 8], "little")
+        if name == b"data":
+            return is_pcm and 0 < length <= size - place - 8
+        is_pcm |= name == b"fmt " and int.from_bytes(wav[place + 8 : place + 10], "little") == _PCM
+        place += 8 + length + length % 2
+    return False
+
+
 def announced_bytes(file: BinaryIO) -> int:
     """Return how long a file is by its own account; decoders read a truncated one silently.
 
@@ -99,7 +157,7 @@ def _flv_end(file: BinaryIO, start: int) -> int:
     while True:
         file.seek(end + 4)
         header = file.read(4)
-        if len(header) < 4 or header[0] not in (8, 9, 18):  # audio, video, script; else no tag
+        if len(header) < 4 or header[0] not in _FLV_TAGS:
             return end
         end += 4 + 11 + int.from_bytes(header[1:], "big")
 

@@ -62,8 +62,12 @@ def opened(file: MediaFile, **options: str) -> Iterator[Any]:
     try:
         with av.open(place, options={"protocol_whitelist": allowed} | options) as container:
             yield container
-    except (av.error.FFmpegError, IndexError, ValueError, OSError) as error:
+    except av.error.FFmpegError as error:
         raise MediaError(f"{file.name} cannot be decoded: {_plain(error)}") from error
+    except (IndexError, ValueError) as error:  # streams that begin in the middle, planes too short
+        raise MediaError(f"{file.name} cannot be decoded: it contradicts itself") from error
+    except OSError as error:  # of the caller's file object
+        raise MediaError(f"{file.name} cannot be read: {_plain(error)}") from error
 
 
 def _plain(error: Exception) -> str:
@@ -122,6 +126,7 @@ def _pass(
     with opened(file) as container:
         video = next(filter(is_video, container.streams.video), None) if plan else None
         tracks = ordered_tracks(container) if hear else []
+        _check_known(file, [video, *tracks[:1]])
         used = [stream.index for stream in (video, *tracks) if stream is not None]
         if not used:
             return Streams(None, None, 0), None
@@ -135,6 +140,8 @@ def _pass(
         sounds = [Soundtrack(track, packets[track.index]) for track in tracks]
         keepers |= {sound.index: sound for sound in sounds}
         _decode_all(file, held, keepers)
+        if frames:
+            frames.check_length(container.duration)
         notes = frames.notes() if frames else []
         if not sounds:
             return Streams(None, None, 0, notes=tuple(notes)), frames
@@ -142,6 +149,20 @@ def _pass(
         notes += [*tracks_note(sound, sounds), *sound.notes()]
         seconds = sound.whole_seconds()
         return Streams(None, sound.joined(), sound.rate, seconds, tuple(notes)), frames
+
+
+def _check_known(file: MediaFile, streams: Iterable[Any]) -> None:
+    """Refuse streams that FFmpeg has no decoder for.
+
+    Raises:
+        MediaError: There is one.
+    """
+    for stream in streams:
+        if stream is not None and stream.codec_context is None:
+            raise MediaError(
+                f"{file.name} cannot be decoded: its {stream.type} is of a kind that FFmpeg does "
+                "not know"
+            )
 
 
 def _demux(container: Any, used: list[int]) -> Iterable[Any]:

@@ -14,9 +14,10 @@ from avemotion.config import FACE_FRAMES, PreprocessSettings
 from avemotion.crops import crop_faces, scaled_box
 from avemotion.faces import find_face
 from avemotion.grids import GRIDS
-from avemotion.media import read_clip
+from avemotion.isolation import Lost
+from avemotion.media import ClipMedia, check_distinct, read_clip
 from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
-from avemotion.store import ClipFeatures
+from avemotion.store import USABLE, ClipFeatures
 from avemotion.types import Box, VideoFrames
 
 
@@ -53,6 +54,16 @@ class Extraction:
         return "video" if self.no_sound else "av"
 
 
+def without_features(
+    outcome: Extraction | Lost,
+) -> tuple[Extraction | Lost, ClipFeatures | None]:
+    """Part what a clip gave, or why nothing, from the features that are stored, if any are."""
+    if isinstance(outcome, Lost):
+        return outcome, None
+    features = outcome.features if outcome.status in USABLE else None
+    return replace(outcome, features=ClipFeatures.zeros(0)), features
+
+
 def draws(clip: str, view: int, seed: int) -> np.random.Generator:
     """Return the random numbers of one view: the same on every machine, whatever ran before."""
     digest = hashlib.sha256(f"{seed}/{clip}/{view}".encode()).digest()
@@ -66,6 +77,37 @@ def view_grids(clip: str, n_frames: int, settings: PreprocessSettings) -> list[N
         grid(n_frames, view, draws(clip, view, settings.seed).random())
         for view in range(settings.views)
     ]
+
+
+def read_views(
+    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
+) -> tuple[ClipMedia, list[NDArray[np.intp]]]:
+    """Decode a clip: its sound, and each frame that its views sample once.
+
+    Args:
+        name: Seeds the draws.
+        video: File with the frames, or None.
+        audio: File with the sound, or None.
+        settings: Views, frame grid, seed and reader.
+
+    Returns:
+        Frames and sound, and the numbers of the 20 frames of each view.
+
+    Raises:
+        MediaError: A file is missing or broken, or the frames of view 0 do not change.
+    """
+    grids: list[NDArray[np.intp]] = []
+
+    def wanted(n_frames: int) -> NDArray[np.intp]:
+        grids[:] = view_grids(name, n_frames, settings)
+        return np.unique(np.concatenate(grids))
+
+    media = read_clip(video, audio, wanted, settings.reader)
+    if video and media.frames:  # all views together may differ more than the plain one alone
+        plain = np.searchsorted(media.frames.places, grids[0])
+        _, first = np.unique(media.frames.indices[plain], return_index=True)
+        check_distinct(video.name, [media.frames.frames[place] for place in plain[first]])
+    return media, grids
 
 
 def noisy_sound(clip: str, view: int, seed: int, samples: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -92,13 +134,7 @@ def extract(
     Raises:
         MediaError: A file is missing or broken. A broken part never passes for a missing one.
     """
-    grids: list[NDArray[np.intp]] = []
-
-    def wanted(n_frames: int) -> NDArray[np.intp]:
-        grids[:] = view_grids(name, n_frames, settings)
-        return np.unique(np.concatenate(grids))
-
-    media = read_clip(video, audio, wanted, settings.reader)
+    media, grids = read_views(name, video, audio, settings)
     faces, found = (
         _faces(media.frames, grids)
         if media.frames

@@ -3,24 +3,82 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from avemotion.errors import UsageError
+from avemotion.errors import AvemotionError, UsageError
+
+PARTIAL = ".*.partial"
+"""Names of files that are being written, or that a killed run was writing."""
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space",
+    errno.EFBIG: "Allow larger files there (`ulimit -f unlimited`)",
+    errno.EACCES: "Allow writing there",
+    errno.EPERM: "Allow writing there",
+    errno.EROFS: "Allow writing there",
+}
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: never half a file."""
-    temporary = path.with_name(f".{path.name}.partial")
-    write(temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def write_atomically(path: Path, write: Callable[[Path], object], writer: str = "") -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it: never half a file.
+
+    What comes later is on the disk later, too: a power cut loses no file that another one needs.
+
+    Args:
+        path: The file.
+        write: Fills the file that it is given.
+        writer: Part of the temporary name, where several may be writing the same file.
+
+    Raises:
+        AvemotionError: The disk is full, or writing there is not allowed.
+    """
+    temporary = path.with_name(f".{path.name}{writer}.partial")
+    with writing(path):
+        try:
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        _sync_names(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write a file or folder into what the user should do.
+
+    Raises:
+        AvemotionError: The disk is full, or writing there is not allowed.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "Make that possible")
+        raise AvemotionError(
+            f"{path} cannot be written: {error.strerror or error}. {remedy}, then give the same "
+            "command again: what is finished is kept."
+        ) from error
+
+
+def _sync_names(folder: Path) -> None:
+    """Have a folder's renamed files survive a power cut, where folders can be synchronised."""
+    with suppress(OSError):  # Windows and some network drives cannot
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextmanager
@@ -29,20 +87,22 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Raises:
         UsageError: Another run is writing there, or it cannot be a folder.
+        AvemotionError: The disk is full, or writing there is not allowed.
     """
     from filelock import FileLock, Timeout  # not for those who only read, such as `classify`
 
-    try:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out is {folder}, a file, but must be a folder or not exist yet.")
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise UsageError(
-            f"--out is {folder}, a file, but must be a folder or not exist yet."
-        ) from None
     lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UsageError(f"{folder} is being written by another run. Wait for it to end.") from None
+    with writing(folder / ".lock"):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UsageError(
+                f"{folder} is being written by another run. Wait for it to end."
+            ) from None
     try:
         yield
     finally:

@@ -64,8 +64,8 @@ def map_isolated(
     if not tasks:
         return
     workers = min(workers, len(tasks))
-    processes = [_Process(function, prepare, memory_mebibytes) for _ in range(workers)]
-    idle: SimpleQueue[_Process] = SimpleQueue()
+    processes = [IsolatedProcess(function, prepare, memory_mebibytes) for _ in range(workers)]
+    idle: SimpleQueue[IsolatedProcess] = SimpleQueue()
     for process in processes:
         idle.put(process)
 
@@ -93,12 +93,16 @@ def map_isolated(
             process.end()
 
 
-class _Process:
+class IsolatedProcess:
     """A process that does a task at a time, started when needed and replaced when gone."""
 
     def __init__(
-        self, function: Callable[[Any], Any], prepare: Callable[[], None] | None, mebibytes: int
+        self,
+        function: Callable[[Any], Any],
+        prepare: Callable[[], None] | None,
+        mebibytes: int = MEMORY_MEBIBYTES,
     ) -> None:
+        """Keep what the process will do; see `map_isolated`."""
         self._work = (function, prepare, mebibytes)
         self._mebibytes = mebibytes
         self._process: Any = None
@@ -219,7 +223,7 @@ def _serve(
 ) -> None:
     """Run in the process: do tasks until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends us
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     if prepare is not None:
         prepare()
     _limit_memory(mebibytes)

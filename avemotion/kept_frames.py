@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,9 @@ from avemotion.errors import MediaError
 from avemotion.pictures import hdr_of, kept_size, pixel_aspect, upright_size, write_grey
 from avemotion.timing import FrameChoice, FramePlan, PacketTimes, plan_among, plan_frames, seconds
 from avemotion.types import VideoFrames
+
+MIN_LENGTH_SHARE = 0.5
+"""A video that ends earlier, as a share of the time that it announces, has lost its rest."""
 
 
 class KeptFrames:
@@ -65,6 +69,28 @@ class KeptFrames:
         write_grey(frame, self._kept[first])
         for row in others:
             self._kept[row] = self._kept[first]
+
+    def check_length(self, container_duration: int | None) -> None:
+        """Refuse a video that ends before half of the time that it announces.
+
+        What is missing may have been overwritten: no decoder complains of that. The share is low,
+        since a sound may outlast its video.
+
+        Args:
+            container_duration: In microseconds, for lack of the stream's own.
+
+        Raises:
+            MediaError: It does.
+        """
+        announced = (self._stream.duration or 0) * self._unit
+        if not announced:
+            announced = (container_duration or 0) / av.time_base
+        last = max((time or 0 for time in self._times), default=0) * self._unit
+        if len(self._times) > 1 and 0 < last < MIN_LENGTH_SHARE * announced:
+            raise MediaError(
+                f"only the first {last:.1f} of the {announced:,.1f} s that {self._name} "
+                "announces can be decoded: the video is truncated or damaged"
+            )
 
     def better_plan(self, choose: FrameChoice) -> FramePlan | None:
         """Plan anew where the packets promised other frames than they gave; None where not.

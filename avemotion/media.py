@@ -7,7 +7,7 @@ frames), so what comes out is checked too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, SAMPLE_RATE
+from avemotion.config import FACE_FRAMES, SAMPLE_RATE, SAMPLE_RATES
 from avemotion.containers import check_file as check_file
 from avemotion.containers import is_lfs_pointer as is_lfs_pointer
 from avemotion.decoding import FrameChoice, Streams, decode, is_video, opened, video_stream
@@ -120,8 +120,9 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
         frames = _checked(clip.name, video)
     seconds = 0.0
     if clip.waveform is not None and clip.sample_rate is not None:
-        seconds = clip.waveform.shape[-1] / clip.sample_rate
-        streams = Streams(None, _mono(clip.waveform, clip.sample_rate), clip.sample_rate)
+        rate = int(clip.sample_rate)
+        seconds = clip.waveform.shape[-1] / rate
+        streams = Streams(None, _mono(clip.waveform, rate), rate)
         try:
             sound = _heard(clip.name, streams)
         except NoAudioError as error:
@@ -175,16 +176,29 @@ def _checked(name: str, video: VideoFrames) -> VideoFrames:
     """Refuse a video that repeats itself: what a truncated file decodes to."""
     if video.decoded == 1:
         raise MediaError(f"{name} holds a single frame: a picture, not a video")
-    chosen = len(np.unique(video.indices))
+    _, first = np.unique(video.indices, return_index=True)
+    check_distinct(name, [video.frames[place] for place in first])
+    return video
+
+
+def check_distinct(name: str, frames: Sequence[NDArray[np.uint8]]) -> None:
+    """Refuse frames of which fewer than half differ.
+
+    Args:
+        name: Of the video.
+        frames: uint8 (height, width) each; those of a view, or of all views.
+
+    Raises:
+        MediaError: They repeat.
+    """
     # A quarter of the rows tells frames apart: what moves is higher than three.
-    distinct = len({frame[::4].tobytes() for frame in video.frames})
+    distinct = len({frame[::4].tobytes() for frame in frames})
     # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
-    if distinct < MIN_DISTINCT_SHARE * min(chosen, FACE_FRAMES):
+    if distinct < MIN_DISTINCT_SHARE * min(len(frames), FACE_FRAMES):
         raise MediaError(
-            f"only {distinct} of {chosen} sampled frames of {name} differ: "
+            f"only {distinct} of {len(frames)} sampled frames of {name} differ: "
             "the video is truncated or frozen"
         )
-    return video
 
 
 def _seen(path: MediaFile, streams: Streams) -> VideoFrames:
@@ -249,6 +263,11 @@ def _heard(name: str, streams: Streams) -> Sound:
         raise NoAudioError(f"{name} has no audio track")
     if not len(streams.samples):
         raise NoAudioError(f"the audio track of {name} holds no samples")
+    if streams.sample_rate not in SAMPLE_RATES:
+        raise MediaError(
+            f"the sound of {name} claims {streams.sample_rate:,} samples a second, but "
+            f"{SAMPLE_RATES[0]:,} to {SAMPLE_RATES[-1]:,} are possible: the file is damaged"
+        )
     samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
     sound = Sound(_to_int16(samples), SAMPLE_RATE)
     if sound.duration_seconds < MIN_SOUND_SECONDS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -256,15 +256,12 @@ def _length_warnings(read: ClipMedia, used: str, spectrogram: str) -> list[str]:
     sound = read.sound_seconds if used != "video" else 0.0
     video = read.frames.duration_seconds if read.frames and used != "audio" else 0.0
     middle = f"the middle {heard:.0f} s of its sound" if sound > heard else "its sound"
-    parts: list[Any] = [
-        used != "audio" and f"{FACE_FRAMES} frames spread over it",
-        used != "video" and middle,
-    ]
+    frames = f"{FACE_FRAMES} frames spread over it"
+    by = {"av": f"{frames} and by {middle}", "video": frames, "audio": middle}[used]
     if max(sound, video) > LONG_CLIP_SECONDS:
-        by = " and by ".join(part for part in parts if part)
         return [
             f"the clip lasts {max(sound, video):.1f} s, unlike those of training: it is judged by "
-            + by
+            f"{by}"
         ]
     if sound > heard:
         return [f"of {sound:.1f} s of sound, the middle {heard:.0f} s are heard"]

@@ -7,32 +7,32 @@ is listed as failed with the reason, and the run goes on.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator
-from concurrent.futures import TimeoutError as ClipTimeoutError
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from tqdm import tqdm
 
-from avemotion.config import PreprocessSettings
+from avemotion.config import Engine, PreprocessSettings
 from avemotion.corpora import CorpusName, read_corpus
-from avemotion.errors import MediaError, UsageError
+from avemotion.engines import write_here, write_on_ray
+from avemotion.errors import UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
+from avemotion.isolation import IsolatedProcess, Lost, map_isolated
+from avemotion.manifest import plain_row, row_of, rows_of, size_of
 from avemotion.media import is_lfs_pointer
-from avemotion.processes import cores, one_thread, worker_pool
-from avemotion.store import USABLE, ManifestRow
+from avemotion.preview import check_preview, draw_preview
+from avemotion.processes import cores, one_thread
+from avemotion.store import ClipFeatures, FeatureStore, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
 
 CLIP_TIMEOUT_SECONDS = 120
 """A clip that takes longer has hung: real ones take well under a second."""
-
-_AHEAD = 8  # clips a worker has waiting, so that neither workers nor memory run out
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ def preprocess(
     corpus: CorpusName = "crema_d",
     out: Path = Path("features"),
     workers: int | None = None,
+    engine: Engine = "local",
     settings: PreprocessSettings = PreprocessSettings(),  # noqa: B008 (frozen)
+    preview: Path | None = None,
     progress: bool = True,
 ) -> PreprocessReport:
     """Turn a corpus into a feature store; an interrupted run goes on where it stopped.
@@ -76,17 +78,23 @@ def preprocess(
         corpus: What it holds: ``crema_d`` (also for a synthetic corpus), ``ravdess``, or
             ``folder``: clips of one's own, in a folder for each emotion.
         out: Folder of the store.
-        workers: Processes; by default one a core.
+        workers: Processes; by default one a core, with Ray one a core of the cluster.
+        engine: ``local`` works on this machine, ``ray`` on the cluster that the environment
+            variable RAY_ADDRESS names, or on one that it starts here. The store is the same.
         settings: What the store is made with.
+        preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
         progress: Show a progress bar.
 
     Returns:
         What was found in each clip.
 
     Raises:
-        UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers, or
-            `out` holds something else.
+        UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers,
+            `out` holds something else, `preview` is no PNG, or a machine of the cluster does not
+            see these folders.
     """
+    if preview is not None:
+        check_preview(preview)
     found = read_corpus(corpus, directory)
     _refuse_pointers(found)
     if workers is not None and workers < 1:
@@ -94,7 +102,9 @@ def preprocess(
     start = time.monotonic()
     with claimed(out):
         writer = StoreWriter(out, found, settings)
-        processed = _fill(writer, found, settings, workers or cores(), progress)
+        processed = _fill(writer, found, settings, workers, engine, progress)
+        if preview is not None:
+            draw_preview(FeatureStore(out), preview)
     rows = tuple(writer.rows())
     return PreprocessReport(
         out,
@@ -110,7 +120,7 @@ def preprocess(
 def _refuse_pointers(corpus: Corpus) -> None:
     """Stop at once where nothing was pulled; a few pointers are failed clips like others."""
     media = [path for clip in corpus.clips for path in (clip.video, clip.audio) if path]
-    if all(path.is_file() and is_lfs_pointer(path) for path in media):
+    if all(map(is_lfs_pointer, media)):
         raise UsageError(
             f"All {len(media)} media files in {corpus.directory} are Git LFS pointers, not media. "
             + corpus.remedy
@@ -118,138 +128,143 @@ def _refuse_pointers(corpus: Corpus) -> None:
 
 
 def _fill(
-    writer: StoreWriter, corpus: Corpus, settings: PreprocessSettings, workers: int, progress: bool
+    writer: StoreWriter,
+    corpus: Corpus,
+    settings: PreprocessSettings,
+    workers: int | None,
+    engine: Engine,
+    progress: bool,
 ) -> int:
     """Process the actors that are not finished; return how many clips that were."""
     by_actor: dict[str, list[Clip]] = {}
     for clip in corpus.clips:
         by_actor.setdefault(clip.actor, []).append(clip)
     writer.forget_others(set(by_actor))
-    todo = [
-        clips
-        for actor, clips in by_actor.items()
-        if not _is_finished(writer.finished(actor), clips, corpus)
-    ]
-    waiting = [clip for clips in todo for clip in clips if clip.name not in corpus.excluded]
-    with (
-        tqdm(
-            total=len(waiting),
-            unit="clip",
-            desc="preprocess",
-            mininterval=0.5,
-            disable=not progress,
-        ) as bar,
-        closing(_extract_all(waiting, settings, workers)) as results,
-    ):
-        for clips in todo:
-            rows, features = [], []
-            for clip in clips:
-                if clip.name in corpus.excluded:
-                    row = _row(clip, corpus, "excluded", corpus.excluded[clip.name])
-                else:
-                    outcome = next(results)
-                    bar.update()
-                    row = _row_of(clip, corpus, outcome)
-                    if row.status in USABLE and isinstance(outcome, Extraction):
-                        features.append(outcome.features)
-                rows.append(row)
-            writer.add(clips[0].actor, rows, features)
-        next(results, None)  # there is no further one: the workers end by themselves
-    return len(waiting)
+    stale = {a for a, clips in by_actor.items() if not _is_current(writer, a, clips, corpus)}
+    retried, mended = _retry_failed(writer, corpus, stale, settings, workers or cores(), progress)
+    todo = {a: clips for a, clips in by_actor.items() if a in stale | mended}
+    shards = {
+        writer.shard(actor): [clip for clip in clips if clip.name not in corpus.excluded]
+        for actor, clips in todo.items()
+    }
+    names = {clip.name for clips in shards.values() for clip in clips}
+    writer.unlist(todo)
+    with tqdm(
+        total=len(names), unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
+    ) as bar:
+        if engine == "ray" and names:
+            extract_one = partial(_extract_apart, settings=settings)
+            clip_bytes = ClipFeatures.zeros(settings.views).nbytes
+            engine_run = write_on_ray(shards, extract_one, clip_bytes, workers, bar.update)
+        else:
+            extract_all = partial(_extract_all, settings=settings, workers=workers or cores())
+            engine_run = write_here(shards, extract_all, bar.update)
+        with closing(engine_run) as written:
+            for shard, outcomes in written:
+                writer.enlist(shard.stem, rows_of(todo[shard.stem], corpus, outcomes))
+    return len(retried | names)
 
 
-def _is_finished(rows: list[ManifestRow], clips: list[Clip], corpus: Corpus) -> bool:
-    """Tell whether an actor need not be processed: same clips, same files, nothing to try again."""
-    now = [_row(clip, corpus, "", "") for clip in clips]
-    return len(rows) == len(now) and all(
-        old.status != "failed"
-        and (old.status == "excluded") == (new.clip in corpus.excluded)
-        and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
-        == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
-        and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
-        for old, new in zip(rows, now, strict=True)
+def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
+    """Tell whether what the manifest lists of an actor was made from the files that are there."""
+    rows = writer.finished(actor)
+    now = [plain_row(clip, corpus) for clip in clips]
+    return (
+        len(rows) == len(now)
+        and all(
+            (old.status == "excluded") == (new.clip in corpus.excluded)
+            and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
+            == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
+            and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
+            for old, new in zip(rows, now, strict=True)
+        )
+        and not _have_changed(clips, writer.written_ns(actor))
     )
+
+
+def _have_changed(clips: list[Clip], since_ns: int) -> bool:
+    """Tell whether files changed after an actor's arrays were written from them.
+
+    A file's time of change (ctime) tells it even where the size is the same and where a copying
+    tool set the time of modification back. The store keeps no times: its bytes depend on the
+    corpus' alone. At worst, after copying a corpus, clips are processed once more.
+    """
+    return since_ns > 0 and any(
+        path.stat().st_ctime_ns >= since_ns
+        for clip in clips
+        for path in (clip.video, clip.audio)
+        if path and size_of(path)
+    )
+
+
+def _retry_failed(
+    writer: StoreWriter,
+    corpus: Corpus,
+    stale: set[str],
+    settings: PreprocessSettings,
+    workers: int,
+    progress: bool,
+) -> tuple[set[str], set[str]]:
+    """Try again the clips, and they alone, that failed in an earlier run.
+
+    What was wrong may lie outside the file: too little memory, no permission, a busy machine.
+
+    Args:
+        writer: Lists them.
+        corpus: Has them.
+        stale: Actors who are processed anyway.
+        settings: What the store is made with.
+        workers: Processes.
+        progress: Show a progress bar.
+
+    Returns:
+        The clips that were tried, and the actors of those that ended otherwise than before.
+    """
+    before = {row.clip: row for row in writer.rows() if row.status == "failed"}
+    clips = [clip for clip in corpus.clips if clip.name in before and clip.actor not in stale]
+    bar = tqdm(
+        total=len(clips), unit="clip", desc="failed before", disable=not progress or not clips
+    )
+    mended = set()
+    with bar, closing(_extract_all(clips, settings, workers)) as results:
+        for clip, outcome in zip(clips, results, strict=True):
+            bar.update()
+            if row_of(clip, corpus, outcome) != before[clip.name]:
+                mended.add(clip.actor)
+    return {clip.name for clip in clips}, mended
 
 
 def _extract_all(
     clips: list[Clip], settings: PreprocessSettings, workers: int
-) -> Generator[Extraction | str, None, None]:
-    """Extract clips in worker processes and yield the outcomes, or the reasons, in their order."""
-    if not clips:
-        return
-    with worker_pool(min(workers, len(clips)), one_thread) as pool:
-        running: deque[tuple[Clip, ProcessFuture[Any]]] = deque()
-        left = iter(clips)
-        while True:
-            while len(running) < _AHEAD * workers and (clip := next(left, None)) is not None:
-                running.append((clip, _schedule(pool, clip, settings)))
-            if not running:
-                break
-            yield _outcome(*running.popleft())
-
-
-def _schedule(pool: ProcessPool, clip: Clip, settings: PreprocessSettings) -> ProcessFuture[Any]:
-    args = (clip.name, clip.video, clip.audio or clip.video, settings)
-    return pool.schedule(_extract_or_reason, args=args, timeout=CLIP_TIMEOUT_SECONDS)
-
-
-def _extract_or_reason(
-    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
-) -> Extraction | str:
-    """Run in a worker: a broken file is a reason, not an exception."""
-    try:
-        return extract(name, video, audio, settings)
-    except MediaError as error:
-        return str(error)
-
-
-def _outcome(clip: Clip, future: ProcessFuture[Any]) -> Extraction | str:
-    try:
-        outcome: Extraction | str = future.result()
-    except ClipTimeoutError:
-        return f"took longer than {CLIP_TIMEOUT_SECONDS} s to decode"
-    except ProcessExpired as error:
-        return f"the decoder crashed (exit code {error.exitcode})"
-    except Exception as error:  # OpenCV's and others': no single clip may end the run
-        return f"{type(error).__name__}: {error}"
-    return outcome
-
-
-def _row_of(clip: Clip, corpus: Corpus, outcome: Extraction | str) -> ManifestRow:
-    if isinstance(outcome, str):
-        return _row(clip, corpus, "failed", outcome)
-    reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
-    return _row(clip, corpus, outcome.status, "; ".join(reasons), outcome)
-
-
-def _row(
-    clip: Clip, corpus: Corpus, status: str, reason: str, outcome: Extraction | None = None
-) -> ManifestRow:
-    box = outcome.box if outcome else None
-    audio = clip.audio or clip.video
-    return ManifestRow(
-        clip=clip.name,
-        actor=clip.actor,
-        sentence=clip.sentence,
-        emotion=clip.emotion,
-        level=clip.level,
-        status=status,
-        reason=reason,
-        frames_decoded=outcome.frames_decoded if outcome else 0,
-        faces_found=outcome.faces_found if outcome else 0,
-        key_frames=outcome.key_frames if outcome else 0,
-        key_frames_found=outcome.key_frames_found if outcome else 0,
-        face_box=f"{box.x} {box.y} {box.width} {box.height}" if box else "",
-        video_file=_relative(clip.video, corpus),
-        video_bytes=_size(clip.video),
-        audio_file=_relative(audio, corpus),
-        audio_bytes=_size(audio),
+) -> Generator[Extraction | Lost, None, None]:
+    """Extract clips in worker processes and yield the outcomes in their order."""
+    return map_isolated(
+        _extract,
+        [_task(clip, settings) for clip in clips],
+        workers=workers,
+        timeout_seconds=CLIP_TIMEOUT_SECONDS,
+        prepare=one_thread,
     )
 
 
-def _relative(path: Path | None, corpus: Corpus) -> str:
-    return path.relative_to(corpus.directory).as_posix() if path else ""
+_Task = tuple[str, Path | None, Path | None, PreprocessSettings]
 
 
-def _size(path: Path | None) -> int:
-    return path.stat().st_size if path and path.is_file() else 0
+def _task(clip: Clip, settings: PreprocessSettings) -> _Task:
+    return clip.name, clip.video, clip.audio or clip.video, settings
+
+
+def _extract(task: _Task) -> Extraction:
+    """Run in a worker."""
+    return extract(*task)
+
+
+def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | Lost:
+    """Extract a clip, or say why not, in a process beside this one that waits for the next."""
+    outcome: Extraction | Lost = _companion().do(_task(clip, settings), CLIP_TIMEOUT_SECONDS)
+    return outcome
+
+
+@cache
+def _companion() -> IsolatedProcess:
+    return IsolatedProcess(_extract, one_thread)

@@ -16,12 +16,13 @@ MISSING = "–"
 """Stands where there is no figure."""
 
 
-def render(results: dict[str, Any]) -> str:
+def render(results: dict[str, Any], preview: str = "") -> str:
     """Make the page.
 
     Args:
         results: The content of ``results.json``; optional parts may be missing, null or empty, as
             a whole or for a modality.
+        preview: The address of a picture of what the networks saw: its content, as ``data:``.
 
     Returns:
         HTML that needs no other file, no network and no script. The same results give the same
@@ -36,7 +37,7 @@ def render(results: dict[str, Any]) -> str:
     )
     filters = (percent, points, decimal, counted, channel, versus)
     environment.filters |= {function.__name__: function for function in filters}
-    parts = _parts(results)
+    parts = _parts(results) | {"preview": preview}
     page = environment.get_template("report.html")
     return page.render(parts, results=results, parts=parts, figures=_figures(parts)).strip()
 

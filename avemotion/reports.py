@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from avemotion.files import write_atomically, write_json
 from avemotion.records import read_records
 from avemotion.report_page import render
 from avemotion.results import EvaluationResults, evaluation_results
+
+PREVIEW_NAME = "preview.png"
+"""What the networks saw, in an evaluation's folder; the page does without where it is missing."""
 
 PAGE = Path("report", "index.html")
 """Where the page lies in an evaluation's folder."""
@@ -31,6 +35,13 @@ def report(evaluation: Path) -> EvaluationResults:
     write_json(evaluation / "results.json", plain)
     page = evaluation / PAGE
     page.parent.mkdir(exist_ok=True)
-    html = render(plain)
+    html = render(plain, _embedded(evaluation / PREVIEW_NAME))
     write_atomically(page, lambda path: path.write_text(html, encoding="utf-8"))
     return results
+
+
+def _embedded(picture: Path) -> str:
+    """Return a PNG as an address that holds it whole; "" without one."""
+    if not picture.is_file():
+        return ""
+    return "data:image/png;base64," + b64encode(picture.read_bytes()).decode()

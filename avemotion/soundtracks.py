@@ -19,9 +19,10 @@ _SURROUND_CHANNELS = 3  # from so many on, a front centre channel is there for t
 
 
 def ordered_tracks(container: Any) -> list[Any]:
-    """Return the audio tracks, those that the file plays by default first."""
+    """Return the audio tracks: those that the file plays by default first, unknown codecs last."""
     default = av.stream.Disposition.default
-    return sorted(container.streams.audio, key=lambda track: not track.disposition & default)
+    tracks = sorted(container.streams.audio, key=lambda track: not track.disposition & default)
+    return [track for track in tracks if track.codec_context is not None] or tracks
 
 
 class Soundtrack:

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.arrays import ShapeRepr
+from avemotion.config import SAMPLE_RATES
 from avemotion.errors import MediaError, UsageError
-from avemotion.types import ShapeRepr
 
 PIPE_LIMIT_BYTES = 2**30
 """What cannot be sought in (a pipe, a socket) is read whole, up to so much."""
@@ -80,8 +81,11 @@ def _check_waveform(waveform: NDArray[Any]) -> None:
 def _check_rate(name: str, rate: float | None, of: str) -> None:
     if rate is None or not (math.isfinite(rate) and rate > 0):
         raise UsageError(f"{name} is {rate!r}, but {of} need one above 0 Hz.")
-    if name == "sample_rate" and (rate != int(rate) or not 1_000 <= rate <= 768_000):
-        raise UsageError(f"sample_rate is {rate!r}, but must be whole, 1,000 to 768,000 Hz.")
+    if name == "sample_rate" and (rate != int(rate) or int(rate) not in SAMPLE_RATES):
+        raise UsageError(
+            f"sample_rate is {rate!r}, but must be whole, {SAMPLE_RATES[0]:,} to "
+            f"{SAMPLE_RATES[-1]:,} Hz."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Each is checked when built, so that a wrong shape is named where it arises.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,34 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
-def _check(name: str, array: NDArray[Any], dtype: type, shape: tuple[int | None, ...]) -> None:
-    """Refuse an array of another dtype or shape (None stands for any length)."""
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
-    if array.dtype != dtype or not fits:
-        wanted = ", ".join("*" if n is None else str(n) for n in shape)
-        raise ValueError(
-            f"{name} must be {np.dtype(dtype)} of shape ({wanted}), "
-            f"got {array.dtype} of shape {array.shape}"
-        )
-
-
-class ShapeRepr:
-    """Shows arrays by dtype and shape, not by content."""
-
-    def __repr__(self) -> str:
-        """Return the fields."""
-        parts = []
-        for f in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, f.name)
-            if isinstance(value, np.ndarray):
-                parts.append(f"{f.name}={value.dtype}{list(value.shape)}")
-            else:
-                parts.append(f"{f.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(parts)})"
-
+from avemotion.arrays import ShapeRepr, check_array
 
 UNKNOWN_ACTOR = "unknown"
 """The actor of clips of which nobody said who is in them: nothing can be trained or tested on."""
@@ -74,6 +47,11 @@ class Clip:
     """The file with the face (and perhaps the voice), if any."""
     audio: Path | None
     """The file with the voice alone, if any; preferred to the video's own track."""
+
+    def absolute(self) -> Clip:
+        """Return the clip with absolute paths, as other machines need them."""
+        video, audio = (path and path.absolute() for path in (self.video, self.audio))
+        return replace(self, video=video, audio=audio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +209,9 @@ class VideoFrames(ShapeRepr):
 
     def __post_init__(self) -> None:
         """Check dtypes and shapes."""
-        _check("frames", self.frames, np.uint8, (None, None, None))
-        _check("indices", self.indices, np.intp, (len(self.frames),))
-        _check("places", self.places, np.intp, (len(self.frames),))
+        check_array("frames", self.frames, np.uint8, (None, None, None))
+        check_array("indices", self.indices, np.intp, (len(self.frames),))
+        check_array("places", self.places, np.intp, (len(self.frames),))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -247,7 +225,7 @@ class Sound(ShapeRepr):
 
     def __post_init__(self) -> None:
         """Check dtype and shape."""
-        _check("samples", self.samples, np.int16, (None,))
+        check_array("samples", self.samples, np.int16, (None,))
 
     @property
     def duration_seconds(self) -> float:

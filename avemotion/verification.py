@@ -1,25 +1,24 @@
 """Is this a usable checkout of CREMA-D: what is there, what is missing, what is broken?
 
-Names are held against the corpus' own list, and of every media file the head is read. Nothing is
-decoded: `preprocess` finds what only decoding can find.
+Names are held against the corpus' own list, and every media file is looked at: its head and its
+length, or, on request, all that it decodes to.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
-from tqdm import tqdm
 
 from avemotion.corpora import crema_d
 from avemotion.corpora.crema_d import parse_name
 from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
-from avemotion.heads import read_heads
-from avemotion.media import is_lfs_pointer
+from avemotion.inspection import inspect
 from avemotion.types import Clip, Corpus
 
 _SHOWN = 10  # entries of a long list that the summary prints
@@ -28,6 +27,7 @@ PROBLEMS: dict[str, str] = {
     "pointers": "Git LFS pointers instead of media (run `git lfs pull` in the corpus)",
     "empty": "empty files (fetch them again)",
     "unreadable": "files that cannot be read (fetch them again)",
+    "soundless": "sound files without sound (fetch them again)",
     "missing_videos": f"clips without a video in {crema_d.VIDEO_FOLDER}",
     "missing_audio": f"clips without sound in {crema_d.AUDIO_FOLDER}",
     "unlisted": f"clips that {crema_d.NAMES_FILE} does not list",
@@ -57,6 +57,8 @@ class Verification:
     """Actor -> clips that are there, and clips expected."""
     clips_by_emotion: dict[str, tuple[int, int]]
     """Emotion -> clips that are there, and clips expected."""
+    decoded: int
+    """Files that were decoded; 0 where only their heads were read."""
     known_bad: tuple[str, ...]
     """Clips that are there and known to be bad: left out by `preprocess`, and no problem."""
     pointers: tuple[str, ...]
@@ -64,7 +66,11 @@ class Verification:
     empty: tuple[str, ...]
     """Files of 0 bytes, as paths in the corpus."""
     unreadable: tuple[str, ...]
-    """Files that no decoder opens or that are shorter than they say, each with the reason."""
+    """Files that cannot be opened or are shorter than they say, each with the reason; if `decoded`
+    also those that do not decode, or decode to a picture that does not change."""
+    soundless: tuple[str, ...]
+    """Files that a clip's sound comes from and that hold none, each with the reason; that a track
+    is silent or next to empty is only known if `decoded`."""
     missing_videos: tuple[str, ...]
     """Expected clips without a video."""
     missing_audio: tuple[str, ...]
@@ -103,8 +109,17 @@ class Verification:
         for name, meaning in PROBLEMS.items():
             parts += _listed(meaning, getattr(self, name))
         parts += _listed("known bad clips, which preprocessing leaves out", self.known_bad)
+        parts.append(
+            f"{self.decoded:,} files were decoded."
+            if self.decoded
+            else "Only the heads of files were read; --decode decodes them."
+        )
         parts.append("The corpus is complete." if self.ok else "The corpus is not complete.")
         return "\n\n".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields and `ok` as plain values, ready for JSON."""
+        return {"ok": self.ok, **asdict(self), "directory": str(self.directory)}
 
     @property
     def _actors(self) -> int:
@@ -120,11 +135,13 @@ def _listed(meaning: str, entries: Iterable[str]) -> list[str]:
     return ["\n  ".join([f"{len(lines):,} {meaning}:", *lines[:_SHOWN], *rest])]
 
 
-def verify(corpus: Path, *, progress: bool = True) -> Verification:
+def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Verification:
     """Check a CREMA-D checkout, or a synthetic corpus, against its own list of clips.
 
     Args:
         corpus: Folder of the checkout.
+        decode: Decode every file as `preprocess` does, which takes minutes for all of CREMA-D and
+            starts anew when interrupted. Clips known to be bad are left out.
         progress: Show a progress bar.
 
     Returns:
@@ -135,7 +152,7 @@ def verify(corpus: Path, *, progress: bool = True) -> Verification:
     """
     found = crema_d.read_corpus(corpus, ratings=False)
     names, complaints = _read_list(found)
-    states = _check_media(found, progress)
+    media = inspect(found, decode=decode, progress=progress)
     clips = {clip.name: clip for clip in found.clips}
     here = set(clips)
     expected = set(names) or here
@@ -148,10 +165,12 @@ def verify(corpus: Path, *, progress: bool = True) -> Verification:
         sounds=sum(clip.audio is not None for clip in found.clips),
         clips_by_actor=_by_actor(here, names),
         clips_by_emotion=_by_emotion(here, names),
+        decoded=media.decoded,
         known_bad=tuple(f"{name}: {reason}" for name, reason in found.excluded.items()),
-        pointers=states["pointers"],
-        empty=states["empty"],
-        unreadable=states["unreadable"],
+        pointers=media.complaints.get("pointers", ()),
+        empty=media.complaints.get("empty", ()),
+        unreadable=media.complaints.get("unreadable", ()),
+        soundless=media.complaints.get("soundless", ()),
         missing_videos=_lacking(expected, clips, lambda clip: clip.video),
         missing_audio=_lacking(expected, clips, lambda clip: clip.audio),
         unlisted=tuple(sorted(here - expected)),
@@ -244,28 +263,3 @@ def _check_demographics(directory: Path, expected: set[str]) -> list[str]:
     known = crema_d.read_demographics(directory).keys()
     lacking = sorted({name[:4] for name in expected} - known)
     return [f"{crema_d.DEMOGRAPHICS_FILE} lacks {', '.join(lacking)}"] if lacking else []
-
-
-def _check_media(found: Corpus, progress: bool) -> dict[str, tuple[str, ...]]:
-    """Look at every media file; paths in the corpus by what is wrong with them."""
-    states: dict[str, list[str]] = {"pointers": [], "empty": [], "unreadable": []}
-    heads: list[tuple[Path, bool]] = []
-    for clip in found.clips:
-        for path, is_video in ((clip.video, True), (clip.audio, False)):
-            if path is None:
-                continue
-            relative = path.relative_to(found.directory).as_posix()
-            if path.is_file() and path.stat().st_size == 0:
-                states["empty"].append(relative)
-            elif path.is_file() and is_lfs_pointer(path):
-                states["pointers"].append(relative)
-            else:
-                heads.append((path, is_video))
-    with tqdm(total=len(heads), unit="file", desc="verify", disable=not progress) as bar:
-        for (path, _), complaint in zip(heads, read_heads(heads), strict=True):
-            bar.update()
-            if complaint:
-                states["unreadable"].append(
-                    f"{path.relative_to(found.directory).as_posix()}: {complaint}"
-                )
-    return {state: tuple(paths) for state, paths in states.items()}

@@ -16,16 +16,17 @@ PACKAGE = Path(avemotion.__file__).parent
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
     training emotion_module onnx_export clip_batches inference isolated_preparation preparation
-    verification heads
+    verification inspection
     runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
     reports report_page report_charts results records
-    robustness_scores spoiling fairness calibration humans scores intervals curves
-    augmentation torchaudio_import dataset splits preprocessing extraction
+    robustness_scores spoiling fairness calibration humans scores intervals curves model_card
+    augmentation torchaudio_import dataset splits preprocessing preview
+    manifest engines ray_shards ray_engine admission extraction
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
     isolation processes people faces face_groups crops grids spectrogram media decoding kept_frames
     pictures soundtracks timing sources resampling containers
-    config types emotions files errors
+    provenance config types arrays emotions files errors
 """.split()
 
 
@@ -98,6 +99,7 @@ HEAVY = {
     "sklearn",
     "librosa",
     "av",
+    "ray",
 }
 
 

@@ -70,6 +70,13 @@ def test_preprocess_reports_ratios_over_decoding(few_clips: Path, tmp_path: Path
     )
 
 
+def test_verify_reports_seconds_and_the_ratio_over_decoding(few_clips: Path, tmp_path: Path):
+    quick = ("--names", 20, "--decoded", 4, "--repeats", 1)
+    result = run("verify", tmp_path, "--clips", few_clips, *quick)
+    assert positive(result, "verify_seconds", "opening_over_verify")
+    assert positive(result, "decode_files_per_second", "decode_over_floor")
+
+
 def test_train_reports_shares_of_the_speed_on_random_tensors(tmp_path: Path):
     quick = ("--actors", 2, "--clips-per-actor", 6, "--batch-size", 6, "--repeats", 1)
     result = run("train", tmp_path, *quick)
@@ -151,3 +158,15 @@ def test_landmark_video_needs_every_published_fold(tmp_path: Path):
     assert positive(result["ridge"], "av", "video", "audio")
     for pair in ("av_minus_video", "av_minus_audio", "av_minus_ridge"):
         assert result[pair]["low"] <= result[pair]["mean"] <= result[pair]["high"]
+
+
+def test_manifest_of_many_clips_is_timed(tmp_path: Path):
+    result = run("manifest", tmp_path, "--clips", 2000)
+    assert positive(result, "manifest_seconds", "read_seconds", "manifest_bytes", "anew_hours")
+
+
+def test_ray_cluster_counts_stores_that_lost_nodes_left_the_same(few_clips: Path, tmp_path: Path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[dev]'")
+    quick = ("--media", few_clips, "--clips", 24, "--rounds", 1)
+    result = run("ray_cluster", tmp_path, *quick)
+    assert result["rounds"] == result["same"] == 1 and result["failed_clips"] == 0

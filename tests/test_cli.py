@@ -1,6 +1,7 @@
 """The command line: exit codes, one-line messages, --config, and the road end to end."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,16 @@ class TestConfig:
         (tmp_path / "x.yaml").write_text("training: {epoch: 3}\n")
         code, _, err = run(capsys, "fit", "--config", tmp_path / "x.yaml")
         assert code == 2 and "epoch" in one_line_error(err)
+
+
+def test_verify_prints_one_json_object(
+    small_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, "verify", small_corpus, "--decode", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["ok"] and found["decoded"] == 2 * found["clips"] == 96
+    shutil.copytree(small_corpus, tmp_path / "corpus")
+    video = sorted((tmp_path / "corpus" / "VideoFlash").iterdir())[0]
+    video.write_bytes(video.read_bytes()[:-100])
+    code, out, _ = run(capsys, "verify", tmp_path / "corpus", "--json")
+    assert code == 1 and not json.loads(out)["ok"] and video.name in out

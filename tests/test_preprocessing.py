@@ -153,6 +153,32 @@ def test_mended_clips_are_tried_again(tmp_path: Path):
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
+def test_a_clip_that_fails_for_good_is_tried_again_alone(tmp_path: Path):
+    corpus = voices(tmp_path / "corpus", actors=2, clips=3)
+    (corpus / "AudioWAV" / "1001_DFA_DIS_XX.wav").write_text("no sound at all")
+    out = tmp_path / "out"
+    assert run(corpus, out).counts == {"audio": 5, "failed": 1}
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
+    again = run(corpus, out)
+    assert again.processed == 1 and again.counts == {"audio": 5, "failed": 1}
+    assert len(before) == 2
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
+
+
+def test_another_file_of_the_same_size_is_noticed(tmp_path: Path):
+    corpus = voices(tmp_path / "corpus", actors=2)
+    run(corpus, tmp_path / "out")
+    path = corpus / "AudioWAV" / "1002_DFA_DIS_XX.wav"
+    before = path.stat()
+    make_wav(path, speech_like(1.0, seed=99))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert run(corpus, tmp_path / "out").processed == 2
+    run(corpus, tmp_path / "fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+    assert run(corpus, tmp_path / "out").processed == 0
+
+
 def test_missing_modalities_are_flagged_and_zero(people: Path, tmp_path: Path):
     videos = sorted((people / "VideoFlash").iterdir())
     sounds = {path.stem for path in (people / "AudioWAV").iterdir()}

@@ -4,18 +4,27 @@ import multiprocessing
 import os
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
-from media_maker import make_clip, make_wav, noise_frames, speech_like, write_pointer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from media_maker import make_clip, make_wav, noise_frames, sine, speech_like, write_pointer
 
-from avemotion import heads
+from avemotion import inspection
+from avemotion.containers import announced_bytes, is_plainly_whole
 from avemotion.corpora.crema_d import CLIPS
 from avemotion.emotions import EMOTION_BY_CODE
 from avemotion.errors import UsageError
-from avemotion.heads import read_heads
+from avemotion.inspection import MediaFile, decode_all, read_heads
+from avemotion.isolation import Lost
+from avemotion.media import read_streams
+from avemotion.preprocessing import preprocess
 from avemotion.verification import PROBLEMS, Verification, verify
 
 NAMES = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1002) for code in EMOTION_BY_CODE]
@@ -100,10 +109,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "cut sound": (lambda c: cut(sound(c)), "unreadable", "AudioWAV.*is truncated"),
     "text": (lambda c: video(c).write_text("x" * 999), "unreadable", "cannot be decoded"),
     "sound as video": (
-        lambda c: video(c).write_bytes(sound(c).read_bytes()), "unreadable", "holds no video"
+        lambda c: video(c).write_bytes(sound(c).read_bytes()), "unreadable", "has no video stream"
     ),
     "video as sound": (
-        lambda c: sound(c).write_bytes(video(c).read_bytes()), "unreadable", "holds no sound"
+        lambda c: sound(c).write_bytes(video(c).read_bytes()), "soundless", "has no audio track"
     ),
     "pipe": (lambda c: fifo(video(c)), "unreadable", "not a regular file"),
     "stranger": (
@@ -193,26 +202,163 @@ def test_damaged_description_is_refused(whole: Path):
         check(whole)
 
 
-def test_many_files_come_back_in_their_order(whole: Path):
-    files = [(video(whole), True), (sound(whole), False), (sound(whole), True)] * 40
-    assert [bool(complaint) for complaint in read_heads(files)] == [False, False, True] * 40
+def media(path: Path, pictures: bool) -> MediaFile:
+    return MediaFile(path, NAMES[0], pictures, not pictures)
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_worker_that_dies_or_hangs_costs_no_other_file(whole: Path, monkeypatch, blow):
-    """Its files are read again one by one, and the order is kept."""
-    monkeypatch.setattr(heads, "_TIMEOUT_SECONDS", 4)
-    monkeypatch.setattr(heads, "_CHUNK", 500)  # so long that workers are in the midst of one
-    files = [(video(whole), True), (sound(whole), False), (sound(whole), True)] * 500
-    struck = []
-    complaints = []
-    for complaint in read_heads(files):
-        complaints.append(bool(complaint))
-        if not struck:
-            time.sleep(0.1)
-            struck = multiprocessing.active_children()[:1]
-            os.kill(struck[0].pid, blow)
-    assert struck and complaints == [False, False, True] * 500
+@pytest.mark.parametrize("look", [read_heads, decode_all])
+def test_many_files_come_back_in_their_order(whole: Path, look):
+    files = [media(video(whole), True), media(sound(whole), False), media(sound(whole), True)] * 20
+    assert [bool(complaint) for complaint in look(files)] == [False, False, True] * 20
+
+
+@pytest.mark.parametrize(
+    "blow, said", [(signal.SIGKILL, "crashed"), (signal.SIGSTOP, "took longer than 6 s")]
+)
+def test_a_decoder_that_dies_or_hangs_costs_one_file(whole: Path, monkeypatch, blow, said):
+    monkeypatch.setattr(inspection, "CLIP_TIMEOUT_SECONDS", 6)
+    monkeypatch.setattr(inspection, "cores", lambda: 1)
+    # So long that the worker is still busy with it when the blow falls.
+    long = make_wav(whole / "long.wav", np.tile(speech_like(10), 180))
+    outcomes = decode_all([media(path, False) for path in (sound(whole), long, sound(whole))])
+    assert next(outcomes) is None
+    time.sleep(0.1)
+    (worker,) = multiprocessing.active_children()
+    os.kill(worker.pid, blow)
+    lost, last = outcomes
+    assert isinstance(lost, Lost) and said in lost.reason and last is None
+
+
+def blank_pictures(path: Path) -> None:
+    """Fill the pictures of an FLV with 255, but for the byte that names the codec."""
+    content = bytearray(path.read_bytes())
+    place = 13
+    while place < len(content):
+        end = place + 11 + int.from_bytes(content[place + 1 : place + 4], "big")
+        if content[place] == 9:
+            content[place + 12 : end] = b"\xff" * (end - place - 12)
+        place = end + 4
+    path.write_bytes(content)
+
+
+ONLY_DECODED: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "frozen": (
+        lambda c: make_clip(video(c), noise_frames(1).repeat(12, axis=0)),
+        "unreadable", "ANG_XX.flv: only 1 of 12 sampled frames",
+    ),
+    "a picture": (
+        lambda c: make_clip(video(c), noise_frames(1)), "unreadable", "holds a single frame"
+    ),
+    "broken pictures": (lambda c: blank_pictures(video(c)), "unreadable", "VideoFlash"),
+    "silent": (
+        lambda c: make_wav(sound(c), np.zeros(16_000, np.int16)), "soundless", "WAV/.* is silent"
+    ),
+    "next to no sound": (
+        lambda c: make_wav(sound(c), speech_like(0.05)), "soundless", "lasts 0.050 s"
+    ),
+    "no sound at all": (lambda c: sound(c).unlink(), "soundless", "Flash/.* has no audio track"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONLY_DECODED)
+def test_damage_that_only_decoding_finds(whole: Path, name: str):
+    damage, field, said = ONLY_DECODED[name]
+    damage(whole)
+    assert not check(whole).unreadable + check(whole).soundless
+    found = verify(whole, decode=True, progress=False)
+    assert not found.ok and found.decoded == found.videos + found.sounds
+    entries = found.unreadable + found.soundless
+    assert entries == getattr(found, field)
+    assert len(entries) == 1 and re.search(said, entries[0])
+    assert entries[0] in found.summary()
+
+
+def test_a_whole_corpus_decodes(whole: Path):
+    found = verify(whole, decode=True, progress=False)
+    assert found.ok and found.decoded == 24 and "24 files were decoded" in found.summary()
+    assert check(whole).decoded == 0 and "--decode" in check(whole).summary()
+
+
+def test_what_preprocess_rejects_is_listed_in_its_words(whole: Path, tmp_path_factory):
+    """Eleven clips, damaged in one way each, then dealt to names of their own."""
+    clean = video(whole).read_bytes(), sound(whole).read_bytes()
+    damages = [*ONLY_DECODED.values()]
+    damages += [DAMAGE[how] for how in ("cut video", "cut sound", "pipe", "text", "sound as video")]
+    for name, (damage, _, _) in zip(NAMES[1:], damages, strict=True):
+        damage(whole)
+        for path, content in zip((video(whole), sound(whole)), clean, strict=True):
+            path.with_stem(name).unlink()
+            if path.exists():
+                path.rename(path.with_stem(name))
+            path.write_bytes(content)
+    found = verify(whole, decode=True, progress=False)
+    listed = found.unreadable + found.soundless
+    out = tmp_path_factory.mktemp("out") / "features"
+    rows = preprocess(whole, out=out, workers=1, progress=False).rows
+    assert sum(row.status == "failed" for row in rows) >= 8
+    for row in rows:
+        for reason in row.reason.split("; "):
+            if not reason.startswith(("no face found", "no sound file")):  # a picture, or missing
+                assert any(entry.endswith(f": {reason}") for entry in listed), (row.clip, reason)
+    assert len(listed) == 11
+
+
+def test_known_bad_clips_are_not_decoded(whole: Path):
+    (whole / "synthetic.json").unlink()
+    for folder, suffix in (("VideoFlash", "flv"), ("AudioWAV", "wav")):
+        first = whole / folder / f"{NAMES[0]}.{suffix}"
+        (whole / folder / f"1076_MTI_SAD_XX.{suffix}").write_bytes(first.read_bytes())
+    make_clip(whole / "VideoFlash" / "1076_MTI_SAD_XX.flv", noise_frames(1))
+    found = verify(whole, decode=True, progress=False)
+    assert not found.unreadable and found.decoded == 24
+
+
+def test_json_holds_every_field(whole: Path):
+    plain = json.loads(json.dumps(check(whole).to_dict()))
+    assert plain.keys() == {"ok", *(field.name for field in fields(Verification))}
+    assert plain["ok"] is True and plain["directory"] == str(whole)
+    video(whole).unlink()
+    plain = json.loads(json.dumps(check(whole).to_dict()))
+    assert plain["ok"] is False and plain["missing_videos"] == [NAMES[0]]
+
+
+@pytest.fixture(scope="module")
+def plain_media(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """An FLV and a WAV."""
+    folder = tmp_path_factory.mktemp("plain")
+    clip = make_clip(folder / "one.flv", noise_frames(8), sound=sine(300, 0.3, 44_100))
+    return [clip, make_wav(folder / "one.wav", speech_like(0.2))]
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data(), is_video=st.booleans())
+def test_a_glance_takes_nothing_for_whole_that_the_decoder_refuses(plain_media, data, is_video):
+    """Damage as a broken copy makes: a lost end, or a stretch of zeros."""
+    whole = plain_media[0 if is_video else 1].read_bytes()
+    start = data.draw(st.integers(0, 600) | st.integers(0, len(whole)), "zeros from")
+    zeros = data.draw(st.integers(0, 600) | st.integers(0, len(whole)), "how many")
+    keep = data.draw(st.just(len(whole)) | st.integers(1, len(whole)), "bytes kept")
+    content = whole[:start] + bytes(zeros) + whole[start + zeros :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "damaged")
+        path.write_bytes(content[:keep])
+        if is_plainly_whole(path, is_video):
+            assert read_streams(path)[0 if is_video else 1]
+            assert announced_bytes(path) <= path.stat().st_size
+
+
+def test_a_glance_is_enough_for_plain_files(plain_media, tmp_path: Path):
+    """And for no other: of another format, not what is wanted, a byte short."""
+    for whole, is_video in zip(plain_media, (True, False), strict=True):
+        assert is_plainly_whole(whole, is_video)
+        assert not is_plainly_whole(whole, not is_video)
+        (tmp_path / "short").write_bytes(whole.read_bytes()[:-1])
+        assert not is_plainly_whole(tmp_path / "short", is_video)
+
+
+def test_a_glance_is_enough_for_real_files(real_videos: list[Path], real_sounds: list[Path]):
+    assert all(is_plainly_whole(path, True) for path in real_videos)
+    assert all(is_plainly_whole(path, False) for path in real_sounds)
 
 
 def test_real_checkout(crema_d: Path):
