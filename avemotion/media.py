@@ -118,8 +118,7 @@ def _checked(path: Path, video: VideoFrames) -> VideoFrames:
     if video.decoded == 1:
         raise MediaError(f"{path.name} holds a single frame: a picture, not a video")
     chosen = len(np.unique(video.indices))
-    # A quarter of the rows tells frames apart: what moves is higher than three.
-    distinct = len({frame[::4].tobytes() for frame in video.frames})
+    distinct = count_distinct(video.frames)
     # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
     if distinct < MIN_DISTINCT_SHARE * min(chosen, FACE_FRAMES):
         raise MediaError(
@@ -127,6 +126,12 @@ def _checked(path: Path, video: VideoFrames) -> VideoFrames:
             "the video is truncated or frozen"
         )
     return video
+
+
+def count_distinct(frames: NDArray[np.uint8]) -> int:
+    """Return how many frames, uint8 (frame, height, width), differ from one another."""
+    # A quarter of the rows tells frames apart: what moves is higher than three.
+    return len({frame[::4].tobytes() for frame in frames})
 
 
 def _seen(path: Path, streams: Streams) -> VideoFrames:
@@ -183,7 +188,7 @@ def _heard(path: Path, streams: Streams) -> Sound:
     if not len(streams.samples):
         raise NoAudioError(f"the audio track of {path.name} holds no samples")
     samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
-    sound = Sound(_to_int16(samples), SAMPLE_RATE)
+    sound = Sound(to_int16(samples), SAMPLE_RATE)
     if sound.duration_seconds < MIN_SOUND_SECONDS:
         raise NoAudioError(
             f"the sound of {path.name} lasts {sound.duration_seconds:.3f} s, "
@@ -194,6 +199,6 @@ def _heard(path: Path, streams: Streams) -> Sound:
     return sound
 
 
-def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Scale full scale (1.0) to 32,768 and round."""
     return np.asarray(np.clip(np.rint(samples * 32_768.0), -32_768, 32_767), np.int16)
