@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from avemotion.onnx_export import export as export
     from avemotion.preprocessing import preprocess as preprocess
     from avemotion.reports import report as report
+    from avemotion.timelines import timeline as timeline
+    from avemotion.timelines import write_timeline as write_timeline
     from avemotion.types import Prediction as Prediction
     from avemotion.verification import verify as verify
 
@@ -41,7 +43,9 @@ _HOMES = {
     "ratings": "humans",
     "report": "reports",
     "synth": "corpora.synthetic",
+    "timeline": "timelines",
     "verify": "verification",
+    "write_timeline": "timelines",
 }
 """Public name -> module. Loaded when used: importing avemotion loads no torch, OpenCV or scipy."""
 
