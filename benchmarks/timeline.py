@@ -17,7 +17,6 @@ from decoding import found_clips
 from reporting import parser, publish, table
 
 from avemotion.config import TimelineSettings
-from avemotion.grids import even_grid
 from avemotion.inference import Classifier
 from avemotion.media import read_clip
 from avemotion.models.facts import CHECKPOINT_NAME
