@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from avemotion.config import TimelineSettings as TimelineSettings
     from avemotion.corpora.synthetic import synth as synth
     from avemotion.demonstration import demo as demo
     from avemotion.errors import AvemotionError as AvemotionError
@@ -33,6 +34,7 @@ _HOMES = {
     "AvemotionError": "errors",
     "Classifier": "inference",
     "Prediction": "types",
+    "TimelineSettings": "config",
     "classify": "inference",
     "classify_clip": "inference",
     "demo": "demonstration",

@@ -14,47 +14,13 @@ import av
 import numpy as np
 from classify import save_untrained
 from decoding import found_clips
+from film import part_of, write_film
 from reporting import parser, publish, table
 
 from avemotion.config import TimelineSettings
 from avemotion.inference import Classifier
-from avemotion.media import read_clip
 from avemotion.models.facts import CHECKPOINT_NAME
 from avemotion.timeline_picture import TimelinePicture
-
-RATE = 30
-"""Frames a second of the long video."""
-SOUND_RATE = 48_000
-"""Hz of its sound: to be resampled, as most videos' is."""
-
-
-def write_base(path: Path, clips: list[Path]) -> Fraction:
-    """Join clips into one H.264 and FLAC file; return how many seconds it lasts."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast"})
-        audio = container.add_stream("flac", rate=SOUND_RATE, layout="mono")
-        video.width, video.height, video.pix_fmt, video.max_b_frames = 480, 360, "yuv420p", 0
-        count = 0
-        for clip in clips:
-            media = read_clip(clip, clip, np.arange)
-            assert media.frames is not None and media.sound is not None
-            frames = media.frames.frames
-            for grey in frames:
-                frame = av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")
-                frame.pts, frame.time_base = count, Fraction(1, RATE)
-                container.mux(video.encode(frame))
-                count += 1
-            # The sound of each clip lasts as long as its picture.
-            length = len(frames) * SOUND_RATE // RATE
-            sound = np.repeat(media.sound.samples, SOUND_RATE // media.sound.sample_rate)[:length]
-            sound = np.pad(sound, (0, length - len(sound)))
-            block = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
-            block.sample_rate, block.time_base = SOUND_RATE, Fraction(1, SOUND_RATE)
-            block.pts = (count - len(frames)) * SOUND_RATE // RATE
-            container.mux(audio.encode(block))
-        container.mux(video.encode(None))
-        container.mux(audio.encode(None))
-    return Fraction(count, RATE)
 
 
 def write_long(path: Path, base: Path, length: Fraction, seconds: float) -> None:
@@ -112,7 +78,7 @@ def main() -> None:
         folder = Path(temporary)
         save_untrained(folder / CHECKPOINT_NAME)
         classifier = Classifier(folder / CHECKPOINT_NAME, device="cpu")
-        length = write_base(folder / "base.mkv", clips[:6])
+        length = write_film(folder / "base.mkv", map(part_of, clips[:6]))
         video = folder / "long.mkv"
         write_long(video, folder / "base.mkv", length, 60 * given.minutes)
         size = video.stat().st_size / 2**20
