@@ -120,7 +120,12 @@ def write_timeline(
     seconds, modalities, emotions = 0.0, Counter[str](), Counter[str]()
     rows = classifier.timeline(clip, modality, settings)
     whole = known_seconds(Path(clip))
-    bar = tqdm(total=whole and ceil(whole), unit="s", desc="timeline", disable=not progress)
+    bar = tqdm(
+        total=whole and ceil(whole),
+        desc="timeline",
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}]",
+        disable=not progress,
+    )
     with bar, row_file(out, labels) if out else nullcontext() as write:
         for row in rows:
             if write:
