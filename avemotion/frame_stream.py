@@ -71,7 +71,7 @@ class FrameStream:
                 self._finished = True
             else:
                 self._take(frame)
-        return -int(-self._end // 1) if self._finished else tick
+        return int(self._end) if self._finished else tick
 
     def _take(self, frame: Any) -> None:
         stamp = ticks(frame, self._origin)

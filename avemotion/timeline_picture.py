@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from avemotion.config import TimelineSettings
@@ -26,8 +27,10 @@ _COLUMNS = 1150  # about as many as the axis has pixels
 _FACES = 12  # above a panel
 _PANELS = 3  # faces drawn where all are asked for
 _DPI = 100
-_WIDTH, _HEAD, _FACE_ROW, _EMOTION_ROW, _FOOT = 14.0, 0.75, 1.35, 0.44, 0.75  # inches
-_LEFT, _RIGHT = 0.11, 0.985
+_WIDTH, _HEAD, _FACE_ROW, _EMOTION_ROW, _FOOT = 14.0, 0.8, 1.5, 0.44, 0.75  # inches
+_LEFT, _RIGHT = 0.11, 0.975
+
+_TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 # Okabe and Ito's colours, told apart by the colour-blind too; each row also bears its name.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -140,7 +143,7 @@ class TimelinePicture:
             if not near:
                 continue
             _, at, crop = min(near, key=lambda candidate: candidate[0])
-            box = axis.inset_axes(((number + 0.12) / _FACES, 0.12, 0.76 / _FACES, 0.74))
+            box = axis.inset_axes(((number + 0.12) / _FACES, 0.12, 0.76 / _FACES, 0.66))
             box.imshow(crop, cmap="gray", vmin=0, vmax=255, aspect="equal")
             box.set_axis_off()
             box.set_title(_clock(at), fontsize=9, pad=2, color=_INK)
@@ -202,7 +205,7 @@ class TimelinePicture:
         if faces > _PANELS:
             text += f" The {_PANELS} of {faces} faces that were seen longest."
         if synthetic:
-            text += " SYNTHETIC: the model learned from drawn faces; it says nothing about people."
+            text += "\nSYNTHETIC: the model learned from drawn faces; it says nothing about people."
         top = 1 - 0.12 / height
         figure.text(0.012, top, self._name, fontsize=13, weight="bold", va="top")
         figure.text(0.012, top - 0.26 / height, text, fontsize=9.5, va="top")
@@ -213,7 +216,9 @@ class TimelinePicture:
 
 def _time_axis(axis: Axes) -> None:
     axis.tick_params(labelbottom=True, bottom=True, color=_RULE)
-    axis.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 1.5, 3, 6, 10]))
+    seconds = axis.get_xlim()[1]
+    steps = (step for step in _TICK_SECONDS if seconds / step <= _FACES)
+    axis.xaxis.set_major_locator(MultipleLocator(next(steps, ceil(seconds / _FACES / 3600) * 3600)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds)))
 
 

@@ -46,7 +46,7 @@ class TimelineRow:
     warnings: tuple[str, ...]
     """What was missing or unusual in the window."""
     face_crop: NDArray[np.uint8] | None = field(default=None, repr=False)
-    """uint8 (98, 80): the middle one of the faces that the network saw; not in `to_dict`."""
+    """uint8 (98, 80): one of the crops that the network saw; not in `to_dict`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

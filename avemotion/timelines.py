@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -118,7 +119,13 @@ def write_timeline(
         drawing = TimelinePicture(Path(clip).name, labels, settings)
     seconds, modalities, emotions = 0.0, Counter[str](), Counter[str]()
     rows = classifier.timeline(clip, modality, settings)
-    bar = tqdm(total=known_seconds(Path(clip)), unit="s", desc="timeline", disable=not progress)
+    whole = known_seconds(Path(clip))
+    bar = tqdm(
+        total=whole and ceil(whole),
+        desc="timeline",
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}]",
+        disable=not progress,
+    )
     with bar, row_file(out, labels) if out else nullcontext() as write:
         for row in rows:
             if write:
@@ -127,7 +134,7 @@ def write_timeline(
                 drawing.add(row)
             modalities[row.modality] += 1
             emotions.update([row.smoothed_label] if row.smoothed_label else [])
-            bar.update(row.end_seconds - seconds)
+            bar.update(int(row.end_seconds) - int(seconds))
             seconds = row.end_seconds
     synthetic = classifier.facts.synthetic is not None
     if picture and drawing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,16 @@ _SAME_PERSON_IOU = 0.3  # boxes of one face overlap more than this from one wind
 _REMEMBERED_SECONDS = 5.0  # a face that is away for longer comes back under a new number
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowFace:
+    """One face of a window, or a window without any."""
+
+    clip: Extraction
+    """Its features, and why it lacks what it lacks."""
+    crop: NDArray[np.uint8] | None = field(default=None, repr=False)
+    """uint8 (98, 80): of the crops that show a face, the middle one; None without a face."""
+
+
 def window_name(clip: str, number: int) -> str:
     """Return the name that seeds a window's noise: the clip's, with the window's number."""
     return f"{clip}@{number}"
@@ -24,7 +34,7 @@ def window_name(clip: str, number: int) -> str:
 
 def extract_window(
     name: str, window: MediaWindow, settings: PreprocessSettings, every_face: bool
-) -> list[Extraction]:
+) -> list[WindowFace]:
     """Turn a window into features.
 
     Args:
@@ -47,26 +57,30 @@ def extract_window(
         sound_seconds=0.0 if window.samples is None else len(window.samples) / SAMPLE_RATE,
     )
     if window.frames is None:
-        return [found]
+        return [WindowFace(found)]
     one = None if every_face else find_face(list(window.frames))
     tracks = find_faces(list(window.frames)) if every_face else [one] if one else []
-    return [_with_face(found, window.frames, t, window.pixel_size) for t in tracks] or [found]
+    faces = [_with_face(found, window.frames, t, window.pixel_size) for t in tracks]
+    return faces or [WindowFace(found)]
 
 
 def _with_face(
     found: Extraction, frames: NDArray[np.uint8], track: FaceTrack, pixel_size: float
-) -> Extraction:
+) -> WindowFace:
     box = track.box
     edges = (round(edge * pixel_size) for edge in (box.x, box.y, box.width, box.height))
-    return replace(
+    crops = crop_faces(frames, box)
+    shown = np.flatnonzero(track.found)
+    clip = replace(
         found,
-        features=replace(found.features, faces=crop_faces(frames, box)[None]),
+        features=replace(found.features, faces=crops[None]),
         no_face="",
         faces_found=sum(track.found),
         key_frames=track.key_frames,
         key_frames_found=track.key_frames_found,
         box=Box(*edges),
     )
+    return WindowFace(clip, crops[shown[len(shown) // 2]])
 
 
 class FaceNumbers:

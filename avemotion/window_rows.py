@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from avemotion.config import FACE_FRAMES, PreprocessSettings, TimelineSettings
+from avemotion.config import PreprocessSettings, TimelineSettings
 from avemotion.errors import MissingModalityError
 from avemotion.extraction import Extraction
 from avemotion.streaming import MediaWindow, stream_windows
 from avemotion.timeline_rows import TimelineRow, most_probable
-from avemotion.window_features import FaceNumbers, extract_window, window_name
+from avemotion.window_features import FaceNumbers, WindowFace, extract_window, window_name
 
 _WORTH_SAYING_SECONDS = 0.1  # of a window's sound that is missing
 
@@ -52,22 +52,22 @@ def window_rows(
     numbers, every = FaceNumbers(), settings.face == "all"
     for window in stream_windows(path, settings, wanted != "audio", wanted != "video"):
         name = window_name(path.stem, window.number)
-        clips = extract_window(name, window, preprocessing, every)
-        boxes = [clip.box for clip in clips if clip.box]
-        faces = numbers.of(boxes, window.start_seconds) if every else []
+        faces = extract_window(name, window, preprocessing, every)
+        boxes = [face.clip.box for face in faces if face.clip.box]
+        known = numbers.of(boxes, window.start_seconds) if every else []
         said = tuple(_window_warnings(window, len(boxes), wanted))
-        yield [_row(window, clip, face, answer, said) for clip, face in zip_longest(clips, faces)]
+        yield [_row(window, face, n, answer, said) for face, n in zip_longest(faces, known)]
 
 
 def _row(
     window: MediaWindow,
-    clip: Extraction,
-    face: int | None,
+    face: WindowFace,
+    number: int | None,
     answer: Callable[[Extraction], Answer],
     warnings: tuple[str, ...],
 ) -> TimelineRow:
     """Answer for one face of a window, or say why not."""
-    given, reason = None, ""
+    clip, given, reason = face.clip, None, ""
     try:
         given = answer(clip)
     except MissingModalityError:
@@ -79,7 +79,7 @@ def _row(
         window=window.number,
         start_seconds=window.start_seconds,
         end_seconds=window.end_seconds,
-        face=face,
+        face=number,
         label=label,
         smoothed_label=label,
         probabilities=given.probabilities if given else None,
@@ -89,7 +89,7 @@ def _row(
         face_box=clip.box,
         reason=reason,
         warnings=given.warnings + warnings if given else warnings,
-        face_crop=clip.features.faces[0, FACE_FRAMES // 2] if clip.box else None,
+        face_crop=face.crop,
     )
 
 

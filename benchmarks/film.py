@@ -39,7 +39,8 @@ def write_film(path: Path, parts: Iterable[Part]) -> Fraction:
         audio = container.add_stream("flac", rate=SOUND_RATE, layout="mono")
         video.pix_fmt, video.max_b_frames = "yuv420p", 0
         for frames, sound in parts:
-            video.height, video.width = frames.shape[1:]
+            if not count:
+                video.height, video.width = frames.shape[1:]
             for grey in frames:
                 frame = av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")
                 frame.pts, frame.time_base = count, Fraction(1, RATE)

@@ -112,7 +112,8 @@ def main() -> None:
             ),
             f"From the second to the last quarter: **{quarters[3] - quarters[1]:+.1f} MiB**.",
             "Seconds for an hour of video; *only decoding* is the mean of a run before and one "
-            "after:",
+            "after. Processor seconds are those to go by: the wall clock also counts what else "
+            "the machine does.",
             table(
                 ["", "processor", "wall"],
                 [

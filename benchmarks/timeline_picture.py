@@ -1,4 +1,4 @@
-"""Draw the timeline of a film of synthetic clips, in which what is shown and heard is known."""
+"""Draw the timeline of a film of synthetic clips: what is shown and heard in it is known."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ ROAD = """
     reports report_page report_charts results records timeline_picture timeline_files
     robustness_scores spoiling fairness calibration humans scores intervals curves model_card
     augmentation torchaudio_import dataset splits preprocessing preview
-    manifest engines ray_shards ray_engine admission window_features extraction
+    engines ray_shards ray_engine admission manifest window_features extraction
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
     isolation processes people timeline_rows streaming frame_stream sound_stream stream_clock

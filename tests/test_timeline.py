@@ -87,7 +87,7 @@ def test_each_stretch_is_judged_by_what_it_has(
     path, edges = film
     assert rows[-1].end_seconds == pytest.approx(edges[-1], abs=0.05)
     expected = ["av", "", "video", "audio", "av"]
-    for start, end, modality in zip(edges, edges[1:], expected, strict=True):
+    for start, end, modality in zip(edges[:-1], edges[1:], expected, strict=True):
         found = inside(rows, start, end)
         assert found and {row.modality for row in found} == {modality}
         for row in found:
@@ -119,12 +119,13 @@ def test_the_change_in_the_middle_is_found_where_it_is(
         assert row.probabilities == pytest.approx(prediction.probabilities, abs=0.05)
         box, expected = row.face_box, prediction.face_box
         assert abs(box.x - expected.x) + abs(box.y - expected.y) <= 8
-    (angry, _), (sad, _) = parts
+    starts = [round(edge * RATE) for edge in edges[:-1]]
     for window in stream_windows(path, PLAIN):
         for frame, at in zip(window.frames, window.frame_seconds, strict=True):
-            part = max(number for number in range(5) if edges[number] <= at + 1e-6)
+            number = round(at * RATE)
+            part = max(k for k in range(5) if starts[k] <= number)
             if part in (0, 2, 4):
-                source = (sad if part == 4 else angry)[round((at - edges[part]) * RATE)]
+                source = parts[part == 4][0][number - starts[part]]
                 assert np.abs(frame.astype(int) - source).mean() < 4
 
 
@@ -163,13 +164,13 @@ def a_row(number: int, answer: np.ndarray | None, face: int | None = None) -> Ti
 
 
 @settings(deadline=None)
-@given(st.integers(1, 30), st.floats(0, 8), st.integers(0, 2**32), st.booleans())
+@given(st.integers(1, 30), st.integers(0, 80), st.integers(0, 2**32), st.booleans())
 def test_smoothing_is_a_centred_mean_of_logarithms(
-    n: int, width: float, seed: int, two_faces: bool
+    n: int, tenths: int, seed: int, two_faces: bool
 ) -> None:
-    rng = np.random.default_rng(seed)
+    rng, width = np.random.default_rng(seed), tenths / 10
     faces = [1, 2] if two_faces else [None]
-    answers = rng.dirichlet([0.3] * 3, (n, len(faces))).clip(1e-6)
+    answers = rng.dirichlet([0.3] * 3, (n, len(faces))).clip(1e-4)
     answers /= answers.sum(axis=2, keepdims=True)
     silent = rng.random((n, len(faces))) < 0.2
     windows = [
@@ -323,7 +324,6 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
     (tmp_path / "folder.csv").mkdir()
     refused = {
         "--window_seconds is 0.2, but must be from 0.5 to 5": ["--window-seconds", "0.2"],
-        "--window_seconds is nan": ["--window_seconds", "nan"],
         "--hop_seconds is 3.0, but must be from 0.1 to --window_seconds (2.5)": [
             "--hop_seconds", "3",
         ],
@@ -347,6 +347,8 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
     assert not [p for p in tmp_path.iterdir() if "rows" in p.name]
     with pytest.raises(UsageError, match="Nothing is to be written"):
         avemotion.write_timeline(clip, checkpoint=fitted / "av")
+    with pytest.raises(UsageError, match="--window_seconds is nan"):
+        TimelineSettings(window_seconds=float("nan"))
     with pytest.raises(UsageError, match="--face is 'two'"):
         TimelineSettings(face="two")  # type: ignore[arg-type]
 
