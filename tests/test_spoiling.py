@@ -188,7 +188,7 @@ def test_the_blocks_lie_over_eyes_and_mouth(crops: np.ndarray) -> None:
     # Of a speaking face's lower half, the mouth moves most.
     motion = np.abs(np.diff(crops[:, :, 50:, 20:60].astype(float), axis=1)).mean(axis=(1, 3))
     peaks = 50 + scipy.ndimage.uniform_filter1d(motion, 9, axis=1).argmax(axis=1)
-    assert MOUTH_ROWS[0] + 5 < peaks.min() and peaks.max() < MOUTH_ROWS[1] - 5
+    assert MOUTH_ROWS[0] + 3 < peaks.min() and peaks.max() < MOUTH_ROWS[1] - 3
     still = np.abs(np.diff(cover(crops[0], MOUTH_ROWS).astype(int), axis=0))
     assert not still[:, MOUTH_ROWS[0] : MOUTH_ROWS[1]].any()
 
