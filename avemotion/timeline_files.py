@@ -43,12 +43,14 @@ def row_file(path: Path, labels: Sequence[str]) -> Iterator[Callable[[TimelineRo
     a file called `path` is always whole, and an hour's work is never lost.
     """
     temporary = partial_name(path)
-    kept = f"The rows until then are in {temporary}."
+    kept, rows = f"The rows until then are in {temporary}.", 0
     try:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             write_cells = csv_rows(file)
 
             def write(row: TimelineRow) -> None:
+                nonlocal rows
+                rows += 1
                 if path.suffix == ".csv":
                     write_cells(table_row(row, labels))
                 else:
@@ -59,8 +61,12 @@ def row_file(path: Path, labels: Sequence[str]) -> Iterator[Callable[[TimelineRo
                 write_cells(table_columns(labels))
             yield write
             os.fsync(file.fileno())
-    except MediaError as error:
-        raise MediaError(f"{error}. {kept}") from error
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(kept) from None
+    except BaseException as error:
+        if not rows:
+            temporary.unlink(missing_ok=True)
+        elif isinstance(error, MediaError):
+            raise MediaError(f"{error}. {kept}") from error
+        elif isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(kept) from None
+        raise
     temporary.replace(path)

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -27,7 +28,7 @@ def write_long(path: Path, base: Path, length: Fraction, seconds: float) -> None
     """Repeat a file's packets with later time stamps, until the whole lasts so many seconds."""
     with av.open(str(path), "w") as target:
         streams: dict[int, av.stream.Stream] = {}
-        for repeat in range(-(-int(seconds) // int(length))):
+        for repeat in range(ceil(seconds / length)):
             with av.open(str(base)) as source:
                 for stream in source.streams:
                     if stream.index not in streams:
