@@ -34,9 +34,8 @@ def steps() -> Iterator[tuple[str, str]]:
 
 
 def shape(text: str) -> list[str]:
-    """What a text says but for its figures, the answers of untrained networks, and progress."""
-    bar = re.compile(r"^Epoch .*?(?=^(av|video|audio): )", re.MULTILINE | re.DOTALL)
-    plain = re.sub(r"-{2,}", "--", bar.sub("", text))
+    """What a text says but for its figures and the answers of untrained networks."""
+    plain = re.sub(r"-{2,}", "--", text)
     plain = re.sub(rf"\b({'|'.join(EMOTIONS)})\b", "EMOTION", plain)
     plain = re.sub(r"one actor: no interval|[-+]?\d[\d,.]*(e-\d+)?", "#", plain)
     return [" ".join(line.split()) for line in plain.splitlines() if line.strip()]
