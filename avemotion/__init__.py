@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from avemotion.clip_batches import ClipFailure as ClipFailure
     from avemotion.clip_batches import classify as classify
     from avemotion.clip_batches import classify_clips as classify_clips
+    from avemotion.config import TimelineSettings as TimelineSettings
     from avemotion.corpora.synthetic import synth as synth
     from avemotion.demonstration import demo as demo
     from avemotion.errors import AvemotionError as AvemotionError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from avemotion.preprocessing import preprocess as preprocess
     from avemotion.reports import report as report
     from avemotion.sources import DecodedClip as DecodedClip
+    from avemotion.timelines import timeline as timeline
+    from avemotion.timelines import write_timeline as write_timeline
     from avemotion.types import Prediction as Prediction
     from avemotion.verification import verify as verify
 
@@ -36,6 +39,7 @@ _HOMES = {
     "ClipFailure": "clip_batches",
     "DecodedClip": "sources",
     "Prediction": "types",
+    "TimelineSettings": "config",
     "classify": "clip_batches",
     "classify_clip": "inference",
     "classify_clips": "clip_batches",
@@ -47,7 +51,9 @@ _HOMES = {
     "ratings": "humans",
     "report": "reports",
     "synth": "corpora.synthetic",
+    "timeline": "timelines",
     "verify": "verification",
+    "write_timeline": "timelines",
 }
 """Public name -> module. Loaded when used: importing avemotion loads no torch, OpenCV or scipy."""
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from avemotion.config import Modality
+from avemotion.config import FaceChoice, Modality
 from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
 from avemotion.inference import Classifier
 from avemotion.isolated_preparation import prepare_all, task_of
@@ -36,6 +36,7 @@ def classify_clips(
     classifier: Classifier,
     modality: Modality | Literal["auto"] = "auto",
     *,
+    face: FaceChoice = "main",
     parts: bool = False,
     workers: int | None = None,
 ) -> Iterator[Prediction | ClipFailure]:
@@ -48,18 +49,21 @@ def classify_clips(
         sources: As `classify_clip` takes them.
         classifier: The model.
         modality: What to answer from; ``auto`` takes all that a clip and the model have.
+        face: Of several faces, answer for the largest and most central one (``main``), or for each
+            (``all``).
         parts: Also say what each modality alone would have said.
         workers: Processes; by default one a core.
 
     Yields:
-        In the order of the clips, a prediction or the reason why there is none.
+        In the order of the clips, a prediction (with ``all``, one for each face) or the reason why
+        there is none.
 
     Raises:
         UsageError: The model cannot answer from that modality, or `workers` is below 1.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more.")
-    question = classifier.question(modality)
+    question = classifier.question(modality, face)
     tasks = [task_of(source, question) for source in sources]
     with closing(prepare_all(tasks, workers or cores())) as outcomes:
         pairs = zip(tasks, outcomes, strict=True)
@@ -69,8 +73,10 @@ def classify_clips(
             ]
             answers = iter(classifier.answer(prepared, parts))
             for task, outcome in batch:
-                failed = isinstance(outcome, AvemotionError)
-                yield ClipFailure(task.name, str(outcome)) if failed else next(answers)
+                if isinstance(outcome, AvemotionError):
+                    yield ClipFailure(task.name, str(outcome))
+                else:
+                    yield from islice(answers, len(outcome))
 
 
 def classify(
@@ -80,6 +86,7 @@ def classify(
     modality: Modality | Literal["auto"] = "auto",
     device: str = "auto",
     runtime: RuntimeName = "auto",
+    face: FaceChoice = "main",
     parts: bool = False,
 ) -> Iterator[Prediction | ClipFailure]:
     """Tell the emotion of each clip; one without an answer stops no other.
@@ -94,10 +101,12 @@ def classify(
         device: ``auto``, ``cpu``, ``cuda``...
         runtime: ``auto``: an exported model is for ``onnx``, a checkpoint for ``torch``; of a run's
             folder, ``onnx`` takes checkpoint.onnx, the others checkpoint.safetensors.
+        face: ``main``: of several faces the largest and most central one; ``all``: each.
         parts: Also say what face and voice alone would have said.
 
     Yields:
-        In the order of the clips, a prediction or the reason why there is none.
+        In the order of the clips, a prediction (with ``all``, one for each face) or the reason why
+        there is none.
 
     Raises:
         UsageError: There is no such model, its runtime is not installed, or it cannot answer from
@@ -105,9 +114,9 @@ def classify(
     """
     classifier = Classifier(checkpoint, device, runtime)
     if len(clips) != 1:
-        yield from classify_clips(clips, classifier, modality, parts=parts)
+        yield from classify_clips(clips, classifier, modality, face=face, parts=parts)
         return
     try:
-        yield classifier.classify(clips[0], modality, parts=parts)
+        yield from classifier.answer(classifier.prepare(clips[0], modality, face), parts)
     except (MediaError, MissingModalityError) as error:
         yield ClipFailure(str(clips[0]), str(error))

@@ -7,12 +7,14 @@ field is the command line's help for it.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from avemotion.errors import UsageError
 
 Modality = Literal["av", "video", "audio"]
 """What a network looks at: face and voice, the face alone, the voice alone."""
+FaceChoice = Literal["main", "all"]
+"""Which faces are answered for: the largest and most central one, or each."""
 
 MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
 
@@ -53,6 +55,35 @@ class PreprocessSettings:
         """Refuse values that no store can be made with."""
         _require(1 <= self.views <= 64, "--views", self.views, "from 1 to 64")
         _require(self.seed >= 0, "--seed", self.seed, "0 or more")
+
+
+@dataclass(frozen=True)
+class TimelineSettings:
+    """How a long video is cut into windows, and how their answers are smoothed."""
+
+    window_seconds: float = 2.5
+    """Length of a window: about that of the clips of training."""
+    hop_seconds: float = 1.0
+    """From the start of a window to that of the next one."""
+    smooth_seconds: float = 3.0
+    """Width of the centred moving average over log-probabilities; 0 switches it off."""
+    face: FaceChoice = "main"
+    """`main`: of several faces the largest and most central one; `all`: a row for each."""
+
+    def __post_init__(self) -> None:
+        """Refuse windows that cannot be judged, or that leave out parts of the video."""
+        window, hop = self.window_seconds, self.hop_seconds
+        allowed = "from 0.5 to 5, the longest sound that is heard whole"
+        _require(0.5 <= window <= 5, "--window_seconds", window, allowed)
+        allowed = f"from 0.1 to --window_seconds ({window}), so that nothing is left out"
+        _require(0.1 <= hop <= window, "--hop_seconds", hop, allowed)
+        _require(
+            0 <= self.smooth_seconds <= 60,
+            "--smooth_seconds",
+            self.smooth_seconds,
+            "from 0 (no smoothing) to 60",
+        )
+        _require(self.face in get_args(FaceChoice), "--face", self.face, "main or all")
 
 
 @dataclass(frozen=True)

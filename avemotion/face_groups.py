@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SAME_FACE_IOU = 0.4  # boxes overlapping more than this show the same face
+_PART_SHARE = 0.3  # a box that shares more of its area with a face shows a part of it
 
 
 def ranked_faces(
@@ -36,7 +37,11 @@ def ranked_faces(
 
 
 def _is_same(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    return bool(_overlaps(box, other[None])[0] > 0)
+    """Tell a face found twice, or a part of it, from a neighbour cheek to cheek with it."""
+    shared = np.maximum(
+        0, np.minimum(box[:2] + box[2:], other[:2] + other[2:]) - np.maximum(box[:2], other[:2])
+    )
+    return bool(shared.prod() > _PART_SHARE * min(box[2:].prod(), other[2:].prod()))
 
 
 def _prominence(face: dict[int, NDArray[np.float64]], shape: tuple[int, ...]) -> float:
@@ -57,16 +62,16 @@ def _commonest(seen: dict[int, NDArray[np.float64]]) -> dict[int, NDArray[np.flo
         for box in boxes:
             same = {}
             for frame, others in seen.items():
-                overlaps = _overlaps(box, others)
-                if len(others) and overlaps.max() > _SAME_FACE_IOU:
-                    same[frame] = others[overlaps.argmax()]
+                shared = overlaps(box, others)
+                if len(others) and shared.max() > _SAME_FACE_IOU:
+                    same[frame] = others[shared.argmax()]
             rank = (len(same), float(box[2]))
             if rank > best_rank:
                 best, best_rank = same, rank
     return best
 
 
-def _overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the intersection over union of a box with each of the others."""
     left_top = np.maximum(box[:2], others[:, :2])
     right_bottom = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import Modality
+from avemotion.config import FaceChoice, Modality, TimelineSettings
 from avemotion.isolated_preparation import prepare_isolated
 from avemotion.models.facts import CheckpointFacts
-from avemotion.preparation import FaceChoice, PreparedClip, Question, prepare_clip
+from avemotion.preparation import PreparedClip, Question, prepare_clip
 from avemotion.runtimes.interface import ClipArrays, RuntimeName
 from avemotion.runtimes.loading import find_checkpoint, load_runtime
 from avemotion.sources import Source
+from avemotion.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.types import Prediction
+from avemotion.window_rows import window_rows
+
+_WINDOWS = TimelineSettings()
 
 _NO_PARTS = (
     "what face and voice alone would say is not known: the model was trained without hiding "
@@ -93,6 +97,31 @@ class Classifier:
         predictions = self.answer(prepare(source, question), parts)
         return predictions if face == "all" else predictions[0]
 
+    def timeline(
+        self,
+        path: Path | str,
+        modality: Modality | Literal["auto"] = "auto",
+        settings: TimelineSettings = _WINDOWS,
+    ) -> Iterator[TimelineRow]:
+        """Tell the emotion in each window of a video of any length, in memory that does not grow.
+
+        Args:
+            path: A media file.
+            modality: What to answer from; ``auto`` takes all that the window and the model have.
+            settings: Windows, smoothing and faces.
+
+        Returns:
+            The rows as they come, by time; each is delayed by half the width of smoothing.
+
+        Raises:
+            UsageError: The model cannot answer from that modality.
+            MediaError: The file cannot be read; rows until then have been given.
+            MissingModalityError: The file has none of the streams that the answer needs.
+        """
+        question = self.question(modality, settings.face)
+        windows = window_rows(Path(path), question, settings, lambda clip: self.answer([clip])[0])
+        return smoothed(windows, settings.smooth_seconds)
+
     def question(
         self, modality: Modality | Literal["auto"] = "auto", face: FaceChoice = "main"
     ) -> Question:
@@ -153,12 +182,13 @@ class Classifier:
         by_emotion = self._by_emotion(scores)
         return Prediction(
             clip=clip.clip,
-            label=max(by_emotion, key=by_emotion.__getitem__),
+            label=most_probable(by_emotion),
             probabilities=by_emotion,
             modality=clip.modality,
             faces_found=clip.faces_found,
             frames_sampled=clip.frames_sampled,
             face_box=clip.face_box,
+            face=clip.face,
             checkpoint=str(self.checkpoint),
             warnings=clip.warnings + more_warnings,
             parts={modality: self._by_emotion(part) for modality, part in parts.items()},

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality, PreprocessSettings
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, FaceChoice, Modality
 from avemotion.crops import crop_faces, scaled_box
 from avemotion.errors import MissingModalityError, UsageError
 from avemotion.extraction import noisy_sound, view_grids
@@ -21,9 +20,6 @@ from avemotion.soundtracks import LONGEST_SOUND_SECONDS
 from avemotion.sources import DecodedClip, Source, as_media, source_name
 from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE, log_mel, power_spectrogram
 from avemotion.types import Box
-
-FaceChoice = Literal["main", "all"]
-"""Which faces of a clip are answered for: the largest and most central one, or each."""
 
 LONG_CLIP_SECONDS = 10.0
 """Clips longer than this are unlike those of CREMA-D (about 2.5 s), and the prediction says so."""
@@ -61,7 +57,7 @@ class Question:
                 f"{self.checkpoint} cannot answer with modality {self.modality!r}; it answers with "
                 f"{', '.join(self.facts.answers)}. Choose one of these, or another checkpoint."
             )
-        if self.face not in ("main", "all"):
+        if self.face not in get_args(FaceChoice):
             raise UsageError(f"face is {self.face!r}, but must be main or all.")
 
     @property
@@ -86,18 +82,24 @@ class PreparedClip:
     """Frames that were searched: 20, or 0 without a video."""
     face_box: Box | None
     """The crop in pixels of the video, upright; None without a face."""
+    face: int | None
+    """Number of the face, from 1, where all were asked for and there is one."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Face:
+class FaceCrops:
     """A face of the clip, or that there is none."""
 
     crops: NDArray[np.uint8]
     """uint8 (20, 98, 80); zeros without a face."""
-    found: int = 0
+    found: tuple[bool, ...] = ()
+    """For each frame, is the face seen on it?"""
     box: Box | None = None
+    """The crop in pixels of the video, upright; None without a face."""
+    number: int | None = None
+    """From 1, where all faces were asked for; None without a face."""
     missing: str = ""
     """Why there is none."""
 
@@ -133,9 +135,9 @@ def prepare_clip(source: Source, question: Question) -> list[PreparedClip]:
     else:
         sees, hears = question.wanted != "audio", question.wanted != "video"
         read = read_clip(media if sees else None, media if hears else None, choose)
-    faces = _faces(read, grids, question)
-    picture, length = _picture(stem, read, question.facts, settings)
-    return [_prepared(name, face, read, picture, length, question) for face in faces]
+    faces = crop_asked_faces(read, grids[0] if grids else np.zeros(0, np.intp), question)
+    heard = hear(stem, read, question)
+    return [prepared(name, read, face, heard, question) for face in faces]
 
 
 def _part(clip: DecodedClip, wanted: str) -> DecodedClip:
@@ -147,49 +149,78 @@ def _part(clip: DecodedClip, wanted: str) -> DecodedClip:
     return clip
 
 
-def _faces(read: ClipMedia, grids: Sequence[NDArray[np.intp]], question: Question) -> list[_Face]:
-    """Find and crop the faces that are asked for; one that is missing where there is none."""
+def crop_asked_faces(
+    read: ClipMedia, grid: NDArray[np.intp], question: Question
+) -> list[FaceCrops]:
+    """Find and crop the faces that are asked for; one that is missing where there is none.
+
+    Args:
+        read: Frames and sound.
+        grid: int (20,): the places of the frames that the network sees.
+        question: What is asked.
+    """
     none = np.zeros((FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8)
     video = read.frames
     if video is None or question.wanted == "audio":
-        return [_Face(none, missing=read.no_frames)]
-    frames = video.frames[np.searchsorted(video.places, grids[0])]
+        return [FaceCrops(none, missing=read.no_frames)]
+    frames = video.frames[np.searchsorted(video.places, grid)]
     tracks: list[FaceTrack] = []
     if question.face == "all":
         tracks = find_faces(list(frames))
     elif track := find_face(list(frames)):
         tracks = [track]
     if not tracks:
-        return [_Face(none, missing=f"no face found in the {FACE_FRAMES} frames sampled")]
+        return [FaceCrops(none, missing=f"no face found in the {FACE_FRAMES} frames sampled")]
     return [
-        _Face(crop_faces(frames, t.box), sum(t.found), scaled_box(t.box, video.scale))
-        for t in tracks
+        FaceCrops(
+            crop_faces(frames, track.box),
+            track.found,
+            scaled_box(track.box, video.scale),
+            number if question.face == "all" else None,
+        )
+        for number, track in enumerate(tracks, 1)
     ]
 
 
-def _picture(
-    stem: str, read: ClipMedia, facts: CheckpointFacts, settings: PreprocessSettings
-) -> tuple[NDArray[np.float32], int]:
-    """Return the spectrogram, float32 (row, column), and its columns that hold sound."""
-    is_log_mel = facts.experiment.network.spectrogram == "log_mel"
+def hear(name: str, read: ClipMedia, question: Question) -> tuple[NDArray[np.float32], int]:
+    """Return the spectrogram, float32 (row, column), and its columns that hold sound.
+
+    Args:
+        name: Seeds the noise.
+        read: Frames and sound; without sound, zeros are returned.
+        question: The model, which tells the kind of spectrogram and the seed.
+    """
+    is_log_mel = question.facts.experiment.network.spectrogram == "log_mel"
     if read.sound is None or not read.sound.samples.any():
         return np.zeros((MEL_BANDS, MEL_FRAMES) if is_log_mel else POWER_SHAPE, np.float32), 0
-    noisy = noisy_sound(stem, 0, settings.seed, read.sound.samples)
+    noisy = noisy_sound(name, 0, question.facts.preprocessing.seed, read.sound.samples)
     if not is_log_mel:
         return power_spectrogram(noisy), POWER_SHAPE[1]
     picture, length = log_mel(noisy)
     return picture.astype(np.float32), length
 
 
-def _prepared(
+def prepared(
     name: str,
-    face: _Face,
     read: ClipMedia,
-    picture: NDArray[np.float32],
-    length: int,
+    face: FaceCrops,
+    heard: tuple[NDArray[np.float32], int],
     question: Question,
 ) -> PreparedClip:
+    """Put together what the network reads of one face and the sound, and what is to be said of it.
+
+    Args:
+        name: What the clip is called.
+        read: Frames and sound.
+        face: Of `crop_asked_faces`.
+        heard: Of `hear`.
+        question: What is asked.
+
+    Raises:
+        MissingModalityError: The face or the sound that the answer needs is not there.
+    """
     used = _used(name, face, read, question)
+    picture, length = heard
     return PreparedClip(
         clip=name,
         arrays=ClipArrays(
@@ -200,14 +231,15 @@ def _prepared(
             has_sound=np.array([used != "video"]),
         ),
         modality=used,
-        faces_found=face.found,
+        faces_found=sum(face.found),
         frames_sampled=FACE_FRAMES if read.frames else 0,
         face_box=face.box,
+        face=face.number,
         warnings=tuple(_warnings(face, read, used, question)),
     )
 
 
-def _used(name: str, face: _Face, read: ClipMedia, question: Question) -> str:
+def _used(name: str, face: FaceCrops, read: ClipMedia, question: Question) -> str:
     """Return what the answer rests on: what is wanted, or what of it the clip has."""
     wanted, answers = question.wanted, question.facts.answers
     no_face = "" if face.box else face.missing
@@ -227,7 +259,7 @@ def _used(name: str, face: _Face, read: ClipMedia, question: Question) -> str:
     raise MissingModalityError(f"{name} cannot be classified by {wanted}: {missing}.")
 
 
-def _warnings(face: _Face, read: ClipMedia, used: str, question: Question) -> list[str]:
+def _warnings(face: FaceCrops, read: ClipMedia, used: str, question: Question) -> list[str]:
     """Say what was missing or unusual."""
     facts, wanted = question.facts, question.wanted
     warnings = []
@@ -238,8 +270,8 @@ def _warnings(face: _Face, read: ClipMedia, used: str, question: Question) -> li
     if used != wanted:
         missing = face.missing if used == "audio" else read.no_sound
         warnings.append(f"answered from {used} alone: {missing}")
-    if used != "audio" and face.found * 2 < FACE_FRAMES:
-        warnings.append(f"a face was found on only {face.found} of {FACE_FRAMES} frames")
+    if used != "audio" and sum(face.found) * 2 < FACE_FRAMES:
+        warnings.append(f"a face was found on only {sum(face.found)} of {FACE_FRAMES} frames")
     if used != "audio" and read.frames is not None:
         shown = len(np.unique(read.frames.indices))
         if shown * 2 < len(read.frames.indices):

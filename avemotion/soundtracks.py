@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import av
@@ -25,12 +25,40 @@ def ordered_tracks(container: Any) -> list[Any]:
     return [track for track in tracks if track.codec_context is not None] or tracks
 
 
-class Soundtrack:
-    """Joins the blocks of one track, its channels averaged.
+class MonoBlocks:
+    """Turns decoded blocks of a sound into plain ones of one channel.
 
     Of surround sound the front centre channel is taken, which carries the speech, unless it is
-    silent: averaged with the others the voice would be lost among them.
+    silent: averaged with the others the voice would be lost among them. Other channels are averaged
+    (FFmpeg's own down-mix would be 3 dB louder).
     """
+
+    def __init__(self, rate: int) -> None:
+        """Take the rate of the blocks in Hz; a block of another rate is brought to it."""
+        self.rate = rate
+        self.centre_of = 0
+        """Channels of the sound of which the front centre one was taken; 0 where none was."""
+        self._to_float = av.AudioResampler(format="fltp", rate=rate)
+
+    def of(self, frame: Any) -> Iterator[NDArray[np.float32]]:
+        """Yield float32 (sample,), full scale 1."""
+        plain = frame.format.name == "fltp" and frame.sample_rate == self.rate
+        for block in [frame] if plain else self._to_float.resample(frame):
+            channels = [np.frombuffer(bytes(p), np.float32, block.samples) for p in block.planes]
+            yield channels[0] if len(channels) == 1 else self._mixed(block, channels)
+
+    def _mixed(self, block: Any, channels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        if len(channels) >= _SURROUND_CHANNELS:
+            names = [channel.name for channel in block.layout.channels]
+            centre = channels[names.index(_FRONT_CENTRE)] if _FRONT_CENTRE in names else None
+            if centre is not None and centre.any():
+                self.centre_of = len(channels)
+                return centre
+        return np.asarray(np.mean(channels, axis=0))
+
+
+class Soundtrack:
+    """Joins the blocks of one track."""
 
     def __init__(self, track: Any, packets: PacketTimes) -> None:
         """Begin with nothing.
@@ -47,27 +75,13 @@ class Soundtrack:
         self._window = packets.middle(LONGEST_SOUND_SECONDS / unit)
         self.needed = self._window and needed_for_sound(packets, self._window, 1 / unit)
         """Packets to decode; None for all."""
-        self._to_float = av.AudioResampler(format="fltp", rate=track.rate)
+        self._mono = MonoBlocks(track.rate)
         self._blocks: list[NDArray[np.float32]] = []
-        self._centre: list[NDArray[np.float32]] = []
-        self._channels = 1
 
     def take(self, frame: Any) -> None:
-        """Add a block; FFmpeg's own down-mix would be 3 dB louder."""
-        if self._window and not self._is_inside(frame):
-            return
-        plain = frame.format.name == "fltp" and frame.sample_rate == self.rate
-        for block in [frame] if plain else self._to_float.resample(frame):
-            channels = [np.frombuffer(bytes(p), np.float32, block.samples) for p in block.planes]
-            self._blocks.append(channels[0] if len(channels) == 1 else np.mean(channels, axis=0))
-            if len(channels) >= _SURROUND_CHANNELS:
-                self._take_centre(block, channels)
-
-    def _take_centre(self, block: Any, channels: list[NDArray[np.float32]]) -> None:
-        names = [channel.name for channel in block.layout.channels]
-        if _FRONT_CENTRE in names:
-            self._centre.append(channels[names.index(_FRONT_CENTRE)])
-            self._channels = len(channels)
+        """Add a block."""
+        if not self._window or self._is_inside(frame):
+            self._blocks.extend(self._mono.of(frame))
 
     def _is_inside(self, frame: Any) -> bool:
         assert self._window is not None
@@ -80,26 +94,18 @@ class Soundtrack:
         return sum(map(len, self._blocks)) / self.rate if self.rate else 0.0
 
     @property
-    def has_centre(self) -> bool:
-        """Is there a front centre channel throughout, with sound on it?"""
-        whole = 0 < len(self._centre) == len(self._blocks)
-        return whole and any(block.any() for block in self._centre)
-
-    @property
     def is_silent(self) -> bool:
         """Is every sample zero, or none there?"""
         return not any(block.any() for block in self._blocks)
 
     def joined(self) -> NDArray[np.float32]:
         """Return all blocks as one; float32 (sample,)."""
-        blocks = self._centre if self.has_centre else self._blocks
-        return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        return np.concatenate(self._blocks) if self._blocks else np.zeros(0, np.float32)
 
     def notes(self) -> list[str]:
         """Say what was left out of the track."""
-        if not self.has_centre:
-            return []
-        return [f"of {self._channels} channels of sound, the front centre one is heard"]
+        channels = self._mono.centre_of
+        return [f"of {channels} channels of sound, the front centre one is heard"] * (channels > 0)
 
 
 def heard(tracks: Sequence[Soundtrack]) -> Soundtrack:

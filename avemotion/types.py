@@ -269,6 +269,8 @@ class Prediction:
     """The model that answered."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
+    face: int | None = None
+    """Number of the face, from 1, where all were asked for and there is one."""
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
     """What ``video`` and ``audio`` alone would have said, if asked: probabilities by emotion."""
 

@@ -15,17 +15,18 @@ PACKAGE = Path(avemotion.__file__).parent
 # From the top down: a module may import only what stands further down.
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
-    training emotion_module onnx_export clip_batches inference isolated_preparation preparation
-    verification inspection
+    training emotion_module onnx_export clip_batches timelines inference isolated_preparation
+    window_rows preparation verification inspection
     runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
-    reports report_page report_charts results records
+    reports report_page report_charts results records timeline_picture timeline_files
     robustness_scores spoiling fairness calibration humans scores intervals curves model_card
     augmentation torchaudio_import dataset splits preprocessing preview
-    manifest engines ray_shards ray_engine admission extraction
+    engines ray_shards ray_engine admission manifest window_features extraction
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
-    isolation processes people faces face_groups crops grids spectrogram media decoding kept_frames
-    pictures soundtracks timing sources resampling containers
+    isolation processes people timeline_rows streaming frame_stream sound_stream stream_clock
+    faces face_groups crops grids spectrogram media decoding kept_frames pictures soundtracks timing
+    sources resampling containers
     provenance config types arrays emotions files errors
 """.split()
 
