@@ -33,7 +33,7 @@ class ClipFailure:
 
 def classify_clips(
     sources: Sequence[Source],
-    classifier: Classifier,
+    classifier: Classifier | None = None,
     modality: Modality | Literal["auto"] = "auto",
     *,
     face: FaceChoice = "main",
@@ -47,7 +47,7 @@ def classify_clips(
 
     Args:
         sources: As `classify_clip` takes them.
-        classifier: The model.
+        classifier: The model; by default the one that `Classifier()` loads.
         modality: What to answer from; ``auto`` takes all that a clip and the model have.
         face: Of several faces, answer for the largest and most central one (``main``), or for each
             (``all``).
@@ -59,10 +59,12 @@ def classify_clips(
         there is none.
 
     Raises:
-        UsageError: The model cannot answer from that modality, or `workers` is below 1.
+        UsageError: There is no such model, it cannot answer from that modality, or `workers` is
+            below 1.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more.")
+    classifier = classifier or Classifier()
     question = classifier.question(modality, face)
     tasks = [task_of(source, question) for source in sources]
     with closing(prepare_all(tasks, workers or cores())) as outcomes:

@@ -265,12 +265,12 @@ class Prediction:
     """Frames that were searched: 20, or 0 where the clip has no video."""
     face_box: Box | None
     """The crop in pixels of the video, or None without a face."""
+    face: int | None
+    """Number of the face, from 1, where all were asked for and there is one."""
     checkpoint: str
     """The model that answered."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
-    face: int | None = None
-    """Number of the face, from 1, where all were asked for and there is one."""
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
     """What ``video`` and ``audio`` alone would have said, if asked: probabilities by emotion."""
 

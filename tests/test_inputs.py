@@ -31,6 +31,7 @@ import avemotion
 from avemotion import soundtracks, sources, timing
 from avemotion.clip_batches import ClipFailure
 from avemotion.errors import MediaError, UsageError
+from avemotion.face_groups import ranked_faces
 from avemotion.grids import even_grid
 from avemotion.kept_frames import KeptFrames
 from avemotion.media import read_clip, read_frames
@@ -166,6 +167,29 @@ def test_every_face_has_an_answer_of_its_own(
     clip = film(pair.with_name("none.mp4"), noise_frames(40), speaking())
     (heard,) = classifier.classify(clip, face="all")
     assert heard.modality == "audio"
+    assert (main.face, large.face, small.face, heard.face) == (None, 1, 2, None)
+
+
+def test_faces_cheek_to_cheek_are_two_and_a_part_of_a_face_is_none() -> None:
+    left, right = np.array([[100.0, 50, 100, 100]]), np.array([[185.0, 50, 100, 100]])
+    nose = np.array([[130.0, 90, 40, 40]])
+    seen = {frame: np.concatenate([left + frame, right + frame, nose]) for frame in range(5)}
+    faces = ranked_faces(seen, (360, 480))
+    assert sorted(round(float(face[0][0])) for face in faces) == [100, 185]
+
+
+def test_of_many_clips_every_face_is_answered(
+    classifier: avemotion.Classifier, pair: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVEMOTION_CHECKPOINT", str(classifier.checkpoint))
+    results = list(avemotion.classify_clips([pair, "nowhere.mp4", pair], face="all", workers=1))
+    faces = [r.face if isinstance(r, Prediction) else r.reason for r in results]
+    assert faces == [1, 2, "no such file: nowhere.mp4", 1, 2]
+    alone = classifier.classify(pair, face="all")
+    assert list(avemotion.classify([pair], face="all")) == alone
+    for one, many in zip(alone, results, strict=False):
+        assert isinstance(many, Prediction)
+        assert many.probabilities == pytest.approx(one.probabilities, abs=1e-5)
 
 
 def test_parts_are_what_each_modality_alone_says(
