@@ -12,7 +12,7 @@ from pathlib import Path
 from avemotion.extraction import Extraction
 from avemotion.isolation import Lost
 from avemotion.manifest import without_features
-from avemotion.store_writer import write_shard
+from avemotion.shards import write_shard
 from avemotion.types import Clip
 
 Shards = Mapping[Path, Sequence[Clip]]

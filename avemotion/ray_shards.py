@@ -18,8 +18,8 @@ from avemotion.extraction import Extraction
 from avemotion.isolation import Lost
 from avemotion.manifest import without_features
 from avemotion.ray_engine import RETRIES, cancelled_at_end, finished, plain
+from avemotion.shards import write_shard
 from avemotion.store import USABLE, ClipFeatures
-from avemotion.store_writer import write_shard
 from avemotion.types import Clip
 
 import ray  # isort: skip  (after ray_engine, which says what to do where it is missing)

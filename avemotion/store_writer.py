@@ -12,16 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
-
-import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from avemotion.config import PreprocessSettings
 from avemotion.errors import UsageError
-from avemotion.files import PARTIAL, write_atomically, write_csv, write_json, writing
+from avemotion.files import PARTIAL, write_csv, write_json, writing
 from avemotion.people import write_demographics, write_ratings
+from avemotion.shards import write_shard
 from avemotion.store import (
     COLUMNS,
     DEMOGRAPHICS_NAME,
@@ -167,29 +163,3 @@ class StoreWriter:
         (self.directory / JOURNAL_NAME).unlink(missing_ok=True)
         for left in (self.directory / "actors").glob(PARTIAL):
             left.unlink(missing_ok=True)  # of a machine that was lost
-
-
-def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
-    """Write an actor's arrays, or remove them where no clip is usable.
-
-    A machine that was given up for lost may still be writing the same shard: whole files alone
-    meet, and they are the same.
-    """
-    if not features:
-        with writing(path):
-            path.unlink(missing_ok=True)
-        return
-    arrays = _stacked(features)
-    write_atomically(path, lambda p: p.write_bytes(save(arrays)), writer=f".{uuid4().hex}")
-
-
-def _stacked(features: Sequence[ClipFeatures]) -> dict[str, NDArray[Any]]:
-    offsets = np.cumsum([0] + [len(f.waveform) for f in features], dtype=np.int64)
-    return {
-        "faces": np.stack([f.faces for f in features]),
-        "spectrograms": np.stack([f.spectrograms for f in features]),
-        "log_mels": np.stack([f.log_mels for f in features]),
-        "log_mel_lengths": np.array([f.log_mel_length for f in features], np.int64),
-        "waveforms": np.concatenate([f.waveform for f in features]),
-        "waveform_offsets": offsets,
-    }

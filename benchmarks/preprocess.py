@@ -161,7 +161,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--clips", type=Path, help="folder of FLV files")
     arguments.add_argument("--repeats", type=int, default=9, help="rounds over the clips")
-    arguments.add_argument("--worker-clips", type=int, default=300, help="clips of a whole run")
+    arguments.add_argument("--worker-clips", type=int, default=600, help="clips of a whole run")
     arguments.add_argument("--worker-repeats", type=int, default=3, help="runs a worker count")
     arguments.add_argument("--memory-clips", type=int, default=2_000, help="clips of the long run")
     given = arguments.parse_args()

@@ -23,7 +23,8 @@ ROAD = """
     augmentation torchaudio_import dataset splits preprocessing preview
     engines ray_shards ray_engine admission manifest window_features extraction
     models.checkpoint models.ar5 models.facts models
-    corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
+    corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer shards
+    store
     task_pool isolation processes people timeline_rows streaming frame_stream sound_stream
     stream_clock faces face_groups crops grids spectrogram media decoding kept_frames pictures
     soundtracks timing sources resampling containers

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from avemotion.config import PreprocessSettings
 from avemotion.emotions import EMOTIONS
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.files import write_atomically, write_csv, write_json
+from avemotion.shards import write_shard
 from avemotion.store import (
     COLUMNS,
     ClipFeatures,
@@ -201,12 +202,49 @@ def test_an_actor_done_again_is_never_listed_with_arrays_of_another_run(full, mo
         raise Full
 
     rows = [row_of(name) for name in NAMES[:3]]
-    monkeypatch.setattr("avemotion.store_writer._stacked", fail)
+    monkeypatch.setattr("avemotion.shards._write", fail)
     with pytest.raises(Full):
         writer.add("1001", rows, [features_of(i, 2000) for i in range(3)])
     assert {row.actor for row in read_manifest(full)} == {"1002"}
     with pytest.raises(UsageError, match="not finished"):
         FeatureStore(full)
+
+
+@given(
+    lengths=st.lists(st.integers(0, 50), min_size=1, max_size=4),
+    views=st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_shard_has_the_bytes_of_the_safetensors_library(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], views: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+
+    def drawn(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        return rng.integers(0, 100, shape).astype(dtype)
+
+    features = [
+        ClipFeatures(
+            drawn((views, 20, 98, 80), np.uint8),
+            drawn((views, 128, 128), np.float32),
+            drawn((views, 64, 500), np.float16)[:, :, ::-1],  # not as it lies in memory
+            int(rng.integers(0, 501)),
+            drawn((length,), np.int16),
+        )
+        for length in lengths
+    ]
+    path = tmp_path_factory.mktemp("shard") / "1001.safetensors"
+    write_shard(path, features)
+    assert path.read_bytes() == save(
+        {
+            "faces": np.stack([f.faces for f in features]),
+            "spectrograms": np.stack([f.spectrograms for f in features]),
+            "log_mels": np.stack([f.log_mels for f in features]),
+            "log_mel_lengths": np.array([f.log_mel_length for f in features], np.int64),
+            "waveforms": np.concatenate([f.waveform for f in features]),
+            "waveform_offsets": np.cumsum([0, *lengths], dtype=np.int64),
+        }
+    )
 
 
 def test_actors_that_the_corpus_lost_are_forgotten(full: Path):
