@@ -30,7 +30,10 @@ _SOUND_SHAPES = {"log_mel": (MEL_BANDS, MEL_FRAMES), "power": POWER_SHAPE}
 
 @dataclass(frozen=True, slots=True)
 class ClipInputs:
-    """A batch of clips as the network reads them; a modality that it has no branch for is None."""
+    """A batch of clips as the network reads them.
+
+    A modality that it has no branch for is None; one that none of the clips has may be.
+    """
 
     faces: Tensor | None
     """float (clip, 20, 98, 80), normalised by `normalise_faces`."""
@@ -67,11 +70,10 @@ class AR5(nn.Module):
         super().__init__()
         self.video = VideoBranch(settings) if modality != "audio" else None
         self.audio = AudioBranch(settings) if modality != "video" else None
-        features = (settings.video_features if self.video else 0) + (
-            settings.audio_features if self.audio else 0
-        )
+        self._video_features = settings.video_features if self.video else 0
+        self._audio_features = settings.audio_features if self.audio else 0
         self.classifier = nn.Sequential(
-            nn.Linear(features, HIDDEN),
+            nn.Linear(self._video_features + self._audio_features, HIDDEN),
             nn.ReLU(inplace=True),
             nn.Dropout(settings.dropout),
             nn.Linear(HIDDEN, classes),
@@ -85,12 +87,17 @@ class AR5(nn.Module):
         """Return each branch's feature vectors, float (clip, features): face, then voice."""
         vectors = []
         if self.video is not None:
-            assert inputs.faces is not None
-            vectors.append(self.video(inputs.faces) * inputs.has_face[:, None])
+            if inputs.faces is None:
+                vectors.append(_nothing(inputs, self._video_features))
+            else:
+                vectors.append(self.video(inputs.faces) * inputs.has_face[:, None])
         if self.audio is not None:
-            assert inputs.spectrograms is not None and inputs.lengths is not None
-            heard = self.audio(inputs.spectrograms, inputs.lengths)
-            vectors.append(heard * inputs.has_sound[:, None])
+            if inputs.spectrograms is None:
+                vectors.append(_nothing(inputs, self._audio_features))
+            else:
+                assert inputs.lengths is not None
+                heard = self.audio(inputs.spectrograms, inputs.lengths)
+                vectors.append(heard * inputs.has_sound[:, None])
         return vectors
 
     def classify(self, vectors: list[Tensor]) -> Tensor:
@@ -155,6 +162,11 @@ class AudioBranch(nn.Module):
         peak = (maps * valid).amax(dim=-1)  # after ReLU no value is below the masked zeros
         vector: Tensor = self.features(torch.cat([mean, peak], dim=1).flatten(1))
         return vector
+
+
+def _nothing(inputs: ClipInputs, features: int) -> Tensor:
+    """Return the feature vectors of clips that all lack a modality."""
+    return torch.zeros(len(inputs.has_face), features, device=inputs.has_face.device)
 
 
 def _vector_layers(inputs: int, features: int, settings: NetworkSettings) -> list[nn.Module]:

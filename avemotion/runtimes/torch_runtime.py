@@ -77,7 +77,7 @@ class TorchRuntime:
         # cores, an answer on two threads takes ten times as long as on one. Decoding on all cores
         # keeps one thread in eight busy.
         with self._openmp.limit(limits=max(1, cores() // 8), user_api="openmp"):
-            faces, *others = (
+            faces, spectrograms, lengths, has_face, has_sound = (
                 torch.from_numpy(part).to(self._device)
                 for part in (
                     clips.faces,
@@ -87,7 +87,14 @@ class TorchRuntime:
                     clips.has_sound,
                 )
             )
-            inputs = ClipInputs(normalise_faces(faces), *others)
+            # A branch without any clip is not run.
+            inputs = ClipInputs(
+                normalise_faces(faces) if clips.has_face.any() else None,
+                spectrograms if clips.has_sound.any() else None,
+                lengths,
+                has_face,
+                has_sound,
+            )
             answers: NDArray[np.float32] = probabilities(self._network, inputs).cpu().numpy()
         return answers
 
