@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from avemotion.reports import report as report
     from avemotion.types import Prediction as Prediction
     from avemotion.verification import verify as verify
+    from avemotion.web.serving import app as app
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _HOMES = {
     "AvemotionError": "errors",
     "Classifier": "inference",
     "Prediction": "types",
+    "app": "web.serving",
     "classify": "inference",
     "classify_clip": "inference",
     "demo": "demonstration",

@@ -64,8 +64,8 @@ def map_isolated(
     if not tasks:
         return
     workers = min(workers, len(tasks))
-    processes = [_Process(function, prepare, memory_mebibytes) for _ in range(workers)]
-    idle: SimpleQueue[_Process] = SimpleQueue()
+    processes = [IsolatedProcess(function, prepare, memory_mebibytes) for _ in range(workers)]
+    idle: SimpleQueue[IsolatedProcess] = SimpleQueue()
     for process in processes:
         idle.put(process)
 
@@ -93,12 +93,13 @@ def map_isolated(
             process.end()
 
 
-class _Process:
+class IsolatedProcess:
     """A process that does a task at a time, started when needed and replaced when gone."""
 
     def __init__(
         self, function: Callable[[Any], Any], prepare: Callable[[], None] | None, mebibytes: int
     ) -> None:
+        """Start nothing yet; see `map_isolated` for what these are."""
         self._work = (function, prepare, mebibytes)
         self._mebibytes = mebibytes
         self._process: Any = None

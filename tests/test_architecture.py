@@ -15,6 +15,7 @@ PACKAGE = Path(avemotion.__file__).parent
 # From the top down: a module may import only what stands further down.
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
+    web.serving web.server web.answering web.live web.uploads web.guard web
     training emotion_module onnx_export inference verification inspection
     runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
     reports report_page report_charts results records

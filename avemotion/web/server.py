@@ -1,0 +1,163 @@
+"""The server: the page's files, an upload answered, a live camera answered.
+
+It opens no file that it was given (see `avemotion.web.answering`), keeps none when the answer is
+sent, and writes nothing down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from avemotion.isolation import MEMORY_MEBIBYTES, IsolatedProcess, Lost
+from avemotion.runtimes.interface import Runtime
+from avemotion.web.answering import Upload, answer, prepare
+from avemotion.web.guard import Guard
+from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow
+from avemotion.web.uploads import Limits, RefusedUpload, received, upload_name
+
+UPLOADS, CAMERAS = 6, 3
+"""How many of each are served at a time; whoever comes next is told to come later."""
+
+_PAGE = Path(__file__).parent / "page"
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_UNSUPPORTED, _TRY_AGAIN_LATER = 1003, 1013  # closing a WebSocket
+
+
+def build_server(checkpoint: Path, runtime: Runtime, host: str, limits: Limits) -> Starlette:
+    """Put the server together.
+
+    Args:
+        checkpoint: The model's file, for the process that reads uploads.
+        runtime: The same model, loaded, for the camera.
+        host: The address that it will be bound to.
+        limits: What an upload may cost.
+    """
+    site = _Site(checkpoint, runtime, limits)
+    files = {path.name: path for path in _PAGE.iterdir() if path.suffix in _TYPES}
+    pages = [Route(f"/{name}", _file(path)) for name, path in files.items()]
+    return Starlette(
+        routes=[
+            Route("/", _file(files["index.html"])),
+            *pages,
+            Route("/about", site.about),
+            Route("/classify", site.classify, methods=["POST"]),
+            WebSocketRoute("/live", site.live),
+        ],
+        middleware=[Middleware(Guard, host=host)],
+        lifespan=site.lifespan,
+    )
+
+
+def _file(path: Path) -> Any:
+    content = path.read_bytes()
+
+    async def send(_: Request) -> Response:
+        return Response(content, media_type=_TYPES[path.suffix])
+
+    return send
+
+
+class _Site:
+    """What the requests share: the model, the process that reads uploads, how many are served."""
+
+    def __init__(self, checkpoint: Path, runtime: Runtime, limits: Limits) -> None:
+        self._checkpoint, self._runtime, self._limits = checkpoint, runtime, limits
+        self._reader = IsolatedProcess(
+            partial(answer, checkpoint), partial(prepare, checkpoint), MEMORY_MEBIBYTES
+        )
+        self._turn = asyncio.Lock()  # the reader has one file at a time
+        self._uploads = self._cameras = 0
+        self._folder = Path()
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Have a folder for uploads while the server runs; afterwards nothing is left."""
+        self._folder = Path(tempfile.mkdtemp(prefix="avemotion-app-"))
+        try:
+            yield
+        finally:
+            self._reader.close()
+            self._reader.end()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def about(self, _: Request) -> Response:
+        """Tell the page what it talks to."""
+        facts = self._runtime.facts
+        return JSONResponse(
+            {
+                "model": str(self._checkpoint),
+                "modality": facts.experiment.modality,
+                "labels": facts.labels,
+                "synthetic": facts.synthetic is not None,
+                "camera": "video" in facts.answers,
+                "window_seconds": WINDOW_SECONDS,
+                "upload_bytes": self._limits.upload_bytes,
+                "length_seconds": self._limits.length_seconds,
+            }
+        )
+
+    async def classify(self, request: Request) -> Response:
+        """Answer for a file that is the body of the request."""
+        if self._uploads >= UPLOADS:
+            return _refused(503, "Busy: other files are being read. Try again in a moment.")
+        self._uploads += 1
+        try:
+            async with received(request, self._folder, self._limits) as path:
+                upload = Upload(path, upload_name(request), self._limits.length_seconds)
+                async with self._turn:
+                    found = await run_in_threadpool(
+                        self._reader.do, upload, self._limits.answer_seconds
+                    )
+        except RefusedUpload as refusal:
+            return _refused(refusal.status, str(refusal))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        finally:
+            self._uploads -= 1
+        if isinstance(found, Lost):
+            return _refused(422, f"There is no answer: {found.reason}.")
+        return JSONResponse(found)
+
+    async def live(self, socket: WebSocket) -> None:
+        """Answer every picture that comes, until the page closes."""
+        await socket.accept()
+        if "video" not in self._runtime.facts.answers:
+            await socket.close(_UNSUPPORTED, "this model does not answer from the face alone")
+            return
+        if self._cameras >= CAMERAS:
+            await socket.close(_TRY_AGAIN_LATER, "busy: other cameras are being watched")
+            return
+        self._cameras += 1
+        window = LiveWindow(self._runtime)
+        try:
+            while True:
+                picture = CameraPicture.from_bytes(await socket.receive_bytes())
+                found = await run_in_threadpool(window.see, picture, monotonic())
+                await socket.send_json(asdict(found))
+        except WebSocketDisconnect:
+            pass
+        except (ValueError, KeyError) as error:  # no picture, or text
+            await socket.close(_UNSUPPORTED, str(error)[:100])
+        finally:
+            self._cameras -= 1
+
+
+def _refused(status: int, reason: str) -> Response:
+    return JSONResponse({"error": reason}, status)
