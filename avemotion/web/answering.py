@@ -74,7 +74,8 @@ def answer(checkpoint: Path, upload: Upload) -> dict[str, Any]:
         prediction = classifier.classify(upload.path)
         pictures = _pictures(classifier, upload.path, prediction)
     except AvemotionError as error:
-        raise MediaError(str(error).replace(str(upload.path), upload.name)) from error
+        reason = str(error).replace(str(upload.path), upload.path.name)
+        raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
     return {"prediction": asdict(replace(prediction, clip=upload.name)), "pictures": pictures}
 
 

@@ -72,7 +72,7 @@ class LiveAnswer:
 class _Seen:
     seconds: float
     grey: NDArray[np.uint8]
-    has_face: bool
+    box: Box | None
 
 
 class LiveWindow:
@@ -104,14 +104,13 @@ class LiveWindow:
         grey = picture.grey
         if picture.equalise:
             grey = np.asarray(cv2.equalizeHist(grey), np.uint8)
-        # One look at the newest picture alone: a window without faces would be searched at length.
+        # One look at each picture, when it comes: searching the window anew would cost far more.
         track = find_face([grey])
-        self._add(_Seen(seconds, grey, track is not None), (grey.shape, picture.equalise))
+        newest = _Seen(seconds, grey, track.box if track else None)
+        self._add(newest, (grey.shape, picture.equalise))
         filled = min(1.0, (seconds - self._window[0].seconds) / WINDOW_SECONDS)
-        probabilities = self._answer() if track and filled == 1.0 else None
-        return LiveAnswer(
-            probabilities, track.box if track else None, filled, 1000 * (perf_counter() - start)
-        )
+        probabilities = self._answer(newest.box) if newest.box and filled == 1.0 else None
+        return LiveAnswer(probabilities, newest.box, filled, 1000 * (perf_counter() - start))
 
     def _add(self, seen: _Seen, manner: tuple[object, ...]) -> None:
         """Keep a picture, and of those before only what makes one clip with it."""
@@ -124,17 +123,16 @@ class LiveWindow:
         while len(window) > 1 and window[1].seconds <= seen.seconds - WINDOW_SECONDS:
             window.popleft()
 
-    def _answer(self) -> dict[str, float] | None:
-        """Answer as `classify` answers a clip: one box for all frames, the crops, the network."""
+    def _answer(self, newest: Box) -> dict[str, float] | None:
+        """Answer as `classify` answers a clip: 20 frames, one box for all of them, the network."""
         sampled = [self._window[i] for i in even_grid(len(self._window), 0, 0.0)]
-        if sum(seen.has_face for seen in sampled) * 2 < FACE_FRAMES:
+        boxes = [seen.box for seen in sampled if seen.box and _same_face(seen.box, newest)]
+        if len(boxes) * 2 < FACE_FRAMES:
             return None
-        frames = [seen.grey for seen in sampled]
-        track = find_face(frames)
-        if track is None:
-            return None
+        sides = np.median([(box.x, box.y, box.width, box.height) for box in boxes], axis=0)
+        steady = Box(*(round(side) for side in sides.tolist()))
         clip = ClipArrays(
-            faces=crop_faces(np.stack(frames), track.box)[None],
+            faces=crop_faces(np.stack([seen.grey for seen in sampled]), steady)[None],
             spectrograms=self._silence,
             lengths=np.zeros(1, np.int64),
             has_face=np.array([True]),
@@ -142,3 +140,9 @@ class LiveWindow:
         )
         scores = self._runtime.probabilities(clip)[0].tolist()
         return dict(zip(self._labels, scores, strict=True))
+
+
+def _same_face(box: Box, other: Box) -> bool:
+    """Tell whether the middle of a face lies in another."""
+    x, y = box.x + box.width / 2 - other.x, box.y + box.height / 2 - other.y
+    return 0 < x < other.width and 0 < y < other.height

@@ -30,7 +30,7 @@ from avemotion.runtimes.interface import Runtime
 from avemotion.web.answering import Upload, answer, prepare
 from avemotion.web.guard import Guard
 from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow
-from avemotion.web.uploads import Limits, RefusedUpload, received, upload_name
+from avemotion.web.uploads import Limits, RefusedUpload, drained, received, upload_name
 
 UPLOADS, CAMERAS = 6, 3
 """How many of each are served at a time; whoever comes next is told to come later."""
@@ -115,8 +115,19 @@ class _Site:
 
     async def classify(self, request: Request) -> Response:
         """Answer for a file that is the body of the request."""
-        if self._uploads >= UPLOADS:
-            return _refused(503, "Busy: other files are being read. Try again in a moment.")
+        try:
+            if self._uploads >= UPLOADS:
+                await drained(request, self._limits)
+                raise RefusedUpload(503, "Busy: other files are being read. Try again in a moment.")
+            found = await self._answer(request)
+        except RefusedUpload as refusal:
+            return JSONResponse({"error": str(refusal)}, refusal.status)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        return JSONResponse(found)
+
+    async def _answer(self, request: Request) -> Any:
+        """Have the file read; it is gone afterwards."""
         self._uploads += 1
         try:
             async with received(request, self._folder, self._limits) as path:
@@ -125,15 +136,11 @@ class _Site:
                     found = await run_in_threadpool(
                         self._reader.do, upload, self._limits.answer_seconds
                     )
-        except RefusedUpload as refusal:
-            return _refused(refusal.status, str(refusal))
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
         finally:
             self._uploads -= 1
         if isinstance(found, Lost):
-            return _refused(422, f"There is no answer: {found.reason}.")
-        return JSONResponse(found)
+            raise RefusedUpload(422, f"There is no answer: {found.reason}.")
+        return found
 
     async def live(self, socket: WebSocket) -> None:
         """Answer every picture that comes, until the page closes."""
@@ -157,7 +164,3 @@ class _Site:
             await socket.close(_UNSUPPORTED, str(error)[:100])
         finally:
             self._cameras -= 1
-
-
-def _refused(status: int, reason: str) -> Response:
-    return JSONResponse({"error": reason}, status)

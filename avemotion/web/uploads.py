@@ -88,21 +88,38 @@ async def received(request: Request, folder: Path, limits: Limits) -> AsyncItera
         path = Path(own, safe_name(name))
         size = 0
         with path.open("wb") as file:
-            chunks = request.stream()
-            while True:
-                try:
-                    chunk = await asyncio.wait_for(anext(chunks, None), _STALLED_SECONDS)
-                except TimeoutError:
-                    raise RefusedUpload(408, "The upload stopped midway.") from None
-                if chunk is None:
-                    break
-                size += len(chunk)
-                if size > limits.upload_bytes:
-                    raise _too_large(limits)
-                file.write(chunk)
+            async for chunk in _chunks(request, limits):
+                size += file.write(chunk)
         if not size:
             raise RefusedUpload(422, f"{name} is empty (0 bytes).")
         yield path
+
+
+async def drained(request: Request, limits: Limits) -> None:
+    """Read the body of a request that is refused: browsers hear nothing before they have sent it.
+
+    Raises:
+        RefusedUpload: It is too large, or does not go on.
+        ClientDisconnect: The client is gone.
+    """
+    async for _ in _chunks(request, limits):
+        pass
+
+
+async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
+    chunks = request.stream()
+    size = 0
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(chunks, None), _STALLED_SECONDS)
+        except TimeoutError:
+            raise RefusedUpload(408, "The upload stopped midway.") from None
+        if chunk is None:
+            return
+        size += len(chunk)
+        if size > limits.upload_bytes:
+            raise _too_large(limits)
+        yield chunk
 
 
 def _too_large(limits: Limits) -> RefusedUpload:

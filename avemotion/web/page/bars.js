@@ -30,7 +30,7 @@ export class Bars {
   }
 }
 
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 
 export const mostProbable = (probabilities) =>
   Object.keys(probabilities).reduce((a, b) => (probabilities[b] > probabilities[a] ? b : a));

@@ -5,7 +5,7 @@ const byId = (id) => document.getElementById(id);
 const HEIGHT = 360; // that of CREMA-D's videos
 const HEADER_BYTES = 5; // width, height, equalise: see CameraPicture
 const SHOWN = 20; // pictures that latency and rate are taken from
-let bars, stream, socket, sentAt, answeredAt;
+let bars, stream, socket, sentAt, answeredAt, isNew;
 
 export function startLive(about) {
   bars = new Bars(byId("live-bars"), about.labels);
@@ -63,7 +63,7 @@ async function start() {
   answeredAt = [];
   sentAt = 0;
   const ours = (socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/live`));
-  ours.onmessage = (event) => show(JSON.parse(event.data));
+  ours.onmessage = (event) => ours === socket && show(JSON.parse(event.data));
   ours.onopen = () => onNextPicture(video, ours);
   ours.onclose = (event) => {
     if (ours !== socket) return; // stopped by the user
@@ -80,11 +80,18 @@ const nextPicture = (video, callback) =>
 
 function onNextPicture(video, ours) {
   if (ours !== socket || ours.readyState !== WebSocket.OPEN) return;
-  if (!sentAt && video.videoWidth) {
-    sentAt = performance.now();
-    ours.send(picture(video));
-  }
+  isNew = true;
+  sendNext();
   nextPicture(video, () => onNextPicture(video, ours));
+}
+
+// Send the newest picture, unless one is under way or it was sent before.
+function sendNext() {
+  const video = byId("video");
+  if (sentAt || !isNew || !video.videoWidth) return;
+  sentAt = performance.now();
+  isNew = false;
+  socket.send(picture(video));
 }
 
 const canvas = document.createElement("canvas");
@@ -116,9 +123,9 @@ function show({ probabilities, box, filled }) {
   answeredAt.push({ at: now, latency: now - sentAt });
   if (answeredAt.length > SHOWN) answeredAt.shift();
   sentAt = 0;
+  sendNext();
   if (probabilities) {
-    const label = mostProbable(probabilities);
-    headline(`Most like acted ${label}, ${percent(probabilities[label])}`);
+    headline(`Most like acted ${mostProbable(probabilities)}`);
   } else if (!box) {
     headline("No face is seen");
   } else {
