@@ -1,0 +1,189 @@
+"""The web page in a real, headless browser: its states, what it loads, a camera fed from a clip."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from app_maker import App, save_model, serving, write_camera
+from media_maker import make_clip, noise_frames
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HOSTILE = "<img src=x onerror=document.title='hacked'>.flv"
+
+
+@pytest.fixture(scope="module")
+def clip(small_corpus: Path) -> Path:
+    return min((small_corpus / "VideoFlash").glob("*.flv"))
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    folder = tmp_path_factory.mktemp("app")
+    with serving(folder / "tmp", save_model(folder)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Iterator[Any]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser is installed: none of {', '.join(BROWSERS)}")
+    camera = write_camera(tmp_path_factory.mktemp("camera") / "camera.y4m", clip)
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(
+            executable_path=found,
+            args=[
+                "--no-sandbox",
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera}",
+            ],
+        )
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, app: App) -> Iterator[Any]:
+    """The page, loaded once; it must ask nobody but its own server, and break nowhere."""
+    context = browser.new_context(permissions=["camera"], color_scheme="dark")
+    context.set_default_timeout(120_000)
+    page = context.new_page()
+    asked: list[str] = []
+    broken: list[str] = []
+
+    def complain(message: Any) -> None:
+        if message.type == "error" and "status of 422" not in message.text:
+            broken.append(message.text)
+
+    # The network is blocked but for the server, and the page's own data and blobs.
+    own = (app.url, "data:", "blob:")
+    context.route(lambda url: not url.startswith(own), lambda route: route.abort())
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("console", complain)
+    page.goto(app.url)
+    page.wait_for_selector("#model:not(:empty)")
+    yield page
+    assert page.title() == "avemotion"  # no hostile name has run
+    assert page.is_visible(".notice"), "the notice is always there"
+    context.close()
+    assert asked and [url for url in asked if not url.startswith(own)] == []
+    assert broken == []
+
+
+def test_the_empty_page(page: Any) -> None:
+    notice = page.inner_text(".notice")
+    assert "Expressed is not felt" in notice and "not for decisions about people" in notice
+    assert "trained on synthetic data" in notice
+    assert page.is_visible("#drop") and not page.is_visible("#result")
+    assert "200 MiB and 10 minutes" in page.inner_text("#limits")
+    box = page.locator(".notice").bounding_box()
+    page.set_viewport_size({"width": 400, "height": 300})
+    page.evaluate("window.scrollTo(0, 10000)")
+    assert page.locator(".notice").bounding_box()["y"] < 300 and box["y"] < 100
+    page.set_viewport_size({"width": 1000, "height": 820})
+
+
+def test_nothing_but_its_own_files_may_be_used(browser: Any, app: App) -> None:
+    """The browser itself refuses what the page's policy does not name."""
+    page = browser.new_page()
+    page.goto(app.url)
+    refused = page.evaluate(
+        """async () => {
+            const refused = [];
+            document.addEventListener("securitypolicyviolation", (e) => refused.push(e.blockedURI));
+            await fetch("http://127.0.0.1:1/").catch(() => {});
+            const image = new Image();
+            image.src = "http://127.0.0.1:1/x.png";
+            await new Promise((done) => (image.onerror = done));
+            return refused;
+        }"""
+    )
+    assert refused == ["http://127.0.0.1:1/", "http://127.0.0.1:1/x.png"]
+    page.close()
+
+
+def test_a_clip_is_answered(page: Any, clip: Path, app: App) -> None:
+    page.set_input_files("#choose", clip)
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.inner_text("#result-name") == clip.name
+    values = [v.replace("\xa0%", "") for v in page.locator("#result-bars .value").all_inner_texts()]
+    assert len(values) == 6 and abs(sum(map(int, values)) - 100) <= 3
+    with page.expect_download() as saved:
+        page.click("#save")
+    assert saved.value.suggested_filename == f"{clip.stem}.json"
+    answer = json.loads(Path(saved.value.path()).read_text())
+    assert answer["clip"] == clip.name and answer["label"] in page.inner_text("#result-label")
+    assert [round(100 * p) for p in answer["probabilities"].values()] == list(map(int, values))
+    assert "face and voice" in page.inner_text("#result-evidence")
+    assert "20 of 20 frames" in page.inner_text("#result-evidence")
+    assert "synthetic data" in page.inner_text("#result-warnings")
+    for picture, width in (("faces", 800), ("spectrogram", None)):
+        drawn = page.evaluate(f"document.getElementById('{picture}').naturalWidth")
+        assert drawn == width if width else drawn > 100
+    assert app.uploads() == []
+
+
+def test_a_name_with_html_is_text(page: Any, clip: Path) -> None:
+    for content, shown in ((clip.read_bytes(), "#result-name"), (b"nothing", "#file-error")):
+        page.set_input_files(
+            "#choose", {"name": HOSTILE, "mimeType": "video/x-flv", "buffer": content}
+        )
+        page.wait_for_selector(f"{shown}:visible")
+        assert HOSTILE in page.inner_text(shown)
+    assert page.locator("img:not(#faces):not(#spectrogram)").count() == 0
+
+
+def test_what_is_no_video_is_refused_with_a_message(page: Any, tmp_path: Path) -> None:
+    text = tmp_path / "letter.mp4"
+    text.write_text("Dear page, I am no video. " * 99)
+    page.set_input_files("#choose", text)
+    page.wait_for_selector("#file-error:not([hidden])")
+    assert "letter.mp4 cannot be decoded" in page.inner_text("#file-error")
+    assert not page.is_visible("#result") and not page.is_visible("#file-status")
+    page.set_input_files("#choose", make_clip(tmp_path / "blocks.flv", noise_frames(40)))
+    page.wait_for_selector("#file-error:has-text('no face found')")
+
+
+def test_the_live_camera(page: Any) -> None:
+    page.click("#live-tab")
+    assert "the microphone is not used" in page.inner_text("#live")
+    page.click("#start")
+    page.wait_for_selector("#live-headline:has-text('Most like acted')")
+    seen = set()
+    for _ in range(12):
+        page.wait_for_timeout(150)
+        seen.add(tuple(page.locator("#live-bars .value").all_inner_texts()))
+    assert len(seen) > 3, "the bars move"
+    assert page.inner_text("#latency").endswith(" ms")
+    assert int(page.inner_text("#rate").split()[0]) >= 1  # how many depends on who else computes
+    painted = page.evaluate(
+        """() => {
+            const overlay = document.getElementById("overlay");
+            const { width, height } = overlay;
+            const pixels = overlay.getContext("2d").getImageData(0, 0, width, height).data;
+            return pixels.some((value) => value > 0);
+        }"""
+    )
+    assert painted, "a frame around the face"
+    page.check("#equalise")
+    page.wait_for_selector("#live-headline:has-text('Watching')")
+    page.click("#file-tab")  # leaving it ends the camera
+    assert page.evaluate("document.getElementById('video').srcObject") is None
+
+
+def test_a_server_that_is_gone_is_told(browser: Any, app: App) -> None:
+    page = browser.new_page()
+    page.goto(app.url)
+    page.wait_for_selector("#model:not(:empty)")
+    page.context.route("**/classify", lambda route: route.abort())
+    page.set_input_files("#choose", {"name": "a.flv", "mimeType": "video/x-flv", "buffer": b"x"})
+    page.wait_for_selector("#file-error:not([hidden])")
+    assert "did not answer" in page.inner_text("#file-error")
+    page.close()
