@@ -1,13 +1,15 @@
 # `make demo` and `make test` are all that a newcomer needs; both install what is missing into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+SITE := site
 
-.PHONY: help install demo test lint types bench
+.PHONY: help install demo test lint types bench docs
 
 help:
 	@echo "make demo   the whole road on a small synthetic corpus (minutes)"
 	@echo "make test   the whole test suite"
 	@echo "make lint   ruff;  make types  mypy;  make bench  the benchmarks"
+	@echo "make docs   the documentation, into site/"
 
 install: .venv/installed
 
@@ -21,8 +23,9 @@ install: .venv/installed
 demo: install
 	$(BIN)/avemotion demo
 
+# Side by side, a file each; one thread each, since threads of several tests would wait for one another.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
@@ -36,3 +39,9 @@ bench: install
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/app.py
+
+# The variable silences Material's note on its own end of life.
+docs: install
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f docs/mkdocs/mkdocs.yml -d "$(abspath $(SITE))"
+	@echo "$(SITE)/index.html; its search needs a server: python -m http.server -d $(SITE)"

@@ -171,7 +171,7 @@ def _modalities(words: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _demo(words: list[str]) -> int:
-    values = _parse("demo", words, lambda p: _add_function(p, avemotion.demo, set()))
+    values = _parse("demo", words, lambda p: _add_function(p, avemotion.demo, {"tell"}))
     avemotion.demo(**values)
     return OK
 

@@ -16,6 +16,9 @@ Modality = Literal["av", "video", "audio"]
 
 MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
 
+Engine = Literal["local", "ray"]
+"""Where the work is done: in processes of this machine, or as tasks of a Ray cluster."""
+
 FACE_FRAMES = 20
 """Face frames sampled from a clip (thesis, section 6: its text says 20, its listing 15)."""
 FACE_HEIGHT = 98

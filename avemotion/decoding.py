@@ -100,6 +100,12 @@ def decode(path: Path, choose: FrameChoice | None, hear: bool) -> Streams:
         video = next(filter(is_video, container.streams.video), None) if choose else None
         audio = next(iter(container.streams.audio), None) if hear else None
         used = [stream.index for stream in (video, audio) if stream is not None]
+        for stream in (video, audio):
+            if stream is not None and stream.codec_context is None:
+                raise MediaError(
+                    f"{path.name} cannot be decoded: its {stream.type} is of a kind that FFmpeg "
+                    "does not know"
+                )
         if not used:
             return Streams(None, None, 0)
         # Containers lie about their number of frames (FLV has none); packets are quick to count.

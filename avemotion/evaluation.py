@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from avemotion.config import (
     MODALITIES,
+    Engine,
     ExperimentSettings,
     Modality,
     NetworkSettings,
@@ -30,7 +29,6 @@ from avemotion.judgement import choose_targets, judged
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.facts import CHECKPOINT_NAME
 from avemotion.preview import draw_preview
-from avemotion.processes import cores
 from avemotion.records import write_records
 from avemotion.reports import PREVIEW_NAME, report
 from avemotion.results import EvaluationResults
@@ -51,6 +49,7 @@ def evaluate(
     target: Target = "intended",
     seeds: int = 1,
     jobs: int | None = None,
+    engine: Engine = "local",
     robustness: bool = True,
     runs: Path = Path("runs"),
     out: Path | None = None,
@@ -73,6 +72,8 @@ def evaluate(
         seeds: Trainings of each fold, with the seeds `training.seed`, that plus one, and so on.
         jobs: Networks trained at once, each with one thread; by default one a core, or one on a
             GPU. On CPUs it changes no result.
+        engine: Where networks are trained: on this machine (``local``), or on the cluster (``ray``)
+            that the environment variable RAY_ADDRESS names, or one that is started here.
         robustness: Test the networks on spoiled clips too (noise, blur, a missing modality...).
         runs: Folder with the runs of `fit` that ``holdout`` scores.
         out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
@@ -97,11 +98,12 @@ def evaluate(
         raise UsageError(f"{name} is {value}, but must be 1 or more.")
     models: dict[Modality, Path] = {}
     if protocol == "holdout":
-        if experiment != ExperimentSettings() or seeds > 1 or jobs is not None:
+        trains = experiment != ExperimentSettings() or seeds > 1
+        if trains or jobs is not None or engine != "local":
             raise UsageError(
                 "--protocol holdout trains nothing, so it takes no settings of network or training "
-                "(nor --config, --seeds, --jobs). Give them to `avemotion fit`, or choose another "
-                "--protocol."
+                "(nor --config, --seeds, --jobs, --engine). Give them to `avemotion fit`, or "
+                "choose another --protocol."
             )
         models = _fitted(runs, modalities)
         experiment = _same_experiment(models)
@@ -118,7 +120,7 @@ def evaluate(
         said, spoiled = (
             score_checkpoints(store, models, rows, robustness, progress)
             if models
-            else train_and_test(tasks, store.labels, jobs or _default_jobs(), progress)
+            else train_and_test(tasks, store.labels, jobs, progress, engine)
         )
         draw_preview(store, out / PREVIEW_NAME, clips=_PREVIEW_CLIPS)
         write_records(out, judged(store, facts, targets, said, spoiled))
@@ -128,10 +130,6 @@ def evaluate(
 
 def _offered(store: FeatureStore) -> tuple[Modality, ...]:
     return tuple(m for m in MODALITIES if store.usable(m))
-
-
-def _default_jobs() -> int:
-    return 1 if torch.cuda.is_available() else cores()
 
 
 def _fitted(runs: Path, modalities: Sequence[Modality]) -> dict[Modality, Path]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import platform
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from avemotion.config import ExperimentSettings, Modality, differences
 from avemotion.errors import UsageError
 from avemotion.files import read_json, write_json
 from avemotion.folds import FoldTask
+from avemotion.provenance import changed_options, versions
 from avemotion.splits import PROTOCOLS, check_trainable, of_actors
 from avemotion.store import FeatureStore, ManifestRow
 
@@ -24,8 +22,6 @@ _GUARDED = ("protocol", "data", "clips", "network", "training")
 
 ASKED_NAME = "asked.json"
 """These facts, in the folder from the first moment on."""
-
-_PACKAGES = ("avemotion", "torch", "pytorch-lightning", "numpy", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +92,7 @@ class EvaluationPlan:
             "data": store.content_hash(),
             "clips": hashlib.sha256("\n".join(row.clip for row in rows).encode()).hexdigest(),
             "command": self.command(store.directory, runs, out),
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in _PACKAGES},
-                "platform": platform.platform(),
-            },
+            "versions": versions(),
         }
 
     def command(self, data: Path, runs: Path, out: Path) -> str:
@@ -113,20 +105,9 @@ class EvaluationPlan:
             words += ["--seeds", str(self.seeds)]
         if not self.robustness:
             words += ["--robustness", "false"]
-        words += ["--runs", str(runs)] if self.protocol == "holdout" else _changed(self.experiment)
+        holdout = self.protocol == "holdout"
+        words += ["--runs", str(runs)] if holdout else changed_options(self.experiment)
         return shlex.join(words)
-
-
-def _changed(experiment: ExperimentSettings) -> list[str]:
-    """Return the options of network and training that are not defaults."""
-    default, asked = ExperimentSettings().to_dict(), experiment.to_dict()
-    words = []
-    for part in ("network", "training"):
-        for name, value in asked[part].items():
-            if value != default[part][name]:
-                plain = json.dumps(value) if not isinstance(value, str) else value
-                words += [f"--{part}.{name}", plain]
-    return words
 
 
 def open_evaluation(out: Path, facts: dict[str, Any]) -> None:

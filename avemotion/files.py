@@ -27,15 +27,20 @@ _REMEDIES = {
 }
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], writer: str = "") -> None:
     """Let `write` fill a temporary file beside `path`, then rename it: never half a file.
 
     What comes later is on the disk later, too: a power cut loses no file that another one needs.
 
+    Args:
+        path: The file.
+        write: Fills the file that it is given.
+        writer: Part of the temporary name, where several may be writing the same file.
+
     Raises:
         AvemotionError: The disk is full, or writing there is not allowed.
     """
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name}{writer}.partial")
     with writing(path):
         try:
             write(temporary)

@@ -15,7 +15,8 @@ from avemotion.config import (
 )
 from avemotion.curves import draw_curves
 from avemotion.errors import UsageError
-from avemotion.files import claimed, read_json, write_json
+from avemotion.files import claimed, read_json, write_atomically, write_json
+from avemotion.model_card import CARD_NAME, model_card
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.facts import CHECKPOINT_NAME, LATEST, CheckpointFacts
 from avemotion.splits import check_trainable, of_actors, split_actors, take_actors
@@ -83,7 +84,7 @@ def fit(
             _, facts = load_checkpoint(out / CHECKPOINT_NAME)
         else:
             facts = train(store, split, experiment, out, progress)
-            _finish_run(out, facts)
+            _finish_run(out, facts, store)
     _become_latest(out)
     return FitReport(
         out / CHECKPOINT_NAME,
@@ -121,12 +122,15 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     return bool(there.get("finished"))
 
 
-def _finish_run(out: Path, facts: CheckpointFacts) -> None:
-    """Draw the curves and mark the run as finished."""
+def _finish_run(out: Path, facts: CheckpointFacts, store: FeatureStore) -> None:
+    """Draw the curves, write the model card and mark the run as finished."""
     with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     title = f"AR5, {facts.experiment.modality}" + (" (synthetic data)" if facts.synthetic else "")
     draw_curves(rows, facts.epoch, title, out / "curves.png")
+    network, _ = load_checkpoint(out / CHECKPOINT_NAME)
+    card = model_card(store, facts, sum(p.numel() for p in network.parameters()))
+    write_atomically(out / CARD_NAME, lambda path: path.write_text(card, encoding="utf-8"))
     run = read_json(out / "run.json", f"Remove {out} and fit again.")
     write_json(out / "run.json", run | {"finished": True})
     forget_state(out)

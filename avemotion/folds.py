@@ -7,7 +7,7 @@ last epoch.
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,13 +16,13 @@ import torch
 from tqdm import tqdm
 
 from avemotion.calibration import fit_temperature
-from avemotion.config import ExperimentSettings, Modality
+from avemotion.config import Engine, ExperimentSettings, Modality
 from avemotion.dataset import ClipDataset, batches
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5, probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.facts import CHECKPOINT_NAME, CheckpointFacts
-from avemotion.processes import run_all
+from avemotion.processes import cores, run_all
 from avemotion.records import Groups, read_predictions, write_predictions
 from avemotion.robustness import spoiled_batches
 from avemotion.scores import ClipPrediction
@@ -83,21 +83,28 @@ class FoldTask:
 
 
 def train_and_test(
-    tasks: Sequence[FoldTask], labels: Sequence[str], jobs: int, progress: bool
+    tasks: Sequence[FoldTask],
+    labels: Sequence[str],
+    jobs: int | None,
+    progress: bool,
+    engine: Engine = "local",
 ) -> tuple[Predictions, SpoiledPredictions]:
     """Train and test the networks that are not finished, and return what all of them say.
 
     Args:
         tasks: What is to be done, in the order of the result.
         labels: The store's.
-        jobs: Networks trained at once; the result does not depend on it.
+        jobs: Networks trained at once, by default as many as there are cores, or GPUs if there are
+            any; the result does not depend on it.
         progress: Show a progress bar.
+        engine: Where they are trained; nor on this.
     """
     left = [task for task in tasks if not task.finished]
     with tqdm(
         total=len(tasks), initial=len(tasks) - len(left), unit="fold", disable=not progress
     ) as bar:
-        for name in run_all(run_fold, {task.name: task for task in left}, jobs):
+        run = _run_on_ray if engine == "ray" and left else _run_here
+        for name in run({task.name: task for task in left}, jobs):
             bar.set_description(name)
             bar.update()
     predictions: Predictions = {}
@@ -109,6 +116,22 @@ def train_and_test(
             for (name,), said in _read(task.spoiled, task, labels, ("condition",)).items():
                 spoiled.setdefault(modality, {}).setdefault(name, []).extend(said)
     return predictions, spoiled
+
+
+def _run_here(tasks: Mapping[str, FoldTask], jobs: int | None) -> Iterator[str]:
+    return run_all(run_fold, tasks, jobs or (1 if torch.cuda.is_available() else cores()))
+
+
+def _run_on_ray(tasks: Mapping[str, FoldTask], jobs: int | None) -> Iterator[str]:
+    from avemotion import ray_engine
+
+    absolute = {
+        name: replace(task, data=task.data.absolute(), out=task.out.absolute())
+        for name, task in tasks.items()
+    }
+    some = next(iter(absolute.values()))
+    with ray_engine.cluster(some.out, some.data / "manifest.csv") as admitted:
+        yield from ray_engine.run_all(run_fold, absolute, jobs, admitted)
 
 
 def _read(path: Path, task: FoldTask, labels: Sequence[str], columns: Sequence[str] = ()) -> Groups:

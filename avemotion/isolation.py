@@ -97,9 +97,12 @@ class IsolatedProcess:
     """A process that does a task at a time, started when needed and replaced when gone."""
 
     def __init__(
-        self, function: Callable[[Any], Any], prepare: Callable[[], None] | None, mebibytes: int
+        self,
+        function: Callable[[Any], Any],
+        prepare: Callable[[], None] | None,
+        mebibytes: int = MEMORY_MEBIBYTES,
     ) -> None:
-        """Start nothing yet; see `map_isolated` for what these are."""
+        """Keep what the process will do; see `map_isolated`."""
         self._work = (function, prepare, mebibytes)
         self._mebibytes = mebibytes
         self._process: Any = None
@@ -220,7 +223,7 @@ def _serve(
 ) -> None:
     """Run in the process: do tasks until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends us
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     if prepare is not None:
         prepare()
     _limit_memory(mebibytes)

@@ -11,20 +11,23 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from avemotion.config import PreprocessSettings
+from avemotion.config import Engine, PreprocessSettings
 from avemotion.corpora import CorpusName, read_corpus
+from avemotion.engines import write_here, write_on_ray
 from avemotion.errors import UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
-from avemotion.isolation import Lost, map_isolated
+from avemotion.isolation import IsolatedProcess, Lost, map_isolated
+from avemotion.manifest import plain_row, row_of, rows_of, size_of
 from avemotion.media import is_lfs_pointer
 from avemotion.preview import check_preview, draw_preview
 from avemotion.processes import cores, one_thread
-from avemotion.store import USABLE, FeatureStore, ManifestRow
+from avemotion.store import ClipFeatures, FeatureStore, ManifestRow
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
 
@@ -63,6 +66,7 @@ def preprocess(
     corpus: CorpusName = "crema_d",
     out: Path = Path("features"),
     workers: int | None = None,
+    engine: Engine = "local",
     settings: PreprocessSettings = PreprocessSettings(),  # noqa: B008 (frozen)
     preview: Path | None = None,
     progress: bool = True,
@@ -74,7 +78,9 @@ def preprocess(
         corpus: What it holds: ``crema_d`` (also for a synthetic corpus), ``ravdess``, or
             ``folder``: clips of one's own, in a folder for each emotion.
         out: Folder of the store.
-        workers: Processes; by default one a core.
+        workers: Processes; by default one a core, with Ray one a core of the cluster.
+        engine: ``local`` works on this machine, ``ray`` on the cluster that the environment
+            variable RAY_ADDRESS names, or on one that it starts here. The store is the same.
         settings: What the store is made with.
         preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
         progress: Show a progress bar.
@@ -83,8 +89,9 @@ def preprocess(
         What was found in each clip.
 
     Raises:
-        UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers, or
-            `out` holds something else, or `preview` is no PNG.
+        UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers,
+            `out` holds something else, `preview` is no PNG, or a machine of the cluster does not
+            see these folders.
     """
     if preview is not None:
         check_preview(preview)
@@ -95,7 +102,7 @@ def preprocess(
     start = time.monotonic()
     with claimed(out):
         writer = StoreWriter(out, found, settings)
-        processed = _fill(writer, found, settings, workers or cores(), progress)
+        processed = _fill(writer, found, settings, workers, engine, progress)
         if preview is not None:
             draw_preview(FeatureStore(out), preview)
     rows = tuple(writer.rows())
@@ -121,7 +128,12 @@ def _refuse_pointers(corpus: Corpus) -> None:
 
 
 def _fill(
-    writer: StoreWriter, corpus: Corpus, settings: PreprocessSettings, workers: int, progress: bool
+    writer: StoreWriter,
+    corpus: Corpus,
+    settings: PreprocessSettings,
+    workers: int | None,
+    engine: Engine,
+    progress: bool,
 ) -> int:
     """Process the actors that are not finished; return how many clips that were."""
     by_actor: dict[str, list[Clip]] = {}
@@ -129,40 +141,34 @@ def _fill(
         by_actor.setdefault(clip.actor, []).append(clip)
     writer.forget_others(set(by_actor))
     stale = {a for a, clips in by_actor.items() if not _is_current(writer, a, clips, corpus)}
-    retried, mended = _retry_failed(writer, corpus, stale, settings, workers, progress)
-    todo = [clips for actor, clips in by_actor.items() if actor in stale | mended]
-    waiting = [clip for clips in todo for clip in clips if clip.name not in corpus.excluded]
-    with (
-        tqdm(
-            total=len(waiting),
-            unit="clip",
-            desc="preprocess",
-            mininterval=0.5,
-            disable=not progress,
-        ) as bar,
-        closing(_extract_all(waiting, settings, workers)) as results,
-    ):
-        for clips in todo:
-            rows, features = [], []
-            for clip in clips:
-                if clip.name in corpus.excluded:
-                    row = _row(clip, corpus, "excluded", corpus.excluded[clip.name])
-                else:
-                    outcome = next(results)
-                    bar.update()
-                    row = _row_of(clip, corpus, outcome)
-                    if row.status in USABLE and isinstance(outcome, Extraction):
-                        features.append(outcome.features)
-                rows.append(row)
-            writer.add(clips[0].actor, rows, features)
-        next(results, None)  # there is no further one: the workers end by themselves
-    return len(retried | {clip.name for clip in waiting})
+    retried, mended = _retry_failed(writer, corpus, stale, settings, workers or cores(), progress)
+    todo = {a: clips for a, clips in by_actor.items() if a in stale | mended}
+    shards = {
+        writer.shard(actor): [clip for clip in clips if clip.name not in corpus.excluded]
+        for actor, clips in todo.items()
+    }
+    names = {clip.name for clips in shards.values() for clip in clips}
+    writer.unlist(todo)
+    with tqdm(
+        total=len(names), unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
+    ) as bar:
+        if engine == "ray" and names:
+            extract_one = partial(_extract_apart, settings=settings)
+            clip_bytes = ClipFeatures.zeros(settings.views).nbytes
+            engine_run = write_on_ray(shards, extract_one, clip_bytes, workers, bar.update)
+        else:
+            extract_all = partial(_extract_all, settings=settings, workers=workers or cores())
+            engine_run = write_here(shards, extract_all, bar.update)
+        with closing(engine_run) as written:
+            for shard, outcomes in written:
+                writer.enlist(shard.stem, rows_of(todo[shard.stem], corpus, outcomes))
+    return len(retried | names)
 
 
 def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
     """Tell whether what the manifest lists of an actor was made from the files that are there."""
     rows = writer.finished(actor)
-    now = [_row(clip, corpus, "", "") for clip in clips]
+    now = [plain_row(clip, corpus) for clip in clips]
     return (
         len(rows) == len(now)
         and all(
@@ -187,7 +193,7 @@ def _have_changed(clips: list[Clip], since_ns: int) -> bool:
         path.stat().st_ctime_ns >= since_ns
         for clip in clips
         for path in (clip.video, clip.audio)
-        if path and _size(path)
+        if path and size_of(path)
     )
 
 
@@ -223,7 +229,7 @@ def _retry_failed(
     with bar, closing(_extract_all(clips, settings, workers)) as results:
         for clip, outcome in zip(clips, results, strict=True):
             bar.update()
-            if _row_of(clip, corpus, outcome) != before[clip.name]:
+            if row_of(clip, corpus, outcome) != before[clip.name]:
                 mended.add(clip.actor)
     return {clip.name for clip in clips}, mended
 
@@ -234,56 +240,31 @@ def _extract_all(
     """Extract clips in worker processes and yield the outcomes in their order."""
     return map_isolated(
         _extract,
-        [(clip.name, clip.video, clip.audio or clip.video, settings) for clip in clips],
+        [_task(clip, settings) for clip in clips],
         workers=workers,
         timeout_seconds=CLIP_TIMEOUT_SECONDS,
         prepare=one_thread,
     )
 
 
-def _extract(task: tuple[str, Path | None, Path | None, PreprocessSettings]) -> Extraction:
+_Task = tuple[str, Path | None, Path | None, PreprocessSettings]
+
+
+def _task(clip: Clip, settings: PreprocessSettings) -> _Task:
+    return clip.name, clip.video, clip.audio or clip.video, settings
+
+
+def _extract(task: _Task) -> Extraction:
     """Run in a worker."""
     return extract(*task)
 
 
-def _row_of(clip: Clip, corpus: Corpus, outcome: Extraction | Lost) -> ManifestRow:
-    if isinstance(outcome, Lost):
-        return _row(clip, corpus, "failed", outcome.reason)
-    reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
-    return _row(clip, corpus, outcome.status, "; ".join(reasons), outcome)
+def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | Lost:
+    """Extract a clip, or say why not, in a process beside this one that waits for the next."""
+    outcome: Extraction | Lost = _companion().do(_task(clip, settings), CLIP_TIMEOUT_SECONDS)
+    return outcome
 
 
-def _row(
-    clip: Clip, corpus: Corpus, status: str, reason: str, outcome: Extraction | None = None
-) -> ManifestRow:
-    box = outcome.box if outcome else None
-    audio = clip.audio or clip.video
-    return ManifestRow(
-        clip=clip.name,
-        actor=clip.actor,
-        sentence=clip.sentence,
-        emotion=clip.emotion,
-        level=clip.level,
-        status=status,
-        reason=reason,
-        frames_decoded=outcome.frames_decoded if outcome else 0,
-        faces_found=outcome.faces_found if outcome else 0,
-        key_frames=outcome.key_frames if outcome else 0,
-        key_frames_found=outcome.key_frames_found if outcome else 0,
-        face_box=f"{box.x} {box.y} {box.width} {box.height}" if box else "",
-        video_file=_relative(clip.video, corpus),
-        video_bytes=_size(clip.video),
-        audio_file=_relative(audio, corpus),
-        audio_bytes=_size(audio),
-    )
-
-
-def _relative(path: Path | None, corpus: Corpus) -> str:
-    return path.relative_to(corpus.directory).as_posix() if path else ""
-
-
-def _size(path: Path | None) -> int:
-    try:
-        return path.stat().st_size if path and path.is_file() else 0
-    except OSError:  # a loop of links, a folder that may not be read: the clip's reason says it
-        return 0
+@cache
+def _companion() -> IsolatedProcess:
+    return IsolatedProcess(_extract, one_thread)

@@ -102,6 +102,18 @@ def run_all(
         name: f"its process died {TRIES} times ({why}); perhaps memory is short: try fewer --jobs"
         for name, why in lost.items()
     }
+    name_failures(failures)
+
+
+def name_failures(failures: Mapping[str, str]) -> None:
+    """Say which tasks failed, once the others are done.
+
+    Args:
+        failures: Why, by name.
+
+    Raises:
+        AvemotionError: There are any.
+    """
     if failures:
         name, why = next(iter(failures.items()))
         others = f" (and {len(failures) - 1} others)" if len(failures) > 1 else ""
@@ -116,7 +128,7 @@ def _run_once(
     """Try each task once in a pool of its own; yield its name and what went wrong, if anything."""
     if not tasks:
         return
-    with worker_pool(min(jobs, len(tasks)), _settle) as pool:
+    with worker_pool(min(jobs, len(tasks)), settle) as pool:
         waiting: dict[Future[Any], str] = {}
         for name, task in tasks.items():
             try:
@@ -137,17 +149,24 @@ def one_thread() -> None:
     threadpool_limits(1)
 
 
-def _settle() -> None:
-    """Prepare a worker: one thread, and no life without its parent."""
+def settle() -> None:
+    """Prepare a process that trains: one thread, and no life without its parent."""
     import torch
 
     one_thread()
     torch.set_num_threads(1)
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def end_with_parent() -> None:
-    """End this process when its parent is gone: nobody else would, and it would go on writing."""
+    """Let this process end when its parent is gone: nobody else would end it, and it would go on.
+
+    Where it was not started by this package there is no such parent, and nothing happens.
+    """
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+
+
+def _outlive_nobody() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -1,6 +1,7 @@
 """The feature store: one safetensors file an actor, a manifest of every clip, and the settings.
 
 features/manifest.csv               what became of each clip, and the files it was made from
+features/manifest.journal           the same of actors finished since; gone once all are
 features/actors/1001.safetensors    faces, spectrograms, log-mels, waveforms of an actor's clips
 features/store.json                 format, settings, labels
 features/ratings.csv                the crowd's votes, where the corpus has them
@@ -28,6 +29,13 @@ from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 from avemotion.types import Rating
 
 RATINGS_NAME, DEMOGRAPHICS_NAME = "ratings.csv", "demographics.csv"
+
+JOURNAL_NAME = "manifest.journal"
+"""What became of the manifest's actors since it was written: a line of JSON for each change.
+
+A line is the actor and the rows' cells, none where the actor is no longer listed. Without it, every
+actor would cost a rewriting of the whole manifest.
+"""
 
 FORMAT = 1
 """Changes with the layout of the files; a store of another format is refused."""
@@ -101,6 +109,12 @@ class ClipFeatures:
     waveform: NDArray[np.int16]
     """int16 (sample,), 16 kHz, without noise."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (self.faces, self.spectrograms, self.log_mels, self.waveform)
+        return sum(array.nbytes for array in arrays)
+
     @classmethod
     def zeros(cls, views: int) -> ClipFeatures:
         """Return the features of a clip that offers nothing."""
@@ -142,24 +156,39 @@ def read_info(directory: Path) -> dict[str, Any]:
 
 
 def read_manifest(directory: Path) -> list[ManifestRow]:
-    """Read ``manifest.csv``; none where no actor is finished yet.
+    """Read ``manifest.csv`` with the journal's changes; none where no actor is finished yet.
 
     Raises:
         UsageError: The table is damaged.
     """
     path = directory / "manifest.csv"
-    if not path.is_file():
-        return []
+    rows: list[ManifestRow] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != COLUMNS:
-                raise ValueError("its columns are not those of this version")
-            return [ManifestRow(**{c: _COLUMN_TYPES[c](row[c]) for c in COLUMNS}) for row in reader]
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                if reader.fieldnames != COLUMNS:
+                    raise ValueError("its columns are not those of this version")
+                rows = [
+                    ManifestRow(**{c: _COLUMN_TYPES[c](row[c]) for c in COLUMNS}) for row in reader
+                ]
+        path = directory / JOURNAL_NAME
+        return _with_journal(rows, path.read_bytes()) if path.is_file() else rows
     except (ValueError, TypeError, csv.Error) as error:
         raise UsageError(
             f"{path} is damaged ({error}). Remove {directory} and preprocess anew."
         ) from error
+
+
+def _with_journal(rows: list[ManifestRow], journal: bytes) -> list[ManifestRow]:
+    """Apply a journal; what follows its last line break was being written by a killed run."""
+    by_actor: dict[str, list[ManifestRow]] = {}
+    for row in rows:
+        by_actor.setdefault(row.actor, []).append(row)
+    for line in journal.split(b"\n")[:-1]:
+        actor, cells = json.loads(line)
+        by_actor[actor] = [ManifestRow(*row) for row in cells]
+    return [row for actor in sorted(by_actor) for row in by_actor[actor]]
 
 
 class FeatureStore:
@@ -182,7 +211,7 @@ class FeatureStore:
         self.settings = PreprocessSettings(**self.info["settings"])
         self.synthetic: dict[str, Any] | None = self.info["synthetic"]
         self.rows = read_manifest(directory)
-        if len(self.rows) != self.info["clips"]:
+        if len(self.rows) != self.info["clips"] or (directory / JOURNAL_NAME).exists():
             raise UsageError(
                 f"{directory} is not finished: {len(self.rows)} of {self.info['clips']} clips. "
                 "Run the same `avemotion preprocess` again: it goes on where it stopped."

@@ -1,20 +1,22 @@
 """Filling the feature store, actor by actor.
 
-An actor is finished once the manifest lists its clips; since its arrays are renamed into place
-before that, a killed run loses no finished actor.
+An actor is finished once the manifest or its journal lists its clips; since its arrays are renamed
+into place before that, a killed run loses no finished actor.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from avemotion.config import PreprocessSettings
 from avemotion.errors import UsageError
@@ -24,6 +26,7 @@ from avemotion.store import (
     COLUMNS,
     DEMOGRAPHICS_NAME,
     FORMAT,
+    JOURNAL_NAME,
     RATINGS_NAME,
     USABLE,
     ClipFeatures,
@@ -47,13 +50,14 @@ class StoreWriter:
                 something that is no store.
         """
         self.directory = directory
+        self._clips = len(corpus.clips)
         info = {
             "format": FORMAT,
             "corpus": corpus.name,
             "labels": list(corpus.labels),
             "settings": asdict(settings),
             "synthetic": corpus.synthetic,
-            "clips": len(corpus.clips),
+            "clips": self._clips,
         }
         self._rows: dict[str, list[ManifestRow]] = {}
         if (directory / "store.json").exists():
@@ -71,6 +75,8 @@ class StoreWriter:
             (directory / "actors").mkdir(exist_ok=True)
             for left in directory.rglob(PARTIAL):  # of a killed run
                 left.unlink()
+        if (directory / JOURNAL_NAME).exists():
+            self._write_manifest()
         if corpus.ratings:
             write_ratings(directory / RATINGS_NAME, corpus.labels, corpus.ratings)
         if corpus.demographics:
@@ -92,11 +98,30 @@ class StoreWriter:
         """Return the rows of an actor that an earlier run finished; empty if there is none."""
         rows = self._rows.get(actor, [])
         usable = any(row.status in USABLE for row in rows)
-        return rows if not usable or self._shard(actor).exists() else []
+        return rows if not usable or self.shard(actor).exists() else []
+
+    def shard(self, actor: str) -> Path:
+        """Return where an actor's arrays are, or will be."""
+        return self.directory / "actors" / f"{actor}.safetensors"
+
+    def unlist(self, actors: Iterable[str]) -> None:
+        """Drop actors from the manifest: no row may describe arrays that are being replaced."""
+        for actor in actors:
+            if self._rows.get(actor):
+                self._change(actor, [])
+
+    def enlist(self, actor: str, rows: Sequence[ManifestRow]) -> None:
+        """List an actor's clips, whose arrays are written: the actor is finished.
+
+        Args:
+            actor: Whose clips these are.
+            rows: One a clip, whatever its status.
+        """
+        self._change(actor, rows)
 
     def written_ns(self, actor: str) -> int:
         """Return when an actor's arrays were written, in ns since the epoch; 0 without arrays."""
-        shard = self._shard(actor)
+        shard = self.shard(actor)
         return shard.stat().st_mtime_ns if shard.exists() else 0
 
     def add(
@@ -110,36 +135,52 @@ class StoreWriter:
             features: Those of the usable rows, in their order.
         """
         assert len(features) == sum(row.status in USABLE for row in rows)
-        if self._rows.pop(actor, None):  # done again: no row may describe arrays being replaced
-            self._write_manifest()
-        if features:
-            write_atomically(self._shard(actor), lambda p: p.write_bytes(save(_stacked(features))))
-        else:
-            self._remove_shard(actor)
-        self._rows[actor] = list(rows)
-        self._write_manifest()
+        self.unlist([actor])
+        write_shard(self.shard(actor), features)
+        self.enlist(actor, rows)
 
     def forget_others(self, actors: set[str]) -> None:
         """Drop actors whom the corpus no longer has."""
         for actor in self._rows.keys() - actors:
-            del self._rows[actor]
-            self._write_manifest()
-            self._remove_shard(actor)
+            self.unlist([actor])
+            write_shard(self.shard(actor), [])
 
     def rows(self) -> list[ManifestRow]:
         """Return the rows of all finished actors."""
         return [row for actor in sorted(self._rows) for row in self._rows[actor]]
 
-    def _shard(self, actor: str) -> Path:
-        return self.directory / "actors" / f"{actor}.safetensors"
-
-    def _remove_shard(self, actor: str) -> None:
-        with writing(self._shard(actor)):
-            self._shard(actor).unlink(missing_ok=True)
+    def _change(self, actor: str, rows: Sequence[ManifestRow]) -> None:
+        """Write what an actor's rows now are: into the journal, and at the end as a whole."""
+        self._rows[actor] = list(rows)
+        line = json.dumps([actor, [[getattr(row, c) for c in COLUMNS] for row in rows]])
+        journal = self.directory / JOURNAL_NAME
+        with writing(journal), journal.open("ab") as file:
+            file.write(f"{line}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+        if sum(map(len, self._rows.values())) == self._clips:
+            self._write_manifest()
 
     def _write_manifest(self) -> None:
         cells = ([getattr(row, c) for c in COLUMNS] for row in self.rows())
         write_csv(self.directory / "manifest.csv", COLUMNS, cells)
+        (self.directory / JOURNAL_NAME).unlink(missing_ok=True)
+        for left in (self.directory / "actors").glob(PARTIAL):
+            left.unlink(missing_ok=True)  # of a machine that was lost
+
+
+def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
+    """Write an actor's arrays, or remove them where no clip is usable.
+
+    A machine that was given up for lost may still be writing the same shard: whole files alone
+    meet, and they are the same.
+    """
+    if not features:
+        with writing(path):
+            path.unlink(missing_ok=True)
+        return
+    arrays = _stacked(features)
+    write_atomically(path, lambda p: save_file(arrays, p), writer=f".{uuid4().hex}")
 
 
 def _stacked(features: Sequence[ClipFeatures]) -> dict[str, NDArray[Any]]:

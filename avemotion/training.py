@@ -2,7 +2,8 @@
 
 A run leaves in its folder: ``checkpoint.safetensors`` (the best epoch so far, replaced whole at
 each improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``curves.png``,
-``run.json`` and, until it is finished, ``state/last.ckpt``, from which the same command goes on.
+``model_card.md``, ``run.json`` and, until it is finished, ``state/last.ckpt``, from which the same
+command goes on.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Each is checked when built, so that a wrong shape is named where it arises.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,11 @@ class Clip:
     """The file with the face (and perhaps the voice), if any."""
     audio: Path | None
     """The file with the voice alone, if any; preferred to the video's own track."""
+
+    def absolute(self) -> Clip:
+        """Return the clip with absolute paths, as other machines need them."""
+        video, audio = (path and path.absolute() for path in (self.video, self.audio))
+        return replace(self, video=video, audio=audio)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,3 +205,16 @@ def encode_again(source: Path, container: str) -> bytes:
         copy.mux(video.encode(None))
         copy.mux(audio.encode(None))
     return written.getvalue()
+
+
+def sound_of(clip: Path) -> bytes:
+    """Return the sound of a clip as a WAV."""
+    written = io.BytesIO()
+    with av.open(str(clip)) as media, av.open(written, "w", format="wav") as copy:
+        stream = copy.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        resampler = av.AudioResampler("s16", "mono", 16_000)
+        for frame in media.decode(audio=0):
+            for block in resampler.resample(frame):
+                copy.mux(stream.encode(block))
+        copy.mux(stream.encode(None))
+    return written.getvalue()

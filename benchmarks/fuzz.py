@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from itertools import cycle, islice, product
 from pathlib import Path
 
-import av
 import numpy as np
-from damage import CONTAINERS, DAMAGES, SOUND_DAMAGES, encode_again
+from damage import CONTAINERS, DAMAGES, SOUND_DAMAGES, encode_again, sound_of
 from decoding import found_clips, sampled_and_distinct
 from reporting import parser, publish, table
 from strange import HEAVY, STRANGE, STRANGE_SOUNDS, STRANGER_NAMES
+from trials import UNPRIVILEGED
 
 from avemotion.corpora.crema_d import SENTENCES
 from avemotion.emotions import EMOTION_BY_CODE
@@ -35,9 +35,6 @@ from avemotion.isolation import Lost, map_isolated
 from avemotion.store import FeatureStore, ManifestRow
 
 OUTCOMES = ("both", "one modality", "refused", "time-out", "memory", "crash")
-
-UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-"""Before a command: root, too, is then kept from files that may not be read."""
 
 # What a person cannot make sense of: names of exceptions, numbers of errors, addresses.
 _NOT_UNDERSTOOD = re.compile(r"nobody foresaw|Errno|Error\b|Exception|0x[0-9a-f]{6}|Traceback|^$")
@@ -68,21 +65,7 @@ def read_sources(clips: list[Path]) -> Sources:
         videos[container] = [encode_again(clip, container) for clip in clips[:2]]
     folder = clips[0].parents[1] / "AudioWAV"
     sounds = [path.read_bytes() for path in sorted(folder.glob("*.wav"))[:6]]
-    return Sources(videos, sounds or [_wav(clip) for clip in clips])
-
-
-def _wav(clip: Path) -> bytes:
-    """Return the sound of a clip as a WAV."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "sound.wav")
-        with av.open(str(clip)) as media, av.open(str(path), "w") as copy:
-            stream = copy.add_stream("pcm_s16le", rate=16_000, layout="mono")
-            resampler = av.AudioResampler("s16", "mono", 16_000)
-            for frame in media.decode(audio=0):
-                for block in resampler.resample(frame):
-                    copy.mux(stream.encode(block))
-            copy.mux(stream.encode(None))
-        return path.read_bytes()
+    return Sources(videos, sounds or [sound_of(clip) for clip in clips])
 
 
 def names() -> Iterator[str]:

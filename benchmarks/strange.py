@@ -37,7 +37,7 @@ def huge_png(path: Path, _: float) -> None:
 
 
 def large_png(path: Path, _: float) -> None:
-    path.write_bytes(_png(16_000, 0))
+    path.write_bytes(_png(8_000, 0))
 
 
 def large_frames(path: Path, _: float) -> None:
@@ -123,7 +123,7 @@ STRANGE: dict[str, Callable[[Path, float], object]] = {
     "a link to nowhere": dangling_link,
     "no permission to read": unreadable,
     "8 GiB, sparse": sparse,
-    "a PNG of 16,000 x 16,000": large_png,
+    "a PNG of 8,000 x 8,000": large_png,
     "a PNG of 100,000 x 100,000": huge_png,
     "24 frames of 16,000 x 16,000": large_frames,
     "long video": long_video,
@@ -138,7 +138,7 @@ STRANGE_SOUNDS = {
 """What stands in place of a WAV."""
 
 HEAVY = {
-    "a PNG of 16,000 x 16,000",
+    "a PNG of 8,000 x 8,000",
     "a PNG of 100,000 x 100,000",
     "24 frames of 16,000 x 16,000",
     "long video",

@@ -19,12 +19,13 @@ ROAD = """
     training emotion_module onnx_export inference verification inspection
     runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
     reports report_page report_charts results records
-    robustness_scores spoiling fairness calibration humans scores intervals curves
-    augmentation torchaudio_import dataset splits preprocessing preview extraction
+    robustness_scores spoiling fairness calibration humans scores intervals curves model_card
+    augmentation torchaudio_import dataset splits preprocessing preview
+    manifest engines ray_shards ray_engine admission extraction
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
     isolation processes people faces grids spectrogram media decoding resampling containers
-    config types emotions files errors
+    provenance config types emotions files errors
 """.split()
 
 
@@ -97,6 +98,7 @@ HEAVY = {
     "sklearn",
     "librosa",
     "av",
+    "ray",
 }
 
 

@@ -158,3 +158,21 @@ def test_landmark_video_needs_every_published_fold(tmp_path: Path):
     assert positive(result["ridge"], "av", "video", "audio")
     for pair in ("av_minus_video", "av_minus_audio", "av_minus_ridge"):
         assert result[pair]["low"] <= result[pair]["mean"] <= result[pair]["high"]
+
+
+def test_manifest_of_many_clips_is_timed(tmp_path: Path):
+    result = run("manifest", tmp_path, "--clips", 2000)
+    assert positive(result, "manifest_seconds", "read_seconds", "manifest_bytes", "anew_hours")
+
+
+def test_ray_cluster_counts_stores_that_lost_nodes_left_the_same(few_clips: Path, tmp_path: Path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[dev]'")
+    quick = ("--media", few_clips, "--clips", 24, "--rounds", 1)
+    result = run("ray_cluster", tmp_path, *quick)
+    assert result["rounds"] == result["same"] == 1 and result["failed_clips"] == 0
+
+
+def test_app_counts_pictures(few_clips: Path, tmp_path: Path):
+    result = run("app", tmp_path, "--clips", few_clips, "--seconds", 1, "--repeats", 1)
+    assert positive(result, "pictures_per_second", "latency_ms", "latency_95_ms", "processor_ms")
+    assert result["processor_ms"] < 2000 / 15  # 15 a second of two cores

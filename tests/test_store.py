@@ -6,13 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from avemotion.config import PreprocessSettings
 from avemotion.emotions import EMOTIONS
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.files import write_atomically, write_csv, write_json
-from avemotion.store import ClipFeatures, FeatureStore, ManifestRow, read_info, read_manifest
+from avemotion.store import (
+    COLUMNS,
+    ClipFeatures,
+    FeatureStore,
+    ManifestRow,
+    read_info,
+    read_manifest,
+)
 from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus, Rating
 
@@ -205,6 +214,91 @@ def test_actors_that_the_corpus_lost_are_forgotten(full: Path):
     writer.forget_others({"1002"})
     assert [row.clip for row in FeatureStore(full).rows] == NAMES[3:]
     assert [path.name for path in (full / "actors").iterdir()] == ["1002.safetensors"]
+
+
+def no_features(actor: str) -> list[ManifestRow]:
+    return [row_of(f"{actor}_DFA_{code}_XX", "failed") for code in ("ANG", "DIS")]
+
+
+ACTORS = ("1001", "1002", "1003")
+CHANGES = st.lists(st.tuples(st.sampled_from(ACTORS), st.booleans()), min_size=1, max_size=8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(changes=CHANGES, data=st.data())
+def test_a_run_killed_at_any_byte_keeps_what_was_finished(
+    changes, data, tmp_path_factory: pytest.TempPathFactory
+):
+    """The journal is cut anywhere: all changes that were whole by then count, and nothing else."""
+    out = tmp_path_factory.mktemp("journal") / "out"
+    everyone = [row.clip for actor in (*ACTORS, "1009") for row in no_features(actor)]
+    corpus = corpus_of(out.parent, tuple(everyone))  # 1009 never comes: the run stays unfinished
+    writer = StoreWriter(out, corpus, SETTINGS)
+    journal, model, states = out / "manifest.journal", {}, {0: {}}
+    for actor, listed in changes:
+        writer.unlist([actor])
+        model = {name: rows for name, rows in model.items() if name != actor}
+        if journal.exists():
+            states[journal.stat().st_size] = model
+        if listed:
+            writer.enlist(actor, no_features(actor))
+            model = model | {actor: no_features(actor)}
+            states[journal.stat().st_size] = model
+    assert not (out / "manifest.csv").exists()
+    whole = journal.read_bytes() if journal.exists() else b""
+    cut = data.draw(st.integers(0, len(whole)))
+    if journal.exists():
+        journal.write_bytes(whole[:cut])
+    kept = states[max(size for size in states if size <= cut)]
+    expected = [row for actor in sorted(kept) for row in kept[actor]]
+    assert read_manifest(out) == expected
+    StoreWriter(out, corpus, SETTINGS)
+    assert not journal.exists() and read_manifest(out) == expected
+
+
+def test_the_manifest_is_written_once(tmp_path: Path, monkeypatch):
+    """Each actor costs a line, not the whole table again: with 100,000 actors that counts."""
+    written = []
+    monkeypatch.setattr(
+        "avemotion.store_writer.write_csv",
+        lambda path, *rest: (written.append(path.name), write_csv(path, *rest)),
+    )
+    rows = {str(actor): no_features(str(actor)) for actor in range(1001, 1041)}
+    names = tuple(row.clip for own in rows.values() for row in own)
+    writer = StoreWriter(tmp_path / "out", corpus_of(tmp_path, names), SETTINGS)
+    written.clear()  # the corpus' ratings
+    for actor in reversed(rows):
+        with pytest.raises(UsageError, match="not finished"):
+            FeatureStore(tmp_path / "out")
+        writer.add(actor, rows[actor], [])
+    assert written == ["manifest.csv"]
+    assert not (tmp_path / "out" / "manifest.journal").exists()
+    assert [row.clip for row in FeatureStore(tmp_path / "out").rows] == list(names)
+
+
+def test_a_store_with_a_journal_is_not_finished(full: Path):
+    """Killed between the last actor's line and the manifest: opening it once more is enough."""
+    row = [getattr(row_of(NAMES[3]), column) for column in COLUMNS]
+    (full / "manifest.journal").write_text(json.dumps(["1002", [row]]) + "\n")
+    with pytest.raises(UsageError, match="not finished"):
+        FeatureStore(full)
+    StoreWriter(full, corpus_of(full.parent), SETTINGS)
+    assert [row.clip for row in FeatureStore(full).rows] == NAMES
+
+
+@pytest.mark.parametrize("line", ["{", '["1002", 5]', '["1002", [[1, 2]]]', "[1]", "\xff"])
+def test_a_damaged_journal_is_a_usage_error(full: Path, line: str):
+    (full / "manifest.journal").write_text(f"{line}\n", encoding="latin-1")
+    with pytest.raises(UsageError, match="manifest.journal is damaged.*preprocess anew"):
+        read_manifest(full)
+
+
+def test_what_a_lost_machine_left_half_written_is_swept(tmp_path: Path):
+    """Each writer of a shard has a temporary name of its own: no other run would replace it."""
+    writer = StoreWriter(tmp_path / "out", corpus_of(tmp_path, NAMES[3:]), SETTINGS)
+    (tmp_path / "out" / "actors" / ".1002.safetensors.1234.partial").write_bytes(b"half")
+    writer.add("1002", [row_of(NAMES[3])], [features_of(3, 2000)])
+    assert [p.name for p in (tmp_path / "out" / "actors").iterdir()] == ["1002.safetensors"]
 
 
 def edit(path: Path, **changes: object) -> None:

@@ -30,7 +30,7 @@ from avemotion.store import FeatureStore
 def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:
     run = fitted / "av"
     assert sorted(p.name for p in run.iterdir() if p.name != ".lock") == [
-        "checkpoint.safetensors", "curves.png", "metrics.csv", "run.json",
+        "checkpoint.safetensors", "curves.png", "metrics.csv", "model_card.md", "run.json",
     ]  # fmt: skip
     with (run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -126,7 +126,8 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     assert not json.loads((disturbed / "run.json").read_text())["finished"]
 
     assert start(disturbed).wait() == 0
-    assert (disturbed / "metrics.csv").read_text() == (undisturbed / "metrics.csv").read_text()
+    for name in ("metrics.csv", "model_card.md"):
+        assert (disturbed / name).read_text() == (undisturbed / name).read_text()
     ours = load_file(disturbed / "checkpoint.safetensors")
     theirs = load_file(undisturbed / "checkpoint.safetensors")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from avemotion.isolation import MEMORY_MEBIBYTES, IsolatedProcess, Lost
+from avemotion.isolation import IsolatedProcess, Lost
 from avemotion.runtimes.interface import Runtime
 from avemotion.web.answering import Upload, answer, prepare
 from avemotion.web.guard import Guard
@@ -79,9 +79,7 @@ class _Site:
 
     def __init__(self, checkpoint: Path, runtime: Runtime, limits: Limits) -> None:
         self._checkpoint, self._runtime, self._limits = checkpoint, runtime, limits
-        self._reader = IsolatedProcess(
-            partial(answer, checkpoint), partial(prepare, checkpoint), MEMORY_MEBIBYTES
-        )
+        self._reader = IsolatedProcess(partial(answer, checkpoint), partial(prepare, checkpoint))
         self._turn = asyncio.Lock()  # the reader has one file at a time
         self._uploads = self._cameras = 0
         self._folder = Path()
@@ -102,7 +100,7 @@ class _Site:
         facts = self._runtime.facts
         return JSONResponse(
             {
-                "model": str(self._checkpoint),
+                "model": "/".join(self._checkpoint.parts[-3:]),  # not where on this machine
                 "modality": facts.experiment.modality,
                 "labels": facts.labels,
                 "synthetic": facts.synthetic is not None,

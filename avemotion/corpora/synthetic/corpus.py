@@ -201,8 +201,7 @@ def synth(
     """Writes a synthetic corpus laid out like CREMA-D: talking faces, voices, ratings.
 
     The files depend on the settings alone, not on the number of workers. An interrupted run goes
-    on where it stopped when called again with the same settings. More than one worker means
-    spawned processes, so a script that calls this needs ``if __name__ == "__main__":``.
+    on where it stopped when called again with the same settings.
 
     Args:
         directory: a new or empty folder, or one that an earlier run began.
