@@ -82,11 +82,13 @@ def main() -> None:
             assert app.stdout is not None
             found = re.match(r"\S+", app.stdout.readline())
             assert found is not None
-            rounds = [
-                watch(found[0], app.pid, pictures_of(clips[n % len(clips)]), given.seconds)
-                for n in range(given.repeats)
-            ]
-            app.terminate()
+            try:
+                rounds = [
+                    watch(found[0], app.pid, pictures_of(clips[n % len(clips)]), given.seconds)
+                    for n in range(given.repeats)
+                ]
+            finally:
+                app.terminate()
     result = {name: median(one[name] for one in rounds) for name in rounds[0]}
     names = {
         "pictures_per_second": "pictures a second",

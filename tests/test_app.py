@@ -201,6 +201,15 @@ def test_the_window_begins_anew_after_a_gap_and_with_other_pictures(
     assert window.see(CameraPicture(grey[:300], True), 12.7).filled == 0
 
 
+def test_a_flood_of_pictures_fills_the_window_and_not_the_memory(
+    model: Path, frames: list[np.ndarray]
+) -> None:
+    window = LiveWindow(load_runtime(model, "cpu"))
+    answers = watch(window, frames[:20] * 20)  # 160 a second
+    assert answers[-1].filled == 1 and answers[-1].probabilities
+    assert len(window._window) <= 152
+
+
 def test_without_a_face_there_is_no_answer(model: Path, frames: list[np.ndarray]) -> None:
     window = LiveWindow(load_runtime(model, "cpu"))
     flat = [np.full((360, 480), 90, np.uint8)] * 12

@@ -22,7 +22,7 @@ WINDOW_SECONDS = 2.5
 """How far back an answer looks: the length of CREMA-D's clips, of which 20 frames are read too."""
 
 _GAP_SECONDS = 1.0  # the camera was away: what was before belongs to no clip with what comes
-_MOST_PICTURES = 150  # held of a window: 60 a second
+_LEAST_SECONDS = 1 / 60  # between pictures that are held: more would only take memory
 _SIDES = range(64, 1025)  # pixels
 _HEADER = struct.Struct("<HHB")  # width, height, 1 to equalise the histogram
 
@@ -86,7 +86,7 @@ class LiveWindow:
         """
         self._runtime = runtime
         self._labels = runtime.facts.labels
-        self._window: deque[_Seen] = deque(maxlen=_MOST_PICTURES)
+        self._window: deque[_Seen] = deque()
         self._manner: tuple[object, ...] = ()
         zeros = ClipFeatures.zeros(1)
         by_mel = runtime.facts.experiment.network.spectrogram == "log_mel"
@@ -119,7 +119,8 @@ class LiveWindow:
         if gap or manner != self._manner:
             window.clear()
         self._manner = manner
-        window.append(seen)
+        if not window or seen.seconds - window[-1].seconds >= _LEAST_SECONDS:
+            window.append(seen)
         while len(window) > 1 and window[1].seconds <= seen.seconds - WINDOW_SECONDS:
             window.popleft()
 

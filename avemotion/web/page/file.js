@@ -2,6 +2,7 @@
 import { Bars, percent } from "./bars.js";
 
 const byId = (id) => document.getElementById(id);
+const SENSES = { av: "saw and heard", video: "saw", audio: "heard" };
 const RESTS_ON = { av: "face and voice", video: "the face alone", audio: "the voice alone" };
 let bars, about;
 
@@ -71,6 +72,7 @@ function show({ prediction, pictures }) {
       return item;
     }),
   );
+  byId("senses").textContent = SENSES[prediction.modality];
   for (const name of ["faces", "spectrogram"]) {
     byId(`${name}-figure`).hidden = !(name in pictures);
     if (name in pictures) byId(name).src = pictures[name];
