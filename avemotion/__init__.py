@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from avemotion.config import TimelineSettings as TimelineSettings
     from avemotion.corpora.synthetic import synth as synth
     from avemotion.demonstration import demo as demo
     from avemotion.errors import AvemotionError as AvemotionError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from avemotion.onnx_export import export as export
     from avemotion.preprocessing import preprocess as preprocess
     from avemotion.reports import report as report
+    from avemotion.timelines import timeline as timeline
+    from avemotion.timelines import write_timeline as write_timeline
     from avemotion.types import Prediction as Prediction
     from avemotion.verification import verify as verify
     from avemotion.web.serving import app as app
@@ -32,6 +35,7 @@ _HOMES = {
     "AvemotionError": "errors",
     "Classifier": "inference",
     "Prediction": "types",
+    "TimelineSettings": "config",
     "app": "web.serving",
     "classify": "inference",
     "classify_clip": "inference",
@@ -43,7 +47,9 @@ _HOMES = {
     "ratings": "humans",
     "report": "reports",
     "synth": "corpora.synthetic",
+    "timeline": "timelines",
     "verify": "verification",
+    "write_timeline": "timelines",
 }
 """Public name -> module. Loaded when used: importing avemotion loads no torch, OpenCV or scipy."""
 

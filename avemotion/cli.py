@@ -66,9 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:  # of an environment for answering alone, say
         what = f"this needs {error.name}, which is not installed: pip install avemotion"
         return _fail(name, UsageError(what), WRONG_USAGE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         how = "goes on where it stopped" if name in RESUMED else "starts anew"
-        print(f"\navemotion {name}: interrupted. The same command {how}.", file=sys.stderr)
+        kept = str(stopped) or f"The same command {how}."
+        print(f"\navemotion {name}: interrupted. {kept}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -261,6 +262,7 @@ def _ratings(words: list[str]) -> int:
 
 
 def _classify(words: list[str]) -> int:
+    from avemotion.config import TimelineSettings
     from avemotion.display import prediction_text
     from avemotion.types import Prediction
 
@@ -268,14 +270,47 @@ def _classify(words: list[str]) -> int:
         parser.add_argument("clips", nargs="+", type=Path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
         _add_function(parser, avemotion.classify, {"clips"})
+        parser.add_argument(
+            "--timeline", action="store_true", help="tell the emotion of one long video over time"
+        )
+        shared = {"clip", "checkpoint", "modality", "device", "runtime", "settings"}
+        _add_function(parser, avemotion.write_timeline, shared)
+        parser.add_class_arguments(TimelineSettings)
 
     values = _parse("classify", words, add)
+    names = [field.name for field in dataclasses.fields(TimelineSettings)]
+    settings = TimelineSettings(**{name: values.pop(name) for name in names})
+    files = {name: values.pop(name) for name in ("out", "picture")}
+    if values.pop("timeline"):
+        return _classify_timeline(values, files, settings)
+    if settings != TimelineSettings() or any(files.values()):
+        options = ", ".join(f"--{name}" for name in (*files, *names))
+        raise UsageError(f"These are for --timeline alone: {options}. Add it, or leave them out.")
     as_json = values.pop("json")
     failed = False
     for result in avemotion.classify(**values):
         failed |= not isinstance(result, Prediction)
         print(json.dumps(dataclasses.asdict(result)) if as_json else prediction_text(result))
     return SOME_FAILED if failed else OK
+
+
+def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: Any) -> int:
+    from avemotion.display import timeline_row_text, timeline_text
+
+    clips, as_json = values.pop("clips"), values.pop("json")
+    if len(clips) > 1:
+        raise UsageError(f"--timeline is of one video, but {len(clips)} are given.")
+    if as_json and any(files.values()):
+        raise UsageError(
+            "--json prints rows, --out and --picture write them: give one or the other."
+        )
+    if any(files.values()):
+        report = avemotion.write_timeline(clips[0], **values, **files, settings=settings)
+        print(timeline_text(report))
+        return OK
+    for row in avemotion.timeline(clips[0], **values, settings=settings):
+        print(json.dumps(row.to_dict()) if as_json else timeline_row_text(row), flush=True)
+    return OK
 
 
 def _export(words: list[str]) -> int:

@@ -54,6 +54,35 @@ class PreprocessSettings:
 
 
 @dataclass(frozen=True)
+class TimelineSettings:
+    """How a long video is cut into windows, and how their answers are smoothed."""
+
+    window_seconds: float = 2.5
+    """Length of a window: about that of the clips of training."""
+    hop_seconds: float = 1.0
+    """From the start of a window to that of the next one."""
+    smooth_seconds: float = 3.0
+    """Width of the centred moving average over log-probabilities; 0 switches it off."""
+    face: Literal["one", "all"] = "one"
+    """`one`: the face on most of a window's frames; `all`: a row for each face of a window."""
+
+    def __post_init__(self) -> None:
+        """Refuse windows that cannot be judged, or that leave out parts of the video."""
+        window, hop = self.window_seconds, self.hop_seconds
+        allowed = "from 0.5 to 5, the longest sound that is heard whole"
+        _require(0.5 <= window <= 5, "--window_seconds", window, allowed)
+        allowed = f"from 0.1 to --window_seconds ({window}), so that nothing is left out"
+        _require(0.1 <= hop <= window, "--hop_seconds", hop, allowed)
+        _require(
+            0 <= self.smooth_seconds <= 60,
+            "--smooth_seconds",
+            self.smooth_seconds,
+            "from 0 (no smoothing) to 60",
+        )
+        _require(self.face in ("one", "all"), "--face", self.face, "one or all")
+
+
+@dataclass(frozen=True)
 class NetworkSettings:
     """The AR5 network. The thesis gives no layer sizes in its text: these are choices."""
 

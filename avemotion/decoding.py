@@ -217,6 +217,13 @@ def _quarter_turns(frame: Any) -> int:
     return turns
 
 
+def grey_frame(frame: Any) -> NDArray[np.uint8]:
+    """Return a decoded frame upright, uint8 (height, width), 0 black to 255 white."""
+    upright = np.empty(_upright_shape(frame), np.uint8)
+    _write_grey(frame, upright)
+    return upright
+
+
 def _upright_shape(frame: Any) -> tuple[int, int]:
     stored = (frame.height, frame.width)
     return stored[::-1] if _quarter_turns(frame) % 2 else stored
@@ -238,20 +245,33 @@ def _write_grey(frame: Any, upright: NDArray[np.uint8]) -> None:
         cv2.LUT(luma, _FULL_RANGE, dst=upright)
 
 
-class _Samples:
-    """Joins the blocks of a sound, its channels averaged."""
+class MonoBlocks:
+    """Turns decoded blocks of a sound into plain ones, the channels averaged."""
 
     def __init__(self, rate: int) -> None:
+        """Take the rate of the blocks in Hz; a block of another rate is brought to it."""
         self.rate = rate
         self._to_float = av.AudioResampler(format="fltp", rate=rate)
-        self._blocks: list[NDArray[np.float32]] = []
 
-    def take(self, frame: Any) -> None:
-        """Add a block; FFmpeg's own down-mix would be 3 dB louder."""
+    def of(self, frame: Any) -> Iterator[NDArray[np.float32]]:
+        """Yield float32 (sample,), full scale 1; FFmpeg's own down-mix would be 3 dB louder."""
         plain = frame.format.name == "fltp" and frame.sample_rate == self.rate
         for block in [frame] if plain else self._to_float.resample(frame):
             channels = [np.frombuffer(bytes(p), np.float32, block.samples) for p in block.planes]
-            self._blocks.append(channels[0] if len(channels) == 1 else np.mean(channels, axis=0))
+            yield channels[0] if len(channels) == 1 else np.mean(channels, axis=0)
+
+
+class _Samples:
+    """Joins the blocks of a sound."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._mono = MonoBlocks(rate)
+        self._blocks: list[NDArray[np.float32]] = []
+
+    def take(self, frame: Any) -> None:
+        """Add a block."""
+        self._blocks.extend(self._mono.of(frame))
 
     def joined(self) -> NDArray[np.float32]:
         """Return all blocks as one; float32 (sample,)."""

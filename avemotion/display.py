@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.onnx_export import ExportReport
     from avemotion.preprocessing import PreprocessReport
     from avemotion.results import EvaluationResults
+    from avemotion.timeline_rows import TimelineRow
+    from avemotion.timelines import TimelineReport
 
 LISTED = 10
 """Longest list printed in full."""
@@ -194,6 +196,33 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
         "  " + "  ".join(f"{name} {value:.3f}" for name, value in ranked),
     ]
     lines += [f"  warning: {warning}" for warning in result.warnings]
+    return "\n".join(lines)
+
+
+def timeline_row_text(row: TimelineRow) -> str:
+    """Show one window's answer in a line, or why there is none."""
+    face = "" if row.face is None else f"  face {row.face}"
+    when = f"{row.start_seconds:8.1f} - {row.end_seconds:.1f} s{face}"
+    if row.smoothed is None or row.probabilities is None:
+        return f"{when}  no answer: {row.reason}"
+    ranked = sorted(row.smoothed.items(), key=lambda item: -item[1])
+    answers = "  ".join(f"{name} {value:.2f}" for name, value in ranked[:3])
+    return f"{when}  {answers}  (from {row.modality})"
+
+
+def timeline_text(report: TimelineReport) -> str:
+    """Say what was written of a long video."""
+    answered = report.rows - report.modalities.get("", 0)
+    from_each = ", ".join(f"{n} from {m}" for m, n in sorted(report.modalities.items()) if m)
+    lines = [
+        f"{report.clip}: {report.seconds:.1f} s, {report.rows} rows, {answered} with an answer"
+        + (f" ({from_each})." if from_each else "."),
+    ]
+    shares = [f"{name} {_percent(n / answered)} %" for name, n in report.labels.items()]
+    lines += ["Most probable after smoothing: " + ", ".join(shares)] if shares else []
+    if report.synthetic:
+        lines.append("The model was trained on SYNTHETIC data: this says nothing about people.")
+    lines.append("Written: " + ", ".join(map(str, report.files)))
     return "\n".join(lines)
 
 

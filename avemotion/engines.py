@@ -9,8 +9,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from avemotion.extraction import Extraction, without_features
+from avemotion.extraction import Extraction
 from avemotion.isolation import Lost
+from avemotion.manifest import without_features
 from avemotion.store_writer import write_shard
 from avemotion.types import Clip
 

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, PreprocessSettings
 from avemotion.faces import crop_faces, find_face
 from avemotion.grids import GRIDS
-from avemotion.isolation import Lost
 from avemotion.media import ClipMedia, check_distinct, read_clip
 from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
-from avemotion.store import USABLE, ClipFeatures
+from avemotion.store import ClipFeatures
 from avemotion.types import Box, VideoFrames
 
 
@@ -51,16 +50,6 @@ class Extraction:
         if self.no_face:
             return "failed" if self.no_sound else "audio"
         return "video" if self.no_sound else "av"
-
-
-def without_features(
-    outcome: Extraction | Lost,
-) -> tuple[Extraction | Lost, ClipFeatures | None]:
-    """Part what a clip gave, or why nothing, from the features that are stored, if any are."""
-    if isinstance(outcome, Lost):
-        return outcome, None
-    features = outcome.features if outcome.status in USABLE else None
-    return replace(outcome, features=ClipFeatures.zeros(0)), features
 
 
 def draws(clip: str, view: int, seed: int) -> np.random.Generator:

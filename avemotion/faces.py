@@ -95,6 +95,30 @@ def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
     return FaceTrack(_crop_box(square), found, searched, len(chosen))
 
 
+def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
+    """Find every face that is on more than half of the key frames; several people may be seen.
+
+    Args:
+        frames: As for `find_face`.
+
+    Returns:
+        The tracks, those on most key frames first, then the largest; each holds what `find_face`
+        asks of one.
+    """
+    keys = np.unique(np.linspace(0, len(frames) - 1, KEY_FRAMES + 2).round().astype(int)[1:-1])
+    seen = {int(k): _search(frames[k], _SEARCH_HEIGHT) for k in keys}
+    tracks = []
+    while len(chosen := _commonest(seen)) * 2 > len(keys):
+        square = np.median(np.array(list(chosen.values())), axis=0)
+        found = _check_frames(frames, square, set(chosen))
+        if sum(found) >= min(MIN_FACES, len(frames)):
+            tracks.append(FaceTrack(_crop_box(square), found, len(keys), len(chosen)))
+        # What overlaps this face is this face again.
+        near = _SAME_FACE_IOU / 2
+        seen = {k: boxes[overlaps(square, boxes) < near] for k, boxes in seen.items()}
+    return tracks
+
+
 def _glance(
     frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
 ) -> dict[int, NDArray[np.float64]]:
@@ -177,16 +201,16 @@ def _commonest(seen: dict[int, NDArray[np.float64]]) -> dict[int, NDArray[np.flo
         for box in boxes:
             same = {}
             for frame, others in seen.items():
-                overlaps = _overlaps(box, others)
-                if len(others) and overlaps.max() > _SAME_FACE_IOU:
-                    same[frame] = others[overlaps.argmax()]
+                shared = overlaps(box, others)
+                if len(others) and shared.max() > _SAME_FACE_IOU:
+                    same[frame] = others[shared.argmax()]
             rank = (len(same), float(box[2]))
             if rank > best_rank:
                 best, best_rank = same, rank
     return best
 
 
-def _overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the intersection over union of a box with each of the others."""
     left_top = np.maximum(box[:2], others[:, :2])
     right_bottom = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from avemotion.errors import AvemotionError, UsageError
 
@@ -27,6 +27,11 @@ _REMEDIES = {
 }
 
 
+def partial_name(path: Path, writer: str = "") -> Path:
+    """Return what a file is called until it is whole; `writer` tells several writers apart."""
+    return path.with_name(f".{path.name}{writer}.partial")
+
+
 def write_atomically(path: Path, write: Callable[[Path], object], writer: str = "") -> None:
     """Let `write` fill a temporary file beside `path`, then rename it: never half a file.
 
@@ -40,7 +45,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], writer: str = 
     Raises:
         AvemotionError: The disk is full, or writing there is not allowed.
     """
-    temporary = path.with_name(f".{path.name}{writer}.partial")
+    temporary = partial_name(path, writer)
     with writing(path):
         try:
             write(temporary)
@@ -136,11 +141,21 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            plain = csv.writer(file, lineterminator="\n")
-            quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            write_row = csv_rows(file)
             for row in chain([columns], rows):
-                # Until Python 3.13 a carriage return is not quoted, and then read as a line's end.
-                has_return = any(isinstance(cell, str) and "\r" in cell for cell in row)
-                (quoted if has_return else plain).writerow(row)
+                write_row(row)
 
     write_atomically(path, write)
+
+
+def csv_rows(file: TextIO) -> Callable[[Sequence[object]], None]:
+    """Return what writes the rows of a table into a file opened with ``newline=""``."""
+    plain = csv.writer(file, lineterminator="\n")
+    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+
+    def write_row(row: Sequence[object]) -> None:
+        # Until Python 3.13 a carriage return is not quoted, and then read as a line's end.
+        has_return = any(isinstance(cell, str) and "\r" in cell for cell in row)
+        (quoted if has_return else plain).writerow(row)
+
+    return write_row

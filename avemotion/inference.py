@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from avemotion.config import FACE_FRAMES, Modality
+from avemotion.config import FACE_FRAMES, Modality, TimelineSettings
 from avemotion.errors import MediaError, MissingModalityError, UsageError
 from avemotion.extraction import Extraction, extract
 from avemotion.models.facts import CheckpointFacts
 from avemotion.runtimes.interface import ClipArrays, RuntimeName
 from avemotion.runtimes.loading import find_checkpoint, load_runtime
 from avemotion.spectrogram import MEL_FRAMES
+from avemotion.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.types import Prediction
+from avemotion.window_rows import Answer, window_rows
 
 LONG_CLIP_SECONDS = 10.0
 """Clips longer than this are unlike those of CREMA-D (about 2.5 s), and the prediction says so."""
@@ -30,6 +33,9 @@ _HEARS_SEES: dict[str, tuple[str, ...]] = {
     "audio": ("audio",),
 }
 """What a clip offers -> what can be answered from it, best first."""
+
+
+_WINDOWS = TimelineSettings()
 
 
 class Classifier:
@@ -89,20 +95,52 @@ class Classifier:
             path if wanted != "video" else None,
             replace(self.facts.preprocessing, views=1),
         )
-        used = self._choose(path, clip, wanted)
-        scores = self._runtime.probabilities(self._arrays(clip, used))[0].tolist()
-        by_emotion = dict(zip(self.labels, scores, strict=True))
+        answer = self._answer(path, clip, wanted)
         return Prediction(
             clip=str(path),
-            label=max(by_emotion, key=by_emotion.__getitem__),
-            probabilities=by_emotion,
-            modality=used,
+            label=most_probable(answer.probabilities),
+            probabilities=answer.probabilities,
+            modality=answer.modality,
             faces_found=clip.faces_found,
             frames_sampled=FACE_FRAMES if clip.frames_decoded else 0,
             face_box=clip.box,
             checkpoint=str(self.checkpoint),
-            warnings=tuple(_warnings(clip, wanted, used, self.facts.synthetic is not None)),
+            warnings=answer.warnings,
         )
+
+    def timeline(
+        self,
+        path: Path | str,
+        modality: Modality | Literal["auto"] = "auto",
+        settings: TimelineSettings = _WINDOWS,
+    ) -> Iterator[TimelineRow]:
+        """Tell the emotion in each window of a video of any length, in memory that does not grow.
+
+        Args:
+            path: A media file.
+            modality: What to answer from; ``auto`` takes all that the window and the model have.
+            settings: Windows, smoothing and faces.
+
+        Returns:
+            The rows as they come, by time; each is delayed by half the width of smoothing.
+
+        Raises:
+            UsageError: The model cannot answer from that modality.
+            MediaError: The file cannot be read; rows until then have been given.
+            MissingModalityError: The file has none of the streams that the answer needs.
+        """
+        path, wanted = Path(path), self._wanted(modality)
+        answer = partial(self._answer, path, wanted=wanted)
+        windows = window_rows(path, wanted, settings, self.facts.preprocessing, answer)
+        return smoothed(windows, settings.smooth_seconds)
+
+    def _answer(self, path: Path, clip: Extraction, wanted: str) -> Answer:
+        """Tell the emotion, or raise why that cannot be."""
+        used = self._choose(path, clip, wanted)
+        scores = self._runtime.probabilities(self._arrays(clip, used))[0].tolist()
+        by_emotion = dict(zip(self.labels, scores, strict=True))
+        warnings = _warnings(clip, wanted, used, self.facts.synthetic is not None)
+        return Answer(used, by_emotion, tuple(warnings))
 
     def _wanted(self, modality: str) -> str:
         """Return the modality asked for, or the model's own where none is."""

@@ -1,14 +1,25 @@
-"""What the manifest says of a clip: from the clip and what it gave to a row."""
+"""What the manifest says of a clip: from the clip and what it gave to a row, and to the shard."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from avemotion.extraction import Extraction
 from avemotion.isolation import Lost
-from avemotion.store import ManifestRow
+from avemotion.store import USABLE, ClipFeatures, ManifestRow
 from avemotion.types import Clip, Corpus
+
+
+def without_features(
+    outcome: Extraction | Lost,
+) -> tuple[Extraction | Lost, ClipFeatures | None]:
+    """Part what a clip gave, or why nothing, from the features that are stored, if any are."""
+    if isinstance(outcome, Lost):
+        return outcome, None
+    features = outcome.features if outcome.status in USABLE else None
+    return replace(outcome, features=ClipFeatures.zeros(0)), features
 
 
 def rows_of(

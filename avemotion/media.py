@@ -7,7 +7,7 @@ frames), so what comes out is checked too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,14 +135,19 @@ def check_distinct(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:
     Raises:
         MediaError: They repeat.
     """
-    # A quarter of the rows tells frames apart: what moves is higher than three.
-    distinct = len({frame[::4].tobytes() for frame in frames})
+    distinct = count_distinct(frames)
     # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
     if distinct < MIN_DISTINCT_SHARE * min(len(frames), FACE_FRAMES):
         raise MediaError(
             f"only {distinct} of {len(frames)} sampled frames of {path.name} differ: "
             "the video is truncated or frozen"
         )
+
+
+def count_distinct(frames: Iterable[NDArray[np.uint8]]) -> int:
+    """Return how many frames, each uint8 (height, width), differ from one another."""
+    # A quarter of the rows tells frames apart: what moves is higher than three.
+    return len({frame[::4].tobytes() for frame in frames})
 
 
 def _seen(path: Path, streams: Streams) -> VideoFrames:
@@ -204,7 +209,7 @@ def _heard(path: Path, streams: Streams) -> Sound:
             f"{SAMPLE_RATES[0]:,} to {SAMPLE_RATES[-1]:,} are possible: the file is damaged"
         )
     samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
-    sound = Sound(_to_int16(samples), SAMPLE_RATE)
+    sound = Sound(to_int16(samples), SAMPLE_RATE)
     if sound.duration_seconds < MIN_SOUND_SECONDS:
         raise NoAudioError(
             f"the sound of {path.name} lasts {sound.duration_seconds:.3f} s, "
@@ -215,6 +220,6 @@ def _heard(path: Path, streams: Streams) -> Sound:
     return sound
 
 
-def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Scale full scale (1.0) to 32,768 and round."""
     return np.asarray(np.clip(np.rint(samples * 32_768.0), -32_768, 32_767), np.int16)

@@ -102,7 +102,7 @@ def run_all(
         name: f"its process died {TRIES} times ({why}); perhaps memory is short: try fewer --jobs"
         for name, why in lost.items()
     }
-    name_failures(failures)
+    name_failures({name: failures[name] for name in tasks if name in failures})
 
 
 def name_failures(failures: Mapping[str, str]) -> None:

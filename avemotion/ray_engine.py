@@ -148,7 +148,7 @@ def run_all(
                     failures[name] = plain(error)
                 else:
                     yield name
-    name_failures(failures)
+    name_failures({name: failures[name] for name in tasks if name in failures})
 
 
 @ray.remote(num_cpus=1, max_retries=RETRIES)

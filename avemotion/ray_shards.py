@@ -14,8 +14,9 @@ from typing import Any
 
 from avemotion.admission import Admission
 from avemotion.errors import AvemotionError
-from avemotion.extraction import Extraction, without_features
+from avemotion.extraction import Extraction
 from avemotion.isolation import Lost
+from avemotion.manifest import without_features
 from avemotion.ray_engine import RETRIES, cancelled_at_end, finished, plain
 from avemotion.store import USABLE, ClipFeatures
 from avemotion.store_writer import write_shard

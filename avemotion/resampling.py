@@ -34,7 +34,7 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
     common = gcd(rate, new_rate)
     up, down = new_rate // common, rate // common
     weights = _phases(up, down)
-    reach = weights.shape[1] // 2
+    reach = _reach(up, down)
     neighbours = np.lib.stride_tricks.sliding_window_view(
         np.pad(samples, reach), 2 * reach + 1
     )  # row m: the inputs around m
@@ -46,6 +46,56 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
     return resampled
 
 
+class BlockResampler:
+    """Changes the sample rate of a sound that comes in blocks: as `resample` of the whole.
+
+    Each block is resampled with the inputs around it, and what these would spoil is cut off, so
+    that nothing is heard of the borders.
+    """
+
+    def __init__(self, rate: int, new_rate: int) -> None:
+        """Take the rates of the blocks and of what is wanted, in Hz."""
+        common = gcd(rate, new_rate)
+        self._rates, self._up, self._down = (rate, new_rate), new_rate // common, rate // common
+        # Output 0 of a piece is one of the whole where the piece starts at a multiple of `down`.
+        self._context = -(-_reach(self._up, self._down) // self._down) * self._down
+        self._piece = -(-rate // self._down) * self._down  # a second: long beside its context
+        self._inputs = np.zeros(0, np.float32)
+        self._before = 0  # inputs held that are context alone
+
+    def push(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the next float32 (sample,); return the outputs that it makes possible."""
+        if self._up == self._down:
+            return block
+        self._inputs = np.concatenate([self._inputs, block])
+        ready = len(self._inputs) - self._before - self._context
+        return self._resampled(ready // self._down * self._down) if ready >= self._piece else _NONE
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return the outputs that were still waiting for inputs, now that there are no more."""
+        return self._resampled(len(self._inputs) - self._before)
+
+    def _resampled(self, inputs: int) -> NDArray[np.float32]:
+        """Resample so many inputs after the context before them, and forget what is done."""
+        if not inputs:
+            return _NONE
+        end = self._before + inputs
+        around = resample(self._inputs[: end + self._context], *self._rates)
+        first = self._before // self._down * self._up
+        outputs = around[first : first + -(-inputs * self._up // self._down)]
+        kept = max(0, end - self._context)
+        self._inputs, self._before = self._inputs[kept:], end - kept
+        return outputs
+
+
+_NONE = np.zeros(0, np.float32)
+
+
+def _reach(up: int, down: int) -> int:
+    """Return how many inputs on either side an output depends on."""
+    return _ZERO_CROSSINGS * max(up, down) // up + 1
+
+
 @lru_cache(maxsize=4)
 def _phases(up: int, down: int) -> NDArray[np.float32]:
     """Return the weights of an output's neighbours, float32 (phase, neighbour)."""
@@ -54,7 +104,7 @@ def _phases(up: int, down: int) -> NDArray[np.float32]:
     # A sinc that cuts off at the lower of both Nyquist frequencies, on the grid of both rates.
     low_pass = np.sinc(np.arange(-half, half + 1) / widest) * np.kaiser(2 * half + 1, _KAISER_BETA)
     low_pass *= up / low_pass.sum()
-    reach = half // up + 1
+    reach = _reach(up, down)
     between = np.arange(up)[:, None] * down % up  # from the input before an output to the output
     place = half + between - up * np.arange(-reach, reach + 1)
     inside = (place >= 0) & (place < len(low_pass))

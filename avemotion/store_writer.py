@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from avemotion.config import PreprocessSettings
 from avemotion.errors import UsageError
@@ -180,7 +180,7 @@ def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
             path.unlink(missing_ok=True)
         return
     arrays = _stacked(features)
-    write_atomically(path, lambda p: save_file(arrays, p), writer=f".{uuid4().hex}")
+    write_atomically(path, lambda p: p.write_bytes(save(arrays)), writer=f".{uuid4().hex}")
 
 
 def _stacked(features: Sequence[ClipFeatures]) -> dict[str, NDArray[Any]]:

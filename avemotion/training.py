@@ -12,10 +12,11 @@ import logging
 import math
 import shutil
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,7 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", module="lightning_fabric")
-            yield
+            with redirect_stdout(sys.stderr):  # standard output is for what was asked, not bars
+                yield
     finally:
         logger.setLevel(level)

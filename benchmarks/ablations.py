@@ -109,9 +109,10 @@ def _publish(
         [
             about,
             f"Protocol `{base.protocol}`, {base.folds} folds, {modality}, training seed "
-            f"{training.seed}, at most {training.epochs} epochs. Accuracy and mean recall (UAR) in "
-            "per cent, difference to the first row paired over actors; UAR with one modality "
-            "missing; log loss; Jensen-Shannon distance to the audio-visual votes:",
+            f"{training.seed}, at most {training.epochs} epochs. Accuracy (mean over actors) and "
+            "mean recall (UAR) in per cent, difference to the first row paired over actors; UAR "
+            "with one modality missing; log loss; Jensen-Shannon distance to the audio-visual "
+            "votes:",
             table(
                 [
                     "training",

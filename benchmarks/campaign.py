@@ -107,8 +107,8 @@ def name_of(config: Path) -> str:
 
 
 def percent(value: Score | Difference) -> str:
-    """Return the value and its interval in per cent."""
-    middle = value.accuracy if isinstance(value, Score) else value.mean
+    """Return a difference, or the actors' mean accuracy, with its interval, in per cent."""
+    middle = value.actor_mean if isinstance(value, Score) else value.mean
     sign = "" if isinstance(value, Score) else "+"
     low, high = 100 * value.low, 100 * value.high
     return f"{100 * middle:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"

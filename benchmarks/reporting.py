@@ -119,7 +119,7 @@ def publish(
         result: Ratios and other figures by name.
     """
     facts = f"{_machine()}. Python {platform.python_version()}, {_versions()}."
-    text = "\n\n".join([f"# {title}", *parts, facts, f"    {_command(name)}"]) + "\n"
+    text = "\n\n".join([f"# {title}", *parts, facts, f"    {_command()}"]) + "\n"
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
@@ -150,10 +150,10 @@ def _versions() -> str:
     return ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
 
 
-def _command(name: str) -> str:
+def _command() -> str:
     """Return the command that was run, without where on this machine its files were."""
     words = [_plain_word(word) for word in sys.argv[1:]]
-    return " ".join(["python", f"benchmarks/{name}.py", *words])
+    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
 
 
 def _plain_word(word: str) -> str:

@@ -16,15 +16,16 @@ PACKAGE = Path(avemotion.__file__).parent
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
     web.serving web.server web.answering web.live web.uploads web.guard web
-    training emotion_module onnx_export inference verification inspection
+    training emotion_module onnx_export timelines inference window_rows verification inspection
     runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
-    reports report_page report_charts results records
+    reports report_page report_charts results records timeline_picture timeline_files
     robustness_scores spoiling fairness calibration humans scores intervals curves model_card
     augmentation torchaudio_import dataset splits preprocessing preview
-    manifest engines ray_shards ray_engine admission extraction
+    engines ray_shards ray_engine admission manifest window_features extraction
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
-    isolation processes people faces grids spectrogram media decoding resampling containers
+    isolation processes people timeline_rows streaming frame_stream sound_stream stream_clock
+    faces grids spectrogram media decoding resampling containers
     provenance config types emotions files errors
 """.split()
 

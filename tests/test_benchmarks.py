@@ -95,6 +95,16 @@ def test_classify_reports_ratios_over_decoding_and_cold_seconds(few_clips: Path,
     assert result["cold_seconds"] > result["import_torch_seconds"] / 2
 
 
+def test_the_timeline_of_two_minutes_holds_no_more_memory_at_its_end(
+    few_clips: Path, tmp_path: Path
+):
+    result = run("timeline", tmp_path, "--clips", few_clips, "--minutes", 2)
+    assert 118 <= result["rows"] <= 125
+    assert positive(result, "timeline_over_decode", "seconds_per_video_hour")
+    # A minute of its frames would be 300 MiB.
+    assert result["growth_mebibytes"] < 30
+
+
 def test_synthetic_and_configurations_report_what_networks_reach(
     campaign: tuple[object, ...], tmp_path: Path
 ):

@@ -1,0 +1,148 @@
+"""What is told of each window of a long video: the row, its form in a file, and smoothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.types import Box
+
+_LEAST_PROBABILITY = 1e-6  # its logarithm stays finite, and one sure window does not rule the mean
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimelineRow:
+    """The emotion in one window, or of one face in it, and on what evidence."""
+
+    window: int
+    """Number of the window, from 0."""
+    start_seconds: float
+    """Start of the window, from the start of the file."""
+    end_seconds: float
+    """Its end; half-open."""
+    face: int | None
+    """Number of the face where all are asked for, from 1; None for a row without a face."""
+    label: str | None
+    """The most probable emotion; None where there is no answer."""
+    smoothed_label: str | None
+    """The most probable emotion after smoothing; None where there is no answer."""
+    probabilities: dict[str, float] | None
+    """Probability of each emotion by name; they sum to 1."""
+    smoothed: dict[str, float] | None
+    """The same after smoothing."""
+    modality: str
+    """What the answer rests on: ``av``, ``video`` or ``audio``; empty where there is none."""
+    faces_found: int
+    """Of the 20 frames sampled, those on which the face was found."""
+    face_box: Box | None
+    """The crop in pixels of the video, or None without a face."""
+    reason: str
+    """Why there is no answer; empty where there is one."""
+    warnings: tuple[str, ...]
+    """What was missing or unusual in the window."""
+    face_crop: NDArray[np.uint8] | None = field(default=None, repr=False)
+    """uint8 (98, 80): one of the crops that the network saw; not in `to_dict`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "face_crop"}
+        box = self.face_box
+        return plain | {
+            "face_box": box and {f.name: getattr(box, f.name) for f in fields(box)},
+            "warnings": list(self.warnings),
+        }
+
+
+def table_columns(labels: Sequence[str]) -> list[str]:
+    """Return the columns of a table of rows."""
+    return [
+        *("window", "start_seconds", "end_seconds", "face", "label", "smoothed_label"),
+        *(f"p_{label}" for label in labels),
+        *(f"smoothed_p_{label}" for label in labels),
+        *("modality", "faces_found", "face_x", "face_y", "face_width", "face_height"),
+        *("reason", "warnings"),
+    ]
+
+
+def table_row(row: TimelineRow, labels: Sequence[str]) -> list[object]:
+    """Return a row's cells in the order of the columns; what is not known is empty."""
+    box = row.face_box
+    return [
+        *(row.window, row.start_seconds, row.end_seconds, row.face, row.label, row.smoothed_label),
+        *_cells(row.probabilities, labels),
+        *_cells(row.smoothed, labels),
+        *(row.modality, row.faces_found),
+        *((box.x, box.y, box.width, box.height) if box else [None] * 4),
+        *(row.reason, "; ".join(row.warnings)),
+    ]
+
+
+def _cells(probabilities: Mapping[str, float] | None, labels: Sequence[str]) -> list[str | None]:
+    return [f"{probabilities[label]:.6f}" if probabilities else None for label in labels]
+
+
+def most_probable(probabilities: Mapping[str, float]) -> str:
+    """Return the emotion with the highest probability."""
+    return max(probabilities, key=probabilities.__getitem__)
+
+
+def mean_of_logarithms(answers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average answers as the network adds evidence: the mean of log-probabilities, renormalised.
+
+    >>> mean = mean_of_logarithms([{"joy": 0.9, "fear": 0.1}, {"joy": 0.5, "fear": 0.5}])
+    >>> round(mean["joy"], 6)  # 3 : 1, the geometric mean of 9 : 1 and 1 : 1
+    0.75
+    """
+    table = np.array([list(answer.values()) for answer in answers])
+    means = np.log(np.maximum(table, _LEAST_PROBABILITY)).mean(axis=0)
+    powers = np.exp(means - means.max())
+    return dict(zip(answers[0], (powers / powers.sum()).tolist(), strict=True))
+
+
+def smoothed(
+    windows: Iterable[Sequence[TimelineRow]], smooth_seconds: float
+) -> Iterator[TimelineRow]:
+    """Yield each row with its smoothed probabilities, a centred moving average over time.
+
+    The mean is over the answers for the same face whose windows' centres lie at most half of
+    `smooth_seconds` away; a window without an answer counts for nothing, and gets none.
+
+    Args:
+        windows: The rows of each window, by time.
+        smooth_seconds: Width; 0 leaves the probabilities as they are.
+    """
+    half = smooth_seconds / 2 + 1e-9
+    near: deque[tuple[float, Sequence[TimelineRow]]] = deque()
+    waiting: deque[tuple[float, Sequence[TimelineRow]]] = deque()
+    for rows in windows:
+        centre = (rows[0].start_seconds + rows[0].end_seconds) / 2
+        while waiting and waiting[0][0] < centre - half:
+            yield from _smoothed_window(*waiting.popleft(), near, half)
+        near.append((centre, rows))
+        waiting.append((centre, rows))
+        while near[0][0] < waiting[0][0] - half:
+            near.popleft()
+    while waiting:
+        yield from _smoothed_window(*waiting.popleft(), near, half)
+
+
+def _smoothed_window(
+    centre: float,
+    rows: Sequence[TimelineRow],
+    near: Iterable[tuple[float, Sequence[TimelineRow]]],
+    half: float,
+) -> Iterator[TimelineRow]:
+    around = [other for at, others in near if abs(at - centre) <= half for other in others]
+    for row in rows:
+        if row.probabilities is None:
+            yield row
+            continue
+        answers = [o.probabilities for o in around if o.face == row.face and o.probabilities]
+        # One answer is its own mean, to the last digit.
+        mean = row.probabilities if len(answers) == 1 else mean_of_logarithms(answers)
+        yield replace(row, smoothed=mean, smoothed_label=most_probable(mean))
