@@ -87,15 +87,34 @@ class Classifier:
             MissingModalityError: The clip lacks the face or the sound that the answer needs.
             UsageError: The model cannot answer from that modality.
         """
-        path = Path(path)
-        wanted = self._wanted(modality)
-        clip = extract(
+        return self.predict(path, self.read(path, modality), modality)
+
+    def read(self, path: Path | str, modality: Modality | Literal["auto"] = "auto") -> Extraction:
+        """Read what `predict` needs of a clip; arguments and errors are those of `classify`."""
+        path, wanted = Path(path), self._wanted(modality)
+        return extract(
             path.stem,
             path if wanted != "audio" else None,
             path if wanted != "video" else None,
             replace(self.facts.preprocessing, views=1),
         )
-        answer = self._answer(path, clip, wanted)
+
+    def predict(
+        self, path: Path | str, clip: Extraction, modality: Modality | Literal["auto"] = "auto"
+    ) -> Prediction:
+        """Tell the emotion of a clip that was read.
+
+        Args:
+            path: Names the clip; nothing is opened.
+            clip: What was read of it.
+            modality: As for `classify`.
+
+        Raises:
+            MissingModalityError: The clip lacks the face or the sound that the answer needs.
+            UsageError: The model cannot answer from that modality.
+        """
+        path = Path(path)
+        answer = self._answer(path, clip, self._wanted(modality))
         return Prediction(
             clip=str(path),
             label=most_probable(answer.probabilities),

@@ -15,7 +15,7 @@ PACKAGE = Path(avemotion.__file__).parent
 # From the top down: a module may import only what stands further down.
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
-    web.serving web.server web.answering web.live web.uploads web.guard web
+    web.serving web.server web.reading web.answering web.stills web.live web.uploads web.guard web
     training emotion_module onnx_export timelines inference window_rows verification inspection
     runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
     reports report_page report_charts results records timeline_picture timeline_files

@@ -6,7 +6,9 @@ made to use them. See `avemotion.isolation`.
 
 from __future__ import annotations
 
+import io
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,18 +18,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.config import TimelineSettings
 from avemotion.decoding import is_video, opened
 from avemotion.errors import AvemotionError, MediaError
-from avemotion.extraction import extract
-from avemotion.inference import Classifier
+from avemotion.extraction import Extraction
+from avemotion.files import csv_rows
+from avemotion.inference import LONG_CLIP_SECONDS, Classifier
 from avemotion.processes import one_thread
 from avemotion.store import ClipFeatures
+from avemotion.timeline_rows import table_columns, table_row
 from avemotion.types import Prediction
+from avemotion.web.stills import is_still, predict_still
 
 MAX_PIXELS = 4096 * 2304
 """Largest frame, 4K: a few hundred bytes can stand for frames that fill the memory."""
 
+MAX_STILL_PIXELS = 64_000_000
+"""Largest still picture: cameras take more pixels for one picture than for a film."""
+
 _SHEET_COLUMNS = 10
+_TIMELINE_FACES = 48  # crops along a timeline, more than a page shows side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,70 +64,108 @@ def prepare(checkpoint: Path) -> None:
     one_thread()
 
 
-def answer(checkpoint: Path, upload: Upload) -> dict[str, Any]:
+def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
     """Tell the emotion of an uploaded clip.
 
     Args:
         checkpoint: The model.
         upload: The file.
 
-    Returns:
-        ``prediction`` as `classify --json` prints it, and ``pictures``: what the network saw of
-        face and voice, as data URLs.
+    Yields:
+        Of a clip longer than `LONG_CLIP_SECONDS`, its timeline first: ``timeline`` (how long it
+        is, how it is cut into windows, the head of its table), then each ``row`` as
+        `TimelineRow.to_dict` has it, its ``cells`` in the table, and now and then a ``face``.
+        Of every clip, last, ``prediction`` as `classify --json` prints it and ``pictures``: what
+        the network saw of face and voice, as data URLs.
 
     Raises:
         MediaError: There is no answer; the message is the reason, without our own paths.
     """
     classifier = _classifier(checkpoint)
     try:
-        check_size(upload.path, upload.length_seconds)
-        prediction = classifier.classify(upload.path)
-        pictures = _pictures(classifier, upload.path, prediction)
+        still = is_still(upload.path)
+        seconds = check_size(upload.path, upload.length_seconds, still)
+        if still:
+            prediction, clip = predict_still(classifier, upload.path)
+        else:
+            if seconds > LONG_CLIP_SECONDS:
+                yield from _timeline(classifier, upload.path, seconds)
+            clip = classifier.read(upload.path)
+            prediction = classifier.predict(upload.path, clip)
     except AvemotionError as error:
         reason = str(error).replace(str(upload.path), upload.path.name)
         raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
-    return {"prediction": asdict(replace(prediction, clip=upload.name)), "pictures": pictures}
+    pictures = _pictures(classifier, clip, prediction)
+    yield {"prediction": asdict(replace(prediction, clip=upload.name)), "pictures": pictures}
 
 
-def check_size(path: Path, longest_seconds: float) -> None:
+def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
+    """Yield the head of a timeline, then its rows."""
+    labels, settings = classifier.labels, TimelineSettings()
+    yield {
+        "timeline": asdict(settings) | {"seconds": seconds, "cells": _csv(table_columns(labels))}
+    }
+    next_face = 0.0
+    for row in classifier.timeline(path, settings=settings):
+        part = {"row": row.to_dict(), "cells": _csv(table_row(row, labels))}
+        if row.face_crop is not None and row.start_seconds >= next_face:
+            part["face"] = _data_url(row.face_crop)
+            next_face = row.start_seconds + seconds / _TIMELINE_FACES
+        yield part
+
+
+def _csv(cells: list[Any]) -> str:
+    text = io.StringIO(newline="")
+    csv_rows(text)(cells)
+    return text.getvalue()
+
+
+def check_size(path: Path, longest_seconds: float, still: bool) -> float:
     """Refuse media that are too long, or whose frames are too large, before any is decoded.
 
     Args:
         path: A media file.
         longest_seconds: Counted from packets, since headers lie.
+        still: Is it a picture, which may have more pixels?
+
+    Returns:
+        The seconds from the first packet to the last.
 
     Raises:
         MediaError: It is too long or too large, or cannot be read.
     """
     with opened(path) as container:
         for stream in filter(is_video, container.streams.video):
-            if stream.width * stream.height > MAX_PIXELS:
+            if stream.width * stream.height > (MAX_STILL_PIXELS if still else MAX_PIXELS):
+                what = path.name if still else f"a frame of {path.name}"
+                most = f"{MAX_STILL_PIXELS / 1e6:g} million" if still else "4K"
                 raise MediaError(
-                    f"the frames of {path.name} have {stream.width} x {stream.height} pixels: more "
-                    "than 4K. Send a smaller version"
+                    f"{what} has {stream.width} x {stream.height} pixels: more than {most}. "
+                    "Send a smaller version"
                 )
-        first: float | None = None
+        first = last = None
         for packet in container.demux():
             if packet.pts is None or packet.time_base is None:
                 continue
             time = float(packet.pts * packet.time_base)
             first = time if first is None else min(first, time)
-            if time - first > longest_seconds:
+            last = time if last is None else max(last, time)
+            if last - first > longest_seconds:
                 raise MediaError(
                     f"{path.name} lasts longer than {longest_seconds / 60:g} minutes. Send a part "
                     "of it, or start the page with a larger --length-minutes"
                 )
+    return last - first if first is not None and last is not None else 0.0
 
 
-def _pictures(classifier: Classifier, path: Path, prediction: Prediction) -> dict[str, str]:
+def _pictures(classifier: Classifier, clip: Extraction, prediction: Prediction) -> dict[str, str]:
     """Draw what the network read: the faces, the spectrogram, or both."""
-    seen, heard = prediction.modality != "audio", prediction.modality != "video"
-    settings = replace(classifier.facts.preprocessing, views=1)
-    clip = extract(path.stem, path if seen else None, path if heard else None, settings)
     pictures = {}
-    if seen:
-        pictures["faces"] = _data_url(contact_sheet(clip.features.faces[0]))
-    if heard:
+    if prediction.modality != "audio":
+        faces = clip.features.faces[0]
+        is_one = prediction.frames_sampled == 1
+        pictures["faces"] = _data_url(faces[0] if is_one else contact_sheet(faces))
+    if prediction.modality != "video":
         kind = classifier.facts.experiment.network.spectrogram
         pictures["spectrogram"] = _data_url(spectrogram_picture(clip.features, kind))
     return pictures

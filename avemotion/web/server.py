@@ -6,11 +6,10 @@ sent, and writes nothing down.
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from avemotion.runtimes.interface import Runtime
 from avemotion.web.answering import Upload, answer, prepare
 from avemotion.web.guard import Guard
 from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow
+from avemotion.web.reading import Lines, Reader, refusal
 from avemotion.web.uploads import Limits, RefusedUpload, drained, received, upload_name
 
 UPLOADS, CAMERAS = 6, 3
@@ -79,8 +79,10 @@ class _Site:
 
     def __init__(self, checkpoint: Path, runtime: Runtime, limits: Limits) -> None:
         self._checkpoint, self._runtime, self._limits = checkpoint, runtime, limits
-        self._reader = IsolatedProcess(partial(answer, checkpoint), partial(prepare, checkpoint))
-        self._turn = asyncio.Lock()  # the reader has one file at a time
+        self._reader = Reader(
+            IsolatedProcess(partial(answer, checkpoint), partial(prepare, checkpoint)),
+            limits.answer_seconds,
+        )
         self._uploads = self._cameras = 0
         self._folder = Path()
 
@@ -92,7 +94,6 @@ class _Site:
             yield
         finally:
             self._reader.close()
-            self._reader.end()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     async def about(self, _: Request) -> Response:
@@ -112,33 +113,37 @@ class _Site:
         )
 
     async def classify(self, request: Request) -> Response:
-        """Answer for a file that is the body of the request."""
+        """Answer for a file that is the body of the request: a JSON object a line, see `answer`."""
+        resources = AsyncExitStack()  # the file, and its place among those that are served
         try:
             if self._uploads >= UPLOADS:
                 await drained(request, self._limits)
                 raise RefusedUpload(503, "Busy: other files are being read. Try again in a moment.")
-            found = await self._answer(request)
-        except RefusedUpload as refusal:
-            return JSONResponse({"error": str(refusal)}, refusal.status)
+            parts = await self._parts(request, resources)
+            first = await anext(parts)
+            if isinstance(first, Lost):
+                raise RefusedUpload(422, refusal(first))
+        except RefusedUpload as error:
+            await resources.aclose()
+            return JSONResponse({"error": str(error)}, error.status)
         except ClientDisconnect:
+            await resources.aclose()
             return Response(status_code=400)  # nobody reads it
-        return JSONResponse(found)
+        except BaseException:
+            await resources.aclose()
+            raise
+        return Lines(first, parts, resources)
 
-    async def _answer(self, request: Request) -> Any:
-        """Have the file read; it is gone afterwards."""
+    async def _parts(self, request: Request, resources: AsyncExitStack) -> AsyncGenerator[Any]:
+        """Receive a file; return what is told of it, which lasts as long as the resources."""
         self._uploads += 1
-        try:
-            async with received(request, self._folder, self._limits) as path:
-                upload = Upload(path, upload_name(request), self._limits.length_seconds)
-                async with self._turn:
-                    found = await run_in_threadpool(
-                        self._reader.do, upload, self._limits.answer_seconds
-                    )
-        finally:
-            self._uploads -= 1
-        if isinstance(found, Lost):
-            raise RefusedUpload(422, f"There is no answer: {found.reason}.")
-        return found
+        resources.callback(self._leave)
+        path = await resources.enter_async_context(received(request, self._folder, self._limits))
+        upload = Upload(path, upload_name(request), self._limits.length_seconds)
+        return await resources.enter_async_context(aclosing(self._reader.parts(upload)))
+
+    def _leave(self) -> None:
+        self._uploads -= 1
 
     async def live(self, socket: WebSocket) -> None:
         """Answer every picture that comes, until the page closes."""
