@@ -103,7 +103,9 @@ function take(part, name) {
 
 function show({ prediction, pictures }) {
   const isPicture = prediction.frames_sampled === 1;
-  byId("result-whole").hidden = byId("timeline").hidden;
+  const isLong = !byId("timeline").hidden;
+  byId("result-whole").hidden = !isLong;
+  byId("result-name").hidden = isLong; // it stands above
   byId("result-name").textContent = prediction.clip;
   byId("result-label").textContent =
     `${prediction.label}, ${percent(prediction.probabilities[prediction.label])}`;

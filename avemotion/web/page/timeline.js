@@ -9,7 +9,7 @@ const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600]; // seco
 const TICK_PIXELS = 56, FACE_PIXELS = 60, AXIS_PIXELS = 24;
 const NARROW = 520; // pixels: names stand above their rows
 const REDRAW_MILLISECONDS = 250; // while rows come
-const LISTED = 8; // gaps
+const LISTED = 8, RANKED = 3; // gaps, emotions
 
 export class Timeline {
   constructor(about) {
@@ -24,14 +24,15 @@ export class Timeline {
       event.preventDefault();
       this.#tell(Math.min(Math.max((this.told ?? -1) + step, 0), this.columns.length - 1));
     });
-    new ResizeObserver(() => this.#draw()).observe(byId("strip"));
+    new ResizeObserver(() => this.#draw()).observe(byId("timeline"));
   }
 
   clear() {
     // A column is the time around a window's centre, up to the next one's.
     Object.assign(this, { name: "", columns: [], faces: [], cells: [], seconds: 0, whole: 0 });
     this.told = undefined;
-    byId("readout").textContent = "Point at a moment to read it.";
+    byId("timeline-save").hidden = true;
+    byId("readout").textContent = "Point at a moment, or tap it, to read it.";
   }
 
   begin(name, { timeline }) {
@@ -59,6 +60,7 @@ export class Timeline {
   end() {
     if (!this.name) return;
     this.#draw();
+    byId("timeline-save").hidden = false;
     const rows = this.columns.map(({ row }) => JSON.stringify(row) + "\n");
     const name = `${stem(this.name)}.timeline`;
     offer(byId("save-csv"), this.cells.join(""), "text/csv", `${name}.csv`);
@@ -68,7 +70,8 @@ export class Timeline {
   #draw() {
     clearTimeout(this.waiting);
     this.waiting = undefined;
-    const width = byId("strip").clientWidth;
+    const plot = byId("plot");
+    const width = plot.getBoundingClientRect().width;
     if (!this.name || !width) return;
     const narrow = width < NARROW;
     const left = narrow ? 0 : 92, right = width - 12;
@@ -77,27 +80,24 @@ export class Timeline {
     this.left = left;
     const pitch = narrow ? 50 : 40, high = 30;
     this.bottom = pitch * this.labels.length;
-    const plot = byId("plot");
     plot.setAttribute("viewBox", `0 0 ${width} ${this.bottom + AXIS_PIXELS}`);
     plot.setAttribute("height", this.bottom + AXIS_PIXELS);
-    const parts = [hatch()];
+    const ground = [hatch()], bars = [], names = [];
     this.labels.forEach((label, number) => {
       const base = pitch * (number + 1);
       const place = { x: left, y: base - high, width: right - left, height: high };
-      parts.push(shape("rect", { class: "track", ...place }));
-      parts.push(...this.#shades(place));
+      ground.push(shape("rect", { class: "track", ...place }), ...this.#shades(place));
       const value = ({ row }) => row.smoothed?.[label];
-      const isTop = ({ row }) => row.smoothed_label === label;
-      parts.push(shape("path", { class: "pale", d: this.#stairs(base, high, value) }));
-      parts.push(shape("path", {
-        class: "strong", d: this.#stairs(base, high, (column) => isTop(column) ? value(column) : undefined),
-      }));
-      parts.push(narrow
+      const ifTop = (column) => column.row.smoothed_label === label ? value(column) : undefined;
+      for (const [kind, of] of [["pale", value], ["strong", ifTop]]) {
+        bars.push(shape("path", { class: kind, d: this.#stairs(base, high, of) }));
+      }
+      names.push(narrow
         ? text(label, { x: 0, y: base - high - 5 })
         : text(label, { x: left - 10, y: base - high / 2 + 5, "text-anchor": "end" }));
     });
-    parts.push(...this.#axis(right));
-    parts.push(shape("line", { class: "cursor", y1: 0, y2: this.bottom }));
+    const cursor = shape("line", { class: "cursor", y1: 0, y2: this.bottom });
+    const parts = [...ground, ...this.#axis(right), ...bars, ...names, cursor];
     plot.replaceChildren(...parts);
     this.#drawFaces(left, right);
     this.#say();
@@ -165,7 +165,7 @@ export class Timeline {
       if (row.smoothed_label) counts.set(row.smoothed_label, (counts.get(row.smoothed_label) ?? 0) + 1);
     }
     const answered = [...counts.values()].reduce((a, b) => a + b, 0);
-    const shares = [...counts].sort((a, b) => b[1] - a[1])
+    const shares = [...counts].sort((a, b) => b[1] - a[1]).slice(0, RANKED)
       .map(([label, count]) => `${label} ${percent(count / answered)}`);
     byId("timeline-summary").textContent =
       `${answered} of ${this.columns.length} windows have an answer.` +
@@ -199,7 +199,7 @@ export class Timeline {
     for (const [name, value] of [["x1", x], ["x2", x]]) cursor.setAttribute(name, value);
     cursor.classList.add("shown");
     const answer = row.smoothed
-      ? Object.entries(row.smoothed).sort((a, b) => b[1] - a[1]).slice(0, 3)
+      ? Object.entries(row.smoothed).sort((a, b) => b[1] - a[1]).slice(0, RANKED)
         .map(([label, share]) => `${label} ${percent(share)}`).join(", ") + ` (${RESTS_ON[row.modality]})`
       : `no answer: ${row.reason}`;
     byId("readout").textContent = `${clock(centre)}  ${answer}`;
