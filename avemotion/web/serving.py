@@ -62,7 +62,7 @@ def app(
     limits = Limits(
         upload_bytes=round(upload_mebibytes * 2**20),
         length_seconds=60 * length_minutes,
-        answer_seconds=60 + 30 * length_minutes,  # decoding twice, slower than it lasts by far
+        answer_seconds=60 + 60 * length_minutes,  # a long film of large frames, a slow machine
     )
     server = build_server(path, load_runtime(path, "cpu"), host, limits)
     config = uvicorn.Config(
