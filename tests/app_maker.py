@@ -14,9 +14,14 @@ from typing import Any
 from urllib.parse import quote
 
 import av
+import numpy as np
+from media_maker import make_clip, noise_frames
 from network_maker import EXPERIMENTS, facts_of, untrained
 
+from avemotion.media import read_clip
 from avemotion.models.checkpoint import save_checkpoint
+
+RATE = 30  # frames a second of synthetic clips
 
 
 @dataclass
@@ -42,9 +47,15 @@ class App:
         finally:
             connection.close()
 
-    def classify(self, body: bytes, name: str = "clip.flv", **more: str) -> tuple[int, Any]:
+    def parts(self, body: bytes, name: str = "clip.flv", **more: str) -> tuple[int, list[Any]]:
+        """Send a file; return the JSON objects of the answer."""
         status, content = self.ask("POST", "/classify", body, x_file_name=quote(name), **more)
-        return status, json.loads(content)
+        return status, [json.loads(line) for line in content.splitlines()]
+
+    def classify(self, body: bytes, name: str = "clip.flv", **more: str) -> tuple[int, Any]:
+        """Send a short file, whose answer is one object."""
+        status, (found,) = self.parts(body, name, **more)
+        return status, found
 
     def uploads(self) -> list[Path]:
         """Files that were not removed yet, wherever they are."""
@@ -95,6 +106,20 @@ def serving(temporary: Path, checkpoint: Path, *options: object) -> Iterator[App
     finally:
         process.kill()
         process.wait()
+
+
+def write_film(path: Path, clip: Path) -> Path:
+    """Write a film of 15 s: a clip, 4 s of nobody and silence, the clip until the end."""
+    media = read_clip(clip, clip, np.arange)
+    seen = media.frames.frames
+    heard = media.sound.samples[: len(seen) * 16_000 // RATE].astype(np.float32) / 32_768
+    heard = np.pad(heard, (0, len(seen) * 16_000 // RATE - len(heard)))
+    times = -(-11 * RATE // len(seen))  # so often it is shown
+    nobody = noise_frames(4 * RATE, *seen.shape[1:], smooth=40)
+    frames = np.concatenate([seen, nobody, *[seen] * (times - 1)])
+    silence = np.zeros(4 * 16_000, np.float32)
+    sound = np.concatenate([heard, silence, *[heard] * (times - 1)])
+    return make_clip(path, frames, RATE, sound, 16_000, codec="mpeg4")
 
 
 def write_camera(path: Path, clip: Path) -> Path:

@@ -1,7 +1,9 @@
 """The web page's server: answers like `classify`, limits, the camera, how it starts and ends."""
 
 import base64
+import csv
 import dataclasses
+import io
 import json
 import signal
 import struct
@@ -18,18 +20,21 @@ import cv2
 import numpy as np
 import pytest
 import uvicorn
-from app_maker import App, command, save_model, serving
+from app_maker import App, command, save_model, serving, write_film
 from hypothesis import example, given
 from hypothesis import strategies as st
 from media_maker import make_clip, make_wav, noise_frames, speech_like
+from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+import avemotion
 from avemotion.config import PreprocessSettings
 from avemotion.extraction import extract
 from avemotion.inference import classify_clip
 from avemotion.runtimes.loading import load_runtime
 from avemotion.spectrogram import MEL_BANDS
+from avemotion.timelines import write_timeline
 from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow
 from avemotion.web.server import CAMERAS, build_server
 from avemotion.web.uploads import Limits, safe_name
@@ -87,6 +92,137 @@ def test_a_sound_shows_no_faces(app: App, tmp_path: Path) -> None:
     assert status == 200 and found["prediction"]["modality"] == "audio"
     assert set(found["pictures"]) == {"spectrogram"}
     assert any("audio alone" in warning for warning in found["prediction"]["warnings"])
+
+
+@pytest.fixture(scope="module")
+def film(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_film(tmp_path_factory.mktemp("film") / "a film.mkv", clip)
+
+
+def test_a_long_clip_is_answered_over_time_as_by_timeline(
+    app: App, model: Path, film: Path, tmp_path: Path
+) -> None:
+    status, parts = app.parts(film.read_bytes(), film.name)
+    assert status == 200 and app.uploads() == []
+    head, *rows, last = parts
+    assert head["timeline"]["seconds"] == pytest.approx(15, abs=3)
+    assert last["prediction"]["frames_sampled"] == 20 and last["pictures"]["faces"]
+    assert any("unlike those of training" in w for w in last["prediction"]["warnings"])
+
+    csv_file, json_file = tmp_path / "film.csv", tmp_path / "film.jsonl"
+    for out in (csv_file, json_file):
+        write_timeline(film, out=out, checkpoint=model, device="cpu", progress=False)
+    expected = [json.loads(line) for line in json_file.read_text().splitlines()]
+    scores = ("probabilities", "smoothed")
+    for part, row in zip(rows, expected, strict=True):
+        for name in scores:
+            assert part["row"].pop(name) == pytest.approx(row.pop(name), abs=1e-4)
+        assert part["row"] == row
+    assert any("no face found" in row["reason"] for row in expected)
+    table = head["timeline"]["cells"] + "".join(part["cells"] for part in rows)
+    sent, written = (list(csv.DictReader(t.splitlines())) for t in (table, csv_file.read_text()))
+    assert [list(row) for row in sent] == [list(row) for row in written]
+    assert [row["reason"] for row in sent] == [row["reason"] for row in written]
+
+    crops = list(avemotion.timeline(film, checkpoint=model, device="cpu"))
+    shown = [number for number, part in enumerate(rows) if "face" in part]
+    assert 5 < len(shown) <= 48
+    for number in shown:
+        np.testing.assert_array_equal(picture(rows[number]["face"]), crops[number].face_crop)
+
+
+def test_what_was_found_of_a_long_clip_stays_where_the_whole_has_no_answer(
+    app: App, tmp_path: Path
+) -> None:
+    nobody = make_clip(tmp_path / "nobody.mkv", noise_frames(120), rate=10, codec="mpeg4")
+    status, (head, *rows, last) = app.parts(nobody.read_bytes(), nobody.name)
+    assert status == 200 and "timeline" in head and len(rows) > 5
+    assert {part["row"]["label"] for part in rows} == {None}
+    assert "nobody.mkv cannot be classified" in last["error"] and "no face" in last["error"]
+    assert str(app.temporary) not in last["error"]
+
+
+def test_ten_seconds_make_a_clip_long(app: App, tmp_path: Path) -> None:
+    """Where `classify` begins to warn of the length."""
+    for seconds, is_long in ((9.5, False), (11.0, True)):
+        voice = np.tile(speech_like(1.0), 11)[: int(seconds * 16_000)]
+        sound = make_wav(tmp_path / "voice.wav", voice)
+        found = app.parts(sound.read_bytes(), sound.name)[1]
+        assert (len(found) > 5) == is_long and (len(found) == 1) == (not is_long)
+        warned = any("unlike those" in w for w in found[-1]["prediction"]["warnings"])
+        assert warned == is_long
+
+
+# A still picture
+
+
+@pytest.fixture(scope="module")
+def still(clip: Path) -> np.ndarray:
+    with av.open(str(clip)) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def encoded(picture: np.ndarray, kind: str, **more: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, kind, **more)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_a_picture_is_answered_from_its_face_alone(
+    app: App, model: Path, still: np.ndarray, kind: str
+) -> None:
+    status, found = app.classify(encoded(still, kind), f"me.{kind}")
+    assert status == 200 and app.uploads() == []
+    prediction = found["prediction"]
+    assert (prediction["modality"], prediction["faces_found"], prediction["frames_sampled"]) == (
+        ("video", 1, 1)
+    )
+    assert "neither movement nor voice" in prediction["warnings"][0]
+    assert any("a picture has no sound" in warning for warning in prediction["warnings"])
+    assert picture(found["pictures"]["faces"]).shape == (98, 80)
+    assert set(found["pictures"]) == {"faces"}
+    # The camera says the same of someone who does not move.
+    grey = cv2.cvtColor(still, cv2.COLOR_RGB2GRAY)
+    camera = watch(LiveWindow(load_runtime(model, "cpu")), [grey] * 20)[-1]
+    assert prediction["face_box"] == dataclasses.asdict(camera.box) or kind != "png"
+    near = 0.02 if kind == "png" else 0.15
+    assert prediction["probabilities"] == pytest.approx(camera.probabilities, abs=near)
+
+
+def test_a_picture_is_turned_as_its_camera_says(app: App, still: np.ndarray) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned clockwise
+    lying = encoded(np.rot90(still).copy(), "jpeg", quality=95, exif=turned)
+    upright = encoded(still, "jpeg", quality=95)
+    (x, y, width, height), (x_2, y_2, width_2, height_2) = (
+        app.classify(body, "me.jpg")[1]["prediction"]["face_box"].values()
+        for body in (lying, upright)
+    )
+    # The cascade's boxes differ by some pixels where the JPEG's blocks do.
+    assert abs(x + width / 2 - x_2 - width_2 / 2) < width_2 / 8
+    assert abs(y + height / 2 - y_2 - height_2 / 2) < height_2 / 8
+    assert 0.75 < width / width_2 < 1.33
+
+
+def test_pictures_without_an_answer_are_refused(app: App, still: np.ndarray) -> None:
+    moving = {"save_all": True, "append_images": [Image.fromarray(255 - still)]}
+    for body, name, reason in (
+        (encoded(np.full((300, 300), 90, np.uint8), "png"), "wall.png", "no face found in it"),
+        (encoded(still, "webp", **moving), "moving.webp", "moving.webp cannot be decoded"),
+        (encoded(still, "jpeg")[:300], "half.jpg", "half.jpg"),
+        (encoded(np.zeros((8000, 8001), np.uint8), "png"), "vast.png", "more than 64 million"),
+    ):
+        status, found = app.classify(body, name)
+        assert status == 422 and reason in found["error"], found
+    assert app.uploads() == []
+
+
+def test_a_large_photo_is_taken(app: App, still: np.ndarray) -> None:
+    """Of 12 million pixels, as telephones make them; a video may have no such frames."""
+    photo = cv2.resize(still, (4032, 3024))
+    status, found = app.classify(encoded(photo, "jpeg"), "photo.jpg")
+    assert status == 200 and found["prediction"]["face_box"]["width"] > 500
 
 
 def test_what_has_no_answer_is_refused_with_the_reason(app: App, tmp_path: Path) -> None:

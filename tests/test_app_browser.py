@@ -1,13 +1,15 @@
 """The web page in a real, headless browser: its states, what it loads, a camera fed from a clip."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
-from app_maker import App, save_model, serving, write_camera
+from app_maker import App, save_model, serving, write_camera, write_film
 from media_maker import make_clip, noise_frames
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -130,6 +132,82 @@ def test_a_clip_is_answered(page: Any, clip: Path, app: App) -> None:
     assert app.uploads() == []
 
 
+def rows_of(page: Any, link: str) -> list[str]:
+    with page.expect_download() as saved:
+        page.click(link)
+    return Path(saved.value.path()).read_text().splitlines()
+
+
+def test_a_long_clip_is_drawn_over_time(page: Any, clip: Path, app: App, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mkv", clip).rename(tmp_path / f"{HOSTILE[:-4]}.mkv")
+    page.set_input_files("#choose", film)
+    page.wait_for_selector("#file-doing:has-text(' of 0:1')")  # how far it is
+    assert page.is_visible("#file-progress") and page.is_visible("#stop")
+    page.wait_for_selector("#result:not([hidden])")
+    page.wait_for_selector("#file-status", state="hidden")
+    table = rows_of(page, "#save-csv")
+    lines = [json.loads(line) for line in rows_of(page, "#save-jsonl")]
+    assert len(table) == len(lines) + 1 and table[0].startswith("window,start_seconds,end_seconds")
+    answered = [row for row in lines if row["label"]]
+    assert f"{len(answered)} of {len(lines)} windows" in page.inner_text("#timeline-summary")
+    assert len(answered) < len(lines), "nobody is there for 4 s"
+    assert page.inner_text("#timeline-name") == film.name
+    assert "The clip as a whole" in page.inner_text("#result")
+
+    # The curve of an emotion has the height of its probability, where it is the most probable too.
+    first = lines[0]
+    labels = page.locator("#plot text:not(.time)").all_text_contents()
+    assert labels == list(first["smoothed"])
+    for number, label in enumerate(labels):
+        drawn = page.locator("#plot .pale").nth(number).get_attribute("d")
+        base, top = (float(part) for part in re.match(r"M\S+ (\S+?)V(\S+?)H", drawn).groups())
+        assert (base - top) / 30 == pytest.approx(first["smoothed"][label], abs=1e-6)
+    gaps = page.locator("#plot rect.none")
+    assert gaps.count() >= len(labels) and gaps.count() % len(labels) == 0
+    (reason,) = {row["reason"] for row in lines if row["reason"]}
+    assert reason in page.inner_text("#gap-list") and page.is_visible("#legend-none")
+    assert 3 < page.locator("#strip img").count() < 16
+    box = page.locator("#plot").bounding_box()
+    nobody = gaps.first.bounding_box()
+    middle = nobody["x"] + nobody["width"] / 2 - box["x"]
+    page.locator("#plot").hover(position={"x": middle, "y": 20})
+    assert f"no answer: {reason}" in page.inner_text("#readout")
+    page.focus("#plot")
+    for _ in lines:
+        page.keyboard.press("ArrowLeft")
+    ranked = sorted(first["smoothed"].values(), reverse=True)
+    assert f"{round(100 * ranked[0])}\xa0%" in page.inner_text("#readout")
+
+    page.set_viewport_size({"width": 375, "height": 700})
+    page.wait_for_function("document.getElementById('plot').viewBox.baseVal.width < 375")
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    assert page.locator("#strip img").count() <= 5
+    page.set_viewport_size({"width": 1000, "height": 820})
+
+    page.set_input_files("#choose", film)
+    page.wait_for_selector("#file-doing:has-text(' of 0:1')")
+    page.click("#stop")
+    page.wait_for_selector("#file-error:has-text('Stopped')")
+    assert page.is_visible("#timeline") and not page.is_visible("#result")
+    assert len(rows_of(page, "#save-jsonl")) < len(lines)
+    page.set_input_files("#choose", clip)
+    page.wait_for_selector("#result:not([hidden])")
+    assert not page.is_visible("#timeline") and not page.is_visible("#result-whole")
+    assert app.uploads() == []
+
+
+def test_a_picture_is_answered_with_a_warning(page: Any, clip: Path, tmp_path: Path) -> None:
+    with av.open(str(clip)) as container:
+        next(container.decode(video=0)).to_image().save(tmp_path / "me.jpg")
+    page.set_input_files("#choose", tmp_path / "me.jpg")
+    page.wait_for_selector("#result-name:has-text('me.jpg')")
+    assert "neither movement nor voice" in page.inner_text("#result-warnings")
+    assert "the face alone of one picture" in page.inner_text("#result-evidence")
+    assert page.evaluate("document.getElementById('faces').naturalWidth") == 80
+    assert "stood for all 20 frames" in page.inner_text("#faces-caption")
+    assert not page.is_visible("#spectrogram")
+
+
 def test_a_name_with_html_is_text(page: Any, clip: Path) -> None:
     for content, shown in ((clip.read_bytes(), "#result-name"), (b"nothing", "#file-error")):
         page.set_input_files(
@@ -137,7 +215,7 @@ def test_a_name_with_html_is_text(page: Any, clip: Path) -> None:
         )
         page.wait_for_selector(f"{shown}:visible")
         assert HOSTILE in page.inner_text(shown)
-    assert page.locator("img:not(#faces):not(#spectrogram)").count() == 0
+    assert page.locator("main img:not(#faces, #spectrogram):visible").count() == 0
 
 
 def test_what_is_no_video_is_refused_with_a_message(page: Any, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -18,7 +19,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from app_maker import App, command, save_model, serving
+from app_maker import App, command, save_model, serving, write_film
 from media_maker import noise_frames
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -39,6 +40,10 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.fixture(scope="module")
 def clip(small_corpus: Path) -> bytes:
     return min((small_corpus / "VideoFlash").glob("*.flv")).read_bytes()
+
+
+def cmdline(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 # Strangers
@@ -218,7 +223,7 @@ def test_a_decoder_that_crashes_costs_one_upload(app: App, clip: bytes) -> None:
     while not app.uploads():
         time.sleep(0.001)
     for pid in app.children():
-        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if b"spawn_main" in cmdline(pid):
             os.kill(pid, signal.SIGSEGV)
     for thread in threads:
         thread.join()
@@ -267,6 +272,46 @@ def test_who_leaves_midway_leaves_nothing(app: App, clip: bytes) -> None:
         while app.uploads():
             time.sleep(0.001)
     assert app.classify(clip)[0] == 200  # no place is taken for good
+
+
+def test_who_leaves_a_long_clip_leaves_nothing(
+    app: App, clip: bytes, small_corpus: Path, tmp_path: Path
+) -> None:
+    """Its reading ends at once: the next is not kept waiting."""
+    import http.client
+
+    film = write_film(tmp_path / "film.mkv", min((small_corpus / "VideoFlash").glob("*.flv")))
+    assert app.classify(clip)[0] == 200  # there is a process now
+    readers = [pid for pid in app.children() if b"spawn_main" in cmdline(pid)]
+    connection = http.client.HTTPConnection("127.0.0.1", app.port)
+    connection.request("POST", "/classify", film.read_bytes(), {"X-File-Name": "film.mkv"})
+    answer = connection.getresponse()
+    assert b"timeline" in answer.readline() and b"row" in answer.readline()
+    answer.close()
+    connection.close()
+    while app.uploads():
+        time.sleep(0.001)
+    assert not set(readers) & set(app.children()), "it is not read to its end"
+    assert app.classify(clip)[0] == 200 and app.uploads() == []
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(app: App, clip: bytes) -> None:
+    """A PNG of less than 1 MiB, whose pixels take 144 MB."""
+    rows = zlib.compressobj(9)
+    line = bytes(12_001)
+    data = b"".join(rows.compress(line) for _ in range(12_000)) + rows.flush()
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 12_000, 12_000, 8, 0, 0, 0, 0)), (b"IDAT", data)]
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in [*chunks, (b"IEND", b"")]
+    )
+    assert len(bomb) < 2**20
+    before = app.peak_mebibytes(app.process.pid)
+    start = time.monotonic()
+    status, found = app.classify(bomb, "bomb.png")
+    assert status == 422 and "12000 x 12000 pixels: more than 64 million" in found["error"], found
+    assert app.peak_mebibytes(app.process.pid) < before + 50 and time.monotonic() - start < 30
+    assert app.classify(clip)[0] == 200 and app.uploads() == []
 
 
 def test_no_traceback_reaches_the_page(app: App) -> None:
