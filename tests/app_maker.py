@@ -59,12 +59,15 @@ class App:
 
     def uploads(self) -> list[Path]:
         """Files that were not removed yet, wherever they are."""
-        return [path for path in self.temporary.rglob("*") if path.is_file()]
+        try:
+            return [path for path in self.temporary.rglob("*") if path.is_file()]
+        except FileNotFoundError:  # a folder is going while it is listed
+            return self.uploads()
 
     def children(self) -> list[int]:
         """The processes beside the server."""
-        pid = self.process.pid
-        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")  # any thread starts them
+        return [int(pid) for task in tasks for pid in task.read_text().split()]
 
     def peak_mebibytes(self, pid: int) -> float:
         """Most memory that a process ever held."""

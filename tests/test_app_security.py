@@ -1,5 +1,6 @@
 """The web page against strangers and hostile files: each test fails without its defence."""
 
+import http.client
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -101,8 +103,6 @@ def test_a_strangers_page_gets_nothing(app: App, origin: str, ours: bool) -> Non
 
 
 def test_every_answer_closes_the_page_to_the_outside(app: App) -> None:
-    import http.client
-
     for path in ("/", "/about", "/page.css", "/none"):
         connection = http.client.HTTPConnection("127.0.0.1", app.port)
         connection.request("GET", path)
@@ -212,24 +212,36 @@ def test_a_film_without_end_is_refused(app: App) -> None:
     assert time.monotonic() - start < 30 and app.uploads() == []
 
 
-def test_a_decoder_that_crashes_costs_one_upload(app: App, clip: bytes) -> None:
-    assert app.classify(clip)[0] == 200  # there is a process now
-    answers: list[tuple[int, dict]] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(app.classify(clip * 1))) for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    while not app.uploads():
-        time.sleep(0.001)
-    for pid in app.children():
-        if b"spawn_main" in cmdline(pid):
-            os.kill(pid, signal.SIGSEGV)
-    for thread in threads:
-        thread.join()
-    # Killed while idle it is replaced, and nobody notices.
-    assert all(s == 200 or (s == 422 and "crashed" in found["error"]) for s, found in answers)
-    assert app.classify(clip)[0] == 200 and app.uploads() == []
+@pytest.fixture(scope="module")
+def film(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    clip = min((small_corpus / "VideoFlash").glob("*.flv"))
+    return write_film(tmp_path_factory.mktemp("film") / "film.mkv", clip).read_bytes()
+
+
+@contextmanager
+def being_read(app: App, film: bytes) -> Iterator[tuple[http.client.HTTPResponse, set[int]]]:
+    """Begin to have a long clip answered; give what is answered and the process that reads it."""
+    connection = http.client.HTTPConnection("127.0.0.1", app.port)
+    connection.request("POST", "/classify", film, {"X-File-Name": "film.mkv"})
+    answer = connection.getresponse()
+    assert b"timeline" in answer.readline() and b"row" in answer.readline()
+    readers = {pid for pid in app.children() if b"spawn_main" in cmdline(pid)}
+    assert len(readers) == 1
+    yield answer, readers
+    answer.close()
+    connection.close()
+
+
+def test_a_decoder_that_crashes_costs_one_upload(app: App, clip: bytes, film: bytes) -> None:
+    with being_read(app, film) as (answer, (reader,)), ThreadPoolExecutor(2) as pool:
+        others = [pool.submit(app.classify, clip) for _ in range(2)]  # they wait
+        os.kill(reader, signal.SIGSEGV)
+        *_, last = answer
+        assert "the decoder crashed (SIGSEGV)" in json.loads(last)["error"]
+        assert [other.result()[0] for other in others] == [200, 200]
+    (idle,) = (pid for pid in app.children() if b"spawn_main" in cmdline(pid))
+    os.kill(idle, signal.SIGSEGV)
+    assert app.classify(clip)[0] == 200 and app.uploads() == []  # it is replaced
 
 
 def test_fifty_uploads_at_once(app: App, clip: bytes) -> None:
@@ -274,24 +286,13 @@ def test_who_leaves_midway_leaves_nothing(app: App, clip: bytes) -> None:
     assert app.classify(clip)[0] == 200  # no place is taken for good
 
 
-def test_who_leaves_a_long_clip_leaves_nothing(
-    app: App, clip: bytes, small_corpus: Path, tmp_path: Path
-) -> None:
+def test_who_leaves_a_long_clip_leaves_nothing(app: App, clip: bytes, film: bytes) -> None:
     """Its reading ends at once: the next is not kept waiting."""
-    import http.client
-
-    film = write_film(tmp_path / "film.mkv", min((small_corpus / "VideoFlash").glob("*.flv")))
-    assert app.classify(clip)[0] == 200  # there is a process now
-    readers = [pid for pid in app.children() if b"spawn_main" in cmdline(pid)]
-    connection = http.client.HTTPConnection("127.0.0.1", app.port)
-    connection.request("POST", "/classify", film.read_bytes(), {"X-File-Name": "film.mkv"})
-    answer = connection.getresponse()
-    assert b"timeline" in answer.readline() and b"row" in answer.readline()
-    answer.close()
-    connection.close()
+    with being_read(app, film) as (_, readers):
+        pass
     while app.uploads():
         time.sleep(0.001)
-    assert not set(readers) & set(app.children()), "it is not read to its end"
+    assert not readers & set(app.children()), "it is not read to its end"
     assert app.classify(clip)[0] == 200 and app.uploads() == []
 
 

@@ -58,7 +58,7 @@ class Reader:
 
 def refusal(lost: Lost) -> str:
     """Say why there is no answer."""
-    return f"There is no answer: {lost.reason}."
+    return f"There is no answer: {lost.reason.removesuffix('.')}."
 
 
 class Lines(StreamingResponse):
