@@ -10,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from avemotion.clip_batches import ClipFailure as ClipFailure
+    from avemotion.clip_batches import classify as classify
+    from avemotion.clip_batches import classify_clips as classify_clips
     from avemotion.config import TimelineSettings as TimelineSettings
     from avemotion.corpora.synthetic import synth as synth
     from avemotion.demonstration import demo as demo
@@ -18,11 +21,11 @@ if TYPE_CHECKING:
     from avemotion.fitting import fit as fit
     from avemotion.humans import ratings as ratings
     from avemotion.inference import Classifier as Classifier
-    from avemotion.inference import classify as classify
     from avemotion.inference import classify_clip as classify_clip
     from avemotion.onnx_export import export as export
     from avemotion.preprocessing import preprocess as preprocess
     from avemotion.reports import report as report
+    from avemotion.sources import DecodedClip as DecodedClip
     from avemotion.timelines import timeline as timeline
     from avemotion.timelines import write_timeline as write_timeline
     from avemotion.types import Prediction as Prediction
@@ -34,11 +37,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "AvemotionError": "errors",
     "Classifier": "inference",
+    "ClipFailure": "clip_batches",
+    "DecodedClip": "sources",
     "Prediction": "types",
     "TimelineSettings": "config",
     "app": "web.serving",
-    "classify": "inference",
+    "classify": "clip_batches",
     "classify_clip": "inference",
+    "classify_clips": "clip_batches",
     "demo": "demonstration",
     "evaluate": "evaluation",
     "export": "onnx_export",

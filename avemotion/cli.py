@@ -269,7 +269,8 @@ def _classify(words: list[str]) -> int:
     def add(parser: Any) -> None:
         parser.add_argument("clips", nargs="+", type=Path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
-        _add_function(parser, avemotion.classify, {"clips"})
+        parser.add_argument("--parts", action="store_true", help="what face and voice say alone")
+        _add_function(parser, avemotion.classify, {"clips", "face", "parts"})
         parser.add_argument(
             "--timeline", action="store_true", help="tell the emotion of one long video over time"
         )
@@ -283,12 +284,12 @@ def _classify(words: list[str]) -> int:
     files = {name: values.pop(name) for name in ("out", "picture")}
     if values.pop("timeline"):
         return _classify_timeline(values, files, settings)
-    if settings != TimelineSettings() or any(files.values()):
-        options = ", ".join(f"--{name}" for name in (*files, *names))
+    if settings != TimelineSettings(face=settings.face) or any(files.values()):
+        options = ", ".join(f"--{name}" for name in (*files, *names) if name != "face")
         raise UsageError(f"These are for --timeline alone: {options}. Add it, or leave them out.")
     as_json = values.pop("json")
     failed = False
-    for result in avemotion.classify(**values):
+    for result in avemotion.classify(**values, face=settings.face):
         failed |= not isinstance(result, Prediction)
         print(json.dumps(dataclasses.asdict(result)) if as_json else prediction_text(result))
     return SOME_FAILED if failed else OK
@@ -300,6 +301,8 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
     clips, as_json = values.pop("clips"), values.pop("json")
     if len(clips) > 1:
         raise UsageError(f"--timeline is of one video, but {len(clips)} are given.")
+    if values.pop("parts"):
+        raise UsageError("--parts is of whole clips, not of --timeline: leave one of them out.")
     if as_json and any(files.values()):
         raise UsageError(
             "--json prints rows, --out and --picture write them: give one or the other."

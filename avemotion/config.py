@@ -7,12 +7,14 @@ field is the command line's help for it.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from avemotion.errors import UsageError
 
 Modality = Literal["av", "video", "audio"]
 """What a network looks at: face and voice, the face alone, the voice alone."""
+FaceChoice = Literal["main", "all"]
+"""Which faces are answered for: the largest and most central one, or each."""
 
 MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
 
@@ -27,6 +29,8 @@ FACE_WIDTH = 80
 """Width of a face crop in pixels."""
 SAMPLE_RATE = 16_000
 """Sample rate of every waveform in Hz: that of CREMA-D's own WAVs."""
+SAMPLE_RATES = range(1_000, 768_001)
+"""Of what is read, in Hz; a file that claims another is damaged: resampling could take hours."""
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -63,8 +67,8 @@ class TimelineSettings:
     """From the start of a window to that of the next one."""
     smooth_seconds: float = 3.0
     """Width of the centred moving average over log-probabilities; 0 switches it off."""
-    face: Literal["one", "all"] = "one"
-    """`one`: the face on most of a window's frames; `all`: a row for each face of a window."""
+    face: FaceChoice = "main"
+    """`main`: of several faces the largest and most central one; `all`: a row for each."""
 
     def __post_init__(self) -> None:
         """Refuse windows that cannot be judged, or that leave out parts of the video."""
@@ -79,7 +83,7 @@ class TimelineSettings:
             self.smooth_seconds,
             "from 0 (no smoothing) to 60",
         )
-        _require(self.face in ("one", "all"), "--face", self.face, "one or all")
+        _require(self.face in get_args(FaceChoice), "--face", self.face, "main or all")
 
 
 @dataclass(frozen=True)

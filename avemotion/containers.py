@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from os import fstat
+import os
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ from avemotion.errors import MediaError
 LFS_POINTER = b"version https://git-lfs"
 """How a file begins that Git LFS has not replaced by its content yet."""
 
+_FOLLOWED_IN_MEMORY = 4 * 2**20  # bytes
 _HEAD_BYTES = 16_384  # CREMA-D's first picture lies within 8 kB
 _FLV_TAGS = (8, 9, 18)  # audio, video, script
 _FLV_CODECS = (2, 4)  # Sorenson H.263 and VP6: those of CREMA-D and of a synthetic corpus
@@ -50,16 +52,34 @@ def check_file(path: Path) -> None:
         raise MediaError(f"{path.name} cannot be opened: {error.strerror}") from error
     if not path.is_file():
         raise MediaError(f"not a regular file: {path.name}")
-    if path.stat().st_size == 0:
-        raise MediaError(f"{path.name} is empty (0 bytes)")
-    if is_lfs_pointer(path):
+    with path.open("rb") as file:
+        check_content(path.name, file)
+
+
+def check_content(name: str, file: BinaryIO) -> None:
+    """Refuse content that cannot be a media file.
+
+    Args:
+        name: What messages call it.
+        file: Can be sought in.
+
+    Raises:
+        MediaError: It is empty, a Git LFS pointer, or shorter than it says itself.
+    """
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        raise MediaError(f"{name} is empty (0 bytes)")
+    file.seek(0)
+    if file.read(len(LFS_POINTER)) == LFS_POINTER:
         raise MediaError(
-            f"{path.name} is a Git LFS pointer, not media: run `git lfs pull` in the corpus"
+            f"{name} is a Git LFS pointer, not media: run `git lfs pull` in the corpus"
         )
-    announced, size = announced_bytes(path), path.stat().st_size
+    file.seek(0)
+    # A chain of many parts is followed faster in memory.
+    announced = announced_bytes(BytesIO(file.read()) if size <= _FOLLOWED_IN_MEMORY else file)
     if announced > size:
         raise MediaError(
-            f"{path.name} is truncated: it should be at least {announced:,} bytes long, but has "
+            f"{name} is truncated: it should be at least {announced:,} bytes long, but has "
             f"{size:,}. Fetch it again"
         )
 
@@ -78,7 +98,7 @@ def is_plainly_whole(path: Path, is_video: bool) -> bool:
         False where only a decoder can tell: of another format, or damaged.
     """
     with path.open("rb") as file:
-        head, size = file.read(_HEAD_BYTES), fstat(file.fileno()).st_size
+        head, size = file.read(_HEAD_BYTES), os.fstat(file.fileno()).st_size
         if not is_video:
             return head[:4] == b"RIFF" and head[8:12] == b"WAVE" and _holds_sound(head, size)
         start = int.from_bytes(head[5:9], "big")
@@ -110,7 +130,7 @@ def _holds_sound(wav: bytes, size: int) -> bool:
     return False
 
 
-def announced_bytes(path: Path) -> int:
+def announced_bytes(file: BinaryIO) -> int:
     """Return how long a file is by its own account; decoders read a truncated one silently.
 
     FLV is a chain of tags, MP4 one of boxes, RIFF (WAV, AVI) one chunk, each with its length.
@@ -118,17 +138,17 @@ def announced_bytes(path: Path) -> int:
     Returns:
         Where the last part begun should end, in bytes from the file's start; 0 for other formats.
     """
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:3] == b"FLV":
-            return _flv_end(file, int.from_bytes(head[5:9], "big"))
-        if head[4:8] == b"ftyp":
-            return _mp4_end(file)
-        if head[:4] == b"RIFF":
-            length = int.from_bytes(head[4:8], "little")
-            # Written to a pipe, it holds a placeholder; an odd length may lack its padding.
-            return 0 if length >= 0x7FFF_F000 else length + 8 - length % 2
-        return 0
+    file.seek(0)
+    head = file.read(12)
+    if head[:3] == b"FLV":
+        return _flv_end(file, int.from_bytes(head[5:9], "big"))
+    if head[4:8] == b"ftyp":
+        return _mp4_end(file)
+    if head[:4] == b"RIFF":
+        length = int.from_bytes(head[4:8], "little")
+        # Written to a pipe, it holds a placeholder; an odd length may lack its padding.
+        return 0 if length >= 0x7FFF_F000 else length + 8 - length % 2
+    return 0
 
 
 def _flv_end(file: BinaryIO, start: int) -> int:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from avemotion.types import Prediction
 
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
+    from avemotion.clip_batches import ClipFailure
     from avemotion.corpora.synthetic import SyntheticCorpus
     from avemotion.fitting import FitReport
     from avemotion.humans import HumanScore
-    from avemotion.inference import ClipFailure
     from avemotion.onnx_export import ExportReport
     from avemotion.preprocessing import PreprocessReport
     from avemotion.results import EvaluationResults
@@ -189,12 +189,13 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
     """Show one clip's answer with its evidence, or why there is none."""
     if not isinstance(result, Prediction):
         return f"{result.clip}: FAILED: {result.reason}"
-    ranked = sorted(result.probabilities.items(), key=lambda item: -item[1])
+    face = "" if result.face is None else f", face {result.face}"
     lines = [
-        f"{result.clip}: {result.label} (from {result.modality}; face on {result.faces_found} of "
-        f"{result.frames_sampled} frames)",
-        "  " + "  ".join(f"{name} {value:.3f}" for name, value in ranked),
+        f"{result.clip}{face}: {result.label} (from {result.modality}; face on "
+        f"{result.faces_found} of {result.frames_sampled} frames)",
+        "  " + _ranked(result.probabilities),
     ]
+    lines += [f"  {part} alone: {_ranked(says)}" for part, says in result.parts.items()]
     lines += [f"  warning: {warning}" for warning in result.warnings]
     return "\n".join(lines)
 
@@ -224,6 +225,11 @@ def timeline_text(report: TimelineReport) -> str:
         lines.append("The model was trained on SYNTHETIC data: this says nothing about people.")
     lines.append("Written: " + ", ".join(map(str, report.files)))
     return "\n".join(lines)
+
+
+def _ranked(probabilities: Mapping[str, float]) -> str:
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+    return "  ".join(f"{name} {value:.3f}" for name, value in ranked)
 
 
 def export_text(report: ExportReport) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, PreprocessSettings
-from avemotion.faces import crop_faces, find_face
+from avemotion.crops import crop_faces, scaled_box
+from avemotion.faces import find_face
 from avemotion.grids import GRIDS
 from avemotion.media import ClipMedia, check_distinct, read_clip
 from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
@@ -92,8 +93,9 @@ def read_views(
 
     media = read_clip(video, audio, wanted, settings.reader)
     if video and media.frames:  # all views together may differ more than the plain one alone
-        plain = np.searchsorted(media.frames.indices, np.unique(grids[0]))
-        check_distinct(video, [media.frames.frames[place] for place in plain])
+        plain = np.searchsorted(media.frames.places, grids[0])
+        _, first = np.unique(media.frames.indices[plain], return_index=True)
+        check_distinct(video.name, [media.frames.frames[place] for place in plain[first]])
     return media, grids
 
 
@@ -132,7 +134,7 @@ def extract(
         found,
         features=clip_features(name, settings, faces, sound.samples if sound else None),
         no_sound=media.no_sound,
-        sound_seconds=sound.duration_seconds if sound else 0.0,
+        sound_seconds=media.sound_seconds,
     )
 
 
@@ -153,7 +155,7 @@ def _faces(
         frames_decoded=video.decoded,
         video_seconds=video.duration_seconds,
     )
-    views = [np.searchsorted(video.indices, grid) for grid in grids]
+    views = [np.searchsorted(video.places, grid) for grid in grids]
     track = find_face([video.frames[place] for place in views[0]])
     if track is None:
         return None, replace(found, no_face=f"no face found in the {FACE_FRAMES} frames sampled")
@@ -163,7 +165,7 @@ def _faces(
         faces_found=sum(track.found),
         key_frames=track.key_frames,
         key_frames_found=track.key_frames_found,
-        box=track.box,
+        box=scaled_box(track.box, video.scale),
     )
 
 

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH
+from avemotion.crops import crop_faces as crop_faces
+from avemotion.face_groups import ranked_faces
 from avemotion.types import Box
 
 KEY_FRAMES = 5
@@ -32,7 +34,6 @@ _GLANCE_HEIGHT = 90  # pixels: at least a quarter of the frame's height is the f
 _SEARCH_HEIGHT = 180  # key frames are searched at this height: half of CREMA-D's
 _MIN_FACE_SHARE = 1 / 7  # smallest face searched for, as a share of the frame's height
 _CASCADE_SIDE = 24  # pixels: the cascade knows no smaller face
-_SAME_FACE_IOU = 0.4  # boxes overlapping more than this show the same face
 _LIKENESS = 0.75  # correlation with the clip's typical face above which a frame needs no search
 _CHECK_FACE = 32  # side in pixels of the face in that check
 _ROI_FACE = 40  # width in pixels of the face when a frame's own region is searched
@@ -73,7 +74,7 @@ def _load_cascade() -> Any:
 
 
 def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
-    """Find the clip's face: the one seen on most key frames, the largest of these.
+    """Find the clip's face: of those seen on many key frames, the largest and most central one.
 
     Args:
         frames: Of the clip, in grey: each uint8 (height, width).
@@ -82,41 +83,44 @@ def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
         The track, or None where a face is seen on fewer than `MIN_FACES` frames (of a clip with
         fewer frames: not on all).
     """
-    keys = np.unique(np.linspace(0, len(frames) - 1, KEY_FRAMES + 2).round().astype(int)[1:-1])
+    keys = _key_frames(frames)
     chosen, searched = _glance(frames, keys), len(keys)
     if not chosen:
-        chosen, searched = _search_at_length(frames, keys)
-    if not chosen:
-        return None
+        seen = _search_at_length(frames, keys)
+        chosen, searched = next(iter(ranked_faces(seen, frames[0].shape)), {}), len(seen)
+    return _track(frames, chosen, searched) if chosen else None
+
+
+def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
+    """Find every face of a clip, the one that `find_face` prefers first.
+
+    All key frames are searched, and of the further faces only those seen on at least half of them
+    count: what the cascade sees but once is rarely a face.
+
+    Args:
+        frames: Of the clip, in grey: each uint8 (height, width).
+    """
+    seen = _search_at_length(frames, _key_frames(frames))
+    groups = list(ranked_faces(seen, frames[0].shape))
+    lasting = groups[:1] + [group for group in groups[1:] if 2 * len(group) >= len(seen)]
+    tracks = [_track(frames, group, len(seen)) for group in lasting]
+    return [track for track in tracks if track is not None]
+
+
+def _key_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
+    places = np.linspace(0, len(frames) - 1, KEY_FRAMES + 2).round()
+    return np.unique(places.astype(np.intp)[1:-1])
+
+
+def _track(
+    frames: Sequence[NDArray[np.uint8]], chosen: dict[int, NDArray[np.float64]], searched: int
+) -> FaceTrack | None:
+    """Look for a face on all frames; None where it is seen on too few."""
     square = np.median(np.array(list(chosen.values())), axis=0)
     found = _check_frames(frames, square, set(chosen))
     if sum(found) < min(MIN_FACES, len(frames)):
         return None
     return FaceTrack(_crop_box(square), found, searched, len(chosen))
-
-
-def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
-    """Find every face that is on more than half of the key frames; several people may be seen.
-
-    Args:
-        frames: As for `find_face`.
-
-    Returns:
-        The tracks, those on most key frames first, then the largest; each holds what `find_face`
-        asks of one.
-    """
-    keys = np.unique(np.linspace(0, len(frames) - 1, KEY_FRAMES + 2).round().astype(int)[1:-1])
-    seen = {int(k): _search(frames[k], _SEARCH_HEIGHT) for k in keys}
-    tracks = []
-    while len(chosen := _commonest(seen)) * 2 > len(keys):
-        square = np.median(np.array(list(chosen.values())), axis=0)
-        found = _check_frames(frames, square, set(chosen))
-        if sum(found) >= min(MIN_FACES, len(frames)):
-            tracks.append(FaceTrack(_crop_box(square), found, len(keys), len(chosen)))
-        # What overlaps this face is this face again.
-        near = _SAME_FACE_IOU / 2
-        seen = {k: boxes[overlaps(square, boxes) < near] for k, boxes in seen.items()}
-    return tracks
 
 
 def _glance(
@@ -161,18 +165,18 @@ def _tracked(
 
 def _search_at_length(
     frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
-) -> tuple[dict[int, NDArray[np.float64]], int]:
+) -> dict[int, NDArray[np.float64]]:
     """Search the key frames, and all others where few of them show a face.
 
     Returns:
-        The box of the clip's face, float64 (4,), by frame, and how many frames were searched.
+        All boxes, float64 (face, 4), by the frame that was searched.
     """
     seen = {int(k): _search(frames[k], _SEARCH_HEIGHT) for k in keys}
     # A face on fewer than half of the key frames is too thin a ground for the box.
     if sum(len(boxes) > 0 for boxes in seen.values()) * 2 <= len(keys):
         rest = set(range(len(frames))) - seen.keys()
         seen |= {k: _search(frames[k], _SEARCH_HEIGHT) for k in sorted(rest)}
-    return _commonest(seen), len(seen)
+    return seen
 
 
 def _search(frame: NDArray[np.uint8], height: int, step: float = 1.1) -> NDArray[np.float64]:
@@ -191,32 +195,6 @@ def _search(frame: NDArray[np.uint8], height: int, step: float = 1.1) -> NDArray
     side = max(_CASCADE_SIDE, round(min(small.shape) * _MIN_FACE_SHARE))
     boxes = _cascade().detectMultiScale(small, step, 5, minSize=(side, side))
     return np.asarray(np.asarray(boxes, np.float64).reshape(-1, 4) / scale)
-
-
-def _commonest(seen: dict[int, NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
-    """Return, of the faces seen, the one on most frames (then the largest): its box by frame."""
-    best: dict[int, NDArray[np.float64]] = {}
-    best_rank = (0, 0.0)
-    for boxes in seen.values():
-        for box in boxes:
-            same = {}
-            for frame, others in seen.items():
-                shared = overlaps(box, others)
-                if len(others) and shared.max() > _SAME_FACE_IOU:
-                    same[frame] = others[shared.argmax()]
-            rank = (len(same), float(box[2]))
-            if rank > best_rank:
-                best, best_rank = same, rank
-    return best
-
-
-def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the intersection over union of a box with each of the others."""
-    left_top = np.maximum(box[:2], others[:, :2])
-    right_bottom = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    shared = np.prod(np.maximum(0, right_bottom - left_top), axis=1)
-    union = box[2] * box[3] + others[:, 2] * others[:, 3] - shared
-    return np.asarray(shared / union)
 
 
 def _check_frames(
@@ -303,28 +281,3 @@ def _crop_box(square: NDArray[np.float64]) -> Box:
     return Box(
         round(centre_x - width / 2), round(centre_y - height / 2), round(width), round(height)
     )
-
-
-def crop_faces(frames: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Cut the box from each frame and resize it; past the border the last pixels repeat.
-
-    Args:
-        frames: uint8 (frame, height, width).
-        box: In pixels of the frames.
-
-    Returns:
-        uint8 (frame, 98, 80).
-    """
-    height, width = frames.shape[1:]
-    left, top = max(0, -box.x), max(0, -box.y)
-    right = max(0, box.x + box.width - width)
-    bottom = max(0, box.y + box.height - height)
-    faces = np.empty((len(frames), FACE_HEIGHT, FACE_WIDTH), np.uint8)
-    for face, frame in zip(faces, frames, strict=True):
-        cut = frame[max(0, box.y) : box.y + box.height, max(0, box.x) : box.x + box.width]
-        if left or top or right or bottom:
-            cut = cv2.copyMakeBorder(cut, top, bottom, left, right, cv2.BORDER_REPLICATE)
-        shrinks = box.height > FACE_HEIGHT
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        cv2.resize(cut, (FACE_WIDTH, FACE_HEIGHT), dst=face, interpolation=method)
-    return faces

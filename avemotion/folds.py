@@ -22,13 +22,14 @@ from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5, probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.facts import CHECKPOINT_NAME, CheckpointFacts
-from avemotion.processes import cores, run_all
+from avemotion.processes import cores
 from avemotion.records import Groups, read_predictions, write_predictions
 from avemotion.robustness import spoiled_batches
 from avemotion.scores import ClipPrediction
 from avemotion.splits import Fold, of_actors, split_actors
 from avemotion.spoiling import Condition, conditions_for
 from avemotion.store import FeatureStore, ManifestRow
+from avemotion.task_pool import run_all
 from avemotion.training import forget_state, train
 
 Predictions = dict[Modality, list[ClipPrediction]]

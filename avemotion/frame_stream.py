@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
-from avemotion.decoding import grey_frame
 from avemotion.media import MIN_DISTINCT_SHARE, count_distinct
+from avemotion.pictures import kept_size, pixel_aspect, upright_size, write_grey
 from avemotion.stream_clock import MIN_COVERED_SHARE, checked_step, ticks
-
-MAX_LINES = 720
-"""Frames are held with at most so many pixels on their smaller side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +26,8 @@ class _Held:
     """When it has been shown, as far as the file says."""
     grey: NDArray[np.uint8]
     """uint8 (height, width)."""
-    pixel_size: float
-    """Pixels of the video in one of these."""
+    scale: tuple[float, float]
+    """Pixels of the video to one of these, down and across."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +40,8 @@ class PickedFrames:
     """When each is shown."""
     decoded: int
     """Frames that they were chosen from."""
-    pixel_size: float
-    """Pixels of the video in one of these."""
+    scale: tuple[float, float]
+    """Pixels of the video to one of these, down and across."""
 
 
 class FrameStream:
@@ -55,7 +51,7 @@ class FrameStream:
         """Take what to read, the time stamp that counts as 0, and the least spacing in ticks."""
         stream.thread_type = "AUTO"  # one long video, and no processes beside this one
         self._decoded = (f for packet in container.demux(stream) for f in packet.decode())
-        self._origin, self._spacing = origin, spacing
+        self._stream, self._origin, self._spacing = stream, origin, spacing
         rate = stream.average_rate or stream.guessed_rate
         self._usual = Fraction(SAMPLE_RATE) / rate if rate else Fraction(0)
         self._held: deque[_Held] = deque()
@@ -84,8 +80,11 @@ class FrameStream:
         self._last, self._end = time, time + length
         if self._held and time - self._held[-1].time < self._spacing:
             return
-        grey, size = _shrunk(grey_frame(frame))
-        self._held.append(_Held(time, self._end, grey, size))
+        height, width = upright_size(frame)
+        grey = np.empty(kept_size(height, width, pixel_aspect(self._stream, frame)), np.uint8)
+        write_grey(frame, grey)
+        scale = (height / grey.shape[0], width / grey.shape[1])
+        self._held.append(_Held(time, self._end, grey, scale))
 
     def forget(self, tick: int) -> None:
         """Drop the frames before this tick."""
@@ -110,7 +109,7 @@ class FrameStream:
         if distinct < MIN_DISTINCT_SHARE * expected:
             return f"the picture stands still: only {distinct} of {expected} sampled frames differ"
         seconds = tuple(float(inside[i].time) / SAMPLE_RATE for i in chosen)
-        return PickedFrames(frames, seconds, len(inside), inside[0].pixel_size)
+        return PickedFrames(frames, seconds, len(inside), inside[0].scale)
 
 
 def evenly_in_time(times: NDArray[np.float64]) -> list[int]:
@@ -127,13 +126,3 @@ def evenly_in_time(times: NDArray[np.float64]) -> list[int]:
     places = np.linspace(times[0], times[-1], FACE_FRAMES)
     borders = (times[1:] + times[:-1]) / 2
     return [int(i) for i in np.searchsorted(borders, places)]
-
-
-def _shrunk(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Shrink a frame that has more lines than a face needs; also how large its pixels are."""
-    size = max(1.0, min(grey.shape) / MAX_LINES)
-    if size == 1.0:
-        return grey, size
-    width, height = round(grey.shape[1] / size), round(grey.shape[0] / size)
-    small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8), size

@@ -1,45 +1,35 @@
-"""From a media file to its emotion: `classify_clip`, `Classifier`, and the command `classify`."""
+"""From a clip to its emotion: `classify_clip` and `Classifier`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, Modality, TimelineSettings
-from avemotion.errors import MediaError, MissingModalityError, UsageError
-from avemotion.extraction import Extraction, extract
+from avemotion.config import FaceChoice, Modality, TimelineSettings
+from avemotion.isolated_preparation import prepare_isolated
 from avemotion.models.facts import CheckpointFacts
+from avemotion.preparation import PreparedClip, Question, prepare_clip
 from avemotion.runtimes.interface import ClipArrays, RuntimeName
 from avemotion.runtimes.loading import find_checkpoint, load_runtime
-from avemotion.spectrogram import MEL_FRAMES
+from avemotion.sources import Source
 from avemotion.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.types import Prediction
-from avemotion.window_rows import Answer, window_rows
-
-LONG_CLIP_SECONDS = 10.0
-"""Clips longer than this are unlike those of CREMA-D (about 2.5 s), and the prediction says so."""
-
-_HEARD_SECONDS = MEL_FRAMES / 100
-"""Of a longer sound the log-mel holds the middle."""
-
-_HEARS_SEES: dict[str, tuple[str, ...]] = {
-    "av": ("av", "video", "audio"),
-    "video": ("video",),
-    "audio": ("audio",),
-}
-"""What a clip offers -> what can be answered from it, best first."""
-
+from avemotion.window_rows import window_rows
 
 _WINDOWS = TimelineSettings()
 
+_NO_PARTS = (
+    "what face and voice alone would say is not known: the model was trained without hiding "
+    "modalities"
+)
+
 
 class Classifier:
-    """A loaded model, to classify many clips; reading from several threads is safe."""
+    """A loaded model, to classify many clips; asking it from several threads is safe."""
 
     def __init__(
         self,
@@ -70,62 +60,42 @@ class Classifier:
         """The emotions in the order of the probabilities."""
         return self.facts.labels
 
+    @overload
     def classify(
-        self, path: Path | str, modality: Modality | Literal["auto"] = "auto"
-    ) -> Prediction:
-        """Tell the emotion of one clip.
+        self,
+        source: Source,
+        modality: Modality | Literal["auto"] = "auto",
+        *,
+        face: Literal["main"] = "main",
+        parts: bool = False,
+        isolated: bool = False,
+    ) -> Prediction: ...
 
-        Args:
-            path: A media file.
-            modality: What to answer from; ``auto`` takes all that the clip and the model have.
+    @overload
+    def classify(
+        self,
+        source: Source,
+        modality: Modality | Literal["auto"] = "auto",
+        *,
+        face: Literal["all"],
+        parts: bool = False,
+        isolated: bool = False,
+    ) -> list[Prediction]: ...
 
-        Returns:
-            The prediction; what was missing is in its warnings.
-
-        Raises:
-            MediaError: The file cannot be read.
-            MissingModalityError: The clip lacks the face or the sound that the answer needs.
-            UsageError: The model cannot answer from that modality.
-        """
-        return self.predict(path, self.read(path, modality), modality)
-
-    def read(self, path: Path | str, modality: Modality | Literal["auto"] = "auto") -> Extraction:
-        """Read what `predict` needs of a clip; arguments and errors are those of `classify`."""
-        path, wanted = Path(path), self._wanted(modality)
-        return extract(
-            path.stem,
-            path if wanted != "audio" else None,
-            path if wanted != "video" else None,
-            replace(self.facts.preprocessing, views=1),
-        )
-
-    def predict(
-        self, path: Path | str, clip: Extraction, modality: Modality | Literal["auto"] = "auto"
-    ) -> Prediction:
-        """Tell the emotion of a clip that was read.
-
-        Args:
-            path: Names the clip; nothing is opened.
-            clip: What was read of it.
-            modality: As for `classify`.
-
-        Raises:
-            MissingModalityError: The clip lacks the face or the sound that the answer needs.
-            UsageError: The model cannot answer from that modality.
-        """
-        path = Path(path)
-        answer = self._answer(path, clip, self._wanted(modality))
-        return Prediction(
-            clip=str(path),
-            label=most_probable(answer.probabilities),
-            probabilities=answer.probabilities,
-            modality=answer.modality,
-            faces_found=clip.faces_found,
-            frames_sampled=FACE_FRAMES if clip.frames_decoded else 0,
-            face_box=clip.box,
-            checkpoint=str(self.checkpoint),
-            warnings=answer.warnings,
-        )
+    def classify(
+        self,
+        source: Source,
+        modality: Modality | Literal["auto"] = "auto",
+        *,
+        face: FaceChoice = "main",
+        parts: bool = False,
+        isolated: bool = False,
+    ) -> Prediction | list[Prediction]:
+        """Tell the emotion of one clip; see `classify_clip`."""
+        question = self.question(modality, face)
+        prepare = prepare_isolated if isolated else prepare_clip
+        predictions = self.answer(prepare(source, question), parts)
+        return predictions if face == "all" else predictions[0]
 
     def timeline(
         self,
@@ -148,159 +118,174 @@ class Classifier:
             MediaError: The file cannot be read; rows until then have been given.
             MissingModalityError: The file has none of the streams that the answer needs.
         """
-        path, wanted = Path(path), self._wanted(modality)
-        answer = partial(self._answer, path, wanted=wanted)
-        windows = window_rows(path, wanted, settings, self.facts.preprocessing, answer)
+        question = self.question(modality, settings.face)
+        windows = window_rows(Path(path), question, settings, lambda clip: self.answer([clip])[0])
         return smoothed(windows, settings.smooth_seconds)
 
-    def _answer(self, path: Path, clip: Extraction, wanted: str) -> Answer:
-        """Tell the emotion, or raise why that cannot be."""
-        used = self._choose(path, clip, wanted)
-        scores = self._runtime.probabilities(self._arrays(clip, used))[0].tolist()
-        by_emotion = dict(zip(self.labels, scores, strict=True))
-        warnings = _warnings(clip, wanted, used, self.facts.synthetic is not None)
-        return Answer(used, by_emotion, tuple(warnings))
+    def question(
+        self, modality: Modality | Literal["auto"] = "auto", face: FaceChoice = "main"
+    ) -> Question:
+        """Return what `prepare_clip` needs to know of this model.
 
-    def _wanted(self, modality: str) -> str:
-        """Return the modality asked for, or the model's own where none is."""
-        if modality == "auto":
-            return self.facts.experiment.modality
-        if modality not in self.facts.answers:
-            raise UsageError(
-                f"{self.checkpoint} cannot answer with modality {modality!r}; it answers with "
-                f"{', '.join(self.facts.answers)}. Choose one of these, or another checkpoint."
+        Raises:
+            UsageError: The model cannot answer from that modality.
+        """
+        return Question(self.facts, str(self.checkpoint), modality, face)
+
+    def prepare(
+        self,
+        source: Source,
+        modality: Modality | Literal["auto"] = "auto",
+        face: FaceChoice = "main",
+    ) -> list[PreparedClip]:
+        """Return what the network reads of a clip: crops, spectrogram, and the evidence."""
+        return prepare_clip(source, self.question(modality, face))
+
+    def answer(self, clips: Sequence[PreparedClip], parts: bool = False) -> list[Prediction]:
+        """Tell the emotions of prepared clips, in one call of the network.
+
+        Args:
+            clips: Of `prepare`, or of `prepare_clip` in another process.
+            parts: Also say what each modality alone would have said.
+        """
+        if not clips:
+            return []
+        scores = self.probabilities(_joined([clip.arrays for clip in clips]))
+        alone: dict[str, NDArray[np.float32]] = {}
+        can = set(self.facts.answers) >= {"video", "audio"}
+        if parts and can:
+            alone = {
+                modality: self.probabilities(_joined([_alone(c.arrays, modality) for c in clips]))
+                for modality in ("video", "audio")
+            }
+        return [
+            self._prediction(
+                clip,
+                scores[place],
+                {m: alone[m][place] for m in alone if clip.modality in ("av", m)},
+                (_NO_PARTS,) if parts and not can else (),
             )
-        return modality
+            for place, clip in enumerate(clips)
+        ]
 
-    def _choose(self, path: Path, clip: Extraction, wanted: str) -> str:
-        """Return what the answer rests on: what is wanted, or what of it the clip has."""
-        possible = _HEARS_SEES.get(clip.status, ())
-        if wanted in possible:
-            return wanted
-        missing = "; ".join(why for why in (clip.no_face, clip.no_sound) if why)
-        for modality in possible:
-            if modality in self.facts.answers and wanted == "av":
-                return modality
-        if wanted == "av" and possible:
-            raise MissingModalityError(
-                f"{path} has only one modality ({missing}), and {self.checkpoint} was trained "
-                "without hiding modalities: it needs both. Train with modality dropout."
-            )
-        raise MissingModalityError(f"{path} cannot be classified by {wanted}: {missing}.")
+    def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
+        """Return the probability of each emotion, float32 (clip, emotion)."""
+        return self._runtime.probabilities(clips)
 
-    def _arrays(self, clip: Extraction, used: str) -> ClipArrays:
-        """Put view 0 of a clip into a batch of one."""
-        features = clip.features
-        if self.facts.experiment.network.spectrogram == "log_mel":
-            picture, length = features.log_mels[:1].astype(np.float32), features.log_mel_length
-        else:
-            picture = features.spectrograms[:1]
-            length = picture.shape[-1] if features.log_mel_length else 0
-        return ClipArrays(
-            faces=features.faces[:1],
-            spectrograms=picture[:, None],
-            lengths=np.array([length], np.int64),
-            has_face=np.array([used != "audio"]),
-            has_sound=np.array([used != "video"]),
+    def _prediction(
+        self,
+        clip: PreparedClip,
+        scores: NDArray[np.float32],
+        parts: dict[str, NDArray[np.float32]],
+        more_warnings: tuple[str, ...],
+    ) -> Prediction:
+        by_emotion = self._by_emotion(scores)
+        return Prediction(
+            clip=clip.clip,
+            label=most_probable(by_emotion),
+            probabilities=by_emotion,
+            modality=clip.modality,
+            faces_found=clip.faces_found,
+            frames_sampled=clip.frames_sampled,
+            face_box=clip.face_box,
+            face=clip.face,
+            checkpoint=str(self.checkpoint),
+            warnings=clip.warnings + more_warnings,
+            parts={modality: self._by_emotion(part) for modality, part in parts.items()},
         )
 
+    def _by_emotion(self, scores: NDArray[np.float32]) -> dict[str, float]:
+        return dict(zip(self.labels, scores.tolist(), strict=True))
 
-def _warnings(clip: Extraction, wanted: str, used: str, synthetic: bool) -> list[str]:
-    """Say what was missing or unusual."""
-    warnings = []
-    if synthetic:
-        warnings.append(
-            "the model was trained on synthetic data: its answer says nothing about people"
+
+def _joined(clips: Sequence[ClipArrays]) -> ClipArrays:
+    """Put clips into one batch."""
+    return ClipArrays(
+        *(
+            np.concatenate([getattr(clip, part) for clip in clips])
+            for part in ("faces", "spectrograms", "lengths", "has_face", "has_sound")
         )
-    if used != wanted:
-        missing = clip.no_face if used == "audio" else clip.no_sound
-        warnings.append(f"answered from {used} alone: {missing}")
-    if used != "audio" and clip.faces_found * 2 < FACE_FRAMES:
-        warnings.append(f"a face was found on only {clip.faces_found} of {FACE_FRAMES} frames")
-    seconds = max(
-        clip.video_seconds if used != "audio" else 0.0,
-        clip.sound_seconds if used != "video" else 0.0,
     )
-    if seconds > LONG_CLIP_SECONDS:
-        warnings.append(
-            f"the clip lasts {seconds:.1f} s, unlike those of training: it is judged by "
-            f"{FACE_FRAMES} frames spread over it and by the middle {_HEARD_SECONDS:.0f} s of its "
-            "sound"
-        )
-    elif used != "video" and clip.sound_seconds > _HEARD_SECONDS:
-        warnings.append(
-            f"of {clip.sound_seconds:.1f} s of sound, the middle {_HEARD_SECONDS:.0f} s are heard"
-        )
-    return warnings
 
 
+def _alone(clip: ClipArrays, modality: str) -> ClipArrays:
+    """Hide the other modality."""
+    hidden = np.zeros_like(clip.has_face)
+    return ClipArrays(
+        clip.faces,
+        clip.spectrograms,
+        clip.lengths,
+        clip.has_face if modality == "video" else hidden,
+        clip.has_sound if modality == "audio" else hidden,
+    )
+
+
+@overload
 def classify_clip(
-    path: Path | str,
+    source: Source,
     checkpoint: Path | str | None = None,
     modality: Modality | Literal["auto"] = "auto",
     device: str = "auto",
     runtime: RuntimeName = "auto",
-) -> Prediction:
+    *,
+    face: Literal["main"] = "main",
+    parts: bool = False,
+    isolated: bool = False,
+) -> Prediction: ...
+
+
+@overload
+def classify_clip(
+    source: Source,
+    checkpoint: Path | str | None = None,
+    modality: Modality | Literal["auto"] = "auto",
+    device: str = "auto",
+    runtime: RuntimeName = "auto",
+    *,
+    face: Literal["all"],
+    parts: bool = False,
+    isolated: bool = False,
+) -> list[Prediction]: ...
+
+
+def classify_clip(
+    source: Source,
+    checkpoint: Path | str | None = None,
+    modality: Modality | Literal["auto"] = "auto",
+    device: str = "auto",
+    runtime: RuntimeName = "auto",
+    *,
+    face: FaceChoice = "main",
+    parts: bool = False,
+    isolated: bool = False,
+) -> Prediction | list[Prediction]:
     """Tell the emotion of one clip; to classify many, keep a `Classifier`.
 
+    The 20 frames are spread evenly over the clip's time, also at a variable frame rate.
+
     Args:
-        path: A media file.
+        source: A media file's path, its content as bytes, an open binary file (read from its
+            beginning; a pipe is read whole), or a `DecodedClip` of arrays.
         checkpoint: The model; see `find_checkpoint`.
         modality: What to answer from; ``auto`` takes all that the clip and the model have.
         device: ``auto``, ``cpu``, ``cuda``...
         runtime: See `find_checkpoint`.
+        face: Of several faces, answer for the largest and most central one (``main``), or for each
+            (``all``).
+        parts: Also say what each modality alone would have said.
+        isolated: Decode in a process of its own, which may crash, hang, or run out of memory.
 
     Returns:
-        The prediction; what was missing is in its warnings.
+        The prediction; what was missing is in its warnings. With ``face="all"`` a list: one for
+        each face, or one from the voice alone where there is none.
 
     Raises:
-        MediaError: The file cannot be read.
-        MissingModalityError: The clip lacks the face or the sound that the answer needs.
-        UsageError: There is no such model, its runtime is not installed, or it cannot answer from
-            that modality.
-    """
-    return Classifier(checkpoint, device, runtime).classify(path, modality)
-
-
-@dataclass(frozen=True, slots=True)
-class ClipFailure:
-    """A clip without an answer."""
-
-    clip: str
-    """The file, as it was given."""
-    reason: str
-    """Why there is none."""
-
-
-def classify(
-    clips: Sequence[Path],
-    *,
-    checkpoint: Path | None = None,
-    modality: Modality | Literal["auto"] = "auto",
-    device: str = "auto",
-    runtime: RuntimeName = "auto",
-) -> Iterator[Prediction | ClipFailure]:
-    """Tell the emotion of each clip as it is asked for; one without an answer stops no other.
-
-    Args:
-        clips: Media files.
-        checkpoint: The model (a checkpoint or an exported .onnx), or the folder of its run; by
-            default $AVEMOTION_CHECKPOINT, else runs/latest.
-        modality: What to answer from; ``auto`` takes all that the clip and the model have.
-        device: ``auto``, ``cpu``, ``cuda``...
-        runtime: ``auto``: an exported model is for ``onnx``, a checkpoint for ``torch``; of a run's
-            folder, ``onnx`` takes checkpoint.onnx, the others checkpoint.safetensors.
-
-    Yields:
-        In the order of the clips, a prediction or the reason why there is none.
-
-    Raises:
-        UsageError: There is no such model, its runtime is not installed, or it cannot answer from
-            that modality.
+        MediaError: The clip cannot be read.
+        MissingModalityError: It lacks the face or the sound that the answer needs.
+        UsageError: There is no such model, its runtime is not installed, it cannot answer from
+            that modality, or the source is no clip.
     """
     classifier = Classifier(checkpoint, device, runtime)
-    for clip in clips:
-        try:
-            yield classifier.classify(clip, modality)
-        except (MediaError, MissingModalityError) as error:
-            yield ClipFailure(str(clip), str(error))
+    if face == "all":
+        return classifier.classify(source, modality, face="all", parts=parts, isolated=isolated)
+    return classifier.classify(source, modality, face=face, parts=parts, isolated=isolated)

@@ -10,24 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, SAMPLE_RATE
+from avemotion.config import FACE_FRAMES, SAMPLE_RATE, SAMPLE_RATES
 from avemotion.containers import check_file as check_file
 from avemotion.containers import is_lfs_pointer as is_lfs_pointer
 from avemotion.decoding import FrameChoice, Streams, decode, is_video, opened, video_stream
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
+from avemotion.pictures import kept_size, write_resized
 from avemotion.resampling import resample
+from avemotion.soundtracks import LONGEST_SOUND_SECONDS
+from avemotion.sources import DecodedClip, MediaFile
 from avemotion.types import Sound, VideoFrames
 
 MIN_SOUND_SECONDS = 0.1
 """Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""
-
-SAMPLE_RATES = range(1_000, 768_001)
-"""In Hz; a file that claims another is damaged, and resampling it could take hours."""
 
 MIN_DISTINCT_SHARE = 0.5
 """A video with fewer distinct frames, as a share of those a view holds, is broken or frozen."""
@@ -45,10 +46,14 @@ class ClipMedia:
     """Why there are no frames; empty where there are some."""
     no_sound: str = ""
     """Why there is no sound; empty where there is some."""
+    sound_seconds: float = 0.0
+    """Length of the whole sound, of which `sound` holds the middle if it is very long."""
+    notes: tuple[str, ...] = ()
+    """What was left out, or is unusual."""
 
 
 def read_clip(
-    video: Path | None, audio: Path | None, choose: FrameChoice, reader: str = "pyav"
+    video: MediaFile | None, audio: MediaFile | None, choose: FrameChoice, reader: str = "pyav"
 ) -> ClipMedia:
     """Read a clip's frames and sound, in one pass where both are in one file.
 
@@ -63,26 +68,78 @@ def read_clip(
     """
     frames = sound = None
     no_frames, no_sound = "no video file", "no sound file"
+    _check_reader(reader)
     together = video is not None and video == audio and reader == "pyav"
-    streams = decode(video, choose, hear=True) if video and together else None
+    seen = decode(video, choose, hear=together) if video and reader == "pyav" else None
     if video is not None:
         try:
-            frames = (
-                _checked(video, _seen(video, streams))
-                if streams
-                else read_frames(video, choose, reader)
-            )
+            found = _seen(video, seen) if seen else READERS[reader](video, choose)
+            frames = _checked(video.name, found)
         except NoVideoError as error:
             no_frames = str(error)
+    heard = seen if together else None
     if audio is not None:
+        heard = heard or decode(audio, None, hear=True)
         try:
-            sound = _heard(audio, streams) if streams else read_sound(audio)
+            sound = _heard(audio.name, heard)
         except NoAudioError as error:
             no_sound = str(error)
-    return ClipMedia(frames, sound, "" if frames else no_frames, "" if sound else no_sound)
+    return ClipMedia(
+        frames,
+        sound,
+        "" if frames else no_frames,
+        "" if sound else no_sound,
+        heard.sound_seconds if heard else 0.0,
+        tuple(dict.fromkeys(note for part in (seen, heard) if part for note in part.notes)),
+    )
 
 
-def read_streams(path: Path, head_bytes: int = 5_000_000) -> tuple[bool, bool]:
+def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
+    """Treat arrays as if they had been decoded from a file.
+
+    Args:
+        clip: Frames, sound or both.
+        choose: Maps the number of frames to those wanted.
+
+    Raises:
+        MediaError: There is a single frame, or the frames do not change.
+    """
+    frames = sound = None
+    no_frames, no_sound = f"{clip.name} has no frames", f"{clip.name} has no waveform"
+    if clip.frames is not None and clip.frame_rate is not None:
+        wanted = choose(len(clip.frames)).astype(np.intp)
+        height, width = clip.frames.shape[1:3]
+        kept = np.empty((len(wanted), *kept_size(height, width)), np.uint8)
+        for row, number in zip(kept, wanted, strict=True):
+            frame = clip.frames[number]
+            grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame
+            write_resized(np.asarray(grey, np.uint8), row)
+        seconds = len(clip.frames) / clip.frame_rate
+        scale = (height / kept.shape[1], width / kept.shape[2])
+        video = VideoFrames(kept, wanted, wanted, len(clip.frames), seconds, scale)
+        frames = _checked(clip.name, video)
+    seconds = 0.0
+    if clip.waveform is not None and clip.sample_rate is not None:
+        rate = int(clip.sample_rate)
+        seconds = clip.waveform.shape[-1] / rate
+        streams = Streams(None, _mono(clip.waveform, rate), rate)
+        try:
+            sound = _heard(clip.name, streams)
+        except NoAudioError as error:
+            no_sound = str(error)
+    return ClipMedia(frames, sound, "" if frames else no_frames, "" if sound else no_sound, seconds)
+
+
+def _mono(waveform: NDArray[Any], rate: int) -> NDArray[np.float32]:
+    """Return the channels' mean, float32 (sample,), full scale 1; of a long sound its middle."""
+    extra = max(0, waveform.shape[-1] - round(LONGEST_SOUND_SECONDS * rate))
+    kept = waveform[..., extra // 2 : waveform.shape[-1] - (extra - extra // 2)]
+    scale = 32_768 if kept.dtype == np.int16 else 1
+    channels = np.atleast_2d(kept)
+    return np.asarray(channels.mean(axis=0, dtype=np.float32) / scale, np.float32)
+
+
+def read_streams(path: MediaFile, head_bytes: int = 5_000_000) -> tuple[bool, bool]:
     """Tell whether a file holds video, and whether it holds sound; nothing is decoded for it.
 
     Args:
@@ -96,7 +153,7 @@ def read_streams(path: Path, head_bytes: int = 5_000_000) -> tuple[bool, bool]:
         return any(map(is_video, container.streams.video)), bool(container.streams.audio)
 
 
-def read_frames(path: Path, choose: FrameChoice, reader: str = "pyav") -> VideoFrames:
+def read_frames(path: MediaFile, choose: FrameChoice, reader: str = "pyav") -> VideoFrames:
     """Decode a video and keep the chosen frames in grey.
 
     Args:
@@ -111,25 +168,24 @@ def read_frames(path: Path, choose: FrameChoice, reader: str = "pyav") -> VideoF
         NoVideoError: The file has no video stream.
         MediaError: The file cannot be read, holds no frame, or its frames do not change.
     """
-    if reader not in READERS:
-        raise UsageError(f"reader is {reader!r}, but must be one of {', '.join(READERS)}.")
-    return _checked(path, READERS[reader](path, choose))
+    _check_reader(reader)
+    return _checked(path.name, READERS[reader](path, choose))
 
 
-def _checked(path: Path, video: VideoFrames) -> VideoFrames:
+def _checked(name: str, video: VideoFrames) -> VideoFrames:
     """Refuse a video that repeats itself: what a truncated file decodes to."""
     if video.decoded == 1:
-        raise MediaError(f"{path.name} holds a single frame: a picture, not a video")
+        raise MediaError(f"{name} holds a single frame: a picture, not a video")
     _, first = np.unique(video.indices, return_index=True)
-    check_distinct(path, [video.frames[place] for place in first])
+    check_distinct(name, [video.frames[place] for place in first])
     return video
 
 
-def check_distinct(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:
+def check_distinct(name: str, frames: Sequence[NDArray[np.uint8]]) -> None:
     """Refuse frames of which fewer than half differ.
 
     Args:
-        path: Names the video.
+        name: Of the video.
         frames: uint8 (height, width) each; those of a view, or of all views.
 
     Raises:
@@ -139,7 +195,7 @@ def check_distinct(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:
     # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
     if distinct < MIN_DISTINCT_SHARE * min(len(frames), FACE_FRAMES):
         raise MediaError(
-            f"only {distinct} of {len(frames)} sampled frames of {path.name} differ: "
+            f"only {distinct} of {len(frames)} sampled frames of {name} differ: "
             "the video is truncated or frozen"
         )
 
@@ -150,17 +206,19 @@ def count_distinct(frames: Iterable[NDArray[np.uint8]]) -> int:
     return len({frame[::4].tobytes() for frame in frames})
 
 
-def _seen(path: Path, streams: Streams) -> VideoFrames:
+def _seen(path: MediaFile, streams: Streams) -> VideoFrames:
     if streams.frames is None:
         raise NoVideoError(f"{path.name} has no video stream")
     return streams.frames
 
 
-def _read_frames_pyav(path: Path, choose: FrameChoice) -> VideoFrames:
+def _read_frames_pyav(path: MediaFile, choose: FrameChoice) -> VideoFrames:
     return _seen(path, decode(path, choose, hear=False))
 
 
-def _read_frames_decord(path: Path, choose: FrameChoice) -> VideoFrames:
+def _read_frames_decord(path: MediaFile, choose: FrameChoice) -> VideoFrames:
+    if not isinstance(path, Path):
+        raise UsageError(f"reader decord reads paths alone, but was given {path.name}.")
     # Imported here: decord has no wheel for some platforms, and is only the second reader.
     import decord
 
@@ -175,48 +233,55 @@ def _read_frames_decord(path: Path, choose: FrameChoice) -> VideoFrames:
         reason = str(error).strip().splitlines()[0]
         raise MediaError(f"{path.name} cannot be decoded: {reason}") from error
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in colour])
-    return VideoFrames(grey, wanted.astype(np.intp), len(video), len(video) / rate)
+    places = wanted.astype(np.intp)
+    return VideoFrames(grey, places, places, len(video), len(video) / rate)
 
 
-READERS: dict[str, Callable[[Path, FrameChoice], VideoFrames]] = {
+READERS: dict[str, Callable[[MediaFile, FrameChoice], VideoFrames]] = {
     "pyav": _read_frames_pyav,
     "decord": _read_frames_decord,
 }
 """Readers of frames by name."""
 
 
-def read_sound(path: Path) -> Sound:
-    """Decode the first audio track to 16 kHz mono.
+def _check_reader(reader: str) -> None:
+    if reader not in READERS:
+        raise UsageError(f"reader is {reader!r}, but must be one of {', '.join(READERS)}.")
 
-    The channels are averaged (FFmpeg's own down-mix is 3 dB louder) and resampled by a polyphase
-    filter; 16 kHz mono PCM comes out as it went in.
+
+def read_sound(path: MediaFile) -> Sound:
+    """Decode a sound to 16 kHz mono.
+
+    Of several tracks it is the one that the file plays by default, else the first with sound; of
+    surround sound the front centre channel. Other channels are averaged (FFmpeg's own down-mix is
+    3 dB louder). A polyphase filter resamples; 16 kHz mono PCM comes out as it went in.
 
     Raises:
         NoAudioError: The file has no audio track, or one of zeros alone, or next to no samples.
         MediaError: The file cannot be read.
     """
-    return _heard(path, decode(path, None, hear=True))
+    return _heard(path.name, decode(path, None, hear=True))
 
 
-def _heard(path: Path, streams: Streams) -> Sound:
+def _heard(name: str, streams: Streams) -> Sound:
     if streams.samples is None:
-        raise NoAudioError(f"{path.name} has no audio track")
+        raise NoAudioError(f"{name} has no audio track")
     if not len(streams.samples):
-        raise NoAudioError(f"the audio track of {path.name} holds no samples")
+        raise NoAudioError(f"the audio track of {name} holds no samples")
     if streams.sample_rate not in SAMPLE_RATES:
         raise MediaError(
-            f"the sound of {path.name} claims {streams.sample_rate:,} samples a second, but "
+            f"the sound of {name} claims {streams.sample_rate:,} samples a second, but "
             f"{SAMPLE_RATES[0]:,} to {SAMPLE_RATES[-1]:,} are possible: the file is damaged"
         )
     samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
     sound = Sound(to_int16(samples), SAMPLE_RATE)
     if sound.duration_seconds < MIN_SOUND_SECONDS:
         raise NoAudioError(
-            f"the sound of {path.name} lasts {sound.duration_seconds:.3f} s, "
+            f"the sound of {name} lasts {sound.duration_seconds:.3f} s, "
             f"at least {MIN_SOUND_SECONDS} s are needed"
         )
     if not sound.samples.any():
-        raise NoAudioError(f"the audio track of {path.name} is silent (every sample is zero)")
+        raise NoAudioError(f"the audio track of {name} is silent (every sample is zero)")
     return sound
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from avemotion.admission import Admission, admission
 from avemotion.errors import UsageError
-from avemotion.processes import Task, name_failures, settle
+from avemotion.task_pool import Task, name_failures, settle
 
 try:
     import ray

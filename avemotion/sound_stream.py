@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
-from avemotion.decoding import MonoBlocks
 from avemotion.media import MIN_SOUND_SECONDS, to_int16
 from avemotion.resampling import BlockResampler
+from avemotion.soundtracks import MonoBlocks
 from avemotion.stream_clock import MIN_COVERED_SHARE, checked_step, ticks
 
 _JITTER_SECONDS = 0.04  # time stamps of sound that is unbroken err by less

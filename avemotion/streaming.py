@@ -1,9 +1,9 @@
 """Windows over a video of any length, in one pass: what each holds of frames and sound.
 
 Each stream is read through a handle of its own, so that memory does not grow where a file stores
-its sound far from its picture. Only what the current windows need is held: grey frames of at most
-720 lines, and the sound at 16 kHz. Time counts from the earlier start of the two streams, in ticks
-of a sample at 16 kHz: whole numbers, so that windows tile without rounding.
+its sound far from its picture. Only what the current windows need is held: grey frames, shrunk as
+those of a clip, and the sound at 16 kHz. Time counts from the earlier start of the two streams, in
+ticks of a sample at 16 kHz: whole numbers, so that windows tile without rounding.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from avemotion.decoding import is_video, opened
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.frame_stream import FrameStream, PickedFrames
 from avemotion.sound_stream import CutSound, SoundStream
+from avemotion.soundtracks import ordered_tracks
 from avemotion.stream_clock import origin_of
 
 MAX_FRAMES = 200
@@ -44,8 +45,8 @@ class MediaWindow:
     """When each of them is shown; empty without frames."""
     frames_decoded: int
     """Frames of the window that these were chosen from."""
-    pixel_size: float
-    """Pixels of the video in one of `frames`."""
+    scale: tuple[float, float]
+    """Pixels of the upright video to one of `frames`, down and across."""
     samples: NDArray[np.int16] | None = field(repr=False)
     """int16 (sample,), 16 kHz, from the first that there is in the window to the last; None where
     `no_sound` says why."""
@@ -114,7 +115,7 @@ def stream_windows(
     with ExitStack() as handles:
         first, second = (handles.enter_context(opened(path)) for _ in range(2))
         video = next(filter(is_video, first.streams.video), None) if see else None
-        audio = next(iter(second.streams.audio), None) if hear else None
+        audio = next(iter(ordered_tracks(second)), None) if hear else None
         if video is None and audio is None:
             missing = (
                 "neither video nor sound" if see and hear else "no video" if see else "no sound"
@@ -161,7 +162,7 @@ def _window(
         frames=seen.frames if seen else None,
         frame_seconds=seen.seconds if seen else (),
         frames_decoded=seen.decoded if seen else 0,
-        pixel_size=seen.pixel_size if seen else 1.0,
+        scale=seen.scale if seen else (1.0, 1.0),
         samples=audible.samples if audible else None,
         missing_seconds=audible.missing / SAMPLE_RATE if audible else 0.0,
         no_frames=picked if isinstance(picked, str) else "",

@@ -6,7 +6,7 @@ Each is checked when built, so that a wrong shape is named where it arises.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,33 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
-def _check(name: str, array: NDArray[Any], dtype: type, shape: tuple[int | None, ...]) -> None:
-    """Refuse an array of another dtype or shape (None stands for any length)."""
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
-    if array.dtype != dtype or not fits:
-        wanted = ", ".join("*" if n is None else str(n) for n in shape)
-        raise ValueError(
-            f"{name} must be {np.dtype(dtype)} of shape ({wanted}), "
-            f"got {array.dtype} of shape {array.shape}"
-        )
-
-
-class _ShapeRepr:
-    """Shows arrays by dtype and shape, not by content."""
-
-    def __repr__(self) -> str:
-        parts = []
-        for f in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, f.name)
-            if isinstance(value, np.ndarray):
-                parts.append(f"{f.name}={value.dtype}{list(value.shape)}")
-            else:
-                parts.append(f"{f.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(parts)})"
-
+from avemotion.arrays import ShapeRepr, check_array
 
 UNKNOWN_ACTOR = "unknown"
 """The actor of clips of which nobody said who is in them: nothing can be trained or tested on."""
@@ -217,26 +191,31 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class VideoFrames(_ShapeRepr):
+class VideoFrames(ShapeRepr):
     """Chosen frames of a video, in grey."""
 
     frames: NDArray[np.uint8]
     """uint8 (frame, height, width), 0 black to 255 white."""
     indices: NDArray[np.intp]
-    """int (frame,): the number of each frame in the video, from 0."""
+    """int (frame,): the number of each frame in the video, from 0; some may repeat."""
+    places: NDArray[np.intp]
+    """int (frame,): the numbers asked for; `indices` are others at a variable frame rate."""
     decoded: int
     """Frames that the whole video decodes to."""
     duration_seconds: float
     """Time that the decoded frames cover."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Pixels of the upright video to one of `frames`, down and across."""
 
     def __post_init__(self) -> None:
         """Check dtypes and shapes."""
-        _check("frames", self.frames, np.uint8, (None, None, None))
-        _check("indices", self.indices, np.intp, (len(self.frames),))
+        check_array("frames", self.frames, np.uint8, (None, None, None))
+        check_array("indices", self.indices, np.intp, (len(self.frames),))
+        check_array("places", self.places, np.intp, (len(self.frames),))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Sound(_ShapeRepr):
+class Sound(ShapeRepr):
     """A mono waveform."""
 
     samples: NDArray[np.int16]
@@ -246,7 +225,7 @@ class Sound(_ShapeRepr):
 
     def __post_init__(self) -> None:
         """Check dtype and shape."""
-        _check("samples", self.samples, np.int16, (None,))
+        check_array("samples", self.samples, np.int16, (None,))
 
     @property
     def duration_seconds(self) -> float:
@@ -286,10 +265,14 @@ class Prediction:
     """Frames that were searched: 20, or 0 where the clip has no video."""
     face_box: Box | None
     """The crop in pixels of the video, or None without a face."""
+    face: int | None
+    """Number of the face, from 1, where all were asked for and there is one."""
     checkpoint: str
     """The model that answered."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
+    parts: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What ``video`` and ``audio`` alone would have said, if asked: probabilities by emotion."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

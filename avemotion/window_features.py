@@ -1,30 +1,18 @@
-"""From a window to features, by the road that clips take; and which face is whose."""
+"""A window as a clip: its name and its media; and which face is whose from window to window."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, SAMPLE_RATE, PreprocessSettings
-from avemotion.extraction import Extraction, clip_features
-from avemotion.faces import FaceTrack, crop_faces, find_face, find_faces, overlaps
+from avemotion.config import SAMPLE_RATE
+from avemotion.face_groups import overlaps
+from avemotion.media import ClipMedia
 from avemotion.streaming import MediaWindow
-from avemotion.types import Box
+from avemotion.types import Box, Sound, VideoFrames
 
 _SAME_PERSON_IOU = 0.3  # boxes of one face overlap more than this from one window to the next
 _REMEMBERED_SECONDS = 5.0  # a face that is away for longer comes back under a new number
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WindowFace:
-    """One face of a window, or a window without any."""
-
-    clip: Extraction
-    """Its features, and why it lacks what it lacks."""
-    crop: NDArray[np.uint8] | None = field(default=None, repr=False)
-    """uint8 (98, 80): of the crops that show a face, the middle one; None without a face."""
 
 
 def window_name(clip: str, number: int) -> str:
@@ -32,55 +20,23 @@ def window_name(clip: str, number: int) -> str:
     return f"{clip}@{number}"
 
 
-def extract_window(
-    name: str, window: MediaWindow, settings: PreprocessSettings, every_face: bool
-) -> list[WindowFace]:
-    """Turn a window into features.
-
-    Args:
-        name: Seeds the noise; see `window_name`.
-        window: What it holds.
-        settings: Their seed; one view is made.
-        every_face: Look for all faces rather than for the one that is seen most.
-
-    Returns:
-        One for each face; where there is none, one without.
-    """
-    settings = replace(settings, views=1)
-    sound = clip_features(name, settings, None, window.samples)
-    found = Extraction(
-        sound,
-        no_face=window.no_frames or f"no face found in the {FACE_FRAMES} frames sampled",
-        no_sound=window.no_sound,
-        frames_decoded=window.frames_decoded,
-        video_seconds=window.end_seconds - window.start_seconds if window.frames_decoded else 0.0,
-        sound_seconds=0.0 if window.samples is None else len(window.samples) / SAMPLE_RATE,
-    )
-    if window.frames is None:
-        return [WindowFace(found)]
-    one = None if every_face else find_face(list(window.frames))
-    tracks = find_faces(list(window.frames)) if every_face else [one] if one else []
-    faces = [_with_face(found, window.frames, t, window.pixel_size) for t in tracks]
-    return faces or [WindowFace(found)]
-
-
-def _with_face(
-    found: Extraction, frames: NDArray[np.uint8], track: FaceTrack, pixel_size: float
-) -> WindowFace:
-    box = track.box
-    edges = (round(edge * pixel_size) for edge in (box.x, box.y, box.width, box.height))
-    crops = crop_faces(frames, box)
-    shown = np.flatnonzero(track.found)
-    clip = replace(
-        found,
-        features=replace(found.features, faces=crops[None]),
-        no_face="",
-        faces_found=sum(track.found),
-        key_frames=track.key_frames,
-        key_frames_found=track.key_frames_found,
-        box=Box(*edges),
-    )
-    return WindowFace(clip, crops[shown[len(shown) // 2]])
+def window_media(window: MediaWindow) -> ClipMedia:
+    """Return a window as if it were a clip of its own."""
+    frames = sound = None
+    if window.frames is not None:
+        _, numbers = np.unique(window.frame_seconds, return_inverse=True)
+        frames = VideoFrames(
+            window.frames,
+            indices=numbers.astype(np.intp),
+            places=np.arange(len(window.frames), dtype=np.intp),
+            decoded=window.frames_decoded,
+            duration_seconds=window.end_seconds - window.start_seconds,
+            scale=window.scale,
+        )
+    if window.samples is not None:
+        sound = Sound(window.samples, SAMPLE_RATE)
+    seconds = sound.duration_seconds if sound else 0.0
+    return ClipMedia(frames, sound, window.no_frames, window.no_sound, seconds)
 
 
 class FaceNumbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,8 +12,11 @@ from statistics import median
 
 import torch
 from decoding import decode, found_clips
+from preprocess import link_corpus
 from reporting import interleave, parser, publish, ratio, timing_table
 
+import avemotion
+from avemotion.clip_batches import classify_clips
 from avemotion.config import MODALITIES, ExperimentSettings, Modality, PreprocessSettings
 from avemotion.emotions import EMOTIONS
 from avemotion.inference import Classifier
@@ -20,7 +24,7 @@ from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import save_checkpoint
 from avemotion.models.facts import CHECKPOINT_NAME, ONNX_NAME, CheckpointFacts
 from avemotion.onnx_export import export
-from avemotion.types import Split
+from avemotion.types import Prediction, Split
 
 
 def save_untrained(path: Path) -> None:
@@ -52,6 +56,27 @@ def time_warm(run: Path, clips: list[Path], repeats: int) -> dict[str, list[floa
     return interleave(jobs, repeats)
 
 
+def time_batch(run: Path, clips: list[Path], wanted: int, repeats: int) -> dict[str, list[float]]:
+    """Return seconds of each run over many clips, the start of the workers included."""
+    classifier = Classifier(run / CHECKPOINT_NAME, device="cpu")
+    with tempfile.TemporaryDirectory() as temporary:
+        corpus, store = Path(temporary, "crema"), Path(temporary, "features")
+        link_corpus(clips, corpus, wanted)
+        batch = sorted((corpus / "VideoFlash").iterdir())
+
+        def preprocess() -> None:
+            shutil.rmtree(store, ignore_errors=True)
+            one_view = PreprocessSettings(views=1)
+            report = avemotion.preprocess(corpus, out=store, settings=one_view, progress=False)
+            assert report.counts == {"av": wanted}, report.counts
+
+        def classify() -> None:
+            assert all(isinstance(r, Prediction) for r in classify_clips(batch, classifier))
+
+        jobs = {"preprocessing, 1 view": preprocess, "`classify_clips`": classify}
+        return interleave(jobs, repeats, warm_up=False)
+
+
 def time_cold(run: Path, clip: Path, repeats: int) -> dict[str, list[float]]:
     """Return seconds of each run of the command, beside the imports that it cannot do without."""
 
@@ -71,6 +96,8 @@ def main() -> None:
     arguments.add_argument("--clips", type=Path, help="folder of FLV files")
     arguments.add_argument("--repeats", type=int, default=9, help="rounds over the clips")
     arguments.add_argument("--cold-repeats", type=int, default=5, help="runs of the command")
+    arguments.add_argument("--batch", type=int, default=64, help="clips of a batch")
+    arguments.add_argument("--batch-repeats", type=int, default=5, help="runs of a batch")
     given = arguments.parse_args()
     with (
         found_clips(given.clips) as (clips, called),
@@ -80,12 +107,14 @@ def main() -> None:
         save_untrained(run / CHECKPOINT_NAME)
         export(run, run / ONNX_NAME)
         warm = time_warm(run, clips, given.repeats)
+        batch = time_batch(run, clips, given.batch, given.batch_repeats)
         cold = time_cold(run, clips[0], given.cold_repeats)
     floor = warm["only decoding"]
     result = {f"{m}_over_decode": ratio(warm[f"classifying, {m}"], floor) for m in MODALITIES}
     video = ratio(warm["classifying, video"], warm["only decoding the frames"])
     audio = ratio(warm["classifying, audio"], warm["only decoding the sound"])
     onnx = ratio(warm["classifying, av, ONNX"], warm["classifying, av"])
+    in_batch = ratio(batch["`classify_clips`"], batch["preprocessing, 1 view"])
     command, torch_alone, onnx_command, onnx_alone = map(median, cold.values())
     publish(
         given.out,
@@ -103,6 +132,11 @@ def main() -> None:
             + ", ".join(f"{m} **{result[f'{m}_over_decode']}**" for m in MODALITIES)
             + f". Over decoding the part that is used: video {video}, audio {audio}. "
             f"With the ONNX runtime, av: {onnx} of torch's time.",
+            f"A batch of {given.batch} clips, decoded in worker processes (one a core, their start "
+            f"included), against preprocessing the same; {given.batch_repeats} interleaved runs. "
+            "Milliseconds a clip:",
+            timing_table(batch, per=given.batch),
+            f"A batch takes **{in_batch}** of the time of preprocessing it.",
             f"Cold, {given.cold_repeats} interleaved runs:",
             timing_table(cold),
         ],
@@ -110,6 +144,7 @@ def main() -> None:
             **result,
             "video_over_decode_frames": video,
             "audio_over_decode_sound": audio,
+            "batch_over_preprocess": in_batch,
             "cold_seconds": command,
             "import_torch_seconds": torch_alone,
             "onnx_over_torch": onnx,

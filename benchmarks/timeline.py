@@ -68,7 +68,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--clips", type=Path, help="folder of FLV files")
     arguments.add_argument("--minutes", type=float, default=60.0, help="length of the video")
-    arguments.add_argument("--face", choices=("one", "all"), default="one")
+    arguments.add_argument("--face", choices=("main", "all"), default="main")
     given = arguments.parse_args()
     settings = TimelineSettings(face=given.face)
     memory: list[float] = []

@@ -42,7 +42,7 @@ def main() -> None:
     arguments.add_argument("checkpoint", type=Path, help="a model trained on it")
     arguments.add_argument("--actor", default="1001", help="whose clips the film is made of")
     arguments.add_argument("--repeats", type=int, default=3, help="times that an act is shown")
-    arguments.add_argument("--face", choices=("one", "all"), default="one")
+    arguments.add_argument("--face", choices=("main", "all"), default="main")
     arguments.add_argument("--out", type=Path, default=RESULTS / "timeline.png")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

@@ -16,7 +16,8 @@ PACKAGE = Path(avemotion.__file__).parent
 ROAD = """
     __main__ cli demonstration display evaluation judgement evaluation_plan fitting folds robustness
     web.serving web.server web.reading web.answering web.stills web.live web.uploads web.guard web
-    training emotion_module onnx_export timelines inference window_rows verification inspection
+    training emotion_module onnx_export clip_batches timelines inference isolated_preparation
+    window_rows preparation verification inspection
     runtimes.loading runtimes.torch_runtime runtimes.onnx_runtime runtimes.interface runtimes
     reports report_page report_charts results records timeline_picture timeline_files
     robustness_scores spoiling fairness calibration humans scores intervals curves model_card
@@ -24,9 +25,10 @@ ROAD = """
     engines ray_shards ray_engine admission manifest window_features extraction
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer store
-    isolation processes people timeline_rows streaming frame_stream sound_stream stream_clock
-    faces grids spectrogram media decoding resampling containers
-    provenance config types emotions files errors
+    task_pool isolation processes people timeline_rows streaming frame_stream sound_stream
+    stream_clock faces face_groups crops grids spectrogram media decoding kept_frames pictures
+    soundtracks timing sources resampling containers
+    provenance config types arrays emotions files errors
 """.split()
 
 

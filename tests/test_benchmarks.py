@@ -86,12 +86,12 @@ def test_train_reports_shares_of_the_speed_on_random_tensors(tmp_path: Path):
 
 
 def test_classify_reports_ratios_over_decoding_and_cold_seconds(few_clips: Path, tmp_path: Path):
-    quick = ("--repeats", 1, "--cold-repeats", 1)
+    quick = ("--repeats", 1, "--cold-repeats", 1, "--batch", 4, "--batch-repeats", 1)
     result = run("classify", tmp_path, "--clips", few_clips, *quick)
     for modality in ("av", "video", "audio"):
         assert positive(result, f"{modality}_over_decode")
     assert positive(result, "cold_seconds", "import_torch_seconds", "import_onnx_seconds")
-    assert positive(result, "onnx_over_torch", "cold_onnx_seconds")
+    assert positive(result, "onnx_over_torch", "cold_onnx_seconds", "batch_over_preprocess")
     assert result["cold_seconds"] > result["import_torch_seconds"] / 2
 
 

@@ -14,10 +14,10 @@ from conftest import QUICK
 from media_maker import make_clip, noise_frames, sine, write_pointer
 
 import avemotion
+from avemotion.clip_batches import ClipFailure
 from avemotion.config import PreprocessSettings
 from avemotion.dataset import ClipDataset
 from avemotion.errors import MediaError, MissingModalityError, UsageError
-from avemotion.inference import ClipFailure
 from avemotion.models.ar5 import probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.runtimes.loading import find_checkpoint

@@ -69,7 +69,7 @@ def run_with_imports(allowed: list[str], *words: object) -> subprocess.Completed
 
 # Modules of the packages in requirements-onnx.txt, and of those that they need themselves.
 IMPORTS = ["av", "cv2", "docstring_parser", "jsonargparse", "numpy", "onnxruntime", "safetensors"]
-IMPORTS += ["tqdm", "packaging", "yaml"]
+IMPORTS += ["threadpoolctl", "tqdm", "packaging", "yaml"]
 
 
 def test_classifies_where_only_its_requirements_can_be_imported(clip: Path, exported: Path) -> None:
@@ -78,6 +78,20 @@ def test_classifies_where_only_its_requirements_can_be_imported(clip: Path, expo
     done = run_with_imports(IMPORTS, *words)
     assert done.returncode == 0, done.stderr
     check_answer(done.stdout, clip, run)
+
+
+def test_many_clips_and_a_timeline_need_no_more(clip: Path, exported: Path) -> None:
+    run = exported / "av"
+    done = run_with_imports(
+        IMPORTS, "classify", clip, clip, "--json", "--checkpoint", run, "--runtime", "onnx"
+    )
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        check_answer(line, clip, run)
+    words = ("classify", clip, "--timeline", "--json", "--checkpoint", run, "--runtime", "onnx")
+    done = run_with_imports(IMPORTS, *words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["modality"] == "av"
 
 
 def test_what_is_missing_there_is_named(clip: Path, exported: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from media_maker import make_wav, speech_like
 from test_preprocessing import SETTINGS, contents, run, voices
-from test_processes import calls, leave_a_mark, tasks
+from test_task_pool import calls, leave_a_mark, tasks
 
 import avemotion
 from avemotion import preprocessing

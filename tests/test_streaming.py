@@ -235,7 +235,7 @@ def test_large_and_fast_video_is_held_small(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "large.mkv", coarse, 10, codec="mpeg4")
     window = next(stream_windows(path, second))
     assert window.frames is not None and window.frames.shape == (20, 720, 960)
-    assert window.pixel_size == 1.25
+    assert window.scale == (1.25, 1.25)
     path = make_clip(tmp_path / "fast.mkv", noise_frames(480), 240, codec="mpeg4")
     for window in stream_windows(path, second):
         assert 100 <= window.frames_decoded <= 200

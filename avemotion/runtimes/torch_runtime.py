@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5, ClipInputs, normalise_faces, probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.facts import CheckpointFacts
 from avemotion.runtimes.interface import ClipArrays
+
+
+def folded(network: AR5) -> AR5:
+    """Return a copy whose normalisations are folded into the layers before them: the same answers.
+
+    Of one clip they and the layers that do nothing in evaluation take a tenth of the time.
+    """
+    copy = deepcopy(network)
+    for branch in (copy.video, copy.audio):
+        if branch is not None:
+            branch.convolutions = _folded(branch.convolutions)
+            branch.features = _folded(branch.features)
+    return copy
+
+
+def _folded(layers: nn.Sequential) -> nn.Sequential:
+    kept: list[Any] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            kept[-1] = fuse_conv_bn_eval(kept[-1], layer)
+        elif isinstance(layer, nn.BatchNorm1d):
+            kept[-1] = fuse_linear_bn_eval(kept[-1], layer)
+        elif not isinstance(layer, nn.Dropout):
+            kept.append(layer)
+    return nn.Sequential(*kept)
 
 
 class TorchRuntime:
@@ -34,7 +63,7 @@ class TorchRuntime:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self._device = torch.device(device)
-            self._network = network.to(self._device)
+            self._network = folded(network).to(self._device)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"--device {device} cannot be used: {reason}") from error

@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 from avemotion.config import TimelineSettings
 from avemotion.decoding import is_video, opened
 from avemotion.errors import AvemotionError, MediaError
-from avemotion.extraction import Extraction
 from avemotion.files import csv_rows
-from avemotion.inference import LONG_CLIP_SECONDS, Classifier
+from avemotion.inference import Classifier
+from avemotion.preparation import LONG_CLIP_SECONDS, PreparedClip
 from avemotion.processes import one_thread
-from avemotion.store import ClipFeatures
+from avemotion.runtimes.interface import ClipArrays
 from avemotion.timeline_rows import table_columns, table_row
-from avemotion.types import Prediction
-from avemotion.web.stills import is_still, predict_still
+from avemotion.web.stills import is_still, prepare_still
 
 MAX_PIXELS = 4096 * 2304
 """Largest frame, 4K: a few hundred bytes can stand for frames that fill the memory."""
@@ -86,17 +85,17 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
         still = is_still(upload.path)
         seconds = check_size(upload.path, upload.length_seconds, still)
         if still:
-            prediction, clip = predict_still(classifier, upload.path)
+            clip = prepare_still(upload.path, classifier.question())
         else:
             if seconds > LONG_CLIP_SECONDS:
                 yield from _timeline(classifier, upload.path, seconds)
-            clip = classifier.read(upload.path)
-            prediction = classifier.predict(upload.path, clip)
+            (clip,) = classifier.prepare(upload.path)
     except AvemotionError as error:
         reason = str(error).replace(str(upload.path), upload.path.name)
         raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
-    pictures = _pictures(classifier, clip, prediction)
-    yield {"prediction": asdict(replace(prediction, clip=upload.name)), "pictures": pictures}
+    prediction = replace(classifier.answer([clip])[0], clip=upload.name)
+    kind = classifier.facts.experiment.network.spectrogram
+    yield {"prediction": asdict(prediction), "pictures": _pictures(clip, kind)}
 
 
 def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
@@ -158,16 +157,16 @@ def check_size(path: Path, longest_seconds: float, still: bool) -> float:
     return last - first if first is not None and last is not None else 0.0
 
 
-def _pictures(classifier: Classifier, clip: Extraction, prediction: Prediction) -> dict[str, str]:
+def _pictures(clip: PreparedClip, spectrogram: str) -> dict[str, str]:
     """Draw what the network read: the faces, the spectrogram, or both."""
     pictures = {}
-    if prediction.modality != "audio":
-        faces = clip.features.faces[0]
-        is_one = prediction.frames_sampled == 1
-        pictures["faces"] = _data_url(faces[0] if is_one else contact_sheet(faces))
-    if prediction.modality != "video":
-        kind = classifier.facts.experiment.network.spectrogram
-        pictures["spectrogram"] = _data_url(spectrogram_picture(clip.features, kind))
+    if clip.modality != "audio":
+        faces = clip.arrays.faces[0]
+        is_still = clip.frames_sampled == 1
+        pictures["faces"] = _data_url(faces[0] if is_still else contact_sheet(faces))
+    if clip.modality != "video":
+        heard = spectrogram_picture(clip.arrays, spectrogram)
+        pictures["spectrogram"] = _data_url(heard)
     return pictures
 
 
@@ -178,13 +177,13 @@ def contact_sheet(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(grid.reshape(-1, _SHEET_COLUMNS * width))
 
 
-def spectrogram_picture(features: ClipFeatures, kind: str) -> NDArray[np.uint8]:
-    """Draw the spectrogram of view 0, uint8 (row, column, 3): low below, loud yellow."""
+def spectrogram_picture(clip: ClipArrays, kind: str) -> NDArray[np.uint8]:
+    """Draw the first clip's spectrogram, uint8 (row, column, 3): low below, loud yellow."""
+    levels = clip.spectrograms[0, 0]
     if kind == "log_mel":
-        levels = features.log_mels[0, ::-1, : features.log_mel_length].astype(np.float32)
+        levels = levels[::-1, : clip.lengths[0]]
     else:
-        power = features.spectrograms[0]
-        levels = 10 * np.log10(np.maximum(power, max(float(power.max()), 1e-30) * 1e-8))
+        levels = 10 * np.log10(np.maximum(levels, max(float(levels.max()), 1e-30) * 1e-8))
     span = max(float(np.ptp(levels)), 1e-6)
     grey = ((levels - levels.min()) / span * 255).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), np.uint8)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES
-from avemotion.faces import crop_faces, find_face
+from avemotion.crops import crop_faces
+from avemotion.faces import find_face
 from avemotion.grids import even_grid
 from avemotion.runtimes.interface import ClipArrays, Runtime
 from avemotion.store import ClipFeatures

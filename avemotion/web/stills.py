@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from avemotion.config import FACE_FRAMES
+from avemotion.crops import crop_faces, scaled_box
 from avemotion.decoding import decode, opened
 from avemotion.errors import MediaError, MissingModalityError
-from avemotion.extraction import Extraction
-from avemotion.faces import crop_faces, find_face
-from avemotion.inference import Classifier
-from avemotion.store import ClipFeatures
-from avemotion.types import Prediction
+from avemotion.faces import find_face
+from avemotion.media import ClipMedia
+from avemotion.preparation import FaceCrops, PreparedClip, Question, hear, prepared
 
 WARNING = (
     "a still picture has neither movement nor voice, and the network learned from moving faces: it "
@@ -39,34 +38,31 @@ def is_still(path: Path) -> bool:
         return container.format.name in _FORMATS
 
 
-def predict_still(classifier: Classifier, path: Path) -> tuple[Prediction, Extraction]:
-    """Tell the emotion of a picture: its face in place of every frame of a clip.
+def prepare_still(path: Path, question: Question) -> PreparedClip:
+    """Turn a picture into what the network reads: its face in place of every frame of a clip.
 
     Args:
-        classifier: The model.
         path: A picture.
+        question: What is asked of which model.
 
     Returns:
-        The prediction, of one frame, and what the network saw.
+        As of a clip; it says that one frame was searched.
 
     Raises:
         MediaError: The file cannot be read, or is animated.
         MissingModalityError: It shows no face, or the model does not answer from the face alone.
     """
-    frames = decode(path, lambda _: np.zeros(1, np.intp), hear=False).frames
-    if frames is None or frames.decoded > 1:
+    video = decode(path, lambda _: np.zeros(1, np.intp), hear=False).frames
+    if video is None or video.decoded > 1:
         raise MediaError(f"{path.name} is an animated picture. Send it as a video")
-    track = find_face(list(frames.frames))
+    track = find_face(list(video.frames))
     if track is None:
         raise MissingModalityError(f"{path.name} cannot be classified: no face found in it.")
-    face = crop_faces(frames.frames, track.box)
-    clip = Extraction(
-        replace(ClipFeatures.zeros(1), faces=np.repeat(face, FACE_FRAMES, axis=0)[None]),
-        no_sound="a picture has no sound",
-        frames_decoded=1,
-        faces_found=FACE_FRAMES,
-        box=track.box,
+    face = FaceCrops(
+        np.repeat(crop_faces(video.frames, track.box), FACE_FRAMES, axis=0),
+        FACE_FRAMES * track.found,
+        scaled_box(track.box, video.scale),
     )
-    prediction = classifier.predict(path, clip)
-    warnings = (WARNING, *prediction.warnings)
-    return replace(prediction, faces_found=1, frames_sampled=1, warnings=warnings), clip
+    read = ClipMedia(video, None, no_sound="a picture has no sound")
+    clip = prepared(path.name, read, face, hear(path.stem, read, question), question)
+    return replace(clip, faces_found=1, frames_sampled=1, warnings=(WARNING, *clip.warnings))

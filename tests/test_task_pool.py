@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from avemotion.errors import AvemotionError
-from avemotion.processes import TRIES, run_all
+from avemotion.task_pool import TRIES, run_all
 
 
 def leave_a_mark(task: tuple[Path, str]) -> None:

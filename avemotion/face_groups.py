@@ -1,0 +1,80 @@
+"""Tell several faces apart that a search found on some frames, and which of them is meant."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SAME_FACE_IOU = 0.4  # boxes overlapping more than this show the same face
+_PART_SHARE = 0.3  # a box that shares more of its area with a face shows a part of it
+
+
+def ranked_faces(
+    seen: dict[int, NDArray[np.float64]], shape: tuple[int, ...]
+) -> list[dict[int, NDArray[np.float64]]]:
+    """Tell the faces apart.
+
+    Args:
+        seen: Boxes, float64 (face, 4), by frame.
+        shape: Height and width of the frames.
+
+    Returns:
+        The box of each face by frame. Of those on at least half as many frames as the commonest
+        one, the largest and most central comes first; then the others, commonest first.
+    """
+    faces = []
+    left = dict(seen)
+    while face := _commonest(left):
+        faces.append(face)
+        mean = np.median(np.array(list(face.values())), axis=0)
+        left = {
+            frame: boxes[[not _is_same(box, face.get(frame, mean)) for box in boxes]]
+            for frame, boxes in left.items()
+        }
+    often = [face for face in faces if 2 * len(face) >= len(faces[0])]
+    often.sort(key=lambda face: _prominence(face, shape), reverse=True)
+    return often + [face for face in faces if 2 * len(face) < len(faces[0])]
+
+
+def _is_same(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Tell a face found twice, or a part of it, from a neighbour cheek to cheek with it."""
+    shared = np.maximum(
+        0, np.minimum(box[:2] + box[2:], other[:2] + other[2:]) - np.maximum(box[:2], other[:2])
+    )
+    return bool(shared.prod() > _PART_SHARE * min(box[2:].prod(), other[2:].prod()))
+
+
+def _prominence(face: dict[int, NDArray[np.float64]], shape: tuple[int, ...]) -> float:
+    """Return the width of a face, less where it is off the centre: half of it at the edge."""
+    x, y, width, height = np.median(np.array(list(face.values())), axis=0)
+    off = max(
+        abs(x + width / 2 - shape[1] / 2) / (shape[1] / 2),
+        abs(y + height / 2 - shape[0] / 2) / (shape[0] / 2),
+    )
+    return float(width * (1 - min(off, 1.0) / 2))
+
+
+def _commonest(seen: dict[int, NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
+    """Return, of the faces seen, the one on most frames (then the largest): its box by frame."""
+    best: dict[int, NDArray[np.float64]] = {}
+    best_rank = (0, 0.0)
+    for boxes in seen.values():
+        for box in boxes:
+            same = {}
+            for frame, others in seen.items():
+                shared = overlaps(box, others)
+                if len(others) and shared.max() > _SAME_FACE_IOU:
+                    same[frame] = others[shared.argmax()]
+            rank = (len(same), float(box[2]))
+            if rank > best_rank:
+                best, best_rank = same, rank
+    return best
+
+
+def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union of a box with each of the others."""
+    left_top = np.maximum(box[:2], others[:, :2])
+    right_bottom = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
+    shared = np.prod(np.maximum(0, right_bottom - left_top), axis=1)
+    union = box[2] * box[3] + others[:, 2] * others[:, 3] - shared
+    return np.asarray(shared / union)

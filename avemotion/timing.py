@@ -1,0 +1,189 @@
+"""When the frames of a video are shown, which to take of them, and which packets that needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FrameChoice = Callable[[int], NDArray[np.intp]]
+"""From the number of frames in a video to the sorted numbers of those wanted."""
+
+STEADY_WITHIN = 0.1
+"""A video is taken to have a constant rate if no frame is shown further, as a share of its length,
+from where such a rate would show it: containers round times, and lost frames are no other rate."""
+
+LONG_FRAMES = 3_000
+"""Of a longer video (100 s at 30 frames/s) only the stretches around the wanted frames are decoded;
+what is broken elsewhere in it is not seen."""
+
+_LEAD_IN_SECONDS = 1.0  # decoded ahead of the sound that is kept: codecs build on what came before
+
+
+@dataclass(slots=True)
+class PacketTimes:
+    """What the packets of one stream say of themselves, in the order of decoding."""
+
+    times: list[int | None] = field(default_factory=list)
+    """When each is shown or heard, in units of the stream."""
+    keys: list[bool] = field(default_factory=list)
+    """Can decoding begin with it?"""
+    end: int = 0
+    """When the last one ends."""
+
+    def __len__(self) -> int:
+        """Return the number of packets."""
+        return len(self.times)
+
+    def add(self, packet: Any) -> None:
+        """Note the next packet."""
+        time = packet.pts
+        self.times.append(time)
+        self.keys.append(packet.is_keyframe)
+        if time is not None:
+            self.end = max(self.end, time + (packet.duration or 0))
+
+    def shown(self) -> NDArray[np.int64] | None:
+        """Return the times in order, int64 (packet,); None where they are missing or repeat."""
+        return in_order(self.times)
+
+    def length(self) -> int:
+        """Return how long the stream is, in its units; 0 where no packet has a time."""
+        known = [time for time in self.times if time is not None]
+        return self.end - min(known) if known else 0
+
+    def middle(self, length: float) -> tuple[float, float] | None:
+        """Return the middle of a stream that is longer than `length`, in its units; else None."""
+        whole = self.length()
+        if whole <= length:
+            return None
+        centre = self.end - whole / 2
+        return centre - length / 2, centre + length / 2
+
+
+def in_order(times: Sequence[int | None]) -> NDArray[np.int64] | None:
+    """Return the times of frames in order, int64 (frame,); None where some are missing or equal."""
+    known = [time for time in times if time is not None]
+    if not known or len(known) < len(times):
+        return None
+    ordered = np.sort(np.array(known, np.int64))
+    return None if (np.diff(ordered) == 0).any() else ordered
+
+
+def evenly_in_time(
+    places: NDArray[np.intp], times: NDArray[np.int64] | None, frames: int
+) -> NDArray[np.intp]:
+    """Return the frames that are shown when those of a constant rate would be.
+
+    Args:
+        places: Numbers of the frames wanted of a video at a constant rate.
+        times: When each frame is shown, in order; None where that is unknown.
+        frames: In the video.
+
+    Returns:
+        The same numbers where the rate is constant; else those of the frames shown at these times,
+        of which some may repeat.
+    """
+    if times is None or len(times) != frames or frames < 3:
+        return places
+    steady = np.linspace(times[0], times[-1], frames)
+    if np.abs(times - steady).max() <= STEADY_WITHIN * (times[-1] - times[0]):
+        return places
+    return np.asarray(np.searchsorted(times, steady[places], side="right") - 1, np.intp)
+
+
+def needed_for_frames(packets: PacketTimes, wanted: Sequence[int]) -> NDArray[np.bool_] | None:
+    """Tell which packets must be decoded to see some frames; None where that is all of them.
+
+    A stretch begins at a packet that decoding can begin with, and ends before the next one after
+    the frame. Where a frame comes after such a packet but is shown before it, it may also build on
+    the stretch before.
+
+    Args:
+        packets: Of the video.
+        wanted: Times of the frames, in units of the stream.
+    """
+    starts = np.flatnonzero(packets.keys)
+    if len(packets) <= LONG_FRAMES or len(starts) < 2 or starts[0] != 0:
+        return None
+    place = {time: number for number, time in enumerate(packets.times)}
+    needed = np.zeros(len(packets), np.bool_)
+    bounds = np.append(starts, len(packets))
+    for time in wanted:
+        stretch = int(np.searchsorted(starts, place[time], side="right")) - 1
+        key_time = packets.times[starts[stretch]]
+        leads = stretch > 0 and key_time is not None and time < key_time
+        needed[bounds[stretch - leads] : bounds[stretch + 1]] = True
+    return needed
+
+
+def needed_for_sound(
+    packets: PacketTimes, window: tuple[float, float], second: float
+) -> NDArray[np.bool_]:
+    """Tell which packets hold a stretch of sound, or lead into it.
+
+    Args:
+        packets: Of the sound.
+        window: Begin and end, in units of the stream.
+        second: Units in a second.
+    """
+    start, end = window[0] - _LEAD_IN_SECONDS * second, window[1]
+    return np.array([time is None or start <= time <= end for time in packets.times])
+
+
+@dataclass(frozen=True, slots=True)
+class FramePlan:
+    """Which frames of a video are kept."""
+
+    places: NDArray[np.intp]
+    """Numbers of those wanted at a constant rate."""
+    numbers: NDArray[np.intp]
+    """Numbers of those that are taken for them."""
+    frames: int
+    """Frames of the whole video."""
+    needed: NDArray[np.bool_] | None = None
+    """Packets to decode; None for all."""
+    times: NDArray[np.int64] | None = None
+    """When each frame of the video is shown, where only some packets are decoded."""
+
+
+def plan_frames(choose: FrameChoice, packets: PacketTimes, whole: bool = False) -> FramePlan:
+    """Choose frames by what the packets say.
+
+    Args:
+        choose: Which frames to keep.
+        packets: Of the video.
+        whole: Decode all of them, however long it is.
+    """
+    count = max(1, len(packets))
+    places, times = choose(count), packets.shown()
+    numbers = evenly_in_time(places, times, count)
+    if times is None or whole:
+        return FramePlan(places, numbers, count)
+    needed = needed_for_frames(packets, times[np.unique(numbers)].tolist())
+    return FramePlan(places, numbers, count, needed, None if needed is None else times)
+
+
+def plan_among(choose: FrameChoice, times: Sequence[int | None]) -> FramePlan:
+    """Choose among the frames that there really are, by when each is shown."""
+    count = len(times)
+    places = choose(count)
+    return FramePlan(places, evenly_in_time(places, in_order(times), count), count)
+
+
+def seconds(times: Sequence[int | None], unit: float, rate: float) -> float:
+    """Return how long a video is.
+
+    Args:
+        times: When each frame is shown, in units of the stream.
+        unit: In seconds.
+        rate: What the file says of its frames a second, for lack of times.
+    """
+    ordered = in_order(times)
+    if ordered is not None and len(ordered) > 1:
+        mean = (ordered[-1] - ordered[0]) / (len(ordered) - 1)
+        return float(mean * len(ordered) * unit)
+    return len(times) / rate if rate else 0.0
