@@ -123,6 +123,7 @@ def test_a_clip_is_answered(page: Any, clip: Path, app: App) -> None:
     answer = json.loads(Path(saved.value.path()).read_text())
     assert answer["clip"] == clip.name and answer["label"] in page.inner_text("#result-label")
     assert [round(100 * p) for p in answer["probabilities"].values()] == list(map(int, values))
+    assert "Most like acted" in page.inner_text(".headline >> nth=0")
     assert "face and voice" in page.inner_text("#result-evidence")
     assert "20 of 20 frames" in page.inner_text("#result-evidence")
     assert "synthetic data" in page.inner_text("#result-warnings")
@@ -201,6 +202,7 @@ def test_a_picture_is_answered_with_a_warning(page: Any, clip: Path, tmp_path: P
         next(container.decode(video=0)).to_image().save(tmp_path / "me.jpg")
     page.set_input_files("#choose", tmp_path / "me.jpg")
     page.wait_for_selector("#result-name:has-text('me.jpg')")
+    assert "little better than a guess" in page.inner_text(".headline >> nth=0")
     assert "neither movement nor voice" in page.inner_text("#result-warnings")
     assert "the face alone of one picture" in page.inner_text("#result-evidence")
     assert page.evaluate("document.getElementById('faces').naturalWidth") == 80

@@ -20,8 +20,8 @@ from avemotion.media import ClipMedia
 from avemotion.preparation import FaceCrops, PreparedClip, Question, hear, prepared
 
 WARNING = (
-    "a still picture has neither movement nor voice, and the network learned from moving faces: it "
-    "was shown the same face 20 times. Ask with a clip where you can"
+    "little better than a guess: a still picture has neither movement nor voice, and the network "
+    "learned from moving faces. It was shown the same face 20 times. Ask with a clip"
 )
 """Stands above every other warning of a picture."""
 

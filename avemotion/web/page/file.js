@@ -107,6 +107,8 @@ function show({ prediction, pictures }) {
   byId("result-whole").hidden = !isLong;
   byId("result-name").hidden = isLong; // it stands above
   byId("result-name").textContent = prediction.clip;
+  byId("result-lead").textContent =
+    isPicture ? "One picture, little better than a guess:" : "Most like acted";
   byId("result-label").textContent =
     `${prediction.label}, ${percent(prediction.probabilities[prediction.label])}`;
   bars.show(prediction.probabilities);
