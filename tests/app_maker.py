@@ -111,13 +111,13 @@ def serving(temporary: Path, checkpoint: Path, *options: object) -> Iterator[App
         process.wait()
 
 
-def write_film(path: Path, clip: Path) -> Path:
-    """Write a film of 15 s: a clip, 4 s of nobody and silence, the clip until the end."""
+def write_film(path: Path, clip: Path, seconds: int = 15) -> Path:
+    """Write a film: a clip, 4 s of nobody and silence, the clip until the end."""
     media = read_clip(clip, clip, np.arange)
     seen = media.frames.frames
     heard = media.sound.samples[: len(seen) * 16_000 // RATE].astype(np.float32) / 32_768
     heard = np.pad(heard, (0, len(seen) * 16_000 // RATE - len(heard)))
-    times = -(-11 * RATE // len(seen))  # so often it is shown
+    times = -(-(seconds - 4) * RATE // len(seen))  # so often it is shown
     nobody = noise_frames(4 * RATE, *seen.shape[1:], smooth=40)
     frames = np.concatenate([seen, nobody, *[seen] * (times - 1)])
     silence = np.zeros(4 * 16_000, np.float32)

@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -294,6 +294,14 @@ def test_who_leaves_a_long_clip_leaves_nothing(app: App, clip: bytes, film: byte
         time.sleep(0.001)
     assert not readers & set(app.children()), "it is not read to its end"
     assert app.classify(clip)[0] == 200 and app.uploads() == []
+
+
+def test_a_server_that_ends_midway_leaves_nothing(small_corpus: Path, tmp_path: Path) -> None:
+    """Nor does it wait for the rest, or complain."""
+    clip = min((small_corpus / "VideoFlash").glob("*.flv"))
+    film = write_film(tmp_path / "film.mkv", clip, seconds=180).read_bytes()
+    with ExitStack() as browser, serving(tmp_path / "tmp", save_model(tmp_path)) as app:
+        browser.enter_context(being_read(app, film))
 
 
 def test_a_picture_that_would_fill_the_memory_is_refused(app: App, clip: bytes) -> None:

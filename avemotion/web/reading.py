@@ -50,9 +50,13 @@ class Reader:
                     with CancelScope(shield=True):
                         await asyncio.wait([work])
 
-    def close(self) -> None:
-        """End the process for good."""
+    def stop(self) -> None:
+        """Have whatever is being read end now, and begin nothing more."""
         self._process.close()
+
+    def close(self) -> None:
+        """Make sure that the process is gone, once nobody waits for it."""
+        self.stop()
         self._process.end()
 
 

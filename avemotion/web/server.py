@@ -7,6 +7,7 @@ sent, and writes nothing down.
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -52,7 +54,7 @@ def build_server(checkpoint: Path, runtime: Runtime, host: str, limits: Limits) 
     site = _Site(checkpoint, runtime, limits)
     files = {path.name: path for path in _PAGE.iterdir() if path.suffix in _TYPES}
     pages = [Route(f"/{name}", _file(path)) for name, path in files.items()]
-    return Starlette(
+    server = Starlette(
         routes=[
             Route("/", _file(files["index.html"])),
             *pages,
@@ -63,6 +65,18 @@ def build_server(checkpoint: Path, runtime: Runtime, host: str, limits: Limits) 
         middleware=[Middleware(Guard, host=host)],
         lifespan=site.lifespan,
     )
+    server.state.stop_reading = site.stop_reading
+    return server
+
+
+class PageServer(uvicorn.Server):
+    """Ends at once: what is being read is given up, not waited for."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        app: Any = self.config.app
+        app.state.stop_reading()
+        await super().shutdown(sockets)
 
 
 def _file(path: Path) -> Any:
@@ -95,6 +109,10 @@ class _Site:
         finally:
             self._reader.close()
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def stop_reading(self) -> None:
+        """Give up what is being read: the server is about to end."""
+        self._reader.stop()
 
     async def about(self, _: Request) -> Response:
         """Tell the page what it talks to."""

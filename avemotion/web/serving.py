@@ -53,7 +53,7 @@ def app(
             )
     import uvicorn
 
-    from avemotion.web.server import build_server
+    from avemotion.web.server import PageServer, build_server
     from avemotion.web.uploads import Limits
 
     # The camera's pictures are answered beside the browser: one thread does, before torch asks.
@@ -79,7 +79,7 @@ def app(
         shown = f"[{host}]" if ":" in host else host
         tell(f"http://{shown}:{listener.getsockname()[1]}  (model: {path}; Ctrl-C ends it)")
         with suppress(KeyboardInterrupt):  # the one way in which it ends
-            uvicorn.Server(config).run(sockets=[listener])
+            PageServer(config).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:
