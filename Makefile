@@ -39,6 +39,7 @@ bench: install
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/app.py
 
 # The variable silences Material's note on its own end of life.
 docs: install

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from avemotion.timelines import write_timeline as write_timeline
     from avemotion.types import Prediction as Prediction
     from avemotion.verification import verify as verify
+    from avemotion.web.serving import app as app
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ _HOMES = {
     "DecodedClip": "sources",
     "Prediction": "types",
     "TimelineSettings": "config",
+    "app": "web.serving",
     "classify": "clip_batches",
     "classify_clip": "inference",
     "classify_clips": "clip_batches",

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ COMMANDS = {
     "ratings": "how people did on a corpus that has ratings: the human baselines",
     "classify": "tell the emotion of clips",
     "export": "write a checkpoint as an ONNX model, which `classify` reads without torch",
+    "app": "serve a local web page: the emotion of a file, or of a live camera",
 }
 """Command -> what it does, in the order of the road."""
 
@@ -322,6 +324,12 @@ def _export(words: list[str]) -> int:
     return OK
 
 
+def _app(words: list[str]) -> int:
+    values = _parse("app", words, lambda p: _add_function(p, avemotion.app, {"tell"}))
+    avemotion.app(**values, tell=partial(print, flush=True))
+    return OK
+
+
 _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "demo": _demo,
     "synth": _synth,
@@ -333,4 +341,5 @@ _RUNNERS: dict[str, Callable[[list[str]], int]] = {
     "ratings": _ratings,
     "classify": _classify,
     "export": _export,
+    "app": _app,
 }

@@ -10,7 +10,7 @@ import errno
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -109,15 +109,23 @@ class IsolatedProcess:
         self._pipe: Connection | None = None
         self._closed = False
 
-    def do(self, task: object, timeout_seconds: float) -> Any:
-        """Return what the function makes of a task, or a `Lost`."""
+    def do(
+        self, task: object, timeout_seconds: float, tell: Callable[[Any], None] | None = None
+    ) -> Any:
+        """Return what the function makes of a task, or a `Lost`.
+
+        Args:
+            task: What the function is called with.
+            timeout_seconds: See `map_isolated`.
+            tell: For a function that yields: receives each value as it comes; None is returned.
+        """
         for _ in range(_STARTS):
             try:
                 pipe = self._begin(task)
             except (EOFError, OSError):  # it died idle or starting: no task is to blame
                 self.end()
                 continue
-            return self._result(pipe, timeout_seconds)
+            return self._result(pipe, timeout_seconds, tell)
         return Lost("no process could be started for it: perhaps memory is short")
 
     def _begin(self, task: object) -> Any:
@@ -139,10 +147,14 @@ class IsolatedProcess:
         ours.recv()  # it is ready
         return ours
 
-    def _result(self, pipe: Connection, timeout_seconds: float) -> Any:
+    def _result(
+        self, pipe: Connection, timeout_seconds: float, tell: Callable[[Any], None] | None
+    ) -> Any:
         with _Deadline(timeout_seconds, self.kill) as deadline:
             try:
-                outcome = pipe.recv()
+                while isinstance(outcome := pipe.recv(), _Part):
+                    if tell:
+                        tell(outcome.value)
             except (EOFError, OSError):
                 code = self.end()
                 if not deadline.passed:
@@ -211,6 +223,13 @@ class _Deadline:
                 self._strike()
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One of several values that a task yields."""
+
+    value: Any
+
+
 class _OutOfMemory:
     """What a process answers that could not allocate what a task needs."""
 
@@ -233,14 +252,19 @@ def _serve(
             task = pipe.recv()
             pipe.send("begun")
             try:
-                pipe.send(_answer(function, task))
+                pipe.send(_answer(function, task, pipe))
             except MemoryError:  # pickling it
                 pipe.send(_OutOfMemory())
 
 
-def _answer(function: Callable[[Any], Any], task: object) -> object:
+def _answer(function: Callable[[Any], Any], task: object, pipe: Connection) -> object:
     try:
-        return function(task)
+        result = function(task)
+        if not isinstance(result, Iterator):
+            return result
+        for value in result:
+            pipe.send(_Part(value))
+        return None
     except Exception as error:  # OpenCV's and others': no single task may end the run
         if _is_out_of_memory(error):
             return _OutOfMemory()

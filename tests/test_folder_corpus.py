@@ -243,6 +243,40 @@ def test_the_whole_road(films: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said.label in said.probabilities and said.modality == "av"
 
 
+def test_names_with_html_are_text_in_the_report(real_videos: list[Path], tmp_path: Path) -> None:
+    """Of corpus, store, emotion, clip, level, sentence; an actor can have no such name."""
+    corpus = tmp_path / "<script>alert('corpus')<script>"
+    emotions = ("<script>alert('emotion')<script>", "sad & <b>bold")
+    rows = []
+    for number, video in enumerate(real_videos):
+        name = f"{emotions[number % 2]}/<img src=x onerror=alert('{number}')>.flv"
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(video, corpus / name)
+        level, sentence = (f"<svg onload=alert('{what}')>" for what in (number % 2, number))
+        rows.append((name, str(number // 2), level, sentence))
+    write_table(corpus, *rows, columns="file,actor,level,sentence")
+    store, out = corpus.with_name("<script>alert('store')<script>"), tmp_path / "<b>out"
+    words = ["preprocess", "--corpus", "folder", str(corpus), "--out", str(store), "--views", "1"]
+    assert main(words) == 0
+    avemotion.fit(
+        data=store,
+        modality="video",
+        out=tmp_path / "runs" / "video",
+        network=NetworkSettings(width=0.1, video_features=4),
+        training=TrainingSettings(epochs=1, batch_size=2, holdout=0.34),
+        progress=False,
+    )
+    words = ["evaluate", "--data", str(store), "--runs", str(tmp_path / "runs")]
+    assert main([*words, "--out", str(out)]) == 0
+    page = out / "report" / "index.html"
+    page.unlink()
+    assert main(["report", str(out)]) == 0
+    drawn = page.read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert('emotion')&lt;script&gt;" in drawn.replace("&#39;", "'")
+    for hostile in ("<script", "<img src=x", "<svg onload", "<b>"):
+        assert hostile not in drawn, hostile
+
+
 def test_what_the_table_says_anew_is_followed(tmp_path: Path, films: Path) -> None:
     shutil.rmtree(films / "sad")
     shutil.copytree(films / "fröhlich & laut", films / "sad")

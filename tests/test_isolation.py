@@ -5,13 +5,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from avemotion.errors import MediaError
-from avemotion.isolation import Lost, map_isolated
+from avemotion.isolation import IsolatedProcess, Lost, map_isolated
 
 
 def act(what: str) -> object:
@@ -95,6 +96,27 @@ def test_errors_are_reasons() -> None:
     expected, surprise, whole = outcomes(["raises", "is a surprise", "whole"])
     assert expected == Lost("the tea is gone") and whole == "whole"
     assert isinstance(surprise, Lost) and "KeyError: 'no such key'" in surprise.reason
+
+
+def yield_some(what: str) -> Iterator[str]:
+    yield "one"
+    yield "two"
+    act(what)
+
+
+def test_what_a_task_yields_is_told_as_it_comes() -> None:
+    process = IsolatedProcess(yield_some, None)
+    told: list[str] = []
+    assert process.do("whole", 60, told.append) is None and told == ["one", "two"]
+    for what, reason in (("is killed", "SIGKILL"), ("raises", "the tea is gone")):
+        told.clear()
+        lost = process.do(what, 60, told.append)
+        assert isinstance(lost, Lost) and reason in lost.reason and told == ["one", "two"]
+    start = time.monotonic()
+    assert process.do("hangs", 1, told.append) == Lost("took longer than 1 s")
+    assert time.monotonic() - start < 60
+    assert process.do("whole", 60) is None, "nobody needs to listen"
+    process.end()
 
 
 def test_leaving_early_ends_the_processes() -> None:

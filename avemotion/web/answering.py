@@ -1,0 +1,194 @@
+"""What the process beside the server does with an upload: read it, classify it, draw what was seen.
+
+The server never opens a file that it was given: decoders of media have bugs, and some files are
+made to use them. See `avemotion.isolation`.
+"""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import TimelineSettings
+from avemotion.decoding import is_video, opened
+from avemotion.errors import AvemotionError, MediaError
+from avemotion.files import csv_rows
+from avemotion.inference import Classifier
+from avemotion.preparation import LONG_CLIP_SECONDS, PreparedClip
+from avemotion.processes import one_thread
+from avemotion.runtimes.interface import ClipArrays
+from avemotion.timeline_rows import table_columns, table_row
+from avemotion.web.stills import is_still, prepare_still
+
+MAX_PIXELS = 4096 * 2304
+"""Largest frame, 4K: a few hundred bytes can stand for frames that fill the memory."""
+
+MAX_STILL_PIXELS = 64_000_000
+"""Largest still picture: cameras take more pixels for one picture than for a film."""
+
+_SHEET_COLUMNS = 10
+_TIMELINE_FACES = 48  # crops along a timeline, more than a page shows side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to answer for."""
+
+    path: Path
+    """Where it lies."""
+    name: str
+    """What the user calls it."""
+    length_seconds: float
+    """The longest that is answered."""
+
+
+@cache
+def _classifier(checkpoint: Path) -> Classifier:
+    """Return this process' model."""
+    return Classifier(checkpoint, "cpu")
+
+
+def prepare(checkpoint: Path) -> None:
+    """Prepare a process: the model loaded, and one thread."""
+    _classifier(checkpoint)
+    one_thread()
+
+
+def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
+    """Tell the emotion of an uploaded clip.
+
+    Args:
+        checkpoint: The model.
+        upload: The file.
+
+    Yields:
+        Of a clip longer than `LONG_CLIP_SECONDS`, its timeline first: ``timeline`` (how long it
+        is, how it is cut into windows, the head of its table), then each ``row`` as
+        `TimelineRow.to_dict` has it, its ``cells`` in the table, and now and then a ``face``.
+        Of every clip, last, ``prediction`` as `classify --json` prints it and ``pictures``: what
+        the network saw of face and voice, as data URLs.
+
+    Raises:
+        MediaError: There is no answer; the message is the reason, without our own paths.
+    """
+    classifier = _classifier(checkpoint)
+    try:
+        still = is_still(upload.path)
+        seconds = check_size(upload.path, upload.length_seconds, still)
+        if still:
+            clip = prepare_still(upload.path, classifier.question())
+        else:
+            if seconds > LONG_CLIP_SECONDS:
+                yield from _timeline(classifier, upload.path, seconds)
+            (clip,) = classifier.prepare(upload.path)
+    except AvemotionError as error:
+        reason = str(error).replace(str(upload.path), upload.path.name)
+        raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
+    prediction = replace(classifier.answer([clip])[0], clip=upload.name)
+    kind = classifier.facts.experiment.network.spectrogram
+    yield {"prediction": asdict(prediction), "pictures": _pictures(clip, kind)}
+
+
+def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
+    """Yield the head of a timeline, then its rows."""
+    labels, settings = classifier.labels, TimelineSettings()
+    yield {
+        "timeline": asdict(settings) | {"seconds": seconds, "cells": _csv(table_columns(labels))}
+    }
+    next_face = 0.0
+    for row in classifier.timeline(path, settings=settings):
+        part = {"row": row.to_dict(), "cells": _csv(table_row(row, labels))}
+        if row.face_crop is not None and row.start_seconds >= next_face:
+            part["face"] = _data_url(row.face_crop)
+            next_face = row.start_seconds + seconds / _TIMELINE_FACES
+        yield part
+
+
+def _csv(cells: list[Any]) -> str:
+    text = io.StringIO(newline="")
+    csv_rows(text)(cells)
+    return text.getvalue()
+
+
+def check_size(path: Path, longest_seconds: float, still: bool) -> float:
+    """Refuse media that are too long, or whose frames are too large, before any is decoded.
+
+    Args:
+        path: A media file.
+        longest_seconds: Counted from packets, since headers lie.
+        still: Is it a picture, which may have more pixels?
+
+    Returns:
+        The seconds from the first packet to the last.
+
+    Raises:
+        MediaError: It is too long or too large, or cannot be read.
+    """
+    with opened(path) as container:
+        for stream in filter(is_video, container.streams.video):
+            if stream.width * stream.height > (MAX_STILL_PIXELS if still else MAX_PIXELS):
+                what = path.name if still else f"a frame of {path.name}"
+                most = f"{MAX_STILL_PIXELS / 1e6:g} million" if still else "4K"
+                raise MediaError(
+                    f"{what} has {stream.width} x {stream.height} pixels: more than {most}. "
+                    "Send a smaller version"
+                )
+        first = last = None
+        for packet in container.demux():
+            if packet.pts is None or packet.time_base is None:
+                continue
+            time = float(packet.pts * packet.time_base)
+            first = time if first is None else min(first, time)
+            last = time if last is None else max(last, time)
+            if last - first > longest_seconds:
+                raise MediaError(
+                    f"{path.name} lasts longer than {longest_seconds / 60:g} minutes. Send a part "
+                    "of it, or start the page with a larger --length-minutes"
+                )
+    return last - first if first is not None and last is not None else 0.0
+
+
+def _pictures(clip: PreparedClip, spectrogram: str) -> dict[str, str]:
+    """Draw what the network read: the faces, the spectrogram, or both."""
+    pictures = {}
+    if clip.modality != "audio":
+        faces = clip.arrays.faces[0]
+        is_still = clip.frames_sampled == 1
+        pictures["faces"] = _data_url(faces[0] if is_still else contact_sheet(faces))
+    if clip.modality != "video":
+        heard = spectrogram_picture(clip.arrays, spectrogram)
+        pictures["spectrogram"] = _data_url(heard)
+    return pictures
+
+
+def contact_sheet(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay faces, uint8 (20, 98, 80), out in two rows of ten: uint8 (196, 800)."""
+    _, height, width = faces.shape
+    grid = faces.reshape(-1, _SHEET_COLUMNS, height, width).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(grid.reshape(-1, _SHEET_COLUMNS * width))
+
+
+def spectrogram_picture(clip: ClipArrays, kind: str) -> NDArray[np.uint8]:
+    """Draw the first clip's spectrogram, uint8 (row, column, 3): low below, loud yellow."""
+    levels = clip.spectrograms[0, 0]
+    if kind == "log_mel":
+        levels = levels[::-1, : clip.lengths[0]]
+    else:
+        levels = 10 * np.log10(np.maximum(levels, max(float(levels.max()), 1e-30) * 1e-8))
+    span = max(float(np.ptp(levels)), 1e-6)
+    grey = ((levels - levels.min()) / span * 255).astype(np.uint8)
+    return np.asarray(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), np.uint8)
+
+
+def _data_url(picture: NDArray[np.uint8]) -> str:
+    _, png = cv2.imencode(".png", picture)
+    return f"data:image/png;base64,{b64encode(png.tobytes()).decode()}"

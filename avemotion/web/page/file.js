@@ -1,0 +1,137 @@
+// A file: sent to the server, its answer shown.
+import { Bars, percent } from "./bars.js";
+import { clock } from "./clock.js";
+import { offer, stem } from "./saving.js";
+import { Timeline } from "./timeline.js";
+
+const byId = (id) => document.getElementById(id);
+const SENSES = { av: "saw and heard", video: "saw", audio: "heard" };
+const RESTS_ON = { av: "face and voice", video: "the face alone", audio: "the voice alone" };
+let bars, timeline, about;
+
+export function startFiles(facts) {
+  about = facts;
+  bars = new Bars(byId("result-bars"), about.labels);
+  timeline = new Timeline(about);
+  const drop = byId("drop"), choose = byId("choose");
+  choose.addEventListener("change", () => {
+    if (choose.files.length) send(choose.files[0]);
+    choose.value = ""; // the same file may be chosen again
+  });
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    drop.addEventListener(kind, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", kind === "dragover");
+      if (kind === "drop" && event.dataTransfer.files.length) send(event.dataTransfer.files[0]);
+    });
+  }
+}
+
+function say({ doing = "", error = "" }) {
+  byId("file-doing").textContent = doing;
+  byId("file-status").hidden = !doing;
+  byId("file-error").textContent = error;
+  byId("file-error").hidden = !error;
+  byId("choose").disabled = Boolean(doing);
+}
+
+async function send(file) {
+  if (byId("choose").disabled) return; // one at a time
+  for (const id of ["result", "timeline", "file-progress", "stop"]) byId(id).hidden = true;
+  if (file.size > about.upload_bytes) {
+    say({ error: `${file.name} is larger than ${Math.round(about.upload_bytes / 2 ** 20)} MiB.` });
+    return;
+  }
+  say({ doing: `Looking at ${file.name} …` });
+  let error = "";
+  const leaving = new AbortController();
+  byId("stop").onclick = () => leaving.abort();
+  timeline.clear();
+  try {
+    const answer = await fetch("classify", {
+      method: "POST",
+      body: file,
+      headers: { "X-File-Name": encodeURIComponent(file.name) },
+      signal: leaving.signal,
+    });
+    if (!answer.ok) {
+      error = (await answer.json()).error;
+    } else {
+      for await (const part of lines(answer.body)) error = take(part, file.name) ?? error;
+    }
+  } catch {
+    error = leaving.signal.aborted
+      ? "Stopped: what was found until then is below."
+      : "The server did not answer. Is it still running? Then try again.";
+  }
+  timeline.end();
+  say({ error });
+}
+
+// The JSON objects of an answer, one a line, as they come.
+async function* lines(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const whole = (rest + value).split("\n");
+    rest = whole.pop();
+    for (const line of whole) yield JSON.parse(line);
+  }
+}
+
+// Show a part of an answer; return what went wrong, if it says so.
+function take(part, name) {
+  if (part.error) return part.error;
+  if (part.timeline) {
+    timeline.begin(name, part);
+    for (const id of ["timeline", "file-progress", "stop"]) byId(id).hidden = false;
+    byId("file-progress").value = 0;
+  } else if (part.row) {
+    timeline.add(part);
+    const { seconds, whole } = timeline;
+    byId("file-progress").value = seconds / whole;
+    byId("file-doing").textContent = seconds < whole
+      ? `Looking at ${name}: ${clock(seconds)} of ${clock(whole)}`
+      : `Looking at ${name} as a whole …`;
+  } else {
+    show(part);
+    byId("result").hidden = false;
+  }
+}
+
+function show({ prediction, pictures }) {
+  const isPicture = prediction.frames_sampled === 1;
+  const isLong = !byId("timeline").hidden;
+  byId("result-whole").hidden = !isLong;
+  byId("result-name").hidden = isLong; // it stands above
+  byId("result-name").textContent = prediction.clip;
+  byId("result-lead").textContent =
+    isPicture ? "One picture, little better than a guess:" : "Most like acted";
+  byId("result-label").textContent =
+    `${prediction.label}, ${percent(prediction.probabilities[prediction.label])}`;
+  bars.show(prediction.probabilities);
+  const frames = prediction.modality === "audio" || isPicture ? "" :
+    ` A face was found on ${prediction.faces_found} of ${prediction.frames_sampled} frames.`;
+  byId("result-evidence").textContent =
+    `From ${RESTS_ON[prediction.modality]}${isPicture ? " of one picture" : ""}.${frames}`;
+  byId("result-warnings").replaceChildren(
+    ...prediction.warnings.map((warning) => {
+      const item = document.createElement("li");
+      item.textContent = warning;
+      return item;
+    }),
+  );
+  byId("senses").textContent = SENSES[prediction.modality];
+  for (const name of ["faces", "spectrogram"]) {
+    byId(`${name}-figure`).hidden = !(name in pictures);
+    if (name in pictures) byId(name).src = pictures[name];
+  }
+  byId("faces-figure").classList.toggle("one", isPicture);
+  byId("faces-caption").textContent = isPicture
+    ? "The face of the picture, which stood for all 20 frames"
+    : "20 frames spread over the clip, cut to the face";
+  const text = JSON.stringify(prediction, null, 2) + "\n";
+  offer(byId("save"), text, "application/json", `${stem(prediction.clip)}.json`);
+}

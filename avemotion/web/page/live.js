@@ -1,0 +1,151 @@
+// The camera: its pictures go to the server in plain grey, one at a time; the answers come back.
+import { Bars, mostProbable, percent } from "./bars.js";
+
+const byId = (id) => document.getElementById(id);
+const HEIGHT = 360; // that of CREMA-D's videos
+const HEADER_BYTES = 5; // width, height, equalise: see CameraPicture
+const SHOWN = 20; // pictures that latency and rate are taken from
+let bars, stream, socket, sentAt, answeredAt, isNew;
+
+export function startLive(about) {
+  bars = new Bars(byId("live-bars"), about.labels);
+  byId("start").addEventListener("click", () => (stream ? stopLive() : start()));
+  if (!about.camera) {
+    byId("start").disabled = true;
+    complain("This model does not answer from the face alone. Start the page with one that does: " +
+      "--modality video, or av trained with modality dropout.");
+  } else if (!navigator.mediaDevices) {
+    byId("start").disabled = true;
+    complain("Browsers open cameras only for pages of this machine (127.0.0.1) or over https.");
+  }
+}
+
+export function stopLive() {
+  socket?.close();
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = socket = undefined;
+  const overlay = byId("overlay");
+  overlay.getContext("2d").clearRect(0, 0, overlay.width, overlay.height);
+  byId("video").srcObject = null;
+  byId("stage-empty").hidden = false;
+  byId("start").textContent = "Start the camera";
+  headline("–");
+  bars.show(null);
+  byId("latency").textContent = byId("rate").textContent = "–";
+}
+
+function complain(text) {
+  byId("live-error").textContent = text;
+  byId("live-error").hidden = !text;
+}
+
+const headline = (text) => (byId("live-headline").textContent = text);
+
+async function start() {
+  complain("");
+  byId("start").disabled = true;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } },
+    });
+  } catch (error) {
+    complain(`The camera cannot be opened: ${error.message}`);
+    return;
+  } finally {
+    byId("start").disabled = false;
+  }
+  const video = byId("video");
+  video.srcObject = stream;
+  await video.play();
+  byId("stage-empty").hidden = true;
+  byId("start").textContent = "Stop";
+  headline("Waiting …");
+  answeredAt = [];
+  sentAt = 0;
+  const ours = (socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/live`));
+  ours.onmessage = (event) => ours === socket && show(JSON.parse(event.data));
+  ours.onopen = () => onNextPicture(video, ours);
+  ours.onclose = (event) => {
+    if (ours !== socket) return; // stopped by the user
+    stopLive();
+    complain(`The server ended the connection${event.reason ? `: ${event.reason}` : ""}.`);
+  };
+}
+
+// Call back at each new picture, where the browser can tell; else whenever it draws.
+const nextPicture = (video, callback) =>
+  video.requestVideoFrameCallback
+    ? video.requestVideoFrameCallback(callback)
+    : requestAnimationFrame(callback);
+
+function onNextPicture(video, ours) {
+  if (ours !== socket || ours.readyState !== WebSocket.OPEN) return;
+  isNew = true;
+  sendNext();
+  nextPicture(video, () => onNextPicture(video, ours));
+}
+
+// Send the newest picture, unless one is under way or it was sent before.
+function sendNext() {
+  const video = byId("video");
+  if (sentAt || !isNew || !video.videoWidth) return;
+  sentAt = performance.now();
+  isNew = false;
+  socket.send(picture(video));
+}
+
+const canvas = document.createElement("canvas");
+const context = canvas.getContext("2d", { willReadFrequently: true });
+
+// The video's picture in grey, after its header.
+function picture(video) {
+  const height = Math.min(HEIGHT, video.videoHeight);
+  const width = Math.round((video.videoWidth * height) / video.videoHeight);
+  if (canvas.width !== width || canvas.height !== height) {
+    Object.assign(canvas, { width, height });
+    Object.assign(byId("overlay"), { width, height });
+  }
+  context.drawImage(video, 0, 0, width, height);
+  const colours = context.getImageData(0, 0, width, height).data;
+  const message = new Uint8Array(HEADER_BYTES + width * height);
+  const header = new DataView(message.buffer);
+  header.setUint16(0, width, true);
+  header.setUint16(2, height, true);
+  header.setUint8(4, byId("equalise").checked ? 1 : 0);
+  for (let from = 0, to = HEADER_BYTES; to < message.length; from += 4, to++) {
+    message[to] = (77 * colours[from] + 150 * colours[from + 1] + 29 * colours[from + 2]) >> 8;
+  }
+  return message;
+}
+
+function show({ probabilities, box, filled }) {
+  const now = performance.now();
+  answeredAt.push({ at: now, latency: now - sentAt });
+  if (answeredAt.length > SHOWN) answeredAt.shift();
+  sentAt = 0;
+  sendNext();
+  if (probabilities) {
+    headline(`Most like acted ${mostProbable(probabilities)}`);
+  } else if (!box) {
+    headline("No face is seen");
+  } else {
+    headline(filled < 1 ? `Watching … ${percent(filled)}` : "A face is seen too rarely");
+  }
+  bars.show(probabilities);
+  draw(box);
+  const latencies = answeredAt.map(({ latency }) => latency).sort((a, b) => a - b);
+  byId("latency").textContent = `${Math.round(latencies[latencies.length >> 1])} ms`;
+  const seconds = (now - answeredAt[0].at) / 1000;
+  if (seconds > 0) {
+    byId("rate").textContent = `${((answeredAt.length - 1) / seconds).toFixed(0)} a second`;
+  }
+}
+
+function draw(box) {
+  const overlay = byId("overlay"), pen = overlay.getContext("2d");
+  pen.clearRect(0, 0, overlay.width, overlay.height);
+  if (!box) return;
+  pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+  pen.lineWidth = 3;
+  pen.strokeRect(box.x, box.y, box.width, box.height);
+}

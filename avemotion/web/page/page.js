@@ -1,0 +1,25 @@
+// The page: its two modes, and what the server says of itself. All text from outside is set as
+// text, never as HTML.
+import { startFiles } from "./file.js";
+import { startLive, stopLive } from "./live.js";
+
+const byId = (id) => document.getElementById(id);
+
+function show(mode) {
+  for (const name of ["file", "live"]) {
+    byId(name).hidden = name !== mode;
+    byId(`${name}-tab`).setAttribute("aria-selected", name === mode);
+  }
+  if (mode !== "live") stopLive();
+}
+
+const about = await (await fetch("about")).json();
+byId("synthetic").hidden = !about.synthetic;
+byId("window").textContent = about.window_seconds;
+byId("limits").textContent =
+  `At most ${Math.round(about.upload_bytes / 2 ** 20)} MiB and ${about.length_seconds / 60} minutes.`;
+byId("model").textContent = `Model: ${about.model} (${about.modality})`;
+byId("file-tab").addEventListener("click", () => show("file"));
+byId("live-tab").addEventListener("click", () => show("live"));
+startFiles(about);
+startLive(about);

@@ -1,0 +1,96 @@
+"""From the process that reads an upload to the browser: what is told, as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from anyio import CancelScope
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from avemotion.isolation import IsolatedProcess, Lost
+
+
+class Reader:
+    """The process beside the server: it has one file at a time, and others wait for their turn."""
+
+    def __init__(self, process: IsolatedProcess, answer_seconds: float) -> None:
+        """Take the process, and the longest that a file may take it."""
+        self._process, self._answer_seconds = process, answer_seconds
+        self._turn = asyncio.Lock()
+
+    async def parts(self, task: object) -> AsyncGenerator[Any]:
+        """Yield each part of an answer as it comes; a `Lost` where there is none, or no more.
+
+        Who closes this before its end has the process killed: nobody waits for its answer.
+        """
+        loop, told = asyncio.get_running_loop(), asyncio.Queue[Any]()
+
+        def tell(part: object) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, part)
+
+        async with self._turn:
+            work = asyncio.ensure_future(
+                run_in_threadpool(self._process.do, task, self._answer_seconds, tell)
+            )
+            work.add_done_callback(lambda done: told.put_nowait(done))
+            try:
+                while (part := await told.get()) is not work:
+                    yield part
+                if isinstance(lost := work.result(), Lost):
+                    yield lost
+            finally:
+                if not work.done():
+                    self._process.kill()
+                    with CancelScope(shield=True):
+                        await asyncio.wait([work])
+
+    def stop(self) -> None:
+        """Have whatever is being read end now, and begin nothing more."""
+        self._process.close()
+
+    def close(self) -> None:
+        """Make sure that the process is gone, once nobody waits for it."""
+        self.stop()
+        self._process.end()
+
+
+def refusal(lost: Lost) -> str:
+    """Say why there is no answer."""
+    return f"There is no answer: {lost.reason.removesuffix('.')}."
+
+
+class Lines(StreamingResponse):
+    """Parts of an answer, a JSON object a line."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(
+        self, first: object, others: AsyncIterator[Any], resources: AsyncExitStack
+    ) -> None:
+        """Take the first part, those to come, and what to close when they were sent."""
+        super().__init__(self._lines(first, others))
+        self._resources = resources
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the lines; whatever happens, nothing of the upload is left."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with CancelScope(shield=True):
+                await self._resources.aclose()
+
+    async def _lines(self, first: object, others: AsyncIterator[Any]) -> AsyncIterator[str]:
+        yield _line(first)
+        async for part in others:
+            yield _line({"error": refusal(part)} if isinstance(part, Lost) else part)
+        await self._resources.aclose()  # before the answer ends: who has it finds nothing left
+
+
+def _line(part: object) -> str:
+    return json.dumps(part, allow_nan=False) + "\n"

@@ -1,0 +1,187 @@
+"""The server: the page's files, an upload answered, a live camera answered.
+
+It opens no file that it was given (see `avemotion.web.answering`), keeps none when the answer is
+sent, and writes nothing down.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from avemotion.isolation import IsolatedProcess, Lost
+from avemotion.runtimes.interface import Runtime
+from avemotion.web.answering import Upload, answer, prepare
+from avemotion.web.guard import Guard
+from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow
+from avemotion.web.reading import Lines, Reader, refusal
+from avemotion.web.uploads import Limits, RefusedUpload, drained, received, upload_name
+
+UPLOADS, CAMERAS = 6, 3
+"""How many of each are served at a time; whoever comes next is told to come later."""
+
+_PAGE = Path(__file__).parent / "page"
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_UNSUPPORTED, _TRY_AGAIN_LATER = 1003, 1013  # closing a WebSocket
+
+
+def build_server(checkpoint: Path, runtime: Runtime, host: str, limits: Limits) -> Starlette:
+    """Put the server together.
+
+    Args:
+        checkpoint: The model's file, for the process that reads uploads.
+        runtime: The same model, loaded, for the camera.
+        host: The address that it will be bound to.
+        limits: What an upload may cost.
+    """
+    site = _Site(checkpoint, runtime, limits)
+    files = {path.name: path for path in _PAGE.iterdir() if path.suffix in _TYPES}
+    pages = [Route(f"/{name}", _file(path)) for name, path in files.items()]
+    server = Starlette(
+        routes=[
+            Route("/", _file(files["index.html"])),
+            *pages,
+            Route("/about", site.about),
+            Route("/classify", site.classify, methods=["POST"]),
+            WebSocketRoute("/live", site.live),
+        ],
+        middleware=[Middleware(Guard, host=host)],
+        lifespan=site.lifespan,
+    )
+    server.state.stop_reading = site.stop_reading
+    return server
+
+
+class PageServer(uvicorn.Server):
+    """Ends at once: what is being read is given up, not waited for."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        app: Any = self.config.app
+        app.state.stop_reading()
+        await super().shutdown(sockets)
+
+
+def _file(path: Path) -> Any:
+    content = path.read_bytes()
+
+    async def send(_: Request) -> Response:
+        return Response(content, media_type=_TYPES[path.suffix])
+
+    return send
+
+
+class _Site:
+    """What the requests share: the model, the process that reads uploads, how many are served."""
+
+    def __init__(self, checkpoint: Path, runtime: Runtime, limits: Limits) -> None:
+        self._checkpoint, self._runtime, self._limits = checkpoint, runtime, limits
+        self._reader = Reader(
+            IsolatedProcess(partial(answer, checkpoint), partial(prepare, checkpoint)),
+            limits.answer_seconds,
+        )
+        self._uploads = self._cameras = 0
+        self._folder = Path()
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Have a folder for uploads while the server runs; afterwards nothing is left."""
+        self._folder = Path(tempfile.mkdtemp(prefix="avemotion-app-"))
+        try:
+            yield
+        finally:
+            self._reader.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def stop_reading(self) -> None:
+        """Give up what is being read: the server is about to end."""
+        self._reader.stop()
+
+    async def about(self, _: Request) -> Response:
+        """Tell the page what it talks to."""
+        facts = self._runtime.facts
+        return JSONResponse(
+            {
+                "model": "/".join(self._checkpoint.parts[-3:]),  # not where on this machine
+                "modality": facts.experiment.modality,
+                "labels": facts.labels,
+                "synthetic": facts.synthetic is not None,
+                "camera": "video" in facts.answers,
+                "window_seconds": WINDOW_SECONDS,
+                "upload_bytes": self._limits.upload_bytes,
+                "length_seconds": self._limits.length_seconds,
+            }
+        )
+
+    async def classify(self, request: Request) -> Response:
+        """Answer for a file that is the body of the request: a JSON object a line, see `answer`."""
+        resources = AsyncExitStack()  # the file, and its place among those that are served
+        try:
+            if self._uploads >= UPLOADS:
+                await drained(request, self._limits)
+                raise RefusedUpload(503, "Busy: other files are being read. Try again in a moment.")
+            parts = await self._parts(request, resources)
+            first = await anext(parts)
+            if isinstance(first, Lost):
+                raise RefusedUpload(422, refusal(first))
+        except RefusedUpload as error:
+            await resources.aclose()
+            return JSONResponse({"error": str(error)}, error.status)
+        except ClientDisconnect:
+            await resources.aclose()
+            return Response(status_code=400)  # nobody reads it
+        except BaseException:
+            await resources.aclose()
+            raise
+        return Lines(first, parts, resources)
+
+    async def _parts(self, request: Request, resources: AsyncExitStack) -> AsyncGenerator[Any]:
+        """Receive a file; return what is told of it, which lasts as long as the resources."""
+        self._uploads += 1
+        resources.callback(self._leave)
+        path = await resources.enter_async_context(received(request, self._folder, self._limits))
+        upload = Upload(path, upload_name(request), self._limits.length_seconds)
+        return await resources.enter_async_context(aclosing(self._reader.parts(upload)))
+
+    def _leave(self) -> None:
+        self._uploads -= 1
+
+    async def live(self, socket: WebSocket) -> None:
+        """Answer every picture that comes, until the page closes."""
+        await socket.accept()
+        if "video" not in self._runtime.facts.answers:
+            await socket.close(_UNSUPPORTED, "this model does not answer from the face alone")
+            return
+        if self._cameras >= CAMERAS:
+            await socket.close(_TRY_AGAIN_LATER, "busy: other cameras are being watched")
+            return
+        self._cameras += 1
+        window = LiveWindow(self._runtime)
+        try:
+            while True:
+                picture = CameraPicture.from_bytes(await socket.receive_bytes())
+                found = await run_in_threadpool(window.see, picture, monotonic())
+                await socket.send_json(asdict(found))
+        except WebSocketDisconnect:
+            pass
+        except (ValueError, KeyError) as error:  # no picture, or text
+            await socket.close(_UNSUPPORTED, str(error)[:100])
+        finally:
+            self._cameras -= 1

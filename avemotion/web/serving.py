@@ -1,0 +1,93 @@
+"""The command `app`: check, load, and serve the page until it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from avemotion.errors import UsageError
+from avemotion.runtimes.interface import RuntimeName
+from avemotion.runtimes.loading import find_checkpoint, load_runtime
+
+_MESSAGE_BYTES = 2**20 + 64  # of the camera: the largest picture that is taken
+_FAREWELL_SECONDS = 2  # for connections to end when the server does
+
+
+def app(
+    checkpoint: Path | None = None,
+    *,
+    runtime: RuntimeName = "auto",
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    upload_mebibytes: float = 200,
+    length_minutes: float = 10,
+    tell: Callable[[str], None] = print,
+) -> None:
+    """Serve a local web page: the emotion of a file, or of a live camera, until interrupted.
+
+    Args:
+        checkpoint: The model, or the folder of its run; by default $AVEMOTION_CHECKPOINT, else
+            runs/latest.
+        runtime: See `classify`.
+        host: Address to listen on; other than 127.0.0.1, others can use the page too.
+        port: Port to listen on; 0 takes a free one.
+        upload_mebibytes: Largest file that is taken.
+        length_minutes: Longest video or sound that is taken.
+        tell: Receives the page's address once it can be opened.
+
+    Raises:
+        UsageError: There is no such model, the port is taken, a limit is not above 0, or
+            avemotion[app] is not installed.
+    """
+    for name, value in (("upload_mebibytes", upload_mebibytes), ("length_minutes", length_minutes)):
+        if not value > 0:
+            raise UsageError(f"--{name} is {value:g}, but must be above 0.")
+    for package in ("starlette", "uvicorn", "websockets"):
+        if find_spec(package) is None:
+            raise UsageError(
+                f"The page needs {package}, which is not installed: pip install 'avemotion[app]'"
+            )
+    import uvicorn
+
+    from avemotion.web.server import PageServer, build_server
+    from avemotion.web.uploads import Limits
+
+    # The camera's pictures are answered beside the browser: one thread does, before torch asks.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    path = find_checkpoint(checkpoint, runtime).resolve()  # the same, should another be trained
+    limits = Limits(
+        upload_bytes=round(upload_mebibytes * 2**20),
+        length_seconds=60 * length_minutes,
+        answer_seconds=60 + 60 * length_minutes,  # a long film of large frames, a slow machine
+    )
+    server = build_server(path, load_runtime(path, "cpu"), host, limits)
+    config = uvicorn.Config(
+        server,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=_MESSAGE_BYTES,
+        timeout_graceful_shutdown=_FAREWELL_SECONDS,
+    )
+    with _listening(host, port) as listener:
+        shown = f"[{host}]" if ":" in host else host
+        tell(f"http://{shown}:{listener.getsockname()[1]}  (model: {path}; Ctrl-C ends it)")
+        with suppress(KeyboardInterrupt):  # the one way in which it ends
+            PageServer(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"Nothing can listen on {host} port {port} ({error}). Choose another --port, or 0 for "
+            "a free one."
+        ) from error

@@ -1,0 +1,130 @@
+"""An upload on its way to disk: in a folder of its own, under a harmless name, not too large."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from starlette.requests import Request
+
+_NAME_BYTES = 200  # file systems take 255
+_STALLED_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an upload may cost."""
+
+    upload_bytes: int
+    """Size of the file."""
+    length_seconds: float
+    """Length of the video or the sound."""
+    answer_seconds: float
+    """Time of the process that reads it; a decoder that hangs is killed then."""
+
+
+class RefusedUpload(Exception):
+    """An upload that is not taken; the message is for the user."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        """Name the HTTP status and the reason."""
+        super().__init__(reason)
+        self.status = status
+
+
+def safe_name(name: str) -> str:
+    r"""Return a name for a file that leads nowhere and means nothing to any program.
+
+    Ordinary names stay as they are, since a clip's name seeds the noise in its spectrogram.
+
+    >>> safe_name("1001_DFA_ANG_XX.flv"), safe_name("../../etc/passwd"), safe_name("a<b>.mp4")
+    ('1001_DFA_ANG_XX.flv', 'passwd', 'a_b_.mp4')
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    plain = re.sub(r"[^\w .()+-]", "_", last).strip(" .")
+    stem, dot, suffix = plain.rpartition(".")
+    short = f"{stem.encode()[:_NAME_BYTES].decode(errors='ignore')}{dot}{suffix[:8]}"
+    return short if stem else plain[:50] or "clip"
+
+
+def upload_name(request: Request) -> str:
+    """Return the name that the user's file has; it stands percent-encoded in ``X-File-Name``.
+
+    A header of our own, because a stranger's page cannot send one without asking first.
+
+    Raises:
+        RefusedUpload: There is none.
+    """
+    name = unquote(request.headers.get("x-file-name", ""))
+    if not name:
+        raise RefusedUpload(400, "The header X-File-Name must hold the file's name.")
+    return name
+
+
+@asynccontextmanager
+async def received(request: Request, folder: Path, limits: Limits) -> AsyncIterator[Path]:
+    """Write the body of a request to a file that is gone when the block ends.
+
+    Args:
+        request: Its body is the file, its header ``X-File-Name`` the name.
+        folder: Where the file's own folder is made.
+        limits: The largest file.
+
+    Raises:
+        RefusedUpload: It has no name, is empty, too large, or does not go on.
+        ClientDisconnect: The client is gone.
+    """
+    name = upload_name(request)
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limits.upload_bytes:
+        raise _too_large(limits)
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        path = Path(own, safe_name(name))
+        size = 0
+        with path.open("wb") as file:
+            async for chunk in _chunks(request, limits):
+                size += file.write(chunk)
+        if not size:
+            raise RefusedUpload(422, f"{name} is empty (0 bytes).")
+        yield path
+
+
+async def drained(request: Request, limits: Limits) -> None:
+    """Read the body of a request that is refused: browsers hear nothing before they have sent it.
+
+    Raises:
+        RefusedUpload: It is too large, or does not go on.
+        ClientDisconnect: The client is gone.
+    """
+    async for _ in _chunks(request, limits):
+        pass
+
+
+async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
+    chunks = request.stream()
+    size = 0
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(chunks, None), _STALLED_SECONDS)
+        except TimeoutError:
+            raise RefusedUpload(408, "The upload stopped midway.") from None
+        if chunk is None:
+            return
+        size += len(chunk)
+        if size > limits.upload_bytes:
+            raise _too_large(limits)
+        yield chunk
+
+
+def _too_large(limits: Limits) -> RefusedUpload:
+    return RefusedUpload(
+        413,
+        f"The file is larger than {limits.upload_bytes / 2**20:g} MiB. Send a shorter clip, or "
+        "start the page with a larger --upload-mebibytes.",
+    )

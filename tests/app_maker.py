@@ -1,0 +1,137 @@
+"""A running `avemotion app`, and what to send to it."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import av
+import numpy as np
+from media_maker import make_clip, noise_frames
+from network_maker import EXPERIMENTS, facts_of, untrained
+
+from avemotion.media import read_clip
+from avemotion.models.checkpoint import save_checkpoint
+
+RATE = 30  # frames a second of synthetic clips
+
+
+@dataclass
+class App:
+    """A server of its own process, and the folder that all its temporary files are in."""
+
+    process: subprocess.Popen[str]
+    port: int
+    temporary: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
+        """Send a request; ``x_file_name`` stands for ``X-File-Name``."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            connection.request(method, path, body, names)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def parts(self, body: bytes, name: str = "clip.flv", **more: str) -> tuple[int, list[Any]]:
+        """Send a file; return the JSON objects of the answer."""
+        status, content = self.ask("POST", "/classify", body, x_file_name=quote(name), **more)
+        return status, [json.loads(line) for line in content.splitlines()]
+
+    def classify(self, body: bytes, name: str = "clip.flv", **more: str) -> tuple[int, Any]:
+        """Send a short file, whose answer is one object."""
+        status, (found,) = self.parts(body, name, **more)
+        return status, found
+
+    def uploads(self) -> list[Path]:
+        """Files that were not removed yet, wherever they are."""
+        try:
+            return [path for path in self.temporary.rglob("*") if path.is_file()]
+        except FileNotFoundError:  # a folder is going while it is listed
+            return self.uploads()
+
+    def children(self) -> list[int]:
+        """The processes beside the server."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")  # any thread starts them
+        return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+    def peak_mebibytes(self, pid: int) -> float:
+        """Most memory that a process ever held."""
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def save_model(folder: Path, name: str = "av") -> Path:
+    """Write a network with random weights."""
+    path = folder / f"{name}.safetensors"
+    save_checkpoint(path, untrained(EXPERIMENTS[name]), facts_of(EXPERIMENTS[name]))
+    return path
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "avemotion", "app", *map(str, words)]
+
+
+@contextmanager
+def serving(temporary: Path, checkpoint: Path, *options: object) -> Iterator[App]:
+    """Run the command until the block ends, by SIGTERM; it must leave nothing behind."""
+    temporary.mkdir()
+    process = subprocess.Popen(
+        command("--checkpoint", checkpoint, "--port", 0, *options),
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        yield App(process, int(line.split()[0].rpartition(":")[2]), temporary)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        assert not list(temporary.iterdir())
+        errors = process.stderr.read()
+        assert not errors, errors
+    finally:
+        process.kill()
+        process.wait()
+
+
+def write_film(path: Path, clip: Path, seconds: int = 15) -> Path:
+    """Write a film: a clip, 4 s of nobody and silence, the clip until the end."""
+    media = read_clip(clip, clip, np.arange)
+    seen = media.frames.frames
+    heard = media.sound.samples[: len(seen) * 16_000 // RATE].astype(np.float32) / 32_768
+    heard = np.pad(heard, (0, len(seen) * 16_000 // RATE - len(heard)))
+    times = -(-(seconds - 4) * RATE // len(seen))  # so often it is shown
+    nobody = noise_frames(4 * RATE, *seen.shape[1:], smooth=40)
+    frames = np.concatenate([seen, nobody, *[seen] * (times - 1)])
+    silence = np.zeros(4 * 16_000, np.float32)
+    sound = np.concatenate([heard, silence, *[heard] * (times - 1)])
+    return make_clip(path, frames, RATE, sound, 16_000, codec="mpeg4")
+
+
+def write_camera(path: Path, clip: Path) -> Path:
+    """Write a clip's pictures, forwards and backwards, as a browser's fake camera reads them."""
+    with av.open(str(clip)) as container:
+        pictures = [frame.to_ndarray(format="yuv420p") for frame in container.decode(video=0)]
+    height, width = pictures[0].shape[0] * 2 // 3, pictures[0].shape[1]
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode())
+        for picture in pictures + pictures[::-1]:
+            file.write(b"FRAME\n" + picture.tobytes())
+    return path
