@@ -17,6 +17,7 @@ from typing import Any
 
 import avemotion
 from avemotion.errors import AvemotionError, UsageError
+from avemotion.options import add_config, add_function, modalities, parse
 
 COMMANDS = {
     "demo": "the whole road below on a small synthetic corpus: minutes on two cores",
@@ -95,84 +96,11 @@ def _overview() -> str:
 
 
 def _parse(name: str, words: list[str], add: Callable[[Any], None]) -> dict[str, Any]:
-    """Parse a command's words; jsonargparse makes the options from signatures.
-
-    Args:
-        name: The command.
-        words: What follows it.
-        add: Adds the command's options to a parser.
-
-    Returns:
-        Keyword arguments, dataclasses built.
-    """
-    from argparse import ArgumentError, ArgumentTypeError
-
-    import jsonargparse
-
-    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = jsonargparse.ArgumentParser(
-        prog=f"avemotion {name}", description=COMMANDS[name], exit_on_error=False
-    )
-    add(parser)
-    try:
-        namespace = parser.parse_args(_config_first(words))
-        values: dict[str, Any] = vars(parser.instantiate(namespace))
-    except (ArgumentError, ArgumentTypeError, TypeError, ValueError) as error:
-        message = " ".join(str(error).split())
-        raise UsageError(f"{message} See `avemotion {name} --help`.") from error
-    values.pop("config", None)
-    return values
-
-
-def _config_first(words: list[str]) -> list[str]:
-    """Move ``--config FILE`` to the front: what is said on the command line wins.
-
-    Hyphens in the names of options are read as underscores.
-    """
-    words = [_with_underscores(word) if word.startswith("--") else word for word in words]
-    front: list[str] = []
-    rest: list[str] = []
-    left = iter(words)
-    for word in left:
-        if word == "--config":
-            front += [word, *([following] if (following := next(left, None)) else [])]
-        elif word.startswith("--config="):
-            front.append(word)
-        else:
-            rest.append(word)
-    return front + rest
-
-
-def _with_underscores(option: str) -> str:
-    name, equals, value = option[2:].partition("=")
-    return f"--{name.replace('-', '_')}{equals}{value}"
-
-
-def _add_function(parser: Any, function: Callable[..., Any], skip: set[str]) -> None:
-    parser.add_function_arguments(function, as_positional=True, skip={"progress", *skip})
-
-
-def _add_config(parser: Any) -> None:
-    parser.add_argument("--config", action="config", help="YAML file of an experiment (configs/)")
-
-
-def _modalities(words: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Read a list with commas; jsonargparse gives it back once it is read."""
-    from argparse import ArgumentTypeError
-
-    from avemotion.config import MODALITIES
-
-    chosen = tuple(words.split(",")) if isinstance(words, str) else tuple(words)
-    strange = [word for word in chosen if word not in MODALITIES]
-    if strange:
-        raise ArgumentTypeError(f"{strange[0]!r} is not one of {', '.join(MODALITIES)}.")
-    if len(set(chosen)) < len(chosen):
-        raise ArgumentTypeError(f"{','.join(chosen)!r} names a modality twice.")
-    return chosen
+    return parse(name, COMMANDS[name], words, add)
 
 
 def _demo(words: list[str]) -> int:
-    values = _parse("demo", words, lambda p: _add_function(p, avemotion.demo, {"tell"}))
+    values = _parse("demo", words, lambda p: add_function(p, avemotion.demo, {"tell"}))
     avemotion.demo(**values)
     return OK
 
@@ -180,14 +108,14 @@ def _demo(words: list[str]) -> int:
 def _synth(words: list[str]) -> int:
     from avemotion.display import synth_text
 
-    values = _parse("synth", words, lambda p: _add_function(p, avemotion.synth, set()))
+    values = _parse("synth", words, lambda p: add_function(p, avemotion.synth, set()))
     print(synth_text(avemotion.synth(**values)))
     return OK
 
 
 def _verify(words: list[str]) -> int:
     def add(parser: Any) -> None:
-        _add_function(parser, avemotion.verify, {"decode"})
+        add_function(parser, avemotion.verify, {"decode"})
         parser.add_argument(
             "--decode", action="store_true", help="decode every file: minutes for all of CREMA-D"
         )
@@ -205,7 +133,7 @@ def _preprocess(words: list[str]) -> int:
     from avemotion.display import preprocess_text
 
     def add(parser: Any) -> None:
-        _add_function(parser, avemotion.preprocess, {"settings"})
+        add_function(parser, avemotion.preprocess, {"settings"})
         parser.add_class_arguments(PreprocessSettings)
 
     values = _parse("preprocess", words, add)
@@ -220,8 +148,8 @@ def _fit(words: list[str]) -> int:
     from avemotion.display import fit_text
 
     def add(parser: Any) -> None:
-        _add_config(parser)
-        _add_function(parser, avemotion.fit, set())
+        add_config(parser)
+        add_function(parser, avemotion.fit, set())
 
     print(fit_text(avemotion.fit(**_parse("fit", words, add))))
     return OK
@@ -231,11 +159,11 @@ def _evaluate(words: list[str]) -> int:
     from avemotion.display import evaluate_text
 
     def add(parser: Any) -> None:
-        _add_config(parser)
-        _add_function(parser, avemotion.evaluate, {"modalities"})
+        add_config(parser)
+        add_function(parser, avemotion.evaluate, {"modalities"})
         parser.add_argument(
             "--modalities",
-            type=_modalities,
+            type=modalities,
             default=(),
             metavar="av,video,audio",
             help="what to compare, with commas; by default all that there is",
@@ -248,7 +176,7 @@ def _evaluate(words: list[str]) -> int:
 def _report(words: list[str]) -> int:
     from avemotion.display import evaluate_text
 
-    values = _parse("report", words, lambda p: _add_function(p, avemotion.report, set()))
+    values = _parse("report", words, lambda p: add_function(p, avemotion.report, set()))
     print(evaluate_text(avemotion.report(**values)))
     return OK
 
@@ -256,7 +184,7 @@ def _report(words: list[str]) -> int:
 def _ratings(words: list[str]) -> int:
     from avemotion.display import ratings_text
 
-    values = _parse("ratings", words, lambda p: _add_function(p, avemotion.ratings, set()))
+    values = _parse("ratings", words, lambda p: add_function(p, avemotion.ratings, set()))
     print(ratings_text(avemotion.ratings(**values)))
     return OK
 
@@ -270,12 +198,12 @@ def _classify(words: list[str]) -> int:
         parser.add_argument("clips", nargs="+", type=Path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
         parser.add_argument("--parts", action="store_true", help="what face and voice say alone")
-        _add_function(parser, avemotion.classify, {"clips", "face", "parts"})
+        add_function(parser, avemotion.classify, {"clips", "face", "parts"})
         parser.add_argument(
             "--timeline", action="store_true", help="tell the emotion of one long video over time"
         )
         shared = {"clip", "checkpoint", "modality", "device", "runtime", "settings"}
-        _add_function(parser, avemotion.write_timeline, shared)
+        add_function(parser, avemotion.write_timeline, shared)
         parser.add_class_arguments(TimelineSettings)
 
     values = _parse("classify", words, add)
@@ -319,13 +247,13 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
 def _export(words: list[str]) -> int:
     from avemotion.display import export_text
 
-    values = _parse("export", words, lambda p: _add_function(p, avemotion.export, set()))
+    values = _parse("export", words, lambda p: add_function(p, avemotion.export, set()))
     print(export_text(avemotion.export(**values)))
     return OK
 
 
 def _app(words: list[str]) -> int:
-    values = _parse("app", words, lambda p: _add_function(p, avemotion.app, {"tell"}))
+    values = _parse("app", words, lambda p: add_function(p, avemotion.app, {"tell"}))
     avemotion.app(**values, tell=partial(print, flush=True))
     return OK
 

@@ -24,6 +24,7 @@ from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import save_checkpoint
 from avemotion.models.facts import CHECKPOINT_NAME, ONNX_NAME, CheckpointFacts
 from avemotion.onnx_export import export
+from avemotion.runtimes.torch_runtime import NETWORK_THREADS
 from avemotion.types import Prediction, Split
 
 
@@ -121,8 +122,7 @@ def main() -> None:
         "classify",
         "Classifying a clip against only decoding it",
         [
-            f"{called}; model loaded, CPU, {torch.get_num_threads()} threads for the network "
-            "(ONNX: one); "
+            f"{called}; model loaded, CPU, the network on {NETWORK_THREADS} thread (ONNX: 1); "
             f"{given.repeats} interleaved rounds over all clips. *Only decoding*: one pass of PyAV "
             "over frames and sound, on one thread. *Classifying*: `Classifier.classify`, from the "
             "file to the probabilities (weights random: the speed is that of trained ones). "

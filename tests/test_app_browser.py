@@ -126,6 +126,10 @@ def test_a_clip_is_answered(page: Any, clip: Path, app: App) -> None:
     assert "Most like acted" in page.inner_text(".headline >> nth=0")
     assert "face and voice" in page.inner_text("#result-evidence")
     assert "20 of 20 frames" in page.inner_text("#result-evidence")
+    said = page.inner_text("#result-parts")
+    for name, modality in (("The face", "video"), ("The voice", "audio")):
+        part = answer["parts"][modality]
+        assert f"{name} alone says {max(part, key=part.__getitem__)}, " in said
     assert "synthetic data" in page.inner_text("#result-warnings")
     for picture, width in (("faces", 800), ("spectrogram", None)):
         drawn = page.evaluate(f"document.getElementById('{picture}').naturalWidth")

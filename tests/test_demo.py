@@ -6,8 +6,8 @@ import pytest
 
 import avemotion
 from avemotion import demonstration
-from avemotion.cli import _parse
 from avemotion.config import TrainingSettings
+from avemotion.options import add_function, parse
 
 
 def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,8 +36,7 @@ def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_is_shown_as_typed_is_what_is_run() -> None:
-    from avemotion.cli import _add_function
 
     words = demonstration.OPTIONS.split()
-    values = _parse("fit", words, lambda p: _add_function(p, avemotion.fit, set()))
+    values = parse("fit", "", words, lambda p: add_function(p, avemotion.fit, set()))
     assert values["training"] == demonstration.TRAINING

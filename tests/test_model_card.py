@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import avemotion
-from avemotion.cli import _add_function, _parse
 from avemotion.config import ExperimentSettings
 from avemotion.corpora import CorpusName
 from avemotion.model_card import escaped, model_card
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.options import add_function, parse
 from avemotion.store import FeatureStore
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "audio.mean", "audio.deviation")
@@ -81,7 +81,7 @@ def test_the_commands_make_this_very_model(fitted: Path) -> None:
     preprocess, fit = re.findall(r"^avemotion (.*)$", card, re.MULTILINE)
     assert preprocess == "preprocess CORPUS --out FEATURES --corpus crema_d --views 2"
     name, *words = fit.split()
-    values = _parse(name, words, lambda p: _add_function(p, avemotion.fit, set()))
+    values = parse(name, "", words, lambda p: add_function(p, avemotion.fit, set()))
     made = ExperimentSettings(values["modality"], values["network"], values["training"])
     assert made == ExperimentSettings("audio", training=QUICK)
     assert [row[0] for row in table(card, "setting")[1:]] == [

@@ -20,6 +20,11 @@ from avemotion.models.facts import CheckpointFacts
 from avemotion.processes import cores
 from avemotion.runtimes.interface import ClipArrays
 
+NETWORK_THREADS = max(1, cores() // 8)
+"""OpenMP's threads wait for one another by spinning: where other work takes one of two cores, an
+answer on two threads takes ten times as long as on one. Decoding on all cores keeps one thread in
+eight busy."""
+
 
 def folded(network: AR5) -> AR5:
     """Return a copy whose normalisations are folded into the layers before them: the same answers.
@@ -73,10 +78,7 @@ class TorchRuntime:
 
     def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
         """Return the probability of each emotion, float32 (clip, emotion)."""
-        # OpenMP's threads wait for one another by spinning: where other work takes one of two
-        # cores, an answer on two threads takes ten times as long as on one. Decoding on all cores
-        # keeps one thread in eight busy.
-        with self._openmp.limit(limits=max(1, cores() // 8), user_api="openmp"):
+        with self._openmp.limit(limits=NETWORK_THREADS, user_api="openmp"):
             faces, spectrograms, lengths, has_face, has_sound = (
                 torch.from_numpy(part).to(self._device)
                 for part in (

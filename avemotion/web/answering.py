@@ -93,7 +93,8 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
     except AvemotionError as error:
         reason = str(error).replace(str(upload.path), upload.path.name)
         raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
-    prediction = replace(classifier.answer([clip])[0], clip=upload.name)
+    each_alone = clip.modality == "av" and {"video", "audio"} <= set(classifier.facts.answers)
+    prediction = replace(classifier.answer([clip], parts=each_alone)[0], clip=upload.name)
     kind = classifier.facts.experiment.network.spectrogram
     yield {"prediction": asdict(prediction), "pictures": _pictures(clip, kind)}
 

@@ -7,6 +7,7 @@ import { Timeline } from "./timeline.js";
 const byId = (id) => document.getElementById(id);
 const SENSES = { av: "saw and heard", video: "saw", audio: "heard" };
 const RESTS_ON = { av: "face and voice", video: "the face alone", audio: "the voice alone" };
+const ALONE = { video: "The face", audio: "The voice" };
 let bars, timeline, about;
 
 export function startFiles(facts) {
@@ -101,6 +102,11 @@ function take(part, name) {
   }
 }
 
+function most(probabilities) {
+  const [label, value] = Object.entries(probabilities).reduce((a, b) => (b[1] > a[1] ? b : a));
+  return `${label}, ${percent(value)}`;
+}
+
 function show({ prediction, pictures }) {
   const isPicture = prediction.frames_sampled === 1;
   const isLong = !byId("timeline").hidden;
@@ -109,13 +115,14 @@ function show({ prediction, pictures }) {
   byId("result-name").textContent = prediction.clip;
   byId("result-lead").textContent =
     isPicture ? "One picture, little better than a guess:" : "Most like acted";
-  byId("result-label").textContent =
-    `${prediction.label}, ${percent(prediction.probabilities[prediction.label])}`;
+  byId("result-label").textContent = most(prediction.probabilities);
   bars.show(prediction.probabilities);
   const frames = prediction.modality === "audio" || isPicture ? "" :
     ` A face was found on ${prediction.faces_found} of ${prediction.frames_sampled} frames.`;
   byId("result-evidence").textContent =
     `From ${RESTS_ON[prediction.modality]}${isPicture ? " of one picture" : ""}.${frames}`;
+  byId("result-parts").textContent = Object.entries(prediction.parts)
+    .map(([modality, says]) => `${ALONE[modality]} alone says ${most(says)}.`).join(" ");
   byId("result-warnings").replaceChildren(
     ...prediction.warnings.map((warning) => {
       const item = document.createElement("li");
