@@ -55,6 +55,12 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
     return ("--work", work / "work", "--actors", 5, "--clips-per-actor", 6)
 
 
+def test_faces_reports_how_steady_a_box_is(few_clips: Path, tmp_path: Path):
+    result = run("faces", tmp_path, "--clips", few_clips, "--draws", 3)
+    assert result["frames"] == 2 * 3 * 20 and result["found"] > 0.8 * result["frames"]
+    assert all(0 <= result[f"{way}_crop_pixels"] < 8 for way in ("across", "down", "width"))
+
+
 def test_preprocess_reports_ratios_over_decoding(few_clips: Path, tmp_path: Path):
     quick = ("--repeats", 1, "--worker-clips", 4, "--worker-repeats", 1, "--memory-clips", 24)
     result = run("preprocess", tmp_path, "--clips", few_clips, *quick)
