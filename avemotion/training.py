@@ -23,7 +23,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
 from avemotion.config import (
     ExperimentSettings,
@@ -189,6 +189,8 @@ def _trainer(
     callbacks: list[pl.Callback] = [recorder]
     if settings.early_stopping:
         callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
+    if progress:
+        callbacks.append(_Bar())
     return pl.Trainer(
         max_epochs=settings.epochs,
         precision="bf16-mixed" if uses_bfloat16(settings) else "32-true",
@@ -199,6 +201,13 @@ def _trainer(
         enable_progress_bar=progress,
         num_sanity_val_steps=0,
     )
+
+
+class _Bar(TQDMProgressBar):
+    """Lightning's bar, which would be drawn once more after our last word to an interrupt."""
+
+    def on_exception(self, *_: Any) -> None:
+        self.train_progress_bar.close()
 
 
 def uses_bfloat16(settings: TrainingSettings) -> bool:

@@ -79,6 +79,15 @@ def page(browser: Any, app: App) -> Iterator[Any]:
     assert broken == []
 
 
+def wait_until(page: Any, expression: str) -> None:
+    """Ask until it holds: the page's own policy forbids Playwright to poll inside it."""
+    for _ in range(600):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"after 30 s still not: {expression}")
+
+
 def test_the_empty_page(page: Any) -> None:
     notice = page.inner_text(".notice")
     assert "Expressed is not felt" in notice and "not for decisions about people" in notice
@@ -184,7 +193,7 @@ def test_a_long_clip_is_drawn_over_time(page: Any, clip: Path, app: App, tmp_pat
     assert f"{round(100 * ranked[0])}\xa0%" in page.inner_text("#readout")
 
     page.set_viewport_size({"width": 375, "height": 700})
-    page.wait_for_function("document.getElementById('plot').viewBox.baseVal.width < 375")
+    wait_until(page, "document.getElementById('plot').viewBox.baseVal.width < 375")
     assert page.evaluate("document.documentElement.scrollWidth") == 375
     assert page.locator("#strip img").count() <= 5
     page.set_viewport_size({"width": 1000, "height": 820})

@@ -542,5 +542,6 @@ def test_matplotlib_waits_until_something_is_drawn() -> None:
 def test_template_is_packaged() -> None:
     root = Path(report_page.__file__).parent
     project = tomllib.loads((root.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    (pattern,) = project["tool"]["setuptools"]["package-data"]["avemotion"]
-    assert (root / "templates" / "report.html") in root.glob(pattern)
+    patterns = project["tool"]["setuptools"]["package-data"]["avemotion"]
+    packaged = {path for pattern in patterns for path in root.glob(pattern)}
+    assert {root / "templates" / "report.html", root / "web" / "page" / "index.html"} <= packaged
