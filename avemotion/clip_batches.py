@@ -7,9 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
-from avemotion.config import FaceChoice, Modality
+from avemotion.config import AskedModality, FaceChoice
 from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
 from avemotion.inference import Classifier
 from avemotion.isolated_preparation import prepare_all, task_of
@@ -34,7 +33,7 @@ class ClipFailure:
 def classify_clips(
     sources: Sequence[Source],
     classifier: Classifier | None = None,
-    modality: Modality | Literal["auto"] = "auto",
+    modality: AskedModality = "auto",
     *,
     face: FaceChoice = "main",
     parts: bool = False,
@@ -85,7 +84,7 @@ def classify(
     clips: Sequence[Path],
     *,
     checkpoint: Path | None = None,
-    modality: Modality | Literal["auto"] = "auto",
+    modality: AskedModality = "auto",
     device: str = "auto",
     runtime: RuntimeName = "auto",
     face: FaceChoice = "main",

@@ -13,6 +13,8 @@ from avemotion.errors import UsageError
 
 Modality = Literal["av", "video", "audio"]
 """What a network looks at: face and voice, the face alone, the voice alone."""
+AskedModality = Literal["auto", "av", "video", "audio"]
+"""What an answer is asked from; ``auto``: all that the clip and the model have."""
 FaceChoice = Literal["main", "all"]
 """Which faces are answered for: the largest and most central one, or each."""
 

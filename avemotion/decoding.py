@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from avemotion.timing import FrameChoice as FrameChoice
 from avemotion.timing import FramePlan, PacketTimes, plan_frames
 from avemotion.types import VideoFrames
 
+_PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"}
 _HELD_BYTES = 64 * 2**20  # compressed packets kept from counting to decoding; a clip has 0.5 MB
 
 
@@ -50,24 +51,36 @@ def opened(file: MediaFile, **options: str) -> Iterator[Any]:
     Raises:
         MediaError: The file cannot be read.
     """
-    # A media file has no business opening others (playlists, network): local file only.
+    # A media file has no business opening others: local files only, and no playlists.
     place: Any
     if isinstance(file, Path):
         check_file(file)
-        place, allowed = str(file), "file"
+        place, allowed = str(file.absolute()), "file"  # a relative name may look like a URL
     else:
         check_content(file.name, file.handle)
         file.handle.seek(0)
         place, allowed = file.handle, "none"
     try:
-        with av.open(place, options={"protocol_whitelist": allowed} | options) as container:
+        forced = {"protocol_whitelist": allowed, "format_whitelist": _formats()}
+        with av.open(place, options=forced | options) as container:
             yield container
+    except av.error.ArgumentError as error:
+        raise MediaError(
+            f"{file.name} cannot be decoded: it names other files instead of holding media, or it "
+            "is damaged"
+        ) from error
     except av.error.FFmpegError as error:
         raise MediaError(f"{file.name} cannot be decoded: {_plain(error)}") from error
     except (IndexError, ValueError) as error:  # streams that begin in the middle, planes too short
         raise MediaError(f"{file.name} cannot be decoded: it contradicts itself") from error
     except OSError as error:  # of the caller's file object
         raise MediaError(f"{file.name} cannot be read: {_plain(error)}") from error
+
+
+@cache
+def _formats() -> str:
+    """Return FFmpeg's names of the containers that hold their media themselves."""
+    return ",".join(sorted(av.formats_available - _PLAYLISTS))
 
 
 def _plain(error: Exception) -> str:

@@ -55,7 +55,7 @@ class Extraction:
 
 def draws(clip: str, view: int, seed: int) -> np.random.Generator:
     """Return the random numbers of one view: the same on every machine, whatever ran before."""
-    digest = hashlib.sha256(f"{seed}/{clip}/{view}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{clip}/{view}".encode(errors="surrogateescape")).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 

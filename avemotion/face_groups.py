@@ -28,7 +28,7 @@ def ranked_faces(
         faces.append(face)
         mean = np.median(np.array(list(face.values())), axis=0)
         left = {
-            frame: boxes[[not _is_same(box, face.get(frame, mean)) for box in boxes]]
+            frame: boxes[[not is_same_face(box, face.get(frame, mean)) for box in boxes]]
             for frame, boxes in left.items()
         }
     often = [face for face in faces if 2 * len(face) >= len(faces[0])]
@@ -36,8 +36,13 @@ def ranked_faces(
     return often + [face for face in faces if 2 * len(face) < len(faces[0])]
 
 
-def _is_same(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Tell a face found twice, or a part of it, from a neighbour cheek to cheek with it."""
+def is_same_face(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Tell a face found twice, or a part of it, from a neighbour cheek to cheek with it.
+
+    Args:
+        box: float64 (4,): x, y, width, height.
+        other: The same.
+    """
     shared = np.maximum(
         0, np.minimum(box[:2] + box[2:], other[:2] + other[2:]) - np.maximum(box[:2], other[:2])
     )

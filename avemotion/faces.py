@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH
-from avemotion.crops import crop_faces as crop_faces
-from avemotion.face_groups import ranked_faces
+from avemotion.face_groups import is_same_face, ranked_faces
 from avemotion.types import Box
 
 KEY_FRAMES = 5
@@ -92,19 +91,28 @@ def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
 
 
 def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
-    """Find every face of a clip, the one that `find_face` prefers first.
+    """Find every face of a clip: first that of `find_face`, with the same box.
 
-    All key frames are searched, and of the further faces only those seen on at least half of them
-    count: what the cascade sees but once is rarely a face.
+    All key frames are searched for others, and only faces seen on at least half of them count: what
+    the cascade sees but once is rarely a face.
 
     Args:
         frames: Of the clip, in grey: each uint8 (height, width).
     """
+    main = find_face(frames)
+    if main is None:
+        return []
+    tracks = [main]
     seen = _search_at_length(frames, _key_frames(frames))
-    groups = list(ranked_faces(seen, frames[0].shape))
-    lasting = groups[:1] + [group for group in groups[1:] if 2 * len(group) >= len(seen)]
-    tracks = [_track(frames, group, len(seen)) for group in lasting]
-    return [track for track in tracks if track is not None]
+    for group in ranked_faces(seen, frames[0].shape):
+        track = _track(frames, group, len(seen)) if 2 * len(group) >= len(seen) else None
+        if track and not is_same_face(_edges(track.box), _edges(main.box)):
+            tracks.append(track)
+    return tracks
+
+
+def _edges(box: Box) -> NDArray[np.float64]:
+    return np.array([box.x, box.y, box.width, box.height], np.float64)
 
 
 def _key_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:

@@ -9,7 +9,7 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FaceChoice, Modality, TimelineSettings
+from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.isolated_preparation import prepare_isolated
 from avemotion.models.facts import CheckpointFacts
 from avemotion.preparation import PreparedClip, Question, prepare_clip
@@ -64,7 +64,7 @@ class Classifier:
     def classify(
         self,
         source: Source,
-        modality: Modality | Literal["auto"] = "auto",
+        modality: AskedModality = "auto",
         *,
         face: Literal["main"] = "main",
         parts: bool = False,
@@ -75,7 +75,7 @@ class Classifier:
     def classify(
         self,
         source: Source,
-        modality: Modality | Literal["auto"] = "auto",
+        modality: AskedModality = "auto",
         *,
         face: Literal["all"],
         parts: bool = False,
@@ -85,7 +85,7 @@ class Classifier:
     def classify(
         self,
         source: Source,
-        modality: Modality | Literal["auto"] = "auto",
+        modality: AskedModality = "auto",
         *,
         face: FaceChoice = "main",
         parts: bool = False,
@@ -100,7 +100,7 @@ class Classifier:
     def timeline(
         self,
         path: Path | str,
-        modality: Modality | Literal["auto"] = "auto",
+        modality: AskedModality = "auto",
         settings: TimelineSettings = _WINDOWS,
     ) -> Iterator[TimelineRow]:
         """Tell the emotion in each window of a video of any length, in memory that does not grow.
@@ -122,9 +122,7 @@ class Classifier:
         windows = window_rows(Path(path), question, settings, lambda clip: self.answer([clip])[0])
         return smoothed(windows, settings.smooth_seconds)
 
-    def question(
-        self, modality: Modality | Literal["auto"] = "auto", face: FaceChoice = "main"
-    ) -> Question:
+    def question(self, modality: AskedModality = "auto", face: FaceChoice = "main") -> Question:
         """Return what `prepare_clip` needs to know of this model.
 
         Raises:
@@ -135,7 +133,7 @@ class Classifier:
     def prepare(
         self,
         source: Source,
-        modality: Modality | Literal["auto"] = "auto",
+        modality: AskedModality = "auto",
         face: FaceChoice = "main",
     ) -> list[PreparedClip]:
         """Return what the network reads of a clip: crops, spectrogram, and the evidence."""
@@ -152,8 +150,11 @@ class Classifier:
             return []
         scores = self.probabilities(_joined([clip.arrays for clip in clips]))
         alone: dict[str, NDArray[np.float32]] = {}
+        is_av = self.facts.experiment.modality == "av"
         can = set(self.facts.answers) >= {"video", "audio"}
-        if parts and can:
+        if parts and not is_av:
+            alone = {self.facts.experiment.modality: scores}
+        elif parts and can:
             alone = {
                 modality: self.probabilities(_joined([_alone(c.arrays, modality) for c in clips]))
                 for modality in ("video", "audio")
@@ -163,7 +164,7 @@ class Classifier:
                 clip,
                 scores[place],
                 {m: alone[m][place] for m in alone if clip.modality in ("av", m)},
-                (_NO_PARTS,) if parts and not can else (),
+                (_NO_PARTS,) if parts and is_av and not can else (),
             )
             for place, clip in enumerate(clips)
         ]
@@ -224,7 +225,7 @@ def _alone(clip: ClipArrays, modality: str) -> ClipArrays:
 def classify_clip(
     source: Source,
     checkpoint: Path | str | None = None,
-    modality: Modality | Literal["auto"] = "auto",
+    modality: AskedModality = "auto",
     device: str = "auto",
     runtime: RuntimeName = "auto",
     *,
@@ -238,7 +239,7 @@ def classify_clip(
 def classify_clip(
     source: Source,
     checkpoint: Path | str | None = None,
-    modality: Modality | Literal["auto"] = "auto",
+    modality: AskedModality = "auto",
     device: str = "auto",
     runtime: RuntimeName = "auto",
     *,
@@ -251,7 +252,7 @@ def classify_clip(
 def classify_clip(
     source: Source,
     checkpoint: Path | str | None = None,
-    modality: Modality | Literal["auto"] = "auto",
+    modality: AskedModality = "auto",
     device: str = "auto",
     runtime: RuntimeName = "auto",
     *,

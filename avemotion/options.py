@@ -45,8 +45,10 @@ def parse(name: str, summary: str, words: list[str], add: Callable[[Any], None])
 def _config_first(words: list[str]) -> list[str]:
     """Move ``--config FILE`` to the front: what is said on the command line wins.
 
-    Hyphens in the names of options are read as underscores.
+    Hyphens in the names of options are read as underscores. What follows ``--`` is no option.
     """
+    end = words.index("--") if "--" in words else len(words)
+    words, plain = words[:end], words[end:]
     words = [_with_underscores(word) if word.startswith("--") else word for word in words]
     front: list[str] = []
     rest: list[str] = []
@@ -58,7 +60,7 @@ def _config_first(words: list[str]) -> list[str]:
             front.append(word)
         else:
             rest.append(word)
-    return front + rest
+    return front + rest + plain
 
 
 def _with_underscores(option: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, FaceChoice, Modality
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, AskedModality, FaceChoice
 from avemotion.crops import crop_faces, scaled_box
 from avemotion.errors import MissingModalityError, UsageError
 from avemotion.extraction import noisy_sound, view_grids
@@ -41,7 +41,7 @@ class Question:
     """What the model says of itself."""
     checkpoint: str
     """Its file."""
-    modality: Modality | Literal["auto"] = "auto"
+    modality: AskedModality = "auto"
     """What to answer from; ``auto`` takes all that the clip and the model have."""
     face: FaceChoice = "main"
     """Which faces to answer for."""
@@ -247,7 +247,8 @@ def _used(name: str, face: FaceCrops, read: ClipMedia, question: Question) -> st
     possible = _HEARS_SEES[offers.get((face.box is not None, read.sound is not None), "")]
     if wanted in possible:
         return wanted
-    missing = "; ".join(why for why in (no_face, read.no_sound) if why)
+    lacks = (no_face if wanted != "audio" else "", read.no_sound if wanted != "video" else "")
+    missing = "; ".join(why for why in lacks if why)
     for modality in possible:
         if modality in answers and wanted == "av":
             return modality

@@ -8,9 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Literal
 
-from avemotion.config import Modality, TimelineSettings
+from avemotion.config import AskedModality, TimelineSettings
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.inference import Classifier
@@ -48,7 +47,7 @@ def timeline(
     clip: Path | str,
     *,
     checkpoint: Path | str | None = None,
-    modality: Modality | Literal["auto"] = "auto",
+    modality: AskedModality = "auto",
     device: str = "auto",
     runtime: RuntimeName = "auto",
     settings: TimelineSettings = _WINDOWS,
@@ -81,7 +80,7 @@ def write_timeline(
     out: Path | None = None,
     picture: Path | None = None,
     checkpoint: Path | str | None = None,
-    modality: Modality | Literal["auto"] = "auto",
+    modality: AskedModality = "auto",
     device: str = "auto",
     runtime: RuntimeName = "auto",
     settings: TimelineSettings = _WINDOWS,

@@ -5,7 +5,8 @@ from media_maker import noise_frames
 
 from avemotion import faces
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH
-from avemotion.faces import KEY_FRAMES, crop_faces, find_face
+from avemotion.crops import crop_faces
+from avemotion.faces import KEY_FRAMES, find_face
 from avemotion.grids import even_grid
 from avemotion.media import read_frames
 from avemotion.types import Box
