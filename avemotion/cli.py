@@ -62,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _RUNNERS[name](rest)
     except UsageError as error:
         return _fail(name, error, WRONG_USAGE)
+    except BrokenPipeError:  # whoever reads what is printed has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
     except (AvemotionError, OSError) as error:
         return _fail(name, error, SOME_FAILED)
     except ModuleNotFoundError as error:  # of an environment for answering alone, say
@@ -198,35 +201,38 @@ def _classify(words: list[str]) -> int:
         parser.add_argument("clips", nargs="+", type=Path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
         parser.add_argument("--parts", action="store_true", help="what face and voice say alone")
-        add_function(parser, avemotion.classify, {"clips", "face", "parts"})
+        add_function(parser, avemotion.classify, {"clips", "parts"})
         parser.add_argument(
             "--timeline", action="store_true", help="tell the emotion of one long video over time"
         )
         shared = {"clip", "checkpoint", "modality", "device", "runtime", "settings"}
         add_function(parser, avemotion.write_timeline, shared)
-        parser.add_class_arguments(TimelineSettings)
+        parser.add_class_arguments(TimelineSettings, skip={"face"})
 
     values = _parse("classify", words, add)
     names = [field.name for field in dataclasses.fields(TimelineSettings)]
-    settings = TimelineSettings(**{name: values.pop(name) for name in names})
+    settings = TimelineSettings(**{name: values[name] for name in names})
+    names.remove("face")  # it is for whole clips, too
+    for name in names:
+        del values[name]
     files = {name: values.pop(name) for name in ("out", "picture")}
     if values.pop("timeline"):
         return _classify_timeline(values, files, settings)
     if settings != TimelineSettings(face=settings.face) or any(files.values()):
-        options = ", ".join(f"--{name}" for name in (*files, *names) if name != "face")
+        options = ", ".join(f"--{name}" for name in (*files, *names))
         raise UsageError(f"These are for --timeline alone: {options}. Add it, or leave them out.")
     as_json = values.pop("json")
     failed = False
-    for result in avemotion.classify(**values, face=settings.face):
+    for result in avemotion.classify(**values):
         failed |= not isinstance(result, Prediction)
-        print(json.dumps(dataclasses.asdict(result)) if as_json else prediction_text(result))
+        print(json.dumps(result.to_dict()) if as_json else prediction_text(result))
     return SOME_FAILED if failed else OK
 
 
 def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: Any) -> int:
     from avemotion.display import timeline_row_text, timeline_text
 
-    clips, as_json = values.pop("clips"), values.pop("json")
+    clips, as_json, _ = values.pop("clips"), values.pop("json"), values.pop("face")
     if len(clips) > 1:
         raise UsageError(f"--timeline is of one video, but {len(clips)} are given.")
     if values.pop("parts"):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 from avemotion.config import AskedModality, FaceChoice
 from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
 from avemotion.inference import Classifier
-from avemotion.isolated_preparation import prepare_all, task_of
+from avemotion.isolated_preparation import ClipTask, prepare_all, task_of
 from avemotion.processes import cores
 from avemotion.runtimes.interface import RuntimeName
-from avemotion.sources import Source
+from avemotion.sources import DecodedClip, Source
 from avemotion.types import Prediction
 
 _BATCH = 8  # clips in a call of the network
@@ -29,9 +30,13 @@ class ClipFailure:
     reason: str
     """Why there is none."""
 
+    def to_dict(self) -> dict[str, str]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
 
 def classify_clips(
-    sources: Sequence[Source],
+    sources: Iterable[Source],
     classifier: Classifier | None = None,
     modality: AskedModality = "auto",
     *,
@@ -53,20 +58,43 @@ def classify_clips(
         parts: Also say what each modality alone would have said.
         workers: Processes; by default one a core.
 
-    Yields:
+    Returns:
         In the order of the clips, a prediction (with ``all``, one for each face) or the reason why
         there is none.
 
     Raises:
-        UsageError: There is no such model, it cannot answer from that modality, or `workers` is
-            below 1.
+        UsageError: There is no such model, it cannot answer from that modality, `workers` is below
+            1, or a single clip is given.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more.")
+    given = _several(sources)
     classifier = classifier or Classifier()
+    if not isinstance(classifier, Classifier):
+        raise UsageError(
+            f"classifier is {type(classifier).__name__}, but must be a Classifier: "
+            "Classifier(checkpoint)."
+        )
     question = classifier.question(modality, face)
-    tasks = [task_of(source, question) for source in sources]
-    with closing(prepare_all(tasks, workers or cores())) as outcomes:
+    tasks = [task_of(source, question) for source in given]
+    return _answers(tasks, classifier, parts, workers or cores())
+
+
+def _several(sources: Iterable[Source]) -> list[Source]:
+    """Refuse a single clip: a text would be taken letter by letter."""
+    is_one = isinstance(sources, str | bytes | os.PathLike | DecodedClip)
+    if is_one or hasattr(sources, "read") or not isinstance(sources, Iterable):
+        raise UsageError(
+            f"clips are given as one {type(sources).__name__}, but must be a list. Put one clip in "
+            "a list, too."
+        )
+    return list(sources)
+
+
+def _answers(
+    tasks: list[ClipTask], classifier: Classifier, parts: bool, workers: int
+) -> Iterator[Prediction | ClipFailure]:
+    with closing(prepare_all(tasks, workers)) as outcomes:
         pairs = zip(tasks, outcomes, strict=True)
         while batch := list(islice(pairs, _BATCH)):
             prepared = [
@@ -113,11 +141,12 @@ def classify(
         UsageError: There is no such model, its runtime is not installed, or it cannot answer from
             that modality.
     """
+    given = _several(clips)
     classifier = Classifier(checkpoint, device, runtime)
-    if len(clips) != 1:
-        yield from classify_clips(clips, classifier, modality, face=face, parts=parts)
+    if len(given) != 1:
+        yield from classify_clips(given, classifier, modality, face=face, parts=parts)
         return
     try:
-        yield from classifier.answer(classifier.prepare(clips[0], modality, face), parts)
+        yield from classifier.answer(classifier.prepare(given[0], modality, face), parts)
     except (MediaError, MissingModalityError) as error:
-        yield ClipFailure(str(clips[0]), str(error))
+        yield ClipFailure(str(given[0]), str(error))

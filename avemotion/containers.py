@@ -17,6 +17,7 @@ _HEAD_BYTES = 16_384  # CREMA-D's first picture lies within 8 kB
 _FLV_TAGS = (8, 9, 18)  # audio, video, script
 _FLV_CODECS = (2, 4)  # Sorenson H.263 and VP6: those of CREMA-D and of a synthetic corpus
 _PCM = 1
+_BEYOND_ANY_FILE = 2**62  # bytes; nothing can be sought much further
 
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid", b"sidx"}
 
@@ -50,6 +51,8 @@ def check_file(path: Path) -> None:
         raise MediaError(f"no such file: {path.name}") from None
     except OSError as error:  # no permission, a name too long, a loop of links
         raise MediaError(f"{path.name} cannot be opened: {error.strerror}") from error
+    except ValueError as error:  # a zero byte in its name
+        raise MediaError(f"{path.name!r} cannot be opened: {error}") from error
     if not path.is_file():
         raise MediaError(f"not a regular file: {path.name}")
     with path.open("rb") as file:
@@ -172,3 +175,5 @@ def _mp4_end(file: BinaryIO) -> int:
         if header[4:8] not in _MP4_BOXES or length == 0:  # what follows is no box
             return end
         end += max(8, int.from_bytes(header[8:], "big") if length == 1 else length)
+        if end > _BEYOND_ANY_FILE:
+            return end

@@ -190,9 +190,10 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
     if not isinstance(result, Prediction):
         return f"{result.clip}: FAILED: {result.reason}"
     face = "" if result.face is None else f", face {result.face}"
+    looked = f"; face on {result.faces_found} of {result.frames_sampled} frames"
     lines = [
-        f"{result.clip}{face}: {result.label} (from {result.modality}; face on "
-        f"{result.faces_found} of {result.frames_sampled} frames)",
+        f"{result.clip}{face}: {result.label} (from {result.modality}"
+        f"{looked if result.frames_sampled else ''})",
         "  " + _ranked(result.probabilities),
     ]
     lines += [f"  {part} alone: {_ranked(says)}" for part, says in result.parts.items()]

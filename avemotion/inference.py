@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, overload
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import AskedModality, FaceChoice, TimelineSettings
+from avemotion.errors import UsageError
 from avemotion.isolated_preparation import prepare_isolated
 from avemotion.models.facts import CheckpointFacts
 from avemotion.preparation import PreparedClip, Question, prepare_clip
@@ -114,10 +116,14 @@ class Classifier:
             The rows as they come, by time; each is delayed by half the width of smoothing.
 
         Raises:
-            UsageError: The model cannot answer from that modality.
+            UsageError: The model cannot answer from that modality, or this is no path.
             MediaError: The file cannot be read; rows until then have been given.
             MissingModalityError: The file has none of the streams that the answer needs.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(
+                f"a timeline is of a file, but {type(path).__name__} is given. Give its path."
+            )
         question = self.question(modality, settings.face)
         windows = window_rows(Path(path), question, settings, lambda clip: self.answer([clip])[0])
         return smoothed(windows, settings.smooth_seconds)

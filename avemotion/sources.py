@@ -53,6 +53,7 @@ class DecodedClip(ShapeRepr):
 
 
 def _check_frames(frames: NDArray[np.uint8]) -> None:
+    _check_array("frames", frames)
     grey_or_rgb = frames.ndim == 3 or (frames.ndim == 4 and frames.shape[3] == 3)
     if frames.dtype != np.uint8 or not grey_or_rgb or 0 in frames.shape:
         raise UsageError(
@@ -61,7 +62,16 @@ def _check_frames(frames: NDArray[np.uint8]) -> None:
         )
 
 
+def _check_array(name: str, given: object) -> None:
+    if not isinstance(given, np.ndarray):
+        raise UsageError(
+            f"{name}: {type(given).__name__} is given, but must be a NumPy array "
+            "(np.asarray(...); of a tensor, .numpy())."
+        )
+
+
 def _check_waveform(waveform: NDArray[Any]) -> None:
+    _check_array("waveform", waveform)
     kinds = waveform.dtype == np.int16 or waveform.dtype.kind == "f"
     # More channels than samples are samples and channels the other way round.
     if not kinds or waveform.ndim not in (1, 2) or waveform.shape[0] > waveform.shape[-1]:
@@ -79,7 +89,8 @@ def _check_waveform(waveform: NDArray[Any]) -> None:
 
 
 def _check_rate(name: str, rate: float | None, of: str) -> None:
-    if rate is None or not (math.isfinite(rate) and rate > 0):
+    is_number = isinstance(rate, int | float | np.number)
+    if rate is None or not (is_number and math.isfinite(rate) and rate > 0):
         raise UsageError(f"{name} is {rate!r}, but {of} need one above 0 Hz.")
     if name == "sample_rate" and (rate != int(rate) or int(rate) not in SAMPLE_RATES):
         raise UsageError(
@@ -122,7 +133,7 @@ def as_media(source: Source) -> MediaFile | DecodedClip:
     if isinstance(source, str | os.PathLike):
         return Path(source)
     if isinstance(source, bytes | bytearray | memoryview):
-        return MemoryFile("clip given as bytes", BytesIO(source))
+        return MemoryFile("clip given as bytes", BytesIO(bytes(source)))
     if callable(getattr(source, "read", None)):
         return _opened_file(source)
     raise UsageError(
@@ -147,7 +158,7 @@ def as_portable(source: Source) -> MediaFile | DecodedClip:
 def source_name(source: Source) -> str:
     """Return what the prediction calls a clip: a path as it was given, another one's name."""
     if isinstance(source, str | os.PathLike):
-        return str(source)
+        return os.fspath(source)
     if isinstance(source, DecodedClip | MemoryFile):
         return source.name
     if isinstance(source, bytes | bytearray | memoryview):

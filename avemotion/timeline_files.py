@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avemotion.errors import MediaError, UsageError
-from avemotion.files import csv_rows, partial_name
+from avemotion.files import csv_rows, partial_name, writing
 from avemotion.timeline_rows import TimelineRow, table_columns, table_row
 
 TABLE_SUFFIXES = (".csv", ".jsonl")
@@ -45,7 +45,9 @@ def row_file(path: Path, labels: Sequence[str]) -> Iterator[Callable[[TimelineRo
     temporary = partial_name(path)
     kept, rows = f"The rows until then are in {temporary}.", 0
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with writing(path):
+            opened = temporary.open("w", newline="", encoding="utf-8")
+        with opened as file:
             write_cells = csv_rows(file)
 
             def write(row: TimelineRow) -> None:

@@ -108,6 +108,7 @@ def write_timeline(
 
     if out is None and picture is None:
         raise UsageError("Nothing is to be written: give --out, --picture, or both.")
+    out, picture = out and Path(out), picture and Path(picture)
     check_output("--out", out, TABLE_SUFFIXES)
     check_output("--picture", picture, (".png",))
     classifier = Classifier(checkpoint, device, runtime)

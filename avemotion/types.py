@@ -262,7 +262,7 @@ class Prediction:
     faces_found: int
     """Sampled frames on which a face was found."""
     frames_sampled: int
-    """Frames that were searched: 20, or 0 where the clip has no video."""
+    """Frames that were searched: 20, or 0 where none was looked at."""
     face_box: Box | None
     """The crop in pixels of the video, or None without a face."""
     face: int | None

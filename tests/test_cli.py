@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from media_maker import write_pointer
 
 from avemotion.cli import COMMANDS, main
 from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
+from avemotion.options import parse
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -36,6 +38,26 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert code == 0
     for command in COMMANDS:
         assert f"  {command} " in out
+
+
+def test_a_word_after_two_hyphens_is_no_option() -> None:
+    def add(parser: Any) -> None:
+        parser.add_argument("clips", nargs="+")
+        parser.add_argument("--some_thing")
+
+    values = parse("x", "", ["--some-thing", "1", "--", "--my-clip.flv"], add)
+    assert values == {"clips": ["--my-clip.flv"], "some_thing": "1"}
+
+
+def test_whoever_reads_only_the_head_of_what_is_printed_sees_no_error() -> None:
+    script = (
+        "import sys; from avemotion import cli; "
+        "cli._RUNNERS['demo'] = lambda _: [print('x' * 99, flush=True) for _ in range(9999)]; "
+        "sys.exit(cli.main(['demo']))"
+    )
+    command = [f'{sys.executable} -c "{script}" | head -c 5']
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("xxxxx", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,8 +2,10 @@
 
 import dataclasses
 import io
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +32,8 @@ from network_maker import EXPERIMENTS, facts_of, untrained
 import avemotion
 from avemotion import soundtracks, sources, timing
 from avemotion.clip_batches import ClipFailure
-from avemotion.errors import MediaError, UsageError
+from avemotion.config import TrainingSettings
+from avemotion.errors import MediaError, MissingModalityError, UsageError
 from avemotion.face_groups import ranked_faces
 from avemotion.grids import even_grid
 from avemotion.kept_frames import KeptFrames
@@ -203,11 +206,89 @@ def test_parts_are_what_each_modality_alone_says(
         assert classifier.classify(pair, modality, parts=True).parts.keys() == {modality}
 
 
+def test_the_main_face_is_the_same_one_among_all(
+    classifier: avemotion.Classifier, pair: Path, small_corpus: Path
+) -> None:
+    for clip in [pair, *sorted((small_corpus / "VideoFlash").glob("*.flv"))[:4]]:
+        main, first = classifier.classify(clip), classifier.classify(clip, face="all")[0]
+        assert main.face_box == first.face_box, clip
+        assert main.probabilities == pytest.approx(first.probabilities, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "file:x.mp4", "concat:a.mp4", "g\udcff.mp4"])
+def test_any_name_is_that_of_a_file(
+    classifier: avemotion.Classifier,
+    pair: Path,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copy(pair, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert classifier.classify(name).modality == "av"
+
+
+def test_a_list_of_other_files_is_not_followed(
+    classifier: avemotion.Classifier, pair: Path, tmp_path: Path
+) -> None:
+    lists = {
+        "a.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{pair}\n#EXT-X-ENDLIST\n",
+        "b.mp4": f"ffconcat version 1.0\nfile {pair.name}\n",
+    }
+    shutil.copy(pair, tmp_path / pair.name)
+    for name, text in lists.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(MediaError, match="names other files"):
+            classifier.classify(tmp_path / name)
+
+
+def test_only_what_was_asked_for_is_called_missing(
+    classifier: avemotion.Classifier, tmp_path: Path
+) -> None:
+    mute = film(tmp_path / "mute.mp4", face(40, 1007))
+    with pytest.raises(MissingModalityError, match=r"by audio: mute.mp4 has no audio track\.$"):
+        classifier.classify(mute, "audio")
+    nobody = film(tmp_path / "nobody.mp4", noise_frames(40), speaking())
+    with pytest.raises(MissingModalityError, match=r"no face found in the 20 frames sampled\.$"):
+        classifier.classify(nobody, "video")
+
+
+@pytest.mark.parametrize("single", ["clip.mp4", b"clip", Path("clip.mp4"), 7, None])
+def test_a_single_clip_is_not_taken_for_several(
+    classifier: avemotion.Classifier, single: Any
+) -> None:
+    with pytest.raises(UsageError, match="Put one clip in a list"):
+        avemotion.classify_clips(single, classifier)
+
+
+def test_what_is_no_array_no_path_and_no_name_is_refused(classifier: avemotion.Classifier) -> None:
+    given: Any = [[1]]
+    with pytest.raises(UsageError, match="frames: list is given, but must be a NumPy array"):
+        sources.DecodedClip(frames=given, frame_rate=25)
+    given = "25"
+    with pytest.raises(UsageError, match="frame_rate is '25'"):
+        sources.DecodedClip(np.zeros((2, 4, 4), np.uint8), given)
+    given = b"abc"
+    with pytest.raises(UsageError, match="a timeline is of a file, but bytes is given"):
+        classifier.timeline(given)
+    with pytest.raises(MediaError, match="embedded null byte"):
+        classifier.classify("a\0b.mp4")
+    endless = bytes.fromhex("00000010") + b"ftypisom" + bytes(4)
+    endless += bytes.fromhex("00000001") + b"mdat" + b"\xff" * 8
+    with pytest.raises(MediaError, match="truncated"):
+        classifier.classify(endless)
+
+
 def test_a_model_without_modality_dropout_has_no_parts(pair: Path, tmp_path: Path) -> None:
     experiment = EXPERIMENTS["video"]
     save_checkpoint(tmp_path / "m.safetensors", untrained(experiment), facts_of(experiment))
     video = avemotion.classify_clip(pair, tmp_path / "m.safetensors", parts=True)
-    assert video.parts == {} and "alone would say is not known" in video.warnings[-1]
+    assert video.parts == {"video": video.probabilities}, "its answer is what the face says"
+    training = TrainingSettings(modality_dropout=0.0)
+    plain = dataclasses.replace(EXPERIMENTS["av"], training=training)
+    save_checkpoint(tmp_path / "m.safetensors", untrained(plain), facts_of(plain))
+    both = avemotion.classify_clip(pair, tmp_path / "m.safetensors", parts=True)
+    assert both.parts == {} and "alone would say is not known" in both.warnings[-1]
 
 
 def test_isolated_and_in_batches_the_answers_are_the_same(

@@ -72,7 +72,7 @@ class TorchRuntime:
         try:
             self._device = torch.device(device)
             self._network = folded(network).to(self._device)
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, ImportError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"--device {device} cannot be used: {reason}") from error
 
