@@ -16,11 +16,11 @@ from typing import TypeAlias
 from tqdm import tqdm
 
 from avemotion.config import PreprocessSettings
-from avemotion.containers import is_plainly_whole
+from avemotion.containers import is_lfs_pointer, is_plainly_whole
 from avemotion.errors import MediaError
 from avemotion.extraction import read_views
 from avemotion.isolation import Lost, map_isolated
-from avemotion.media import is_lfs_pointer, read_streams
+from avemotion.media import read_streams
 from avemotion.preprocessing import CLIP_TIMEOUT_SECONDS
 from avemotion.processes import cores, one_thread
 from avemotion.types import Corpus

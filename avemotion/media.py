@@ -17,8 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE, SAMPLE_RATES
-from avemotion.containers import check_file as check_file
-from avemotion.containers import is_lfs_pointer as is_lfs_pointer
 from avemotion.decoding import FrameChoice, Streams, decode, is_video, opened, video_stream
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
 from avemotion.pictures import kept_size, write_resized

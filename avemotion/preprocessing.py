@@ -17,6 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from avemotion.config import Engine, PreprocessSettings
+from avemotion.containers import is_lfs_pointer
 from avemotion.corpora import CorpusName, read_corpus
 from avemotion.engines import write_here, write_on_ray
 from avemotion.errors import UsageError
@@ -24,7 +25,6 @@ from avemotion.extraction import Extraction, extract
 from avemotion.files import claimed
 from avemotion.isolation import IsolatedProcess, Lost, map_isolated
 from avemotion.manifest import plain_row, row_of, rows_of, size_of
-from avemotion.media import is_lfs_pointer
 from avemotion.preview import check_preview, draw_preview
 from avemotion.processes import cores, one_thread
 from avemotion.store import ClipFeatures, FeatureStore, ManifestRow

@@ -73,7 +73,7 @@ def in_order(times: Sequence[int | None]) -> NDArray[np.int64] | None:
     return None if (np.diff(ordered) == 0).any() else ordered
 
 
-def evenly_in_time(
+def at_steady_rate(
     places: NDArray[np.intp], times: NDArray[np.int64] | None, frames: int
 ) -> NDArray[np.intp]:
     """Return the frames that are shown when those of a constant rate would be.
@@ -160,7 +160,7 @@ def plan_frames(choose: FrameChoice, packets: PacketTimes, whole: bool = False) 
     """
     count = max(1, len(packets))
     places, times = choose(count), packets.shown()
-    numbers = evenly_in_time(places, times, count)
+    numbers = at_steady_rate(places, times, count)
     if times is None or whole:
         return FramePlan(places, numbers, count)
     needed = needed_for_frames(packets, times[np.unique(numbers)].tolist())
@@ -171,7 +171,7 @@ def plan_among(choose: FrameChoice, times: Sequence[int | None]) -> FramePlan:
     """Choose among the frames that there really are, by when each is shown."""
     count = len(times)
     places = choose(count)
-    return FramePlan(places, evenly_in_time(places, in_order(times), count), count)
+    return FramePlan(places, at_steady_rate(places, in_order(times), count), count)
 
 
 def seconds(times: Sequence[int | None], unit: float, rate: float) -> float:
