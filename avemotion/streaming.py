@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE, TimelineSettings
-from avemotion.decoding import is_video, opened
+from avemotion.decoding import _check_known, is_video, opened
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.frame_stream import FrameStream, PickedFrames
+from avemotion.resampling import check_sample_rate
 from avemotion.sound_stream import CutSound, SoundStream
 from avemotion.soundtracks import ordered_tracks
 from avemotion.stream_clock import origin_of
@@ -121,6 +122,9 @@ def stream_windows(
                 "neither video nor sound" if see and hear else "no video" if see else "no sound"
             )
             raise MissingModalityError(f"{path} cannot be classified: it has {missing}.")
+        _check_known(path, [video, audio])
+        if audio:
+            check_sample_rate(path.name, audio.rate)
         origin = origin_of([stream for stream in (video, audio) if stream])
         frames = FrameStream(first, video, origin, window / MAX_FRAMES) if video else None
         sound = SoundStream(second, audio, origin) if audio else None
