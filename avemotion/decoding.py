@@ -139,7 +139,7 @@ def _pass(
     with opened(file) as container:
         video = next(filter(is_video, container.streams.video), None) if plan else None
         tracks = ordered_tracks(container) if hear else []
-        _check_known(file, [video, *tracks[:1]])
+        check_known(file, [video, *tracks[:1]])
         used = [stream.index for stream in (video, *tracks) if stream is not None]
         if not used:
             return Streams(None, None, 0), None
@@ -164,7 +164,7 @@ def _pass(
         return Streams(None, sound.joined(), sound.rate, seconds, tuple(notes)), frames
 
 
-def _check_known(file: MediaFile, streams: Iterable[Any]) -> None:
+def check_known(file: MediaFile, streams: Iterable[Any]) -> None:
     """Refuse streams that FFmpeg has no decoder for.
 
     Raises:

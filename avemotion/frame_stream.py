@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
 from avemotion.media import MIN_DISTINCT_SHARE, count_distinct
-from avemotion.pictures import kept_size, pixel_aspect, upright_size, write_grey
+from avemotion.pictures import hdr_note, hdr_of, kept_size, pixel_aspect, upright_size, write_grey
 from avemotion.stream_clock import MIN_COVERED_SHARE, checked_step, ticks
 
 
@@ -58,6 +58,7 @@ class FrameStream:
         self._last: Fraction | None = None
         self._end = Fraction(0)
         self._finished = False
+        self._hdr = ""
 
     def read_to(self, tick: int) -> int:
         """Read until a frame starts at this tick or later; return how far the video reaches."""
@@ -80,6 +81,7 @@ class FrameStream:
         self._last, self._end = time, time + length
         if self._held and time - self._held[-1].time < self._spacing:
             return
+        self._hdr = self._hdr or hdr_of(frame)
         height, width = upright_size(frame)
         grey = np.empty(kept_size(height, width, pixel_aspect(self._stream, frame)), np.uint8)
         write_grey(frame, grey)
@@ -110,6 +112,10 @@ class FrameStream:
             return f"the picture stands still: only {distinct} of {expected} sampled frames differ"
         seconds = tuple(float(inside[i].time) / SAMPLE_RATE for i in chosen)
         return PickedFrames(frames, seconds, len(inside), inside[0].scale)
+
+    def notes(self) -> list[str]:
+        """Say what is unusual about the video so far."""
+        return hdr_note(self._hdr)
 
 
 def evenly_in_time(times: NDArray[np.float64]) -> list[int]:

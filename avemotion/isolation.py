@@ -6,20 +6,20 @@ the queue's lock stops all others, and a crash cannot always be told from its ne
 
 from __future__ import annotations
 
-import errno
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from multiprocessing import current_process
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from avemotion.errors import AvemotionError
-from avemotion.processes import FRESH, end_with_parent
+from avemotion.errors import UsageError
+from avemotion.isolated_work import Lost as Lost
+from avemotion.isolated_work import OutOfMemory, Part, send_task, serve
+from avemotion.processes import FRESH
 
 MEMORY_MEBIBYTES = 4096
 """Most memory of a process: 4K video takes 2,000 MiB, a CREMA-D clip 220."""
@@ -30,14 +30,6 @@ _START_SECONDS = 300  # imports, on a busy machine
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Stands in place of a result that never came."""
-
-    reason: str
-    """How the task ended, for the user."""
 
 
 def map_isolated(
@@ -60,6 +52,9 @@ def map_isolated(
             process does not count.
         memory_mebibytes: A task that needs more is lost, where the system can limit it (Linux).
         prepare: Called in each process first.
+
+    Raises:
+        UsageError: This process is one that may not start others.
     """
     if not tasks:
         return
@@ -118,6 +113,9 @@ class IsolatedProcess:
             task: What the function is called with.
             timeout_seconds: See `map_isolated`.
             tell: For a function that yields: receives each value as it comes; None is returned.
+
+        Raises:
+            UsageError: This process is one that may not start others.
         """
         for _ in range(_STARTS):
             try:
@@ -131,13 +129,19 @@ class IsolatedProcess:
     def _begin(self, task: object) -> Any:
         with _Deadline(_START_SECONDS, self.kill):
             pipe = self._pipe or self._start()
-            pipe.send(task)
+            send_task(pipe, task)
             pipe.recv()  # it has begun: what happens from here on is the task's doing
         return pipe
 
     def _start(self) -> Connection:
+        if current_process().daemon:
+            raise UsageError(
+                "this process is daemonic, as workers of multiprocessing.Pool are, and such a "
+                "process may not start others. Call `Classifier.classify` in it, without "
+                "isolated=True, or use a concurrent.futures.ProcessPoolExecutor."
+            )
         ours, theirs = FRESH.Pipe()
-        process = FRESH.Process(target=_serve, args=(theirs, *self._work), daemon=True)
+        process = FRESH.Process(target=serve, args=(theirs, *self._work), daemon=True)
         with _STARTING:
             if self._closed:
                 raise EOFError
@@ -152,7 +156,7 @@ class IsolatedProcess:
     ) -> Any:
         with _Deadline(timeout_seconds, self.kill) as deadline:
             try:
-                while isinstance(outcome := pipe.recv(), _Part):
+                while isinstance(outcome := pipe.recv(), Part):
                     if tell:
                         tell(outcome.value)
             except (EOFError, OSError):
@@ -163,7 +167,7 @@ class IsolatedProcess:
         if deadline.passed:
             self.end()
             return Lost(f"took longer than {timeout_seconds:g} s")
-        if isinstance(outcome, _OutOfMemory):
+        if isinstance(outcome, OutOfMemory):
             self.end()  # what is left of its memory may be in pieces
             return Lost(f"needed more memory than {self._mebibytes:,} MiB")
         return outcome
@@ -221,81 +225,6 @@ class _Deadline:
             if not self._over:
                 self.passed = True
                 self._strike()
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One of several values that a task yields."""
-
-    value: Any
-
-
-class _OutOfMemory:
-    """What a process answers that could not allocate what a task needs."""
-
-
-def _serve(
-    pipe: Connection,
-    function: Callable[[Any], Any],
-    prepare: Callable[[], None] | None,
-    mebibytes: int,
-) -> None:
-    """Run in the process: do tasks until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends us
-    end_with_parent()
-    if prepare is not None:
-        prepare()
-    _limit_memory(mebibytes)
-    with suppress(EOFError, ConnectionError):  # the parent is gone
-        pipe.send("ready")
-        while True:
-            task = pipe.recv()
-            pipe.send("begun")
-            try:
-                pipe.send(_answer(function, task, pipe))
-            except MemoryError:  # pickling it
-                pipe.send(_OutOfMemory())
-
-
-def _answer(function: Callable[[Any], Any], task: object, pipe: Connection) -> object:
-    try:
-        result = function(task)
-        if not isinstance(result, Iterator):
-            return result
-        for value in result:
-            pipe.send(_Part(value))
-        return None
-    except Exception as error:  # OpenCV's and others': no single task may end the run
-        if _is_out_of_memory(error):
-            return _OutOfMemory()
-        if isinstance(error, AvemotionError):
-            return Lost(str(error))
-        return Lost(f"failed in a way that nobody foresaw ({type(error).__name__}: {error})")
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell an allocation that failed, in Python, FFmpeg or OpenCV, also as a cause."""
-    while error is not None:
-        if (
-            isinstance(error, MemoryError)
-            or getattr(error, "errno", None) == errno.ENOMEM
-            or "Insufficient memory" in str(error)  # cv2.error
-        ):
-            return True
-        error = error.__cause__
-    return False
-
-
-def _limit_memory(mebibytes: int) -> None:
-    """Have allocations fail beyond a limit; code and files mapped for reading do not count."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = mebibytes * 2**20
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
 
 
 def _cause(code: int | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.errors import MediaError
-from avemotion.pictures import hdr_of, kept_size, pixel_aspect, upright_size, write_grey
+from avemotion.pictures import hdr_note, hdr_of, kept_size, pixel_aspect, upright_size, write_grey
 from avemotion.timing import FrameChoice, FramePlan, PacketTimes, plan_among, plan_frames, seconds
 from avemotion.types import VideoFrames
 
@@ -124,6 +124,4 @@ class KeptFrames:
 
     def notes(self) -> list[str]:
         """Say what is unusual about the video."""
-        if not self._hdr:
-            return []
-        return [f"the video is HDR ({self._hdr}): its greys are not those of training"]
+        return hdr_note(self._hdr)

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, SAMPLE_RATE, SAMPLE_RATES
+from avemotion.config import FACE_FRAMES, SAMPLE_RATE
 from avemotion.decoding import FrameChoice, Streams, decode, is_video, opened, video_stream
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
 from avemotion.pictures import kept_size, write_resized
-from avemotion.resampling import resample
+from avemotion.resampling import check_sample_rate, resample
 from avemotion.soundtracks import LONGEST_SOUND_SECONDS
 from avemotion.sources import DecodedClip, MediaFile
 from avemotion.types import Sound, VideoFrames
@@ -266,18 +266,15 @@ def _heard(name: str, streams: Streams) -> Sound:
         raise NoAudioError(f"{name} has no audio track")
     if not len(streams.samples):
         raise NoAudioError(f"the audio track of {name} holds no samples")
-    if streams.sample_rate not in SAMPLE_RATES:
-        raise MediaError(
-            f"the sound of {name} claims {streams.sample_rate:,} samples a second, but "
-            f"{SAMPLE_RATES[0]:,} to {SAMPLE_RATES[-1]:,} are possible: the file is damaged"
+    check_sample_rate(name, streams.sample_rate)
+    # As many as resampling will give, known before it.
+    seconds = -(-len(streams.samples) * SAMPLE_RATE // streams.sample_rate) / SAMPLE_RATE
+    if seconds < MIN_SOUND_SECONDS:
+        raise NoAudioError(
+            f"the sound of {name} lasts {seconds:.3f} s, at least {MIN_SOUND_SECONDS} s are needed"
         )
     samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
     sound = Sound(to_int16(samples), SAMPLE_RATE)
-    if sound.duration_seconds < MIN_SOUND_SECONDS:
-        raise NoAudioError(
-            f"the sound of {name} lasts {sound.duration_seconds:.3f} s, "
-            f"at least {MIN_SOUND_SECONDS} s are needed"
-        )
     if not sound.samples.any():
         raise NoAudioError(f"the audio track of {name} is silent (every sample is zero)")
     return sound

@@ -28,6 +28,11 @@ def hdr_of(frame: Any) -> str:
     return _HDR.get(int(frame.color_trc or 0), "")
 
 
+def hdr_note(hdr: str) -> list[str]:
+    """Say what a video of a high dynamic range is unlike."""
+    return [f"the video is HDR ({hdr}): its greys are not those of training"] if hdr else []
+
+
 def quarter_turns(frame: Any) -> int:
     """Return how often a stored frame must be turned counter-clockwise to be upright."""
     turns: int = round(frame.rotation / 90) % 4

@@ -11,8 +11,37 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.config import SAMPLE_RATE, SAMPLE_RATES
+from avemotion.errors import MediaError
+
 _ZERO_CROSSINGS = 10  # of the low-pass on either side of its centre
 _KAISER_BETA = 5.0
+_MOST_WEIGHTS = 2**20  # 44,101 Hz to 16 kHz needs 912,000, the usual 44,100 Hz 9,120
+
+
+def check_sample_rate(name: str, rate: int) -> None:
+    """Refuse what no device records at, before time and memory go into resampling it.
+
+    Args:
+        name: Of the file.
+        rate: What its sound claims, in Hz.
+
+    Raises:
+        MediaError: The rate is out of range, or shares so few factors with 16 kHz that the table of
+            weights would be huge.
+    """
+    claim = f"the sound of {name} claims {rate:,} samples a second"
+    if rate not in SAMPLE_RATES:
+        raise MediaError(
+            f"{claim}, but {SAMPLE_RATES[0]:,} to {SAMPLE_RATES[-1]:,} are possible: the file is "
+            "damaged"
+        )
+    up, down = _ratio(rate, SAMPLE_RATE)
+    if up * _taps(up, down) > _MOST_WEIGHTS:
+        raise MediaError(
+            f"{claim}, which no device records and only a huge table could bring to "
+            f"{SAMPLE_RATE:,}: the file is damaged"
+        )
 
 
 def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
@@ -31,12 +60,11 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
     """
     if rate == new_rate:
         return samples
-    common = gcd(rate, new_rate)
-    up, down = new_rate // common, rate // common
+    up, down = _ratio(rate, new_rate)
     weights = _phases(up, down)
     reach = _reach(up, down)
     neighbours = np.lib.stride_tricks.sliding_window_view(
-        np.pad(samples, reach), 2 * reach + 1
+        np.pad(samples, reach), _taps(up, down)
     )  # row m: the inputs around m
     resampled = np.empty(-(-len(samples) * up // down), np.float32)
     for phase in range(min(up, len(resampled))):
@@ -55,8 +83,8 @@ class BlockResampler:
 
     def __init__(self, rate: int, new_rate: int) -> None:
         """Take the rates of the blocks and of what is wanted, in Hz."""
-        common = gcd(rate, new_rate)
-        self._rates, self._up, self._down = (rate, new_rate), new_rate // common, rate // common
+        self._rates = rate, new_rate
+        self._up, self._down = _ratio(rate, new_rate)
         # Output 0 of a piece is one of the whole where the piece starts at a multiple of `down`.
         self._context = -(-_reach(self._up, self._down) // self._down) * self._down
         self._piece = -(-rate // self._down) * self._down  # a second: long beside its context
@@ -91,9 +119,20 @@ class BlockResampler:
 _NONE = np.zeros(0, np.float32)
 
 
+def _ratio(rate: int, new_rate: int) -> tuple[int, int]:
+    """Return `up` and `down` in lowest terms."""
+    common = gcd(rate, new_rate)
+    return new_rate // common, rate // common
+
+
 def _reach(up: int, down: int) -> int:
     """Return how many inputs on either side an output depends on."""
     return _ZERO_CROSSINGS * max(up, down) // up + 1
+
+
+def _taps(up: int, down: int) -> int:
+    """Return how many inputs an output depends on."""
+    return 2 * _reach(up, down) + 1
 
 
 @lru_cache(maxsize=4)

@@ -3,21 +3,95 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
+from avemotion.decoding import opened
 from avemotion.media import MIN_SOUND_SECONDS, to_int16
 from avemotion.resampling import BlockResampler
-from avemotion.soundtracks import MonoBlocks
-from avemotion.stream_clock import MIN_COVERED_SHARE, checked_step, ticks
+from avemotion.soundtracks import MonoBlocks, Soundtrack, heard, ordered_tracks, tracks_note
+from avemotion.stream_clock import MIN_COVERED_SHARE, checked_step, origin_of, ticks
+from avemotion.timing import PacketTimes
+
+LOOK_AHEAD_SECONDS = 60.0
+"""Of several tracks, so much is listened to for the first that has sound on it."""
 
 _JITTER_SECONDS = 0.04  # time stamps of sound that is unbroken err by less
+
+
+class _Glimpse(Soundtrack):
+    """Whether a track has sound: of it only the first block that is not silent is held."""
+
+    def __init__(self, track: Any) -> None:
+        """Begin with nothing."""
+        super().__init__(track, PacketTimes())
+        self.seconds = 0.0
+        """Listened to."""
+
+    def take(self, frame: Any) -> None:
+        """Listen to a block."""
+        self._blocks = [block for block in self._mono.of(frame) if block.any()][:1]
+        self.seconds += frame.samples / frame.sample_rate
+
+
+def track_to_hear(path: Path) -> tuple[int, list[str]]:
+    """Choose among several audio tracks by the rule for clips, as far as the first minute tells.
+
+    Args:
+        path: A file with at least one track, of a codec that FFmpeg knows.
+
+    Returns:
+        The stream's index, and what is to be said of the choice.
+
+    Raises:
+        MediaError: The file cannot be opened.
+    """
+    with opened(path) as container:
+        glimpses = [_Glimpse(track) for track in ordered_tracks(container)]
+        # Windows before a damaged place are answered: whoever reads them will come to it.
+        with suppress(av.error.FFmpegError, IndexError, ValueError):
+            _look_ahead(_start_of(container, glimpses), glimpses)
+        chosen = heard(glimpses)
+        if not chosen.is_silent:
+            return chosen.index, tracks_note(chosen, glimpses)
+        return chosen.index, [
+            f"of {len(glimpses)} audio tracks, all are silent for {LOOK_AHEAD_SECONDS:.0f} s: the "
+            "first one is heard"
+        ]
+
+
+def _start_of(container: Any, glimpses: Sequence[_Glimpse]) -> Iterator[Any]:
+    """Yield the packets of the first minute."""
+    tracks = [glimpse.track for glimpse in glimpses]
+    for track in tracks:
+        track.thread_type = "NONE"
+    end = origin_of(tracks) + Fraction(LOOK_AHEAD_SECONDS)
+    for packet in container.demux(tracks):
+        if packet.dts is not None and packet.dts * packet.time_base >= end:
+            return
+        yield packet
+
+
+def _look_ahead(packets: Iterable[Any], glimpses: Sequence[_Glimpse]) -> None:
+    """Listen until the first track is heard, or the packets end, or are too many."""
+    by_index = {glimpse.index: glimpse for glimpse in glimpses}
+    for packet in packets:
+        glimpse = by_index[packet.stream.index]
+        if glimpse.is_silent:
+            for frame in packet.decode():
+                if glimpse.is_silent:
+                    glimpse.take(frame)
+        if not glimpses[0].is_silent or glimpse.seconds >= LOOK_AHEAD_SECONDS:  # without times
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +107,16 @@ class CutSound:
 class SoundStream:
     """The sound of a file at 16 kHz, as far as it was read; gaps in it are zeros."""
 
-    def __init__(self, container: Any, stream: Any, origin: Fraction) -> None:
-        """Take what to read, and the time stamp that counts as 0."""
+    def __init__(
+        self, container: Any, stream: Any, origin: Fraction, chosen: Sequence[str] = ()
+    ) -> None:
+        """Take what to read, the time stamp that counts as 0, and why it is this track."""
         stream.thread_type = "NONE"
         self._decoded = (f for packet in container.demux(stream) for f in packet.decode())
         self._origin, self._rate = origin, stream.rate
         self._resampler = BlockResampler(stream.rate, SAMPLE_RATE)
+        self._chosen = chosen
+        self._mono = MonoBlocks(stream.rate)
         self._blocks = self._unbroken()
         self._gaps: deque[tuple[int, int]] = deque()
         self._samples = np.zeros(0, np.int16)
@@ -64,7 +142,7 @@ class SoundStream:
 
     def _unbroken(self) -> Iterator[NDArray[np.float32]]:
         """Yield the sound from time 0 on, gaps filled with zeros, overlaps cut off."""
-        mono, position = MonoBlocks(self._rate), 0  # in samples of the file
+        position = 0  # in samples of the file
         heard = False
         for frame in self._decoded:
             stamp = ticks(frame, self._origin)
@@ -72,7 +150,7 @@ class SoundStream:
             checked_step((at - position) / self._rate, position / self._rate)
             if heard and abs(at - position) < _JITTER_SECONDS * self._rate:
                 at = position
-            for block in mono.of(frame):
+            for block in self._mono.of(frame):
                 if at > position:
                     self._note_gap(position, at)
                     for zeros in range(position, at, self._rate):
@@ -113,3 +191,7 @@ class SoundStream:
         if not samples.any():
             return "the sound is silent in this window (every sample is zero)"
         return CutSound(samples.copy(), end - start - there)
+
+    def notes(self) -> list[str]:
+        """Say which track this is, and what was left out of it so far."""
+        return [*self._chosen, *self._mono.notes()]

@@ -36,8 +36,7 @@ class MonoBlocks:
     def __init__(self, rate: int) -> None:
         """Take the rate of the blocks in Hz; a block of another rate is brought to it."""
         self.rate = rate
-        self.centre_of = 0
-        """Channels of the sound of which the front centre one was taken; 0 where none was."""
+        self._centre_of = 0  # channels of the sound; 0 where all are averaged
         self._to_float = av.AudioResampler(format="fltp", rate=rate)
 
     def of(self, frame: Any) -> Iterator[NDArray[np.float32]]:
@@ -47,12 +46,18 @@ class MonoBlocks:
             channels = [np.frombuffer(bytes(p), np.float32, block.samples) for p in block.planes]
             yield channels[0] if len(channels) == 1 else self._mixed(block, channels)
 
+    def notes(self) -> list[str]:
+        """Say what was left out so far."""
+        if not self._centre_of:
+            return []
+        return [f"of {self._centre_of} channels of sound, the front centre one is heard"]
+
     def _mixed(self, block: Any, channels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         if len(channels) >= _SURROUND_CHANNELS:
             names = [channel.name for channel in block.layout.channels]
             centre = channels[names.index(_FRONT_CENTRE)] if _FRONT_CENTRE in names else None
             if centre is not None and centre.any():
-                self.centre_of = len(channels)
+                self._centre_of = len(channels)
                 return centre
         return np.asarray(np.mean(channels, axis=0))
 
@@ -104,8 +109,7 @@ class Soundtrack:
 
     def notes(self) -> list[str]:
         """Say what was left out of the track."""
-        channels = self._mono.centre_of
-        return [f"of {channels} channels of sound, the front centre one is heard"] * (channels > 0)
+        return self._mono.notes()
 
 
 def heard(tracks: Sequence[Soundtrack]) -> Soundtrack:

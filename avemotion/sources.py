@@ -149,7 +149,8 @@ def as_portable(source: Source) -> MediaFile | DecodedClip:
         UsageError, MediaError: As `as_media`.
     """
     media = as_media(source)
-    if not isinstance(media, MemoryFile) or isinstance(media.handle, BytesIO):
+    # A class derived from BytesIO may be one of a script, which other processes do not know.
+    if not isinstance(media, MemoryFile) or type(media.handle) is BytesIO:
         return media
     media.handle.seek(0)
     return MemoryFile(media.name, BytesIO(_read_whole(media.name, media.handle)))

@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE, TimelineSettings
-from avemotion.decoding import is_video, opened
+from avemotion.decoding import check_known, is_video, opened
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.frame_stream import FrameStream, PickedFrames
-from avemotion.sound_stream import CutSound, SoundStream
+from avemotion.resampling import check_sample_rate
+from avemotion.sound_stream import CutSound, SoundStream, track_to_hear
 from avemotion.soundtracks import ordered_tracks
 from avemotion.stream_clock import origin_of
 
@@ -56,6 +58,8 @@ class MediaWindow:
     """Why there are no frames; empty where there are some."""
     no_sound: str
     """Why there is no sound; empty where there is some."""
+    notes: tuple[str, ...]
+    """What was left out of the file, or is unusual, as far as it was read."""
 
 
 def spans(window: int, hop: int, reach: Callable[[int], int]) -> Iterator[tuple[int, int]]:
@@ -115,15 +119,18 @@ def stream_windows(
     with ExitStack() as handles:
         first, second = (handles.enter_context(opened(path)) for _ in range(2))
         video = next(filter(is_video, first.streams.video), None) if see else None
-        audio = next(iter(ordered_tracks(second)), None) if hear else None
+        audio, chosen = _audio(path, second) if hear else (None, [])
+        check_known(path, [video, audio])
         if video is None and audio is None:
             missing = (
                 "neither video nor sound" if see and hear else "no video" if see else "no sound"
             )
             raise MissingModalityError(f"{path} cannot be classified: it has {missing}.")
+        if audio:
+            check_sample_rate(path.name, audio.rate)
         origin = origin_of([stream for stream in (video, audio) if stream])
         frames = FrameStream(first, video, origin, window / MAX_FRAMES) if video else None
-        sound = SoundStream(second, audio, origin) if audio else None
+        sound = SoundStream(second, audio, origin, chosen) if audio else None
 
         def reach(end: int) -> int:
             return min(end, max(stream.read_to(end) for stream in (frames, sound) if stream))
@@ -137,6 +144,15 @@ def stream_windows(
                     stream.forget(start)
         if number < 0:
             raise MediaError(f"nothing in {path.name} can be decoded")
+
+
+def _audio(path: Path, container: Any) -> tuple[Any | None, list[str]]:
+    """Return the track that is to be heard, if there is any, and what is to be said of it."""
+    tracks = ordered_tracks(container)
+    if len(tracks) < 2 or tracks[0].codec_context is None:
+        return next(iter(tracks), None), []
+    index, notes = track_to_hear(path)
+    return container.streams[index], notes
 
 
 def _window(
@@ -153,6 +169,7 @@ def _window(
         picked = frames.pick(*span)
     if sound:
         heard = sound.cut(*span)
+    notes = [note for stream in (frames, sound) if stream for note in stream.notes()]
     seen = None if isinstance(picked, str) else picked
     audible = None if isinstance(heard, str) else heard
     return MediaWindow(
@@ -167,4 +184,5 @@ def _window(
         missing_seconds=audible.missing / SAMPLE_RATE if audible else 0.0,
         no_frames=picked if isinstance(picked, str) else "",
         no_sound=heard if isinstance(heard, str) else "",
+        notes=tuple(notes),
     )

@@ -36,7 +36,7 @@ def window_media(window: MediaWindow) -> ClipMedia:
     if window.samples is not None:
         sound = Sound(window.samples, SAMPLE_RATE)
     seconds = sound.duration_seconds if sound else 0.0
-    return ClipMedia(frames, sound, window.no_frames, window.no_sound, seconds)
+    return ClipMedia(frames, sound, window.no_frames, window.no_sound, seconds, window.notes)
 
 
 class FaceNumbers:

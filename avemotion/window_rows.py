@@ -87,7 +87,7 @@ def _row(
         faces_found=len(shown),
         face_box=face.box,
         reason=reason,
-        warnings=given.warnings + warnings if given else warnings,
+        warnings=(given.warnings if given else window.notes) + warnings,
         face_crop=face.crops[shown[len(shown) // 2]] if len(shown) else None,
     )
 

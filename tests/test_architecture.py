@@ -27,9 +27,9 @@ ROAD = """
     models.checkpoint models.ar5 models.facts models
     corpora corpora.synthetic corpora.crema_d corpora.ravdess corpora.folder store_writer shards
     store
-    task_pool isolation processes people timeline_rows streaming frame_stream sound_stream
-    stream_clock faces face_groups crops grids spectrogram media decoding kept_frames pictures
-    soundtracks timing sources resampling containers
+    task_pool isolation isolated_work processes people timeline_rows streaming frame_stream
+    sound_stream stream_clock faces face_groups crops grids spectrogram media decoding kept_frames
+    pictures soundtracks timing sources resampling containers
     provenance config types arrays emotions files errors
 """.split()
 

@@ -1,5 +1,6 @@
 """Tasks that crash, hang or eat memory: each costs itself, in whatever number they come."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -8,11 +9,13 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from avemotion.errors import MediaError
+from avemotion.errors import MediaError, UsageError
 from avemotion.isolation import IsolatedProcess, Lost, map_isolated
+from avemotion.sources import MemoryFile, as_portable
 
 
 def act(what: str) -> object:
@@ -96,6 +99,58 @@ def test_errors_are_reasons() -> None:
     expected, surprise, whole = outcomes(["raises", "is a surprise", "whole"])
     assert expected == Lost("the tea is gone") and whole == "whole"
     assert isinstance(surprise, Lost) and "KeyError: 'no such key'" in surprise.reason
+
+
+class Unreadable:
+    """Can be pickled, but not restored."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return int, ("no such number",)
+
+
+class Growing:
+    """Small when pickled, too large when restored."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return bytearray, (2**30,)
+
+
+def test_tasks_that_cannot_be_received_cost_themselves_and_nobody_complains(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    tasks: list[Any] = [Unreadable(), "whole", bytes(600 * 2**20), "whole", Growing(), "whole"]
+    unreadable, *rest = outcomes(tasks)
+    assert isinstance(unreadable, Lost) and "no such number" in unreadable.reason
+    assert "another process cannot read what it was sent (ValueError" in unreadable.reason
+    large = Lost("needed more memory than 512 MiB")
+    assert rest == ["whole", large, "whole", large, "whole"]
+    assert capfd.readouterr().err == ""
+
+
+def refusal() -> str:
+    """Runs in a daemonic process."""
+    with pytest.raises(UsageError) as refused:
+        outcomes(["whole"])
+    return str(refused.value)
+
+
+def test_a_daemonic_process_is_told_what_to_do_instead() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        said = pool.apply(refusal)
+    assert "daemonic" in said and "`Classifier.classify` in it, without isolated=True" in said
+
+
+class ScriptsFile(io.BytesIO):
+    """Stands for a class of the caller's script."""
+
+
+def test_of_files_of_the_callers_own_class_the_content_is_sent() -> None:
+    for source in (ScriptsFile(b"content"), MemoryFile("clip", ScriptsFile(b"content"))):
+        sent = as_portable(source)
+        assert isinstance(sent, MemoryFile) and type(sent.handle) is io.BytesIO
+        assert sent.handle.read() == b"content"
+    plain = io.BytesIO(b"content")
+    assert as_portable(MemoryFile("clip", plain)).handle is plain, "nothing is copied in vain"
 
 
 def yield_some(what: str) -> Iterator[str]:
