@@ -13,6 +13,10 @@ from urllib.parse import unquote
 
 from starlette.requests import Request
 
+_SUFFIXES = frozenset(
+    "3g2 3gp aac aif aiff amr asf avi caf dv f4v flac flv gif h264 jpeg jpg m2ts m4a m4v mka mkv mov "
+    "mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus png ts vob wav webm webp wma wmv".split()
+)  # of media; others may choose a reader of something else
 _NAME_BYTES = 200  # file systems take 255
 _STALLED_SECONDS = 30.0
 
@@ -43,13 +47,14 @@ def safe_name(name: str) -> str:
 
     Ordinary names stay as they are, since a clip's name seeds the noise in its spectrogram.
 
-    >>> safe_name("1001_DFA_ANG_XX.flv"), safe_name("../../etc/passwd"), safe_name("a<b>.mp4")
-    ('1001_DFA_ANG_XX.flv', 'passwd', 'a_b_.mp4')
+    >>> safe_name("1001_DFA_ANG_XX.flv"), safe_name("../../etc/passwd"), safe_name("a<b>.m3u8")
+    ('1001_DFA_ANG_XX.flv', 'passwd', 'a_b_.bin')
     """
     last = re.split(r"[/\\]", name)[-1]
     plain = re.sub(r"[^\w .()+-]", "_", last).strip(" .")
     stem, dot, suffix = plain.rpartition(".")
-    short = f"{stem.encode()[:_NAME_BYTES].decode(errors='ignore')}{dot}{suffix[:8]}"
+    kept = suffix if suffix.lower() in _SUFFIXES else "bin"
+    short = f"{stem.encode()[:_NAME_BYTES].decode(errors='ignore')}{dot}{kept}"
     return short if stem else plain[:50] or "clip"
 
 
