@@ -6,10 +6,11 @@ sent, and writes nothing down.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -67,6 +68,29 @@ def build_server(checkpoint: Path, runtime: Runtime, host: str, limits: Limits) 
     )
     server.state.stop_reading = site.stop_reading
     return server
+
+
+async def _unless_gone(request: Request, answer: Awaitable[Any]) -> Any:
+    """Wait for an answer as long as there is someone to wait for it.
+
+    Raises:
+        ClientDisconnect: There is nobody any more; the answer is cancelled.
+    """
+    waiting = [asyncio.ensure_future(answer), asyncio.ensure_future(_gone(request))]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting[0].done():
+            raise ClientDisconnect
+        return waiting[0].result()
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class PageServer(uvicorn.Server):
@@ -138,7 +162,7 @@ class _Site:
                 await drained(request, self._limits)
                 raise RefusedUpload(503, "Busy: other files are being read. Try again in a moment.")
             parts = await self._parts(request, resources)
-            first = await anext(parts)
+            first = await _unless_gone(request, anext(parts))
             if isinstance(first, Lost):
                 raise RefusedUpload(422, refusal(first))
         except RefusedUpload as error:

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 from starlette.requests import Request
 
 _SUFFIXES = frozenset(
-    "3g2 3gp aac aif aiff amr asf avi caf dv f4v flac flv gif h264 jpeg jpg m2ts m4a m4v mka mkv mov "
-    "mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus png ts vob wav webm webp wma wmv".split()
+    "3g2 3gp aac aif aiff amr asf avi caf dv f4v flac flv gif h264 jpeg jpg m2ts m4a m4v mka mkv "
+    "mov mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus png ts vob wav webm webp wma wmv".split()
 )  # of media; others may choose a reader of something else
 _NAME_BYTES = 200  # file systems take 255
 _STALLED_SECONDS = 30.0
