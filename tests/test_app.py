@@ -425,7 +425,8 @@ def test_wrong_usage_is_named(app: App, model: Path, tmp_path: Path) -> None:
         (("--checkpoint", tmp_path / "none"), "No checkpoint at"),
         (port, f"Nothing can listen on 127.0.0.1 port {app.port}"),
         (("--checkpoint", model, "--port", 99999), "Choose another --port"),
-        (("--upload-mebibytes", 0), "--upload_mebibytes is 0"),
+        (("--upload-mebibytes", 0), "--upload-mebibytes is 0"),
+        (("--length-minutes", 1e300), "at most 1,440"),
     ):
         done = subprocess.run(command(*words), capture_output=True, text=True)
         assert done.returncode == 2 and reason in done.stderr, done

@@ -1,15 +1,20 @@
 """Clients of the web page that are slow, idle or gone: none of them keeps the others waiting."""
 
+import io
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import av
 import pytest
 from app_maker import App, save_model, serving_here, write_film
+from media_maker import noise_frames
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
-from avemotion.web import reading
+from avemotion.web import reading, server, uploads
 from avemotion.web.uploads import Limits
 
 UPLOAD = (
@@ -90,3 +95,45 @@ def test_who_does_not_read_keeps_nobody_waiting(
             time.sleep(0.01)
         assert app.classify(clip)[0] == 200
         assert gone_after(app, 5), "it is given up"
+
+
+def test_an_upload_that_trickles_is_given_up(
+    app: App, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time, all of them would never."""
+    monkeypatch.setattr(uploads, "_BEGIN_SECONDS", 0.5)
+    start = time.monotonic()
+    with connected(app, b"F", announced=1000) as line:
+        line.settimeout(0.05)
+        answer = b""
+        while not answer and time.monotonic() < start + 5:
+            try:
+                answer = line.recv(4096)
+            except TimeoutError:
+                line.sendall(b"x")
+    assert b" 408 " in answer and app.uploads() == []
+    assert app.classify(clip)[0] == 200
+
+
+def test_a_stream_without_times_has_a_length(app: App) -> None:
+    """Raw H.264: its packets say neither when they are shown nor how many come."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=1)
+        stream.width, stream.height = 128, 96
+        for grey in [*noise_frames(30, 96, 128)] * 25:
+            frame = av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    status, found = app.classify(file.getvalue(), "raw.h264")
+    assert status == 422 and "longer than 10 minutes" in found["error"], found
+
+
+def test_a_camera_that_sends_nothing_gives_its_place_up(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.2)
+    with connect(f"ws://127.0.0.1:{app.port}/live") as idle:
+        with pytest.raises(ConnectionClosed) as closed:
+            idle.recv(timeout=5)
+        assert "no picture came" in closed.value.rcvd.reason

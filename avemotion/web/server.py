@@ -16,6 +16,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -38,6 +39,7 @@ from avemotion.web.uploads import Limits, RefusedUpload, drained, received, uplo
 UPLOADS, CAMERAS = 6, 3
 """How many of each are served at a time; whoever comes next is told to come later."""
 
+_IDLE_SECONDS = 10.0  # a camera's place is free for others then
 _PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _UNSUPPORTED, _TRY_AGAIN_LATER = 1003, 1013  # closing a WebSocket
@@ -95,6 +97,11 @@ async def _gone(request: Request) -> None:
 
 class PageServer(uvicorn.Server):
     """Ends at once: what is being read is given up, not waited for."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end. Asked again it goes on ending, which takes moments, and cleans up."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
@@ -200,12 +207,18 @@ class _Site:
         window = LiveWindow(self._runtime)
         try:
             while True:
-                picture = CameraPicture.from_bytes(await socket.receive_bytes())
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    break
+                picture = CameraPicture.from_bytes(message.get("bytes") or b"")
                 found = await run_in_threadpool(window.see, picture, monotonic())
                 await socket.send_json(asdict(found))
         except WebSocketDisconnect:
             pass
-        except (ValueError, KeyError) as error:  # no picture, or text
+        except TimeoutError:
+            await socket.close(_UNSUPPORTED, f"no picture came for {_IDLE_SECONDS:g} seconds")
+        except ValueError as error:  # no picture, or text
             await socket.close(_UNSUPPORTED, str(error)[:100])
         finally:
             self._cameras -= 1

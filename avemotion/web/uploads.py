@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -19,6 +20,7 @@ _SUFFIXES = frozenset(
 )  # of media; others may choose a reader of something else
 _NAME_BYTES = 200  # file systems take 255
 _STALLED_SECONDS = 30.0
+_BEGIN_SECONDS, _LEAST_RATE = 60.0, 100_000  # bytes a second: slower uploads only hold a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,13 @@ async def drained(request: Request, limits: Limits) -> None:
 
 async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     chunks = request.stream()
-    size = 0
+    size, start = 0, monotonic()
     while True:
+        left = start + _BEGIN_SECONDS + size / _LEAST_RATE - monotonic()
         try:
-            chunk = await asyncio.wait_for(anext(chunks, None), _STALLED_SECONDS)
+            chunk = await asyncio.wait_for(anext(chunks, None), min(left, _STALLED_SECONDS))
         except TimeoutError:
-            raise RefusedUpload(408, "The upload stopped midway.") from None
+            raise RefusedUpload(408, "The upload stopped midway, or is too slow.") from None
         if chunk is None:
             return
         size += len(chunk)
