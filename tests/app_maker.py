@@ -94,8 +94,10 @@ def command(*words: object) -> list[str]:
 
 
 @contextmanager
-def serving(temporary: Path, checkpoint: Path, *options: object) -> Iterator[App]:
-    """Run the command until the block ends, by SIGTERM; it must leave nothing behind."""
+def serving(
+    temporary: Path, checkpoint: Path, *options: object, end: signal.Signals = signal.SIGTERM
+) -> Iterator[App]:
+    """Run the command until the block ends, by a signal; it must leave nothing behind."""
     temporary.mkdir()
     process = subprocess.Popen(
         command("--checkpoint", checkpoint, "--port", 0, *options),
@@ -108,7 +110,7 @@ def serving(temporary: Path, checkpoint: Path, *options: object) -> Iterator[App
         line = process.stdout.readline()
         assert line, process.stderr.read()
         yield App(process, int(line.split()[0].rpartition(":")[2]), temporary)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(end)
         process.wait(60)
         assert not list(temporary.iterdir())
         errors = process.stderr.read()

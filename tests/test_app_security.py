@@ -321,11 +321,14 @@ def test_who_leaves_a_long_clip_leaves_nothing(app: App, clip: bytes, film: byte
     assert app.classify(clip)[0] == 200 and app.uploads() == []
 
 
-def test_a_server_that_ends_midway_leaves_nothing(small_corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_that_ends_midway_leaves_nothing(
+    small_corpus: Path, tmp_path: Path, end: signal.Signals
+) -> None:
     """Nor does it wait for the rest, or complain."""
     clip = min((small_corpus / "VideoFlash").glob("*.flv"))
     film = write_film(tmp_path / "film.mkv", clip, seconds=180).read_bytes()
-    with ExitStack() as browser, serving(tmp_path / "tmp", save_model(tmp_path)) as app:
+    with ExitStack() as browser, serving(tmp_path / "tmp", save_model(tmp_path), end=end) as app:
         browser.enter_context(being_read(app, film))
 
 

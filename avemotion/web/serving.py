@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -84,8 +86,23 @@ def app(
     with _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
         tell(f"http://{shown}:{listener.getsockname()[1]}  (model: {path}; Ctrl-C ends it)")
-        with suppress(KeyboardInterrupt):  # the one way in which it ends
+        with _hangup_ends_it(), suppress(KeyboardInterrupt):  # the one way in which it ends
             PageServer(config).run(sockets=[listener])
+
+
+@contextmanager
+def _hangup_ends_it() -> Iterator[None]:
+    """Have a closed terminal end the server as SIGTERM does: cleanly. ``nohup`` stays as it is."""
+    hangup = getattr(signal, "SIGHUP", None)
+    is_main = threading.current_thread() is threading.main_thread()
+    if hangup is None or not is_main or signal.getsignal(hangup) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(hangup, signal.SIG_DFL)
 
 
 def _listening(host: str, port: int) -> socket.socket:
