@@ -1,10 +1,11 @@
 """Clients of the web page that are slow, idle or gone: none of them keeps the others waiting."""
 
+import asyncio
 import io
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import av
@@ -14,7 +15,9 @@ from media_maker import noise_frames
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from avemotion.isolation import IsolatedProcess
 from avemotion.web import reading, server, uploads
+from avemotion.web.reading import Lines, Reader
 from avemotion.web.uploads import Limits
 
 UPLOAD = (
@@ -60,9 +63,9 @@ def gone_after(app: App, seconds: float) -> bool:
 
 
 def test_who_leaves_before_the_first_part_is_not_read_for(
-    app: App, clip: bytes, film: bytes, monkeypatch: pytest.MonkeyPatch
+    app: App, clip: bytes, film: bytes
 ) -> None:
-    """Neither while another's file is read, nor while the model of its own process loads."""
+    """Neither in line, while another's file is read, nor when it is read itself."""
     with ExitStack() as others:
         first = others.enter_context(connected(app, film))
         while not app.uploads():
@@ -79,22 +82,41 @@ def test_who_leaves_before_the_first_part_is_not_read_for(
     assert app.classify(clip)[0] == 200
 
 
-def test_who_does_not_read_keeps_nobody_waiting(
-    app: App, clip: bytes, film: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "_STALLED_SECONDS", 3600.0)
-    with connected(app, film):
-        while not app.uploads():
-            time.sleep(0.01)
-        assert app.classify(clip)[0] == 200
-        assert len(app.uploads()) == 1, "its answer is not sent yet"
-    assert gone_after(app, 5)
-    monkeypatch.setattr(reading, "_STALLED_SECONDS", 0.5)
-    with connected(app, film):
-        while not app.uploads():
-            time.sleep(0.01)
-        assert app.classify(clip)[0] == 200
-        assert gone_after(app, 5), "it is given up"
+def test_who_does_not_fetch_an_answer_keeps_nobody_waiting() -> None:
+    async def scenario() -> None:
+        reader = Reader(IsolatedProcess(iter, None), 60)
+        slow = reader.parts([1, 2, 3])
+        try:
+            assert await anext(slow) == 1
+            async with asyncio.timeout(20):
+                assert [part async for part in reader.parts([4])] == [4]
+            assert [part async for part in slow] == [2, 3]
+        finally:
+            reader.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_nobody_fetches_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_STALLED_SECONDS", 0.1)
+
+    async def nothing() -> AsyncIterator[object]:
+        for part in ():
+            yield part
+
+    async def scenario() -> None:
+        never, closed, resources = asyncio.Event(), asyncio.Event(), AsyncExitStack()
+        resources.callback(closed.set)
+
+        async def send(_: object) -> None:
+            await never.wait()
+
+        scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
+        async with asyncio.timeout(5):
+            await Lines({}, nothing(), resources)(scope, never.wait, send)
+        assert closed.is_set()
+
+    asyncio.run(scenario())
 
 
 def test_an_upload_that_trickles_is_given_up(
