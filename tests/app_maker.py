@@ -6,20 +6,27 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import av
 import numpy as np
+import uvicorn
 from media_maker import make_clip, noise_frames
 from network_maker import EXPERIMENTS, facts_of, untrained
 
 from avemotion.media import read_clip
 from avemotion.models.checkpoint import save_checkpoint
+from avemotion.runtimes.loading import load_runtime
+from avemotion.web.server import build_server
+from avemotion.web.uploads import Limits
 
 RATE = 30  # frames a second of synthetic clips
 
@@ -87,8 +94,10 @@ def command(*words: object) -> list[str]:
 
 
 @contextmanager
-def serving(temporary: Path, checkpoint: Path, *options: object) -> Iterator[App]:
-    """Run the command until the block ends, by SIGTERM; it must leave nothing behind."""
+def serving(
+    temporary: Path, checkpoint: Path, *options: object, end: signal.Signals = signal.SIGTERM
+) -> Iterator[App]:
+    """Run the command until the block ends, by a signal; it must leave nothing behind."""
     temporary.mkdir()
     process = subprocess.Popen(
         command("--checkpoint", checkpoint, "--port", 0, *options),
@@ -101,7 +110,7 @@ def serving(temporary: Path, checkpoint: Path, *options: object) -> Iterator[App
         line = process.stdout.readline()
         assert line, process.stderr.read()
         yield App(process, int(line.split()[0].rpartition(":")[2]), temporary)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(end)
         process.wait(60)
         assert not list(temporary.iterdir())
         errors = process.stderr.read()
@@ -109,6 +118,24 @@ def serving(temporary: Path, checkpoint: Path, *options: object) -> Iterator[App
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def serving_here(model: Path, temporary: Path, limits: Limits) -> Iterator[App]:
+    """Run the server in a thread of this process, whose constants a test may change."""
+    with patch("tempfile.tempdir", str(temporary)):
+        server = build_server(model, load_runtime(model, "cpu"), "127.0.0.1", limits)
+        running = uvicorn.Server(uvicorn.Config(server, port=0, log_level="critical"))
+        thread = threading.Thread(target=running.run)
+        thread.start()
+        try:
+            while not running.started:
+                time.sleep(0.02)
+            yield App(None, running.servers[0].sockets[0].getsockname()[1], temporary)
+        finally:
+            running.should_exit = True
+            thread.join()
+    assert list(temporary.iterdir()) == []
 
 
 def write_film(path: Path, clip: Path, seconds: int = 15) -> Path:

@@ -271,6 +271,28 @@ def test_the_live_camera(page: Any) -> None:
     assert page.evaluate("document.getElementById('video').srcObject") is None
 
 
+def test_a_camera_that_comes_after_leaving_is_stopped(page: Any) -> None:
+    page.evaluate(
+        """() => {
+            const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+            navigator.mediaDevices.getUserMedia = async (wanted) => {
+                window.late = await open(wanted);
+                await new Promise((done) => (window.allow = done));
+                return window.late;
+            };
+        }"""
+    )
+    page.click("#live-tab")
+    page.click("#start")
+    wait_until(page, "Boolean(window.allow)")
+    page.click("#file-tab")
+    page.evaluate("window.allow()")
+    wait_until(page, "window.late.getTracks().every((track) => track.readyState === 'ended')")
+    assert page.evaluate("document.getElementById('video').srcObject") is None
+    page.reload()
+    page.wait_for_selector("#model:not(:empty)")
+
+
 def test_a_server_that_is_gone_is_told(browser: Any, app: App) -> None:
     page = browser.new_page()
     page.goto(app.url)

@@ -159,6 +159,31 @@ def test_a_name_leads_nowhere(app: App, clip: bytes, name: str) -> None:
     assert not (app.temporary.parent / "x.flv").exists() and app.uploads() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:3,\n{path}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:3,\n{path}\n#EXT-X-ENDLIST\n"),
+        ("list.ffconcat", "ffconcat version 1.0\nfile {path}\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile {path}\n"),
+    ],
+)
+def test_a_list_of_other_files_shows_none_of_them(
+    app: App, clip: bytes, name: str, content: str, tmp_path: Path
+) -> None:
+    """Whoever may send files may not have this machine's own files shown."""
+    secret = tmp_path / "secret.ts"
+    with av.open(io.BytesIO(clip)) as source, av.open(str(secret), "w", format="mpegts") as target:
+        stream = target.add_stream("mpeg4", rate=30)
+        stream.width, stream.height = 480, 360
+        for frame in source.decode(video=0):
+            target.mux(stream.encode(frame.reformat(480, 360, "yuv420p")))
+        target.mux(stream.encode(None))
+    assert app.classify(secret.read_bytes(), "secret.ts")[0] == 200
+    status, found = app.classify(content.format(path=secret).encode(), name)
+    assert status == 422 and set(found) == {"error"} and "cannot be decoded" in found["error"]
+
+
 def flat_png_video(side: int, announced: int | None = None) -> bytes:
     """A film of 24 times the same huge white picture; its header may announce small ones."""
     file = io.BytesIO()
@@ -296,11 +321,14 @@ def test_who_leaves_a_long_clip_leaves_nothing(app: App, clip: bytes, film: byte
     assert app.classify(clip)[0] == 200 and app.uploads() == []
 
 
-def test_a_server_that_ends_midway_leaves_nothing(small_corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_that_ends_midway_leaves_nothing(
+    small_corpus: Path, tmp_path: Path, end: signal.Signals
+) -> None:
     """Nor does it wait for the rest, or complain."""
     clip = min((small_corpus / "VideoFlash").glob("*.flv"))
     film = write_film(tmp_path / "film.mkv", clip, seconds=180).read_bytes()
-    with ExitStack() as browser, serving(tmp_path / "tmp", save_model(tmp_path)) as app:
+    with ExitStack() as browser, serving(tmp_path / "tmp", save_model(tmp_path), end=end) as app:
         browser.enter_context(being_read(app, film))
 
 

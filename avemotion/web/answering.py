@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -144,10 +145,17 @@ def check_size(path: Path, longest_seconds: float, still: bool) -> float:
                     "Send a smaller version"
                 )
         first = last = None
-        for packet in container.demux():
-            if packet.pts is None or packet.time_base is None:
+        untimed: defaultdict[int, float] = defaultdict(float)  # seconds of a stream without times
+        used = [*filter(is_video, container.streams.video), *container.streams.audio]
+        for packet in container.demux(used) if used else ():
+            if packet.size == 0:  # it only flushes the decoder
                 continue
-            time = float(packet.pts * packet.time_base)
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if stamp is None or packet.time_base is None:
+                untimed[packet.stream.index] += _packet_seconds(path, packet)
+                time = untimed[packet.stream.index]
+            else:
+                time = float(stamp * packet.time_base)
             first = time if first is None else min(first, time)
             last = time if last is None else max(last, time)
             if last - first > longest_seconds:
@@ -156,6 +164,22 @@ def check_size(path: Path, longest_seconds: float, still: bool) -> float:
                     "of it, or start the page with a larger --length-minutes"
                 )
     return last - first if first is not None and last is not None else 0.0
+
+
+def _packet_seconds(path: Path, packet: Any) -> float:
+    """Return how long a packet without a time lasts, as raw streams have them.
+
+    Raises:
+        MediaError: Nothing tells.
+    """
+    if packet.duration and packet.time_base:
+        return float(packet.duration * packet.time_base)
+    rate = getattr(packet.stream, "average_rate", None)  # of frames; sound has none
+    if not rate:
+        raise MediaError(
+            f"nothing in {path.name} tells how long it lasts. Convert it to MP4 or Matroska"
+        )
+    return float(1 / rate)
 
 
 def _pictures(clip: PreparedClip, spectrogram: str) -> dict[str, str]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from avemotion.isolation import IsolatedProcess, Lost
+
+_KILL_AGAIN_SECONDS = 0.5
+_STALLED_SECONDS = 30.0
 
 
 class Reader:
@@ -34,21 +37,32 @@ class Reader:
         def tell(part: object) -> None:
             loop.call_soon_threadsafe(told.put_nowait, part)
 
+        # A task of its own: the turn ends with the work, however slowly its parts are fetched.
+        work = asyncio.create_task(self._read(task, tell))
+        work.add_done_callback(told.put_nowait)
+        try:
+            while (part := await told.get()) is not work:
+                yield part
+            if isinstance(lost := work.result(), Lost):
+                yield lost
+        finally:
+            work.cancel()
+            with CancelScope(shield=True):
+                await asyncio.wait([work])
+
+    async def _read(self, task: object, tell: Callable[[object], None]) -> Any:
+        """Wait for the turn, and have a file read; cancelled, the process is killed."""
         async with self._turn:
             work = asyncio.ensure_future(
                 run_in_threadpool(self._process.do, task, self._answer_seconds, tell)
             )
-            work.add_done_callback(lambda done: told.put_nowait(done))
             try:
-                while (part := await told.get()) is not work:
-                    yield part
-                if isinstance(lost := work.result(), Lost):
-                    yield lost
+                await asyncio.wait([work])
             finally:
-                if not work.done():
+                while not work.done():  # one that is killed while it starts is started again
                     self._process.kill()
-                    with CancelScope(shield=True):
-                        await asyncio.wait([work])
+                    await asyncio.wait([work], timeout=_KILL_AGAIN_SECONDS)
+            return work.result()
 
     def stop(self) -> None:
         """Have whatever is being read end now, and begin nothing more."""
@@ -78,9 +92,19 @@ class Lines(StreamingResponse):
         self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the lines; whatever happens, nothing of the upload is left."""
+        """Send the lines; whatever happens, nothing of the upload is left.
+
+        Whoever does not fetch them is given up.
+        """
+
+        async def send_soon(message: Message) -> None:
+            async with asyncio.timeout(_STALLED_SECONDS):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_soon)
+        except* TimeoutError:
+            pass  # the connection is closed, since its answer has not ended
         finally:
             with CancelScope(shield=True):
                 await self._resources.aclose()

@@ -6,15 +6,17 @@ sent, and writes nothing down.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -37,6 +39,7 @@ from avemotion.web.uploads import Limits, RefusedUpload, drained, received, uplo
 UPLOADS, CAMERAS = 6, 3
 """How many of each are served at a time; whoever comes next is told to come later."""
 
+_IDLE_SECONDS = 10.0  # a camera's place is free for others then
 _PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _UNSUPPORTED, _TRY_AGAIN_LATER = 1003, 1013  # closing a WebSocket
@@ -69,8 +72,36 @@ def build_server(checkpoint: Path, runtime: Runtime, host: str, limits: Limits) 
     return server
 
 
+async def _unless_gone(request: Request, answer: Awaitable[Any]) -> Any:
+    """Wait for an answer as long as there is someone to wait for it.
+
+    Raises:
+        ClientDisconnect: There is nobody any more; the answer is cancelled.
+    """
+    waiting = [asyncio.ensure_future(answer), asyncio.ensure_future(_gone(request))]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting[0].done():
+            raise ClientDisconnect
+        return waiting[0].result()
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 class PageServer(uvicorn.Server):
     """Ends at once: what is being read is given up, not waited for."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end. Asked again it goes on ending, which takes moments, and cleans up."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
@@ -138,7 +169,7 @@ class _Site:
                 await drained(request, self._limits)
                 raise RefusedUpload(503, "Busy: other files are being read. Try again in a moment.")
             parts = await self._parts(request, resources)
-            first = await anext(parts)
+            first = await _unless_gone(request, anext(parts))
             if isinstance(first, Lost):
                 raise RefusedUpload(422, refusal(first))
         except RefusedUpload as error:
@@ -176,12 +207,18 @@ class _Site:
         window = LiveWindow(self._runtime)
         try:
             while True:
-                picture = CameraPicture.from_bytes(await socket.receive_bytes())
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    break
+                picture = CameraPicture.from_bytes(message.get("bytes") or b"")
                 found = await run_in_threadpool(window.see, picture, monotonic())
                 await socket.send_json(asdict(found))
         except WebSocketDisconnect:
             pass
-        except (ValueError, KeyError) as error:  # no picture, or text
+        except TimeoutError:
+            await socket.close(_UNSUPPORTED, f"no picture came for {_IDLE_SECONDS:g} seconds")
+        except ValueError as error:  # no picture, or text
             await socket.close(_UNSUPPORTED, str(error)[:100])
         finally:
             self._cameras -= 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from avemotion.errors import UsageError
 from avemotion.runtimes.interface import RuntimeName
 from avemotion.runtimes.loading import find_checkpoint, load_runtime
 
+_MOST_MEBIBYTES, _MOST_MINUTES = 2**20, 24 * 60
 _MESSAGE_BYTES = 2**20 + 64  # of the camera: the largest picture that is taken
+_CONNECTIONS = 128  # a browser has six; far more would only take memory
 _FAREWELL_SECONDS = 2  # for connections to end when the server does
 
 
@@ -40,12 +44,15 @@ def app(
         tell: Receives the page's address once it can be opened.
 
     Raises:
-        UsageError: There is no such model, the port is taken, a limit is not above 0, or
+        UsageError: There is no such model, the port is taken, a limit is out of range, or
             avemotion[app] is not installed.
     """
-    for name, value in (("upload_mebibytes", upload_mebibytes), ("length_minutes", length_minutes)):
-        if not value > 0:
-            raise UsageError(f"--{name} is {value:g}, but must be above 0.")
+    for name, value, most in (
+        ("upload-mebibytes", upload_mebibytes, _MOST_MEBIBYTES),
+        ("length-minutes", length_minutes, _MOST_MINUTES),
+    ):
+        if not 0 < value <= most:
+            raise UsageError(f"--{name} is {value:g}, but must be above 0 and at most {most:,}.")
     for package in ("starlette", "uvicorn", "websockets"):
         if find_spec(package) is None:
             raise UsageError(
@@ -73,13 +80,29 @@ def app(
         server_header=False,
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_BYTES,
+        limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_FAREWELL_SECONDS,
     )
     with _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
         tell(f"http://{shown}:{listener.getsockname()[1]}  (model: {path}; Ctrl-C ends it)")
-        with suppress(KeyboardInterrupt):  # the one way in which it ends
+        with _hangup_ends_it(), suppress(KeyboardInterrupt):  # the one way in which it ends
             PageServer(config).run(sockets=[listener])
+
+
+@contextmanager
+def _hangup_ends_it() -> Iterator[None]:
+    """Have a closed terminal end the server as SIGTERM does: cleanly. ``nohup`` stays as it is."""
+    hangup = getattr(signal, "SIGHUP", None)
+    is_main = threading.current_thread() is threading.main_thread()
+    if hangup is None or not is_main or signal.getsignal(hangup) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(hangup, signal.SIG_DFL)
 
 
 def _listening(host: str, port: int) -> socket.socket:

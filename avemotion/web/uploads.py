@@ -9,12 +9,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from urllib.parse import unquote
 
 from starlette.requests import Request
 
+_SUFFIXES = frozenset(
+    "3g2 3gp aac aif aiff amr asf avi caf dv f4v flac flv gif h264 jpeg jpg m2ts m4a m4v mka mkv "
+    "mov mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus png ts vob wav webm webp wma wmv".split()
+)  # of media; others may choose a reader of something else
 _NAME_BYTES = 200  # file systems take 255
 _STALLED_SECONDS = 30.0
+_BEGIN_SECONDS, _LEAST_RATE = 60.0, 100_000  # bytes a second: slower uploads only hold a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,14 @@ def safe_name(name: str) -> str:
 
     Ordinary names stay as they are, since a clip's name seeds the noise in its spectrogram.
 
-    >>> safe_name("1001_DFA_ANG_XX.flv"), safe_name("../../etc/passwd"), safe_name("a<b>.mp4")
-    ('1001_DFA_ANG_XX.flv', 'passwd', 'a_b_.mp4')
+    >>> safe_name("1001_DFA_ANG_XX.flv"), safe_name("../../etc/passwd"), safe_name("a<b>.m3u8")
+    ('1001_DFA_ANG_XX.flv', 'passwd', 'a_b_.bin')
     """
     last = re.split(r"[/\\]", name)[-1]
     plain = re.sub(r"[^\w .()+-]", "_", last).strip(" .")
     stem, dot, suffix = plain.rpartition(".")
-    short = f"{stem.encode()[:_NAME_BYTES].decode(errors='ignore')}{dot}{suffix[:8]}"
+    kept = suffix if suffix.lower() in _SUFFIXES else "bin"
+    short = f"{stem.encode()[:_NAME_BYTES].decode(errors='ignore')}{dot}{kept}"
     return short if stem else plain[:50] or "clip"
 
 
@@ -108,12 +115,13 @@ async def drained(request: Request, limits: Limits) -> None:
 
 async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     chunks = request.stream()
-    size = 0
+    size, start = 0, monotonic()
     while True:
+        left = start + _BEGIN_SECONDS + size / _LEAST_RATE - monotonic()
         try:
-            chunk = await asyncio.wait_for(anext(chunks, None), _STALLED_SECONDS)
+            chunk = await asyncio.wait_for(anext(chunks, None), min(left, _STALLED_SECONDS))
         except TimeoutError:
-            raise RefusedUpload(408, "The upload stopped midway.") from None
+            raise RefusedUpload(408, "The upload stopped midway, or is too slow.") from None
         if chunk is None:
             return
         size += len(chunk)

@@ -47,6 +47,7 @@ async function send(file) {
   let error = "";
   const leaving = new AbortController();
   byId("stop").onclick = () => leaving.abort();
+  byId("stop").hidden = false;
   timeline.clear();
   try {
     const answer = await fetch("classify", {
@@ -62,7 +63,7 @@ async function send(file) {
     }
   } catch {
     error = leaving.signal.aborted
-      ? "Stopped: what was found until then is below."
+      ? byId("timeline").hidden ? "Stopped." : "Stopped: what was found until then is below."
       : "The server did not answer. Is it still running? Then try again.";
   }
   timeline.end();

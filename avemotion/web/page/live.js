@@ -6,6 +6,7 @@ const HEIGHT = 360; // that of CREMA-D's videos
 const HEADER_BYTES = 5; // width, height, equalise: see CameraPicture
 const SHOWN = 20; // pictures that latency and rate are taken from
 let bars, stream, socket, sentAt, answeredAt, isNew;
+let starts = 0; // and stops: who waited for the camera sees whether it is still wanted
 
 export function startLive(about) {
   bars = new Bars(byId("live-bars"), about.labels);
@@ -21,6 +22,7 @@ export function startLive(about) {
 }
 
 export function stopLive() {
+  starts++;
   socket?.close();
   stream?.getTracks().forEach((track) => track.stop());
   stream = socket = undefined;
@@ -39,13 +41,20 @@ function complain(text) {
   byId("live-error").hidden = !text;
 }
 
+function end(reason) {
+  stopLive();
+  complain(reason);
+}
+
 const headline = (text) => (byId("live-headline").textContent = text);
 
 async function start() {
   complain("");
   byId("start").disabled = true;
+  const ourStart = ++starts;
+  let opened;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({
+    opened = await navigator.mediaDevices.getUserMedia({
       video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } },
     });
   } catch (error) {
@@ -54,9 +63,23 @@ async function start() {
   } finally {
     byId("start").disabled = false;
   }
+  if (ourStart !== starts) { // left meanwhile
+    opened.getTracks().forEach((track) => track.stop());
+    return;
+  }
+  stream = opened;
+  for (const track of stream.getTracks()) {
+    track.onended = () => ourStart === starts && end("The camera was taken away.");
+  }
   const video = byId("video");
   video.srcObject = stream;
-  await video.play();
+  try {
+    await video.play();
+  } catch (error) {
+    if (ourStart === starts) end(`The camera's pictures cannot be shown: ${error.message}`);
+    return;
+  }
+  if (ourStart !== starts) return;
   byId("stage-empty").hidden = true;
   byId("start").textContent = "Stop";
   headline("Waiting …");

@@ -13,7 +13,11 @@ function show(mode) {
   if (mode !== "live") stopLive();
 }
 
-const about = await (await fetch("about")).json();
+const about = await fetch("about").then((answer) => answer.json()).catch(() => {
+  byId("file-error").textContent = "The server did not answer. Is it still running? Then reload the page.";
+  byId("file-error").hidden = false;
+  throw new Error("no server");
+});
 byId("synthetic").hidden = !about.synthetic;
 byId("window").textContent = about.window_seconds;
 byId("limits").textContent =
