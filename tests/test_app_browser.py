@@ -101,6 +101,14 @@ def test_the_empty_page(page: Any) -> None:
     page.set_viewport_size({"width": 1000, "height": 820})
 
 
+def test_arrow_keys_choose_the_mode(page: Any) -> None:
+    page.focus("#file-tab")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#live") and page.is_hidden("#file")
+    page.keyboard.press("ArrowLeft")
+    assert page.is_visible("#file") and page.is_hidden("#live")
+
+
 def test_nothing_but_its_own_files_may_be_used(browser: Any, app: App) -> None:
     """The browser itself refuses what the page's policy does not name."""
     page = browser.new_page()

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from socket import gethostname
 
 import av
 import numpy as np
@@ -58,6 +59,7 @@ def cmdline(pid: int) -> bytes:
         ("localhost:{port}", 200),
         ("LOCALHOST", 200),
         ("[::1]:{port}", 200),
+        (f"{gethostname()}:{{port}}", 200),
         ("evil.example:{port}", 421),
         ("127.0.0.1.evil.example", 421),
         ("localhost.evil.example:{port}", 421),

@@ -8,6 +8,7 @@ Host header), and requests that a stranger's page sends (seen by the Origin head
 from __future__ import annotations
 
 from ipaddress import ip_address
+from socket import gethostname
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -43,7 +44,8 @@ class Guard:
             host: The address it is bound to.
         """
         self._app = app
-        self._names = {"localhost", host.lower()}
+        own = gethostname().lower()
+        self._names = {"localhost", host.lower(), own, f"{own}.local"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""

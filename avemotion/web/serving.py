@@ -85,7 +85,10 @@ def app(
     )
     with _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
-        tell(f"http://{shown}:{listener.getsockname()[1]}  (model: {path}; Ctrl-C ends it)")
+        everywhere = host in ("0.0.0.0", "::")  # stands for every address, and is none itself
+        address = f"http://{'127.0.0.1' if everywhere else shown}:{listener.getsockname()[1]}"
+        others = "; for others: this machine's name or address in place of 127.0.0.1" * everywhere
+        tell(f"{address}  (model: {path}; Ctrl-C ends it{others})")
         with _hangup_ends_it(), suppress(KeyboardInterrupt):  # the one way in which it ends
             PageServer(config).run(sockets=[listener])
 

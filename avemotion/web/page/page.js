@@ -9,6 +9,7 @@ function show(mode) {
   for (const name of ["file", "live"]) {
     byId(name).hidden = name !== mode;
     byId(`${name}-tab`).setAttribute("aria-selected", name === mode);
+    byId(`${name}-tab`).tabIndex = name === mode ? 0 : -1;
   }
   if (mode !== "live") stopLive();
 }
@@ -25,5 +26,12 @@ byId("limits").textContent =
 byId("model").textContent = `Model: ${about.model} (${about.modality})`;
 byId("file-tab").addEventListener("click", () => show("file"));
 byId("live-tab").addEventListener("click", () => show("live"));
+for (const [name, other] of [["file", "live"], ["live", "file"]]) {
+  byId(`${name}-tab`).addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    show(other);
+    byId(`${other}-tab`).focus();
+  });
+}
 startFiles(about);
 startLive(about);
