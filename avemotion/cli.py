@@ -245,7 +245,11 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
         report = avemotion.write_timeline(clips[0], **values, **files, settings=settings)
         print(timeline_text(report))
         return OK
+    said: set[str] = set()
     for row in avemotion.timeline(clips[0], **values, settings=settings):
+        for warning in [w for w in row.warnings if not as_json and w not in said]:
+            print(f"warning: {warning}", file=sys.stderr)
+            said.add(warning)
         print(json.dumps(row.to_dict()) if as_json else timeline_row_text(row), flush=True)
     return OK
 

@@ -97,6 +97,11 @@ def demo(
     tell(f"\n$ avemotion classify {clip} --checkpoint {runs / 'av'}")
     prediction = classify_clip(clip, checkpoint=runs / "av")
     tell(prediction_text(prediction))
+    tell(
+        f"\nNow open {scores / 'report' / 'index.html'}, or ask this model yourself (it knows "
+        f"drawn faces alone): avemotion classify FILE --checkpoint {runs / 'av'}; or avemotion app "
+        "with the same option."
+    )
     return DemoReport(report, prediction)
 
 

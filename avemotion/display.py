@@ -152,7 +152,9 @@ def evaluate_text(report: EvaluationResults) -> str:
     lines += report.notes
     if report.ceilings:
         lines.append(SYNTHETIC_NOTICE)
-    lines.append(f"Report: {report.out}/report/index.html; every answer: predictions.csv beside it")
+    lines.append(
+        f"Report: {report.out}/report/index.html; every answer: {report.out}/predictions.csv"
+    )
     return "\n".join(lines)
 
 

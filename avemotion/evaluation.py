@@ -89,6 +89,7 @@ def evaluate(
         UsageError: The store, the runs or `out` do not fit what is asked.
         AvemotionError: A training failed; the others are done.
     """
+    data, runs, out = Path(data), Path(runs), out and Path(out)
     store = FeatureStore(data)
     check_known(store.rows)
     out = out or Path("evaluation", protocol)

@@ -69,6 +69,7 @@ def fit(
         UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
             another run.
     """
+    data, out = Path(data), out and Path(out)
     store = FeatureStore(data)
     out = out or Path("runs", modality)
     experiment = ExperimentSettings(modality, network, training)

@@ -221,6 +221,7 @@ def ratings(corpus: Path) -> dict[str, HumanScore]:
     Raises:
         UsageError: There is no vote table, or it holds no rating.
     """
+    corpus = Path(corpus)
     if not corpus.is_dir():
         raise UsageError(f"{corpus} is not a folder. Give the folder of a CREMA-D checkout.")
     votes = crema_d.read_ratings(corpus)

@@ -161,6 +161,8 @@ class IsolatedProcess:
                         tell(outcome.value)
             except (EOFError, OSError):
                 code = self.end()
+                if self._closed:
+                    return Lost("it was given up: the program ends")
                 if not deadline.passed:
                     return Lost(f"the decoder crashed ({_cause(code)})")
                 outcome = None

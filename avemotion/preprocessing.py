@@ -93,6 +93,7 @@ def preprocess(
             `out` holds something else, `preview` is no PNG, or a machine of the cluster does not
             see these folders.
     """
+    directory, out, preview = Path(directory), Path(out), preview and Path(preview)
     if preview is not None:
         check_preview(preview)
     found = read_corpus(corpus, directory)

@@ -30,6 +30,7 @@ def report(evaluation: Path) -> EvaluationResults:
     Raises:
         UsageError: The folder holds no finished evaluation, or a file is damaged.
     """
+    evaluation = Path(evaluation)
     results = evaluation_results(read_records(evaluation), str(evaluation))
     plain = asdict(results)
     write_json(evaluation / "results.json", plain)

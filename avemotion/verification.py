@@ -150,6 +150,7 @@ def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Veri
     Raises:
         UsageError: The folder is missing or holds no clip.
     """
+    corpus = Path(corpus)
     found = crema_d.read_corpus(corpus, ratings=False)
     names, complaints = _read_list(found)
     media = inspect(found, decode=decode, progress=progress)

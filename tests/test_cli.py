@@ -11,8 +11,10 @@ import pytest
 import yaml
 from media_maker import write_pointer
 
+import avemotion
 from avemotion.cli import COMMANDS, main
 from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
+from avemotion.errors import UsageError
 from avemotion.options import parse
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -230,3 +232,16 @@ def test_verify_prints_one_json_object(
     video.write_bytes(video.read_bytes()[:-100])
     code, out, _ = run(capsys, "verify", tmp_path / "corpus", "--json")
     assert code == 1 and not json.loads(out)["ok"] and video.name in out
+
+
+def test_folders_may_be_given_as_text(small_corpus: Path, tmp_path: Path) -> None:
+    """In Python; whoever types checks would be told, but a notebook is not checked."""
+    text: Any = str
+    assert avemotion.verify(text(small_corpus), progress=False).directory == small_corpus
+    assert avemotion.ratings(text(small_corpus))
+    with pytest.raises(UsageError, match="is not a feature store"):
+        avemotion.fit(data=text(tmp_path))
+    with pytest.raises(UsageError, match="is not a feature store"):
+        avemotion.evaluate(data=text(tmp_path), runs=text(tmp_path), out=text(tmp_path / "e"))
+    with pytest.raises(UsageError):
+        avemotion.report(text(tmp_path))
