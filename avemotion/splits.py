@@ -180,6 +180,12 @@ def check_trainable(
     """
     check_known(rows)
     actors = actors_of(rows)
+    if least_actors == 1 and len(rows) < 2:
+        raise UsageError(
+            f"Once actors are set aside for validation and for testing, {len(rows)} clips of "
+            f"{len(actors)} actors are left to train on, but at least two clips are needed. Add "
+            "clips, or set fewer actors aside: --training.holdout 0."
+        )
     if len(actors) < least_actors or len(rows) < 2:
         raise UsageError(
             f"Of actors with clips that --modality {modality} can use there are {len(actors)} "

@@ -147,3 +147,5 @@ def test_too_few_actors_or_a_missing_class_is_refused() -> None:
     with pytest.raises(UsageError, match="No clip of fear"):
         check_trainable(no_fear, EMOTIONS, "av")
     check_trainable(one_actor + [row("1002", "fear", 9)], EMOTIONS, "av")
+    with pytest.raises(UsageError, match="1 clips of 1 actors are left to train on"):
+        check_trainable(one_actor[:1], EMOTIONS, "av", least_actors=1)
