@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from socket import gethostname
+from unittest.mock import patch
 
 import av
 import numpy as np
@@ -29,6 +30,7 @@ from websockets.sync.client import connect
 
 from avemotion.web.guard import HEADERS
 from avemotion.web.server import UPLOADS
+from avemotion.web.uploads import lock, own_folder
 
 PARALLEL = 50
 
@@ -321,6 +323,19 @@ def test_who_leaves_a_long_clip_leaves_nothing(app: App, clip: bytes, film: byte
         time.sleep(0.001)
     assert not readers & set(app.children()), "it is not read to its end"
     assert app.classify(clip)[0] == 200 and app.uploads() == []
+
+
+def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    dead, living = tmp_path / "avemotion-app-dead", tmp_path / "avemotion-app-living"
+    for folder in (dead, living):
+        folder.mkdir()
+        (folder / "clip.mp4").write_bytes(b"somebody's video")
+        os.utime(folder, (1, 1))
+    with patch("tempfile.tempdir", str(tmp_path)), ExitStack() as locks:
+        assert lock(living, locks)
+        with own_folder() as folder:
+            assert folder.is_dir() and living.is_dir() and not dead.exists()
+        assert living.is_dir() and not folder.exists()
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])

@@ -7,9 +7,7 @@ sent, and writes nothing down.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import asdict
@@ -34,7 +32,7 @@ from avemotion.web.answering import Upload, answer, prepare
 from avemotion.web.guard import Guard
 from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow
 from avemotion.web.reading import Lines, Reader, refusal
-from avemotion.web.uploads import Limits, RefusedUpload, drained, received, upload_name
+from avemotion.web.uploads import Limits, RefusedUpload, drained, own_folder, received, upload_name
 
 UPLOADS, CAMERAS = 6, 3
 """How many of each are served at a time; whoever comes next is told to come later."""
@@ -134,12 +132,11 @@ class _Site:
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Have a folder for uploads while the server runs; afterwards nothing is left."""
-        self._folder = Path(tempfile.mkdtemp(prefix="avemotion-app-"))
-        try:
-            yield
-        finally:
-            self._reader.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+        with own_folder() as self._folder:
+            try:
+                yield
+            finally:
+                self._reader.close()
 
     def stop_reading(self) -> None:
         """Give up what is being read: the server is about to end."""

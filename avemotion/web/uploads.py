@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -18,6 +21,8 @@ _SUFFIXES = frozenset(
     "3g2 3gp aac aif aiff amr asf avi caf dv f4v flac flv gif h264 jpeg jpg m2ts m4a m4v mka mkv "
     "mov mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus png ts vob wav webm webp wma wmv".split()
 )  # of media; others may choose a reader of something else
+_FOLDER = "avemotion-app-"
+_NEW_SECONDS = 60.0
 _NAME_BYTES = 200  # file systems take 255
 _STALLED_SECONDS = 30.0
 _BEGIN_SECONDS, _LEAST_RATE = 60.0, 100_000  # bytes a second: slower uploads only hold a place
@@ -42,6 +47,46 @@ class RefusedUpload(Exception):
         """Name the HTTP status and the reason."""
         super().__init__(reason)
         self.status = status
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Make a folder for uploads that is gone at the end, and remove those of killed servers.
+
+    A living server holds a lock on its folder, which ends with it however it ends.
+    """
+    with ExitStack() as locks:
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+        lock(folder, locks)
+        for other in folder.parent.glob(f"{_FOLDER}*"):
+            with suppress(OSError), ExitStack() as its_locks:
+                # One that is new may be about to be locked.
+                is_old = time.time() - other.stat().st_mtime > _NEW_SECONDS
+                if other != folder and is_old and lock(other, its_locks):
+                    shutil.rmtree(other, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def lock(folder: Path, until: ExitStack) -> bool:
+    """Lock a folder; tell whether it was free. On Windows, which locks no folders, none is.
+
+    Raises:
+        OSError: The folder is gone, or somebody else's.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    handle = os.open(folder, os.O_RDONLY)
+    until.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def safe_name(name: str) -> str:
