@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -105,6 +106,8 @@ def serving(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whatever started the tests may ignore it (`nohup`), and the server would inherit that.
+        preexec_fn=partial(signal.signal, end, signal.SIG_DFL),
     )
     try:
         line = process.stdout.readline()
