@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, PreprocessSettings
+from avemotion.config import PreprocessSettings
 from avemotion.crops import crop_faces, scaled_box
-from avemotion.faces import find_face
+from avemotion.faces import NO_FACE, find_face
 from avemotion.grids import GRIDS
 from avemotion.media import ClipMedia, check_distinct, read_clip
 from avemotion.spectrogram import add_noise, log_mel, power_spectrogram
@@ -158,7 +158,7 @@ def _faces(
     views = [np.searchsorted(video.places, grid) for grid in grids]
     track = find_face([video.frames[place] for place in views[0]])
     if track is None:
-        return None, replace(found, no_face=f"no face found in the {FACE_FRAMES} frames sampled")
+        return None, replace(found, no_face=NO_FACE)
     crops = crop_faces(video.frames, track.box)
     return np.stack([crops[view] for view in views]), replace(
         found,

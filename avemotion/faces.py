@@ -17,9 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_HEIGHT, FACE_WIDTH
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.face_groups import is_same_face, ranked_faces
 from avemotion.types import Box
+
+NO_FACE = f"no face found in the {FACE_FRAMES} frames sampled"
+"""Why a clip's face is missing."""
 
 KEY_FRAMES = 5
 """Frames searched at length, spread evenly over the sampled ones."""
@@ -105,14 +108,12 @@ def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
     tracks = [main]
     seen = _search_at_length(frames, _key_frames(frames))
     for group in ranked_faces(seen, frames[0].shape):
-        track = _track(frames, group, len(seen)) if 2 * len(group) >= len(seen) else None
-        if track and not is_same_face(_edges(track.box), _edges(main.box)):
+        lasts = 2 * len(group) >= len(seen)
+        if not lasts or is_same_face(_crop_box(_middle(group)).edges, main.box.edges):
+            continue
+        if track := _track(frames, group, len(seen)):
             tracks.append(track)
     return tracks
-
-
-def _edges(box: Box) -> NDArray[np.float64]:
-    return np.array([box.x, box.y, box.width, box.height], np.float64)
 
 
 def _key_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
@@ -120,11 +121,15 @@ def _key_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
     return np.unique(places.astype(np.intp)[1:-1])
 
 
+def _middle(boxes: dict[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.asarray(np.median(np.array(list(boxes.values())), axis=0))
+
+
 def _track(
     frames: Sequence[NDArray[np.uint8]], chosen: dict[int, NDArray[np.float64]], searched: int
 ) -> FaceTrack | None:
     """Look for a face on all frames; None where it is seen on too few."""
-    square = np.median(np.array(list(chosen.values())), axis=0)
+    square = _middle(chosen)
     found = _check_frames(frames, square, set(chosen))
     if sum(found) < min(MIN_FACES, len(frames)):
         return None

@@ -12,7 +12,7 @@ from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, AskedModality
 from avemotion.crops import crop_faces, scaled_box
 from avemotion.errors import MissingModalityError, UsageError
 from avemotion.extraction import noisy_sound, view_grids
-from avemotion.faces import FaceTrack, find_face, find_faces
+from avemotion.faces import NO_FACE, FaceTrack, find_face, find_faces
 from avemotion.media import ClipMedia, read_arrays, read_clip
 from avemotion.models.facts import CheckpointFacts
 from avemotion.runtimes.interface import ClipArrays
@@ -170,7 +170,7 @@ def crop_asked_faces(
     elif track := find_face(list(frames)):
         tracks = [track]
     if not tracks:
-        return [FaceCrops(none, missing=f"no face found in the {FACE_FRAMES} frames sampled")]
+        return [FaceCrops(none, missing=NO_FACE)]
     return [
         FaceCrops(
             crop_faces(frames, track.box),

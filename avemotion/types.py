@@ -246,6 +246,11 @@ class Box:
     height: int
     """Rows."""
 
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """The same as float64 (4,): x, y, width, height."""
+        return np.array([self.x, self.y, self.width, self.height], np.float64)
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

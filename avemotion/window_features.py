@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
 from avemotion.face_groups import overlaps
@@ -64,11 +63,11 @@ class FaceNumbers:
             for number, place in self._places.items()
             if start_seconds - place[0] <= _REMEMBERED_SECONDS
         }
-        known = np.array([_edges(box) for _, box in self._places.values()]).reshape(-1, 4)
+        known = np.array([box.edges for _, box in self._places.values()]).reshape(-1, 4)
         pairs = sorted(
             (-share, now, number)
             for now, box in enumerate(boxes)
-            for number, share in zip(self._places, overlaps(_edges(box), known), strict=True)
+            for number, share in zip(self._places, overlaps(box.edges, known), strict=True)
             if share > _SAME_PERSON_IOU
         )
         numbers: dict[int, int] = {}
@@ -81,7 +80,3 @@ class FaceNumbers:
                 numbers[now] = self._count
             self._places[numbers[now]] = (start_seconds, boxes[now])
         return [numbers[now] for now in range(len(boxes))]
-
-
-def _edges(box: Box) -> NDArray[np.float64]:
-    return np.array([box.x, box.y, box.width, box.height], np.float64)

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -160,9 +159,9 @@ async def drained(request: Request, limits: Limits) -> None:
 
 async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     chunks = request.stream()
-    size, start = 0, monotonic()
+    size, start = 0, time.monotonic()
     while True:
-        left = start + _BEGIN_SECONDS + size / _LEAST_RATE - monotonic()
+        left = start + _BEGIN_SECONDS + size / _LEAST_RATE - time.monotonic()
         try:
             chunk = await asyncio.wait_for(anext(chunks, None), min(left, _STALLED_SECONDS))
         except TimeoutError:
