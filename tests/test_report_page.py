@@ -8,173 +8,18 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from html import escape
-from html.parser import HTMLParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from report_maker import MODALITIES, Page, invented, minimal
 
-from avemotion import records, report_charts, report_page
-from avemotion.config import Modality
+from avemotion import report_charts, report_page
 from avemotion.corpora import CorpusName
-from avemotion.emotions import EMOTIONS
 from avemotion.report_page import render
-from avemotion.results import REPORTED, evaluation_results
-from avemotion.scores import ClipPrediction
-from avemotion.spoiling import conditions_for
-from avemotion.types import Rating
-
-MODALITIES: dict[Modality, float] = {"av": 0.7, "video": 0.62, "audio": 0.5}
-"""How often the invented networks are right."""
-
-WITH_SPOILED = ("white noise 20 dB", "white noise 0 dB", "blur of 2 px", "audio missing")
-
-FACTS: dict[str, Any] = {
-    "protocol": "loso",
-    "target": "intended",
-    "corpus": "crema_d",
-    "synthetic": {"tables": "default", "ceilings": {"av": 0.851, "video": 0.653, "audio": 0.563}},
-    "notes": ["3 clips of the store are not scored: they have no face"],
-    "network": {"spectrogram": "log_mel", "width": 1.0, "dropout": 0.4},
-    "training": {"epochs": 30, "optimizer": "adamw", "clamp_weights": None, "mixup": 0.2},
-    "preprocessing": {"views": 4, "grid": "even", "seed": 0, "reader": "pyav"},
-    "versions": {"avemotion": "0.1.0", "python": "3.11.7", "torch": "2.13.0"},
-    "command": "avemotion evaluate --data features --protocol loso --seeds 3",
-    "data": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-}
-
-
-def invented(actors: int, seeds: int = 3, spoiled: Sequence[str] = WITH_SPOILED) -> dict[str, Any]:
-    """What ``results.json`` holds after drawn answers of networks and people, all parts filled."""
-    rng = np.random.default_rng(0)
-    names = [str(1001 + i) for i in range(actors)]
-    clips = tuple(
-        records.TestedClip(f"{actor}_{level}_{emotion}", actor, "IEO", emotion, level, emotion)
-        for actor in names
-        for level, emotions in (("LO", EMOTIONS), ("XX", EMOTIONS[:4]))  # so WAR is not UAR
-        for emotion in emotions
-    )
-    skill = dict(zip(names, rng.normal(0, 0.08, actors), strict=True))
-
-    def shares(emotion: str, hit: float) -> Any:
-        return np.full(6, (1 - hit) / 5) + np.eye(6)[EMOTIONS.index(emotion)] * (1.2 * hit - 0.2)
-
-    def said(level: float) -> list[ClipPrediction]:
-        return [
-            ClipPrediction(
-                seed,
-                clip.actor,
-                clip.clip,
-                clip.actor,
-                clip.emotion,
-                tuple(rng.dirichlet(2 * shares(clip.emotion, level + skill[clip.actor])).tolist()),
-                temperature=0.8,
-            )
-            for seed in range(seeds)
-            for clip in clips
-        ]
-
-    ratings = tuple(
-        Rating(clip.clip, channel, tuple(rng.multinomial(9, shares(clip.emotion, hit)).tolist()))
-        for channel, hit in {"voice": 0.4, "face": 0.57, "both": 0.63}.items()
-        for clip in clips
-    )
-    races = ["Caucasian", "Caucasian", "African American", "Asian"]
-    people = {
-        name: {
-            "Age": str(20 + i % 43),
-            "Sex": ("Male", "Female")[i % 2],
-            "Race": races[i % 4] if i % 13 else races[0],
-            "Ethnicity": "Hispanic" if i % 8 == 3 else "Not Hispanic",
-        }
-        for i, name in enumerate(names)
-    }
-    hurt = {
-        m: {
-            c.name: said(level - rng.uniform(0, 0.3))
-            for c in conditions_for(m)
-            if c.name in spoiled
-        }
-        for m, level in MODALITIES.items()
-    }
-    answers = {m: said(level) for m, level in MODALITIES.items()}
-    left = records.Records(FACTS, EMOTIONS, clips, answers, hurt, ratings, people)
-    results = asdict(evaluation_results(left, "evaluation/loso"))
-    results["reported"] = [asdict(found) for found in REPORTED]
-    return dict(json.loads(json.dumps(results)))
-
-
-def minimal() -> dict[str, Any]:
-    """One modality, one actor, nothing else: all that may be absent is."""
-    results = invented(1, seeds=1, spoiled=())
-    kept = "protocol target corpus labels clips actors seeds folds".split()
-    return {
-        **dict.fromkeys(results),
-        **{name: results[name] for name in kept},
-        "scores": {"audio": results["scores"]["audio"]},
-    }
-
-
-VOID = {"meta", "link", "br"}
-
-
-class Page(HTMLParser):
-    """Elements, text and tables of a page; refuses one whose tags do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self.tables: dict[str, dict[str, list[str]]] = {}
-        self.rows: list[list[str]] = []
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.rows = []
-        elif tag in ("tr", "caption"):
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        if tag == "table":
-            caption, *rows = self.rows
-            self.tables[caption[0]] = {row[0]: row[1:] for row in rows}
-
-    def handle_data(self, data: str) -> None:
-        if "style" in self.open:
-            return
-        data = " ".join(data.replace("\N{NO-BREAK SPACE}", " ").split())
-        self.text += f" {data}"
-        if "caption" in self.open and data:
-            self.rows[-1].append(data)
-        elif {"td", "th"} & set(self.open):
-            self.rows[-1][-1] = f"{self.rows[-1][-1]} {data}".strip()
-
-    def table(self, about: str) -> dict[str, list[str]]:
-        """The rows of the table whose caption begins so, by their heads."""
-        (found,) = [rows for caption, rows in self.tables.items() if caption.startswith(about)]
-        return found
-
-    def all(self, *tags: str) -> list[dict[str, str]]:
-        return [attributes for tag, attributes in self.elements if tag in tags]
 
 
 @pytest.fixture(scope="module")
@@ -451,82 +296,6 @@ def test_it_can_be_read_without_eyes_or_colours(full: Page) -> None:
     assert labelled == {a["id"] for a in full.all("h2")}
     markers = [marker for _, marker in report_charts.LOOKS.values()]
     assert len({*markers, report_charts.PEOPLE[1]}) == 4
-
-
-def test_charts_have_their_colours_in_both_themes() -> None:
-    style = render(minimal()).split("</style>")[0]
-    for name in report_charts.VARIABLES.values():
-        assert style.count(f"--{name}:") == 2, name
-
-
-def markers(chart: str, variable: str = "audio") -> np.ndarray:
-    """Places (marker, (x, y)) of the markers of a colour, from the top of the picture down."""
-    found = re.findall(rf'<use href="#\w+" x="(\S+)" y="(\S+)" style="[^"]*--{variable},', chart)
-    return np.array(sorted(found, key=lambda at: float(at[1])), float)
-
-
-def assert_to_scale(places: np.ndarray, values: Sequence[float]) -> None:
-    """Distances on paper are in proportion to those of the values."""
-    slope, offset = np.polyfit(values, places, 1)
-    assert places == pytest.approx(slope * np.array(values) + offset, abs=1e-3)
-    assert abs(slope) > 50  # pixels from 0 to 1
-
-
-def test_forest_is_to_scale() -> None:
-    """One row an actor, the best first, and the mean above."""
-    shares = {"1001": 0.31, "1002": 0.75, "1003": 0.5}
-    score = {**minimal()["scores"]["audio"], "actor_mean": 0.52}
-    html = render({**minimal(), "scores": {"audio": score}, "actor_accuracies": {"audio": shares}})
-    chart = html[html.index('id="actors"') :].split("<svg")[1].split("</svg>")[0]
-    x, y = markers(chart).T
-    assert_to_scale(x, [0.52, 0.75, 0.5, 0.31])
-    assert np.diff(y[1:]) == pytest.approx(np.full(2, y[2] - y[1]))
-    names = re.findall(r">(mean of all|\d{4})</text>", chart)
-    assert names == ["mean of all", "1002", "1003", "1001"]
-
-
-def test_other_charts_are_to_scale() -> None:
-    look = report_charts.LOOKS["audio"]
-    dots = [report_charts.Dot(str(x), (x, None, None), look, people=1 - x) for x in (0.1, 0.7, 0.4)]
-    drawn = report_charts.dot_plot("x", "audio", dots, (0, 100), 0.5, 345)
-    assert_to_scale(markers(drawn)[:, 0], [0.1, 0.7, 0.4])
-    changes = [-0.1, -0.13, -0.19]
-    costs = {str(cost): {"audio": (cost, None, None)} for cost in changes}
-    drawn = report_charts.degradation("x", "noise", costs, (-20, 0), joined=True)
-    assert_to_scale(markers(drawn)[:, 1], changes)
-    sure, right = [0.25, 0.5, 0.9], [0.8, 0.45, 0.2]
-    bins = [
-        {"low": i / 3, "high": (i + 1) / 3, "clips": 1, "confidence": s, "accuracy": r}
-        for i, (s, r) in enumerate(zip(sure, right, strict=True))
-    ]
-    empty = {"low": 1, "high": 2, "clips": 0, "confidence": None, "accuracy": None}
-    drawn = report_charts.reliability("x", "audio", {"tempered": [*bins, empty]})
-    x, y = markers(drawn).T
-    assert_to_scale(x, sure)
-    assert_to_scale(y, right)
-
-
-def test_confusion_shows_shares_of_rows_and_counts() -> None:
-    drawn = report_charts.confusion("x", "av", [[3, 1], [1, 3]], ["joy", "fear"])
-    texts = re.findall(r">([^<>]+)</text>", drawn)
-    cells = [text for text in texts if re.fullmatch(r"[\d.]+", text)]
-    assert cells == ["75.0", "3", "25.0", "1", "25.0", "1", "75.0", "3"]
-    shares = re.findall(r"--heat, #5b93c9\); opacity: ([\d.]+)", drawn)
-    assert shares == ["0.75", "0.25", "0.25", "0.75"]
-
-
-def test_small_groups_are_marked_in_the_chart(results: dict[str, Any]) -> None:
-    groups = results["fairness"]["audio"]
-    html = render({**minimal(), "fairness": {"audio": groups}})
-    chart = html[html.index('id="fairness"') :].split("<svg")[1].split("</svg>")[0]
-    names = re.findall(r"--(muted|ink)[^>]*>([^<]+\)†?)</text>", chart)
-    assert names == [
-        ("muted", f"{escape(g['group'])} ({g['actors']})†")
-        if g["too_small"]
-        else ("ink", f"{escape(g['group'])} ({g['actors']})")
-        for g in groups
-    ]
-    assert {g["too_small"] for g in groups} == {True, False}
 
 
 def test_examples_in_docstrings() -> None:
