@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from avemotion.errors import UsageError
 from avemotion.intervals import mean_interval
 from avemotion.scores import actor_means
 from avemotion.types import Clip, Rating
-
-Reading = Literal["single_response", "majority"]
-"""What a clip's answers count for."""
 
 
 class ActedClip(Protocol):
@@ -135,35 +132,21 @@ def clip_credit(
     ratings: Iterable[Rating],
     clips: Mapping[str, ActedClip],
     labels: Sequence[str],
-    channel: str = "both",
-    reading: Reading = "majority",
+    channel: str,
 ) -> dict[str, float]:
-    """Return the chance that the crowd names a clip's intended emotion, for each rated clip.
+    """Return the chance that the crowd's majority names a clip's intended emotion, by rated clip.
 
     Args:
         ratings: Votes; those on clips not in `clips` are left out.
         clips: Name of a clip -> its actor, intended emotion and level.
         labels: The emotions in the order of the votes.
         channel: What the raters were given: ``voice``, ``face`` or ``both``.
-        reading: One answer picked at random, or the majority with ties broken at random.
     """
     return {
-        answers.clip: answers.majority if reading == "majority" else answers.single_response
+        answers.clip: answers.majority
         for answers in _answered(ratings, clips, labels)
         if answers.channel == channel
     }
-
-
-def actor_credit(
-    ratings: Iterable[Rating],
-    clips: Mapping[str, ActedClip],
-    labels: Sequence[str],
-    channel: str = "both",
-    reading: Reading = "majority",
-) -> dict[str, float]:
-    """Return each actor's mean of `clip_credit`, to compare people with networks, pair by pair."""
-    credit = clip_credit(ratings, clips, labels, channel, reading)
-    return actor_means((clips[clip].actor, value) for clip, value in credit.items())
 
 
 def _answered(

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from avemotion.calibration import Calibration, CrowdDistance, calibration, crowd_distance
 from avemotion.config import Modality
 from avemotion.fairness import GroupScore, fairness
-from avemotion.humans import HumanScore, actor_credit, clip_credit, human_scores
+from avemotion.humans import HumanScore, clip_credit, human_scores
 from avemotion.records import Records
 from avemotion.robustness_scores import RobustnessScore, robustness_scores
-from avemotion.scores import ClipPrediction, Difference, Score, actor_accuracies, difference, score
-from avemotion.types import Rating
+from avemotion.scores import (
+    ClipPrediction,
+    Difference,
+    Score,
+    actor_accuracies,
+    actor_means,
+    difference,
+    score,
+)
 
 CHANNELS: dict[Modality, str] = {"av": "both", "video": "face", "audio": "voice"}
 """What people were given who are compared with a network of some modality."""
@@ -119,7 +126,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     clips = {clip.clip: clip for clip in records.clips}
     intended = facts["target"] == "intended"
     votes = records.ratings if intended else ()  # people's hits are counted on the intention
-    credit = clip_credit(votes, clips, labels)
+    credit = {m: clip_credit(votes, clips, labels, CHANNELS[m]) for m in predictions}
     # Ceilings and reported figures, too, are about the intention.
     ceilings = (facts["synthetic"] or {}).get("ceilings", {}) if intended else {}
     thesis = intended and facts["corpus"] == "crema_d" and not facts["synthetic"]
@@ -138,7 +145,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         notes=tuple(facts["notes"]),
         scores={m: score(p, labels) for m, p in predictions.items()},
         actor_accuracies={m: actor_accuracies(p, labels) for m, p in predictions.items()},
-        differences=_differences(records, votes),
+        differences=_differences(records, credit),
         humans=human_scores(votes, clips, labels),
         reported=tuple(r for r in REPORTED if thesis and r.modality in predictions),
         calibration={m: _calibration(p, labels) for m, p in predictions.items()},
@@ -146,7 +153,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         fairness={
             m: found
             for m, p in predictions.items()
-            if (found := fairness(p, labels, records.demographics, credit))
+            if (found := fairness(p, labels, records.demographics, credit[m]))
         },
         robustness={
             m: tuple(robustness_scores(predictions[m], spoiled, labels))
@@ -161,7 +168,9 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     )
 
 
-def _differences(records: Records, votes: Sequence[Rating]) -> dict[str, Difference]:
+def _differences(
+    records: Records, credit: Mapping[Modality, Mapping[str, float]]
+) -> dict[str, Difference]:
     """Compare av with each branch alone, and each modality with people given the same."""
     labels, predictions = records.labels, records.predictions
     per_actor = {m: actor_accuracies(p, labels) for m, p in predictions.items()}
@@ -172,13 +181,12 @@ def _differences(records: Records, votes: Sequence[Rating]) -> dict[str, Differe
             found[f"av - {other}"] = difference(per_actor["av"], per_actor[other])
     clips = {clip.clip: clip for clip in records.clips}
     for modality, said in predictions.items():
-        channel = CHANNELS[modality]
-        rated = clip_credit(votes, clips, labels, channel)
-        if rated:
-            ours = actor_accuracies([p for p in said if p.clip in rated], labels)
-            people = actor_credit(votes, clips, labels, channel)
-            name = f"{modality} - people ({channel}, majority)"
-            found[name] = difference(ours, people)
+        people = credit[modality]
+        if people:
+            ours = actor_accuracies([p for p in said if p.clip in people], labels)
+            theirs = actor_means((clips[clip].actor, value) for clip, value in people.items())
+            name = f"{modality} - people ({CHANNELS[modality]}, majority)"
+            found[name] = difference(ours, theirs)
     return found
 
 

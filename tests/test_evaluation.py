@@ -23,7 +23,7 @@ import avemotion
 from avemotion.config import MODALITIES, NetworkSettings
 from avemotion.errors import UsageError
 from avemotion.folds import predict
-from avemotion.humans import actor_credit, human_scores
+from avemotion.humans import clip_credit, human_scores
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.results import EvaluationResults
 from avemotion.spoiling import conditions_for
@@ -165,10 +165,15 @@ def test_people_are_scored_on_the_very_clips(holdout: EvaluationResults, small_s
     tested = {row["clip"] for row in table(Path(holdout.out, "predictions.csv"))}
     rows = {row.clip: row for row in store.rows if row.clip in tested}
     assert holdout.humans == human_scores(store.ratings(), rows, store.labels)
-    credit = actor_credit(store.ratings(), rows, store.labels, "face")
-    lead = holdout.actor_accuracies["video"][rows[min(tested)].actor] - credit[min(credit)]
-    name = "video - people (face, majority)"
-    assert holdout.differences[name].mean == pytest.approx(lead)
+    for modality, channel in (("av", "both"), ("video", "face"), ("audio", "voice")):
+        credit = clip_credit(store.ratings(), rows, store.labels, channel)
+        (actor,) = {rows[clip].actor for clip in credit}
+        people = np.mean(list(credit.values()))
+        lead = holdout.actor_accuracies[modality][actor] - people
+        pair = holdout.differences[f"{modality} - people ({channel}, majority)"]
+        assert pair.mean == pytest.approx(lead)
+        group = holdout.fairness[modality][0]
+        assert (group.human, group.over_human) == pytest.approx((people, lead))
 
 
 def test_the_crowd_can_be_the_target(small_store: Path, fitted: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 from avemotion import ratings
 from avemotion.emotions import EMOTION_BY_CODE
 from avemotion.errors import UsageError
-from avemotion.humans import actor_credit, clip_credit, human_scores
+from avemotion.humans import clip_credit, human_scores
 from avemotion.types import Clip, Rating
 
 LABELS = ("b", "a", "c")
@@ -136,16 +136,11 @@ def test_one_actor_has_no_interval() -> None:
     assert voice.low is None and voice.high is None
 
 
-def test_credit_of_clips_and_actors() -> None:
-    """A clip without an answer has no credit, nor has an actor without such a clip."""
+def test_credit_of_clips() -> None:
+    """A clip without an answer has no credit."""
     assert clip_credit(VOTES, CLIPS, LABELS, "face") == {"x": 1, "y": 0, "z": 0.5}
-    single = clip_credit(VOTES, CLIPS, LABELS, "face", reading="single_response")
-    assert single == {"x": 1, "y": 0.25, "z": 0.375}
     assert clip_credit(VOTES, CLIPS, LABELS, "voice") == {"x": 0}
-    assert clip_credit(VOTES, CLIPS, LABELS) == {}
-    assert actor_credit(VOTES, CLIPS, LABELS, "face") == {"1001": 0.5, "1002": 0.5}
-    single = actor_credit(VOTES, CLIPS, LABELS, "face", reading="single_response")
-    assert single == {"1001": 0.625, "1002": 0.375}
+    assert clip_credit(VOTES, CLIPS, LABELS, "both") == {}
 
 
 def test_only_the_asked_clips_count() -> None:
