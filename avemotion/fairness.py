@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.metrics import recall_score
 
 from avemotion.intervals import mean_interval
-from avemotion.scores import ClipPrediction, actor_means, answers
+from avemotion.scores import LEADS, ClipPrediction, actor_means, answers
 
 SMALL = 10
 """Groups of fewer actors are too small for a claim."""
@@ -158,7 +158,7 @@ def _score(
         people = actor_means((a.actor, credit[a.clip]) for a in rated)
         human = float(np.mean(list(people.values())))
         ours = actor_means((a.actor, a.said == a.target) for a in rated)
-        ahead = mean_interval([ours[actor] - people[actor] for actor in ours])
+        ahead = mean_interval([ours[actor] - people[actor] for actor in ours], LEADS)
     truth = [a.target for a in found]
     recall = recall_score(
         truth,

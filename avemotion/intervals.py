@@ -17,8 +17,15 @@ Interval = tuple[float | None, float | None]
 """Lower and upper end; both None where there is no interval."""
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+def mean_interval(
+    values: Sequence[float], bounds: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, float | None, float | None]:
     """Return the mean and its 95 % t interval; a single value has none.
+
+    Args:
+        values: One an actor.
+        bounds: What a value can be. With few actors the interval reaches past them, where no mean
+            is: it ends there, which costs no coverage.
 
     >>> [round(x, 3) for x in mean_interval([0.5, 0.6, 0.7])]
     [0.6, 0.352, 0.848]
@@ -27,7 +34,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float | None, float |
     if len(values) < 2:
         return mean, None, None
     margin = float(stats.sem(values) * stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-    return mean, mean - margin, mean + margin
+    return mean, max(mean - margin, bounds[0]), min(mean + margin, bounds[1])
 
 
 def bootstrap_intervals(

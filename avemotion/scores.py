@@ -16,6 +16,9 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from avemotion.intervals import Interval, bootstrap_intervals, mean_interval
 
+LEADS = (-1.0, 1.0)
+"""What a difference of two accuracies can be."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClipPrediction:
@@ -257,4 +260,4 @@ def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Differ
         p = 1.0  # the test drops zeros, so it has no data; none speaks for a difference
     else:
         p = float(stats.wilcoxon(ranked).pvalue)
-    return Difference(*mean_interval(ahead), p, len(ahead))
+    return Difference(*mean_interval(ahead, LEADS), p, len(ahead))

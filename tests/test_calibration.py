@@ -48,6 +48,9 @@ def drawn(clips: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.n
 def test_against_torchmetrics_and_sklearn(clips: int, sharpness: float, seed: int) -> None:
     probabilities, targets = drawn(clips, sharpness, seed)
     targets = np.random.default_rng(seed).permutation(targets)  # badly calibrated, too
+    # torchmetrics bins in single precision: what lies on an edge may fall to either side.
+    place = probabilities.max(axis=1) * 15
+    assume(np.abs(place - place.round()).min() > 1e-5)
     result = calibration(predictions(probabilities, targets), LABELS)
     oracle = multiclass_calibration_error(
         torch.from_numpy(probabilities), torch.from_numpy(targets), num_classes=3, n_bins=15
@@ -232,9 +235,8 @@ def test_distance_is_a_mean_over_actors_of_rated_clips() -> None:
     votes += rated({"z2": (1, 0, 0)}, "face")
     found = crowd_distance(said, votes, LABELS)
     assert found is not None
-    margin = stats.t.ppf(0.975, 1) * stats.sem([0.5, 1])
     assert (found.channel, found.clips, found.mean) == ("both", 3, 0.75)
-    assert (found.low, found.high) == pytest.approx((0.75 - margin, 0.75 + margin))
+    assert (found.low, found.high) == (0, 1)  # of two actors: -2.4 to 3.9, cut
     face = crowd_distance(said, votes, LABELS, "face")
     assert face is not None and (face.channel, face.clips, face.mean) == ("face", 1, 0)
 
