@@ -12,12 +12,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import avemotion
 from avemotion.errors import AvemotionError, UsageError
-from avemotion.options import add_config, add_function, modalities, parse
+from avemotion.options import add_config, add_function, as_path, modalities, parse
 
 COMMANDS = {
     "demo": "the whole road below on a small synthetic corpus: minutes on two cores",
@@ -198,7 +197,7 @@ def _classify(words: list[str]) -> int:
     from avemotion.types import Prediction
 
     def add(parser: Any) -> None:
-        parser.add_argument("clips", nargs="+", type=Path, help="media files")
+        parser.add_argument("clips", nargs="+", type=as_path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
         parser.add_argument("--parts", action="store_true", help="what face and voice say alone")
         add_function(parser, avemotion.classify, {"clips", "parts"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from avemotion.errors import UsageError
@@ -27,9 +28,14 @@ def parse(name: str, summary: str, words: list[str], add: Callable[[Any], None])
 
     import jsonargparse
 
+    from avemotion.help_text import HelpText
+
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
-        prog=f"avemotion {name}", description=summary, exit_on_error=False
+        prog=f"avemotion {name}",
+        description=summary,
+        exit_on_error=False,
+        formatter_class=HelpText,
     )
     add(parser)
     try:
@@ -76,6 +82,11 @@ def add_function(parser: Any, function: Callable[..., Any], skip: set[str]) -> N
 def add_config(parser: Any) -> None:
     """Let a YAML file give options."""
     parser.add_argument("--config", action="config", help="YAML file of an experiment (configs/)")
+
+
+def as_path(word: str | Path) -> Path:
+    """Read a path as it stands; what is a `Path` jsonargparse reads as YAML, in UTF-8 alone."""
+    return Path(word)
 
 
 def modalities(words: str | tuple[str, ...]) -> tuple[str, ...]:

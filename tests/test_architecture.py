@@ -14,8 +14,8 @@ PACKAGE = Path(avemotion.__file__).parent
 
 # From the top down: a module may import only what stands further down.
 ROAD = """
-    __main__ cli options demonstration display evaluation judgement evaluation_plan fitting folds
-    robustness
+    __main__ cli options help_text demonstration display evaluation judgement evaluation_plan
+    fitting folds robustness
     web.serving web.server web.reading web.answering web.stills web.live web.uploads web.guard web
     training emotion_module onnx_export clip_batches timelines inference isolated_preparation
     window_rows preparation verification inspection

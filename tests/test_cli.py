@@ -67,6 +67,8 @@ def test_every_command_explains_itself(command: str) -> None:
     words = [sys.executable, "-m", "avemotion", command, "--help"]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0 and f"usage: avemotion {command}" in done.stdout
+    for raw in ("<function", "Literal[", "``", "null"):  # Python's own words
+        assert raw not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,17 @@ def test_some_failed_is_exit_code_one(
     )
     assert code == 1 and err == ""
     assert "none.mp4: FAILED: no such file" in out and f"{good}: " in out
+
+
+def test_names_are_taken_as_they_stand(
+    capsys: pytest.CaptureFixture[str], fitted: Path, tmp_path: Path
+) -> None:
+    """Neither as YAML nor as UTF-8: no such name keeps other clips from an answer."""
+    names = ["g\udcff.mp4", "null", "[a", "{x: 1}", "1e3", "'"]
+    paths = [str(tmp_path / name) for name in names]
+    code, out, err = run(capsys, "classify", *paths, "--json", "--checkpoint", fitted / "av")
+    results = [json.loads(line) for line in out.splitlines()]
+    assert (code, err, [result["clip"] for result in results]) == (1, "", paths)
 
 
 def test_json_is_one_object_a_clip(

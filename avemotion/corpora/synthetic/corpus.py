@@ -211,7 +211,7 @@ def synth(
         tables: ``complementary``: face and voice make up for one another (ceilings 0.65, 0.55,
             together 0.85); ``human``: they are confused as people confuse CREMA-D's (0.58, 0.41,
             together 0.62).
-        workers: processes; None: one for each core.
+        workers: processes; by default one for each core.
         progress: show a progress bar.
 
     Returns:
