@@ -69,6 +69,10 @@ def opened(file: MediaFile, **options: str) -> Iterator[Any]:
             f"{file.name} cannot be decoded: it names other files instead of holding media, or it "
             "is damaged"
         ) from error
+    except av.error.InvalidDataError as error:
+        raise MediaError(
+            f"{file.name} cannot be decoded: it is no video or sound, or it is damaged"
+        ) from error
     except av.error.FFmpegError as error:
         raise MediaError(f"{file.name} cannot be decoded: {_plain(error)}") from error
     except (IndexError, ValueError) as error:  # streams that begin in the middle, planes too short
