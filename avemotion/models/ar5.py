@@ -49,7 +49,8 @@ class ClipInputs:
 
 def normalise_faces(faces: Tensor) -> Tensor:
     """Map uint8 grey values to about [-1, 1]: ``(f - 127) / 128`` (thesis eq. 6.1)."""
-    return (faces.float() - 127.0) / 128.0
+    # In place: a batch is 20 MB, and new memory costs as much as the arithmetic.
+    return faces.to(torch.float32, copy=True).sub_(127.0).div_(128.0)
 
 
 class AR5(nn.Module):
