@@ -29,9 +29,12 @@ BASE = "as configured"
 
 ABLATIONS = (
     Ablation("no modality dropout", {"modality_dropout": 0.0}, True),
-    Ablation("helper heads, weight 0.5", {"helper_weight": 0.5}, True),
+    Ablation("modality dropout 0.15", {"modality_dropout": 0.15}, True),
+    Ablation("no helper heads", {"helper_weight": 0.0}, True),
+    Ablation("helper heads, weight 1", {"helper_weight": 1.0}, True),
     Ablation("votes, weight 0.25", {"labels": "votes", "vote_weight": 0.25}, False),
 )
+"""Those that change nothing of the configuration they are given are left out."""
 
 
 def main() -> None:
@@ -47,9 +50,11 @@ def main() -> None:
     store = FeatureStore(given.store) if given.store else make_store(given)
     network, training = read_settings(given.config)
     chosen = {BASE: training} | {
-        a.name: replace(training, **a.changes)
+        a.name: changed
         for a in ABLATIONS
-        if (given.modality == "av" or not a.for_av_alone) and _possible(a, store)
+        if (changed := replace(training, **a.changes)) != training
+        and (given.modality == "av" or not a.for_av_alone)
+        and _possible(a, store)
     }
     found = {
         name: evaluate(
