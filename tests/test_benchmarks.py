@@ -172,6 +172,7 @@ def test_landmark_video_needs_every_published_fold(tmp_path: Path):
         "--config", tmp_path / "quick.yaml", "--seeds", 2,
     )  # fmt: skip
     assert positive(result["ridge"], "av", "video", "audio")
+    assert positive(result["together"], "av", "video", "audio")
     for pair in ("av_minus_video", "av_minus_audio", "av_minus_ridge"):
         assert result[pair]["low"] <= result[pair]["mean"] <= result[pair]["high"]
 
