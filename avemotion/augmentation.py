@@ -14,12 +14,19 @@ from torch.nn import functional
 
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH, TrainingSettings
 from avemotion.models.ar5 import ClipInputs
+from avemotion.spectrogram import mel_edges
 from avemotion.torchaudio_import import torchaudio
 
+NOISE_SNR_DB = (0.0, 30.0)
+"""Voice over noise that is added in training, in dB, drawn evenly for each clip."""
+NOISE_FALL_DB = 20.0
+"""Most that this noise falls from the lowest to the highest band: from white to about pink."""
 MASKED_BANDS = 10
 """Widest band of frequencies blanked out of a spectrogram, in rows."""
 MASKED_SHARE = 0.2
 """Longest stretch of time blanked out, as a share of the sound."""
+
+_BIN_HZ = 32.0  # of independent values: 28 in the lowest bands of white noise, 49 in the highest
 
 
 def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
@@ -60,6 +67,59 @@ def _random_affine(clips: int, settings: TrainingSettings) -> Tensor:
     across = torch.stack([cosine * flip, -sine * aspect, 2 * draw(settings.shift)], dim=1)
     down = torch.stack([sine / aspect * flip, cosine, 2 * draw(settings.shift)], dim=1)
     return torch.stack([across, down], dim=1)
+
+
+def add_sound_noise(log_mels: Tensor, lengths: Tensor, chance: float) -> Tensor:
+    """Put noise of random level and colour under the sound of some clips.
+
+    Args:
+        log_mels: float (clip, 1, 64, 500), as `spectrogram.log_mel` makes them.
+        lengths: int64 (clip,): the columns that hold sound.
+        chance: Probability that a clip gets noise.
+
+    Returns:
+        float (clip, 1, 64, 500).
+    """
+    chosen = (torch.rand(len(lengths)) < chance).nonzero()[:, 0].to(log_mels.device)
+    low, high = NOISE_SNR_DB
+    snr_db = low + (high - low) * torch.rand(len(chosen))
+    fall_db = NOISE_FALL_DB * torch.rand(len(chosen))
+    noisy = with_noise(log_mels[chosen], lengths[chosen], snr_db, fall_db)
+    return log_mels.index_copy(0, chosen, noisy)
+
+
+def with_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tensor) -> Tensor:
+    """Add noise to sounds that are known by their log-mel alone.
+
+    Voice and noise are independent, so their powers add. A band of noise that spans m frequency
+    bins is a mean of m exponential powers: its logarithm has the moments of a log-gamma variable,
+    `digamma(m) - ln m` and `trigamma(m)`.
+
+    Args:
+        log_mels: float (clip, 1, 64, 500).
+        lengths: int64 (clip,).
+        snr_db: float (clip,): mean power of the voice over that of the noise.
+        fall_db: float (clip,): how far the noise falls from the lowest to the highest band.
+
+    Returns:
+        float (clip, 1, 64, 500); columns without sound stay as they are.
+    """
+    device, decibel = log_mels.device, 10 / math.log(10)
+    edges = torch.from_numpy(mel_edges()).float().to(device)
+    widths = (edges[2:] - edges[:-2]) / 2  # Hz: bands hold power densities
+    sounding = torch.arange(log_mels.shape[-1], device=device) < lengths[:, None]
+    power = (log_mels[:, 0] / decibel).exp()
+    voice = (power * sounding[:, None]).sum(dim=-1) / lengths.clamp(min=1)[:, None]
+    fall = fall_db.to(device)[:, None] * torch.linspace(0, 1, len(widths), device=device)
+    colour = (-fall / decibel).exp()
+    loudness = (voice @ widths) / (colour @ widths) * (-snr_db.to(device) / decibel).exp()
+    bins = widths / _BIN_HZ
+    offset = torch.digamma(bins) - bins.log()
+    spread = torch.polygamma(1, bins).sqrt()
+    drawn = offset[:, None] + spread[:, None] * torch.randn_like(power)
+    noise = (loudness[:, None] * colour)[..., None] * drawn.exp()
+    mixed = decibel * (power + noise).log()
+    return torch.where(sounding[:, None, None], mixed[:, None], log_mels)
 
 
 def mask_spectrograms(spectrograms: Tensor, lengths: Tensor, fill: Tensor) -> Tensor:

@@ -138,6 +138,8 @@ class TrainingSettings:
     """Both parameters of the Beta distribution that mixes pairs of clips; 0 switches mixing off."""
     spectrogram_masking: bool = True
     """Blank a random band of frequencies and a random stretch of time (SpecAugment)."""
+    sound_noise: float = 0.0
+    """Chance that noise is put under a clip's voice in a step: 0 to 30 dB SNR, white to pink."""
     modality_dropout: float = 0.15
     """Chance that a clip's face, and likewise its voice, is hidden from an av network in a step."""
     helper_weight: float = 0.0
@@ -192,6 +194,8 @@ class TrainingSettings:
         for name in ("label_smoothing", "scale", "shift"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
+        chance = self.sound_noise
+        _require(0 <= chance <= 1, "--training.sound_noise", chance, "from 0 to 1")
         for name in ("modality_dropout", "holdout", "validation"):
             value = getattr(self, name)
             _require(0 <= value <= 0.5, f"--training.{name}", value, "from 0 to 0.5")
@@ -217,6 +221,14 @@ class ExperimentSettings:
     """The network's sizes."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
     """How it is trained."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that do not go together."""
+        if self.training.sound_noise and self.network.spectrogram != "log_mel":
+            raise UsageError(
+                "--training.sound_noise is for --network.spectrogram log_mel, but that is "
+                f"{self.network.spectrogram!r}. Set one of the two back."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, as JSON and YAML hold them."""

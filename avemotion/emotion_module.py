@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from avemotion.augmentation import augment_faces, hide_modalities, mask_spectrograms, mix
+from avemotion.augmentation import (
+    add_sound_noise,
+    augment_faces,
+    hide_modalities,
+    mask_spectrograms,
+    mix,
+)
 from avemotion.config import ExperimentSettings
 from avemotion.dataset import Batch
 from avemotion.models.ar5 import AR5, ClipInputs
@@ -73,10 +79,8 @@ class EmotionModule(pl.LightningModule):
         inputs = batch.inputs()
         if inputs.faces is not None:
             inputs = replace(inputs, faces=augment_faces(inputs.faces, s))
-        if s.spectrogram_masking and inputs.spectrograms is not None:
-            assert inputs.lengths is not None and self.network.audio is not None
-            masked = mask_spectrograms(inputs.spectrograms, inputs.lengths, self.network.audio.mean)
-            inputs = replace(inputs, spectrograms=masked)
+        if inputs.spectrograms is not None:
+            inputs = replace(inputs, spectrograms=self._augmented_sound(inputs))
         targets = functional.one_hot(batch.labels, self.classes).float()
         if s.labels == "votes":
             assert batch.votes is not None
@@ -87,6 +91,15 @@ class EmotionModule(pl.LightningModule):
         if s.modality_dropout and self.modality == "av":
             inputs = hide_modalities(inputs, s.modality_dropout)
         return inputs, targets
+
+    def _augmented_sound(self, inputs: ClipInputs) -> Tensor:
+        sound, lengths = inputs.spectrograms, inputs.lengths
+        assert sound is not None and lengths is not None and self.network.audio is not None
+        if self.settings.sound_noise:
+            sound = add_sound_noise(sound, lengths, self.settings.sound_noise)
+        if self.settings.spectrogram_masking:
+            sound = mask_spectrograms(sound, lengths, self.network.audio.mean)
+        return sound
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collect the logits of the validation actors."""

@@ -1,17 +1,22 @@
 """What training does to a batch, against closed forms."""
 
+import numpy as np
 import pytest
 import torch
 
 from avemotion.augmentation import (
     MASKED_BANDS,
+    add_sound_noise,
     augment_faces,
     hide_modalities,
     mask_spectrograms,
     mix,
+    with_noise,
 )
 from avemotion.config import TrainingSettings
 from avemotion.models.ar5 import ClipInputs
+from avemotion.spectrogram import log_mel, mel_edges
+from avemotion.spoiling import add_at_snr
 
 NOTHING = {
     "mirror": False, "rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "pixel_noise": 0.0,
@@ -75,6 +80,65 @@ def test_shift_moves_by_at_most_its_share() -> None:
     rows, columns = places // 80, places % 80
     assert (rows - 49).abs().max() <= 10 and (columns - 40).abs().max() <= 8
     assert len(set(places.tolist())) > 8
+
+
+def voice(seconds: float = 5.0) -> np.ndarray:
+    """Harmonics of a gliding 150 Hz, syllables and pauses: int16 (sample,)."""
+    time = np.arange(int(seconds * 16_000)) / 16_000
+    phase = 2 * np.pi * np.cumsum(150 + 30 * np.sin(2 * np.pi * time)) / 16_000
+    tone = sum(np.sin(k * phase) / k for k in range(1, 40))
+    return (3_000 * tone * np.clip(np.sin(8 * np.pi * time), 0.001, 1)).astype(np.int16)
+
+
+def pictures(samples: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    picture, length = log_mel(samples.astype(np.float64))
+    return torch.from_numpy(picture).float()[None, None], torch.tensor([length])
+
+
+@pytest.mark.parametrize("snr_db", [-10.0, 5.0, 20.0])
+def test_noise_in_the_log_mel_is_that_of_a_noisy_recording(snr_db: float) -> None:
+    """The oracle adds white noise to the samples."""
+    torch.manual_seed(0)
+    clean, length = pictures(voice())
+    white = np.random.default_rng(0).standard_normal(len(voice()))
+    recorded, _ = pictures(add_at_snr(voice(), white, snr_db))
+    ours = with_noise(clean, length, torch.tensor([snr_db]), torch.zeros(1))
+    ours, recorded = (x[0, 0, :, : int(length)] for x in (ours, recorded))
+    assert float((ours - recorded).mean()) == pytest.approx(0, abs=0.5)
+    torch.testing.assert_close(ours.mean(dim=1), recorded.mean(dim=1), atol=1.5, rtol=0)
+    torch.testing.assert_close(ours.std(dim=1), recorded.std(dim=1), atol=1.0, rtol=0)
+
+
+def test_coloured_noise_falls_and_keeps_its_power() -> None:
+    clean, length = pictures(voice())
+    drowned = []
+    for fall in (0.0, 20.0):
+        torch.manual_seed(0)  # the same draws, so that they cancel
+        drowned.append(with_noise(clean, length, torch.tensor([-60.0]), torch.tensor([fall])))
+    white, pink = (x[0, 0, :, : int(length)] for x in drowned)
+    steps = (pink - white).mean(dim=1)
+    torch.testing.assert_close(steps - steps[0], torch.linspace(0, -20, 64), atol=0.05, rtol=0)
+    widths = torch.from_numpy(np.diff(mel_edges())[:-1] + np.diff(mel_edges())[1:]).float()
+    power = [float((10 ** (x / 10)).mean(dim=1) @ widths) for x in (white, pink)]
+    assert power[0] == pytest.approx(power[1], rel=0.1)
+
+
+def test_about_as_many_clips_as_asked_get_noise_where_they_sound() -> None:
+    torch.manual_seed(0)
+    picture, length = pictures(voice())
+    clips, lengths = picture.expand(200, -1, -1, -1), length.expand(200)
+    changed = add_sound_noise(clips, lengths, 0.3) != clips
+    assert 40 < int(changed.any(dim=(1, 2, 3)).sum()) < 80
+    assert not changed[..., int(length) :].any()
+    assert torch.equal(add_sound_noise(clips, lengths, 0.0), clips)
+
+
+def test_silence_stays_silent() -> None:
+    silent = torch.zeros(1, 1, 64, 500)
+    for length in (0, 200):
+        found = with_noise(silent, torch.tensor([length]), torch.zeros(1), torch.zeros(1))
+        assert torch.isfinite(found).all()
+    assert torch.equal(with_noise(silent, torch.tensor([0]), *torch.zeros(2, 1)), silent)
 
 
 def test_masking_blanks_bands_and_stretches_with_the_mean() -> None:

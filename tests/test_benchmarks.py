@@ -134,11 +134,13 @@ def test_ablations_change_one_setting_at_a_time(campaign: tuple[object, ...], tm
     quick = Path(str(campaign[1])).parent / "quick.yaml"
     result = run("ablations", tmp_path, *campaign, "--config", quick)
     assert set(result) == {
-        "as configured", "no modality dropout", "helper heads, weight 0.5", "votes, weight 0.25",
+        "as configured", "no modality dropout", "helper heads, weight 1",
+        "noise under half of the voices", "votes, weight 0.25",
     }  # fmt: skip
     assert result["as configured"]["ahead"] == {"mean": 0, "low": 0, "high": 0}
     for found in result.values():
-        assert positive(found["missing"], "audio missing", "video missing")
+        spoiled = ("audio missing", "video missing", "white noise 20 dB", "babble 10 dB")
+        assert positive(found["spoiled"], *spoiled)
 
 
 def test_real_voices_stand_beside_people(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What the networks are taught: soft labels, and helper heads."""
+"""What the networks are taught: soft labels, noise, and helper heads."""
 
 import dataclasses
 import shutil
@@ -78,6 +78,23 @@ def test_a_clip_without_votes_keeps_its_intended_emotion(small_store: Path, tmp_
     module, batch = module_and_batch(partial, labels="votes", vote_weight=1.0)
     _, targets = module.augmented(batch)
     assert torch.equal(targets[0], functional.one_hot(batch.labels[0], 6).float())
+
+
+def test_noise_is_put_under_voices_where_it_is_asked_for(small_store: Path) -> None:
+    for chance in (0.0, 1.0):
+        module, batch = module_and_batch(small_store, sound_noise=chance)
+        given, seen = batch.spectrograms, module.augmented(batch)[0].spectrograms
+        assert given is not None and seen is not None
+        louder = (seen > given).any(dim=(1, 2, 3))
+        assert louder.all() if chance else torch.equal(seen, given)
+
+
+def test_noise_needs_the_log_mel() -> None:
+    noisy = TrainingSettings(sound_noise=0.5)
+    with pytest.raises(UsageError, match="sound_noise is for --network.spectrogram log_mel"):
+        ExperimentSettings(network=NetworkSettings(spectrogram="power"), training=noisy)
+    with pytest.raises(UsageError, match="--training.sound_noise is 1.5, but must be from 0 to 1"):
+        TrainingSettings(sound_noise=1.5)
 
 
 def test_helper_heads_add_each_branchs_own_loss(small_store: Path) -> None:
