@@ -112,7 +112,8 @@ def with_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tenso
     voice = (power * sounding[:, None]).sum(dim=-1) / lengths.clamp(min=1)[:, None]
     fall = fall_db.to(device)[:, None] * torch.linspace(0, 1, len(widths), device=device)
     colour = (-fall / decibel).exp()
-    loudness = (voice @ widths) / (colour @ widths) * (-snr_db.to(device) / decibel).exp()
+    ratio = (voice * widths).sum(dim=1) / (colour * widths).sum(dim=1)
+    loudness = ratio * (-snr_db.to(device) / decibel).exp()
     bins = widths / _BIN_HZ
     offset = torch.digamma(bins) - bins.log()
     spread = torch.polygamma(1, bins).sqrt()
