@@ -14,19 +14,17 @@ from torch.nn import functional
 
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH, TrainingSettings
 from avemotion.models.ar5 import ClipInputs
-from avemotion.spectrogram import mel_edges
+from avemotion.spectrogram import mel_edges, mel_values
 from avemotion.torchaudio_import import torchaudio
 
 NOISE_SNR_DB = (0.0, 30.0)
 """Voice over noise that is added in training, in dB, drawn evenly for each clip."""
-NOISE_FALL_DB = 20.0
-"""Most that this noise falls from the lowest to the highest band: from white to about pink."""
+NOISE_FALL_DB = 10.0
+"""Most that this noise falls in a decade of frequency: from white to pink."""
 MASKED_BANDS = 10
 """Widest band of frequencies blanked out of a spectrogram, in rows."""
 MASKED_SHARE = 0.2
 """Longest stretch of time blanked out, as a share of the sound."""
-
-_BIN_HZ = 32.0  # of independent values: 28 in the lowest bands of white noise, 49 in the highest
 
 
 def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
@@ -91,35 +89,34 @@ def add_sound_noise(log_mels: Tensor, lengths: Tensor, chance: float) -> Tensor:
 def with_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tensor) -> Tensor:
     """Add noise to sounds that are known by their log-mel alone.
 
-    Voice and noise are independent, so their powers add. A band of noise that spans m frequency
-    bins is a mean of m exponential powers: its logarithm has the moments of a log-gamma variable,
-    `digamma(m) - ln m` and `trigamma(m)`.
+    Voice and noise are independent, so on average their powers add. A band of noise is the mean of
+    m exponential values (`mel_values`); its logarithm is drawn from a normal distribution with the
+    same moments, `digamma(m) - ln m` and `trigamma(m)`. Left out: how voice and noise beat, and how
+    noise is alike in neighbouring bands and columns.
 
     Args:
         log_mels: float (clip, 1, 64, 500).
         lengths: int64 (clip,).
         snr_db: float (clip,): mean power of the voice over that of the noise.
-        fall_db: float (clip,): how far the noise falls from the lowest to the highest band.
+        fall_db: float (clip,): how far the noise falls in a decade of frequency: 0 is white, 10
+            pink.
 
     Returns:
         float (clip, 1, 64, 500); columns without sound stay as they are.
     """
-    device, decibel = log_mels.device, 10 / math.log(10)
+    device = log_mels.device
     edges = torch.from_numpy(mel_edges()).float().to(device)
     widths = (edges[2:] - edges[:-2]) / 2  # Hz: bands hold power densities
+    colour = (edges[1:-1] / edges[1]) ** (-fall_db.to(device) / 10)[:, None]
     sounding = torch.arange(log_mels.shape[-1], device=device) < lengths[:, None]
-    power = (log_mels[:, 0] / decibel).exp()
+    power = 10 ** (log_mels[:, 0] / 10)
     voice = (power * sounding[:, None]).sum(dim=-1) / lengths.clamp(min=1)[:, None]
-    fall = fall_db.to(device)[:, None] * torch.linspace(0, 1, len(widths), device=device)
-    colour = (-fall / decibel).exp()
-    ratio = (voice * widths).sum(dim=1) / (colour * widths).sum(dim=1)
-    loudness = ratio * (-snr_db.to(device) / decibel).exp()
-    bins = widths / _BIN_HZ
-    offset = torch.digamma(bins) - bins.log()
-    spread = torch.polygamma(1, bins).sqrt()
-    drawn = offset[:, None] + spread[:, None] * torch.randn_like(power)
-    noise = (loudness[:, None] * colour)[..., None] * drawn.exp()
-    mixed = decibel * (power + noise).log()
+    level = (voice * widths).sum(dim=1) / (colour * widths).sum(dim=1)
+    level = level * 10 ** (-snr_db.to(device) / 10)
+    values = torch.from_numpy(mel_values()).float().to(device)
+    offset, spread = torch.digamma(values) - values.log(), torch.polygamma(1, values).sqrt()
+    drawn = (offset[:, None] + spread[:, None] * torch.randn_like(power)).exp()
+    mixed = 10 * (power + (level[:, None] * colour)[..., None] * drawn).log10()
     return torch.where(sounding[:, None, None], mixed[:, None], log_mels)
 
 

@@ -19,7 +19,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from avemotion.intervals import mean_interval
+from avemotion.intervals import SHARES, mean_interval
 from avemotion.scores import ClipPrediction
 from avemotion.types import Rating
 
@@ -218,4 +218,4 @@ def crowd_distance(
     distances = np.nan_to_num(distances)
     actors = np.array([p.actor for p in rated])
     means = [float(distances[actors == actor].mean()) for actor in np.unique(actors)]
-    return CrowdDistance(channel, len({p.clip for p in rated}), *mean_interval(means))
+    return CrowdDistance(channel, len({p.clip for p in rated}), *mean_interval(means, SHARES))

@@ -7,6 +7,7 @@ failed (each named, the rest done), 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import sys
@@ -41,6 +42,8 @@ OK, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # no name of a file stops the answers
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Threads that wait by spinning slow each other down many times over on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -155,7 +155,7 @@ class TrainingSettings:
     pixel_noise: float = 0.0
     """Standard deviation of white noise on the normalised faces."""
     clamp_weights: float | None = None
-    """Keep every weight within plus and minus this value (tried by the thesis)."""
+    """Keep every weight within plus and minus this value (tried by the thesis), if given."""
     early_stopping: bool = True
     """Keep the epoch that is best on the validation actors; stop `patience` epochs after it."""
     patience: int = 10
@@ -226,8 +226,8 @@ class ExperimentSettings:
         """Refuse settings that do not go together."""
         if self.training.sound_noise and self.network.spectrogram != "log_mel":
             raise UsageError(
-                "--training.sound_noise is for --network.spectrogram log_mel, but that is "
-                f"{self.network.spectrogram!r}. Set one of the two back."
+                "--training.sound_noise is for --network.spectrogram log_mel alone, and "
+                f"{self.network.spectrogram} is asked. Set the noise to 0, or take log_mel."
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def check_file(path: Path) -> None:
     except ValueError as error:  # a zero byte in its name
         raise MediaError(f"{path.name!r} cannot be opened: {error}") from error
     if path.is_dir():
-        raise MediaError(f"not a regular file: {path.name} is a folder. Give the files in it")
+        name = path.name or path
+        raise MediaError(f"not a regular file: {name} is a folder. Give the files in it")
     if not path.is_file():
         raise MediaError(f"not a regular file: {path.name}")
     with path.open("rb") as file:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import recall_score
 
-from avemotion.intervals import mean_interval
-from avemotion.scores import LEADS, ClipPrediction, actor_means, answers
+from avemotion.intervals import LEADS, SHARES, mean_interval
+from avemotion.scores import ClipPrediction, actor_means, answers
 
 SMALL = 10
 """Groups of fewer actors are too small for a claim."""
@@ -51,7 +51,7 @@ class GroupScore:
     recall: float
     """The system's mean of the emotions' recalls (UAR), pooled over clips, 0 to 1."""
     human: float | None
-    """What people score on the same clips; None without votes."""
+    """What people given the same score on these clips; None without votes."""
     over_human: float | None
     """Mean over actors of the system's lead over people on the clips that have votes."""
     over_human_low: float | None
@@ -82,7 +82,7 @@ def fairness(
     demographics: Mapping[str, Mapping[str, str]],
     credit: Mapping[str, float],
 ) -> tuple[GroupScore, ...]:
-    """Score a system by groups of actors, next to people on the same clips.
+    """Score a system by groups of actors, next to people given the same.
 
     Args:
         predictions: Of one seed or several.
@@ -150,7 +150,7 @@ def _score(
     attribute: str, group: str, found: Sequence[_Answer], credit: Mapping[str, float]
 ) -> GroupScore:
     accuracies = actor_means((a.actor, a.said == a.target) for a in found)
-    accuracy, low, high = mean_interval(list(accuracies.values()))
+    accuracy, low, high = mean_interval(list(accuracies.values()), SHARES)
     rated = [a for a in found if a.clip in credit]
     human: float | None = None
     ahead: tuple[float | None, float | None, float | None] = (None, None, None)

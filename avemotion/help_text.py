@@ -11,7 +11,11 @@ _NOTHING = ("null", "()")
 
 
 class HelpText(jsonargparse.DefaultHelpFormatter):
-    """Choices and defaults say what an option takes; so that is all that is shown of its type."""
+    """Shows no types: choices and defaults say what an option takes.
+
+    jsonargparse has no setting for it; these two methods are its own affair, so a test reads every
+    command's help.
+    """
 
     def _get_type_str(self, action: Action) -> str | None:
         return None

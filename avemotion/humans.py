@@ -17,7 +17,7 @@ import numpy as np
 from avemotion.corpora import crema_d
 from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
-from avemotion.intervals import mean_interval
+from avemotion.intervals import SHARES, mean_interval
 from avemotion.scores import actor_means
 from avemotion.types import Clip, Rating
 
@@ -168,7 +168,7 @@ def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> 
         by_level.setdefault(a.about.level, []).append(a)
     whole = _group("", answers)
     credit = actor_means((a.about.actor, a.majority) for a in answers)
-    _, low, high = mean_interval(list(credit.values()))
+    _, low, high = mean_interval(list(credit.values()), SHARES)
     return HumanScore(
         channel,
         whole.clips,

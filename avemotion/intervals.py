@@ -13,19 +13,24 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 """Draws of a bootstrap."""
 
+SHARES = (0.0, 1.0)
+"""What an accuracy can be."""
+LEADS = (-1.0, 1.0)
+"""What a difference of two accuracies can be."""
+
 Interval = tuple[float | None, float | None]
 """Lower and upper end; both None where there is no interval."""
 
 
 def mean_interval(
-    values: Sequence[float], bounds: tuple[float, float] = (0.0, 1.0)
+    values: Sequence[float], bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> tuple[float, float | None, float | None]:
     """Return the mean and its 95 % t interval; a single value has none.
 
     Args:
         values: One an actor.
-        bounds: What a value can be. With few actors the interval reaches past them, where no mean
-            is: it ends there, which costs no coverage.
+        bounds: Least and most that a value can be. With few actors the interval would reach beyond
+            them; it is cut there, which costs no coverage.
 
     >>> [round(x, 3) for x in mean_interval([0.5, 0.6, 0.7])]
     [0.6, 0.352, 0.848]

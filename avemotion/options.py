@@ -85,7 +85,7 @@ def add_config(parser: Any) -> None:
 
 
 def as_path(word: str | Path) -> Path:
-    """Read a path as it stands; what is a `Path` jsonargparse reads as YAML, in UTF-8 alone."""
+    """Read a path as it stands: a `Path` option of jsonargparse's takes UTF-8 alone."""
     return Path(word)
 
 

@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from avemotion.intervals import Interval, bootstrap_intervals, mean_interval
-
-LEADS = (-1.0, 1.0)
-"""What a difference of two accuracies can be."""
+from avemotion.intervals import LEADS, SHARES, Interval, bootstrap_intervals, mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +147,8 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
     said = answers(predictions)
     per_actor = actor_confusions([p.actor for p in predictions], truth, said, len(labels))
     intervals = score_intervals(per_actor)
-    mean, low, high = mean_interval(list(actor_accuracies(predictions, labels).values()))
+    accuracies = list(actor_accuracies(predictions, labels).values())
+    mean, low, high = mean_interval(accuracies, SHARES)
     present = np.unique(truth)
     precision, recall, f1, counts = precision_recall_fscore_support(
         truth, said, labels=present, zero_division=0

@@ -128,6 +128,22 @@ def _tukey() -> NDArray[np.float64]:
 
 
 @cache
+def mel_values() -> NDArray[np.float64]:
+    """Return how many independent values each mel band of white noise is the mean of, (64,).
+
+    Neighbouring bins are alike, as the window is short: of squared magnitudes their correlation is
+    that of the squared window's spectrum. The mean of m independent exponential values has a
+    variance of 1/m of its squared mean.
+    """
+    spectrum = np.fft.fft(_hann().astype(np.float64) ** 2, _FFT)
+    alike = np.abs(spectrum / spectrum[0]) ** 2
+    bins = np.arange(_FFT // 2 + 1)
+    filters = mel_filters().astype(np.float64)
+    variance = ((filters @ alike[np.abs(bins[:, None] - bins)]) * filters).sum(axis=1)
+    return np.asarray(filters.sum(axis=1) ** 2 / variance)
+
+
+@cache
 def mel_edges() -> NDArray[np.float64]:
     """Return where mel bands begin, peak and end, float64 (66,) in Hz: band i is edges i to i + 2.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from campaign import add_options, corpus_line, make_store, percent, plain, read_settings
 from reporting import parser, publish, table
 
-from avemotion.config import TrainingSettings
+from avemotion.config import NetworkSettings, TrainingSettings
 from avemotion.evaluation import evaluate
 from avemotion.records import read_records
 from avemotion.results import EvaluationResults
@@ -31,6 +31,7 @@ ABLATIONS = (
     Ablation("no modality dropout", {"modality_dropout": 0.0}, True),
     Ablation("modality dropout 0.15", {"modality_dropout": 0.15}, True),
     Ablation("no helper heads", {"helper_weight": 0.0}, True),
+    Ablation("helper heads, weight 0.5", {"helper_weight": 0.5}, True),
     Ablation("helper heads, weight 1", {"helper_weight": 1.0}, True),
     Ablation("noise under half of the voices", {"sound_noise": 0.5}, False),
     Ablation("votes, weight 0.25", {"labels": "votes", "vote_weight": 0.25}, False),
@@ -58,7 +59,7 @@ def main() -> None:
         for a in ABLATIONS
         if (changed := replace(training, **a.changes)) != training
         and (given.modality == "av" or not a.for_av_alone)
-        and _possible(a, store)
+        and _possible(a, store, network)
     }
     found = {
         name: evaluate(
@@ -75,7 +76,9 @@ def main() -> None:
     _publish(given, store, training, found)
 
 
-def _possible(ablation: Ablation, store: FeatureStore) -> bool:
+def _possible(ablation: Ablation, store: FeatureStore, network: NetworkSettings) -> bool:
+    if "sound_noise" in ablation.changes:
+        return network.spectrogram == "log_mel"
     return ablation.changes.get("labels") != "votes" or bool(store.ratings())
 
 

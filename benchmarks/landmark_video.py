@@ -175,7 +175,7 @@ def _publish(
                     "sketch",
                 ],
                 rows,
-            ),  # fmt: skip
+            ),
             "Paired differences over actors, in percentage points (Wilcoxon signed-rank p):",
             table(["pair", "difference", "p"], [[k, percent(d), _p(d)] for k, d in pairs.items()]),
         ],

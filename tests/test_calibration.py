@@ -50,7 +50,7 @@ def test_against_torchmetrics_and_sklearn(clips: int, sharpness: float, seed: in
     targets = np.random.default_rng(seed).permutation(targets)  # badly calibrated, too
     # torchmetrics bins in single precision: what lies on an edge may fall to either side.
     place = probabilities.max(axis=1) * 15
-    assume(np.abs(place - place.round()).min() > 1e-5)
+    assume((np.abs(place - place.round()) > 1e-5)[place < 14.5].all())
     result = calibration(predictions(probabilities, targets), LABELS)
     oracle = multiclass_calibration_error(
         torch.from_numpy(probabilities), torch.from_numpy(targets), num_classes=3, n_bins=15

@@ -1,6 +1,7 @@
 """The command line: exit codes, one-line messages, --config, and the road end to end."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def test_every_command_explains_itself(command: str) -> None:
     words = [sys.executable, "-m", "avemotion", command, "--help"]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0 and f"usage: avemotion {command}" in done.stdout
-    for raw in ("<function", "Literal[", "``", "null"):  # Python's own words
+    for raw in ("<function", "type: ", "Literal[", "``", "null", "default: ())"):
         assert raw not in done.stdout
 
 
@@ -145,15 +146,21 @@ def test_some_failed_is_exit_code_one(
     assert "none.mp4: FAILED: no such file" in out and f"{good}: " in out
 
 
-def test_names_are_taken_as_they_stand(
-    capsys: pytest.CaptureFixture[str], fitted: Path, tmp_path: Path
+def test_a_name_that_is_no_utf8_keeps_no_other_clip_from_an_answer(
+    fitted: Path, small_corpus: Path, tmp_path: Path
 ) -> None:
-    """Neither as YAML nor as UTF-8: no such name keeps other clips from an answer."""
-    names = ["g\udcff.mp4", "null", "[a", "{x: 1}", "1e3", "'"]
-    paths = [str(tmp_path / name) for name in names]
-    code, out, err = run(capsys, "classify", *paths, "--json", "--checkpoint", fitted / "av")
-    results = [json.loads(line) for line in out.splitlines()]
-    assert (code, err, [result["clip"] for result in results]) == (1, "", paths)
+    good = sorted((small_corpus / "VideoFlash").glob("*.flv"))[0]
+    shutil.copy(good, tmp_path / "g\udcff.flv")
+    words = ["classify", "g\udcff.flv", good, "--checkpoint", fitted / "video"]
+    done = subprocess.run(
+        [sys.executable, "-m", "avemotion", *map(str, words)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    first, second = (line for line in done.stdout.splitlines() if b".flv: " in line)
+    assert first.startswith(b"g\\udcff.flv: ") and second.startswith(str(good).encode())
 
 
 def test_json_is_one_object_a_clip(
