@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_maker import invented
 from scipy import stats
 from sklearn.metrics import recall_score
 
@@ -11,6 +12,7 @@ from avemotion.corpora import crema_d as corpus
 from avemotion.emotions import EMOTIONS
 from avemotion.fairness import GroupScore, fairness, groups_of
 from avemotion.humans import clip_credit
+from avemotion.results import CHANNELS
 from avemotion.scores import ClipPrediction
 from avemotion.types import Clip
 
@@ -146,6 +148,16 @@ def test_people_are_compared_on_the_clips_that_have_votes() -> None:
     assert (group.accuracy_low, group.over_human_low, group.over_human_high) == (None,) * 3
     without = fairness(said, LABELS, {"1": person("30")}, {})[0]
     assert (without.accuracy, without.human, without.over_human) == (0.5, None, None)
+
+
+def test_each_network_is_held_against_people_given_the_same() -> None:
+    results = invented(26)
+    people = {channel: found["majority"] for channel, found in results["humans"].items()}
+    assert len(set(people.values())) == 3
+    for modality, channel in CHANNELS.items():
+        sexes = [g for g in results["fairness"][modality] if g["attribute"] == "sex"]
+        mean = np.average([g["human"] for g in sexes], weights=[g["actors"] for g in sexes])
+        assert mean == pytest.approx(people[channel])  # all actors have as many clips
 
 
 def test_unknown_comes_last() -> None:
