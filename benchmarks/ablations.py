@@ -9,6 +9,7 @@ from campaign import add_options, corpus_line, make_store, percent, plain, read_
 from reporting import parser, publish, table
 
 from avemotion.config import NetworkSettings, TrainingSettings
+from avemotion.corpora.crema_d import CLIPS
 from avemotion.evaluation import evaluate
 from avemotion.records import read_records
 from avemotion.results import EvaluationResults
@@ -105,11 +106,7 @@ def _publish(
             "spoiled": {k: v for k, v in recalls.items() if k in SPOILED},
         }
     clips = read_records(Path(base.out)).predictions[modality]
-    about = (
-        corpus_line(store, clips, given.seed)
-        if store.synthetic
-        else f"Corpus `{base.corpus}`: {base.actors} actors, {base.clips} clips."
-    )
+    about = corpus_line(store, clips, given.seed) if store.synthetic else _about(base)
     publish(
         given.out,
         given.name,
@@ -135,6 +132,15 @@ def _publish(
         ],
         result,
     )
+
+
+def _about(found: EvaluationResults) -> str:
+    about = f"Corpus `{found.corpus}`: {found.actors} actors, {found.clips} clips"
+    if found.corpus == "ravdess_landmarks":
+        return f"{about}. RAVDESS, landmark video: real voices, line faces from real landmarks."
+    if found.corpus == "crema_d" and found.clips < CLIPS:
+        return f'{about}: a partial, very unbalanced one, **not "the CREMA-D result"**.'
+    return f"{about}."
 
 
 if __name__ == "__main__":
