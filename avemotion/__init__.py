@@ -10,52 +10,52 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from avemotion.clip_batches import ClipFailure as ClipFailure
-    from avemotion.clip_batches import classify as classify
-    from avemotion.clip_batches import classify_clips as classify_clips
+    from avemotion.cli.demonstration import demo as demo
     from avemotion.config import TimelineSettings as TimelineSettings
-    from avemotion.corpora.synthetic import synth as synth
-    from avemotion.demonstration import demo as demo
+    from avemotion.data.corpora.synthetic import synth as synth
+    from avemotion.data.preprocessing import preprocess as preprocess
+    from avemotion.data.verification import verify as verify
     from avemotion.errors import AvemotionError as AvemotionError
-    from avemotion.evaluation import evaluate as evaluate
-    from avemotion.fitting import fit as fit
-    from avemotion.humans import ratings as ratings
-    from avemotion.inference import Classifier as Classifier
-    from avemotion.inference import classify_clip as classify_clip
-    from avemotion.onnx_export import export as export
-    from avemotion.preprocessing import preprocess as preprocess
-    from avemotion.reports import report as report
-    from avemotion.sources import DecodedClip as DecodedClip
-    from avemotion.timelines import timeline as timeline
-    from avemotion.timelines import write_timeline as write_timeline
+    from avemotion.evaluation.evaluate import evaluate as evaluate
+    from avemotion.evaluation.metrics.human_baseline import ratings as ratings
+    from avemotion.evaluation.report.reports import report as report
+    from avemotion.inference.classifier import Classifier as Classifier
+    from avemotion.inference.classifier import classify_clip as classify_clip
+    from avemotion.inference.classify_clips import ClipFailure as ClipFailure
+    from avemotion.inference.classify_clips import classify as classify
+    from avemotion.inference.classify_clips import classify_clips as classify_clips
+    from avemotion.inference.runtimes.onnx_export import export as export
+    from avemotion.inference.timeline import timeline as timeline
+    from avemotion.inference.timeline import write_timeline as write_timeline
+    from avemotion.media.sources import DecodedClip as DecodedClip
+    from avemotion.training.fit import fit as fit
     from avemotion.types import Prediction as Prediction
-    from avemotion.verification import verify as verify
     from avemotion.web.serving import app as app
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AvemotionError": "errors",
-    "Classifier": "inference",
-    "ClipFailure": "clip_batches",
-    "DecodedClip": "sources",
+    "Classifier": "inference.classifier",
+    "ClipFailure": "inference.classify_clips",
+    "DecodedClip": "media.sources",
     "Prediction": "types",
     "TimelineSettings": "config",
     "app": "web.serving",
-    "classify": "clip_batches",
-    "classify_clip": "inference",
-    "classify_clips": "clip_batches",
-    "demo": "demonstration",
-    "evaluate": "evaluation",
-    "export": "onnx_export",
-    "fit": "fitting",
-    "preprocess": "preprocessing",
-    "ratings": "humans",
-    "report": "reports",
-    "synth": "corpora.synthetic",
-    "timeline": "timelines",
-    "verify": "verification",
-    "write_timeline": "timelines",
+    "classify": "inference.classify_clips",
+    "classify_clip": "inference.classifier",
+    "classify_clips": "inference.classify_clips",
+    "demo": "cli.demonstration",
+    "evaluate": "evaluation.evaluate",
+    "export": "inference.runtimes.onnx_export",
+    "fit": "training.fit",
+    "preprocess": "data.preprocessing",
+    "ratings": "evaluation.metrics.human_baseline",
+    "report": "evaluation.report.reports",
+    "synth": "data.corpora.synthetic",
+    "timeline": "inference.timeline",
+    "verify": "data.verification",
+    "write_timeline": "inference.timeline",
 }
 """Public name -> module. Loaded when used: importing avemotion loads no torch, OpenCV or scipy."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.arrays import ShapeRepr, check_array
+from avemotion.media.arrays import ShapeRepr, check_array
 
 UNKNOWN_ACTOR = "unknown"
 """The actor of clips of which nobody said who is in them: nothing can be trained or tested on."""
@@ -70,8 +70,8 @@ class Rating:
 class Corpus:
     """What a corpus' folder holds, read from names and tables alone: no media is opened.
 
-    Every reader in `avemotion.corpora` returns one, the same each time for the same folder. What
-    would do harm further down the road is refused when it is built: actors are names of files,
+    Every reader in `avemotion.data.corpora` returns one, the same each time for the same folder.
+    What would do harm further down the road is refused when it is built: actors are names of files,
     clips are looked up by name, emotions are indices of a network's outputs.
     """
 

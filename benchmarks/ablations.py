@@ -9,12 +9,12 @@ from campaign import add_options, corpus_line, make_store, percent, plain, read_
 from reporting import parser, publish, table
 
 from avemotion.config import NetworkSettings, TrainingSettings
-from avemotion.corpora.crema_d import CLIPS
-from avemotion.evaluation import evaluate
-from avemotion.records import read_records
-from avemotion.results import EvaluationResults
-from avemotion.scores import difference
-from avemotion.store import FeatureStore
+from avemotion.data.corpora.crema_d import CLIPS
+from avemotion.data.store import FeatureStore
+from avemotion.evaluation.evaluate import evaluate
+from avemotion.evaluation.metrics.scores import difference
+from avemotion.evaluation.predictions import read_records
+from avemotion.evaluation.report.results import EvaluationResults
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from reporting import parser, publish, table
 from websockets.sync.client import connect
 
-from avemotion.models.facts import CHECKPOINT_NAME
+from avemotion.models.metadata import CHECKPOINT_NAME
 from avemotion.web.live import WINDOW_SECONDS
 
 

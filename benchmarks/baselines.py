@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from avemotion.config import SAMPLE_RATE
-from avemotion.scores import ClipPrediction
-from avemotion.store import FeatureStore, ManifestRow
+from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.evaluation.metrics.scores import ClipPrediction
 
 FACE_SIDE = 16
 """Rows and columns of the mean face."""

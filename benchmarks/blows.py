@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from avemotion.config import PreprocessSettings
-from avemotion.extraction import Extraction, extract
+from avemotion.features.extraction import Extraction, extract
 
 KILLED, EXITS, HANGS = b"be killed", b"exit", b"hang"
 """Contents of such files."""

@@ -12,12 +12,12 @@ import yaml
 
 import avemotion
 from avemotion.config import Modality, NetworkSettings, TrainingSettings
-from avemotion.corpora.synthetic import TABLES
-from avemotion.evaluation import evaluate
-from avemotion.folds import Predictions
-from avemotion.records import read_records
-from avemotion.scores import ClipPrediction, Difference, Score
-from avemotion.store import FeatureStore
+from avemotion.data.corpora.synthetic import TABLES
+from avemotion.data.store import FeatureStore
+from avemotion.evaluation.cross_validation import Predictions
+from avemotion.evaluation.evaluate import evaluate
+from avemotion.evaluation.metrics.scores import ClipPrediction, Difference, Score
+from avemotion.evaluation.predictions import read_records
 
 PROTOCOL = "5fold"
 

@@ -16,15 +16,15 @@ from preprocess import link_corpus
 from reporting import interleave, parser, publish, ratio, timing_table
 
 import avemotion
-from avemotion.clip_batches import classify_clips
 from avemotion.config import MODALITIES, ExperimentSettings, Modality, PreprocessSettings
 from avemotion.emotions import EMOTIONS
-from avemotion.inference import Classifier
+from avemotion.inference.classifier import Classifier
+from avemotion.inference.classify_clips import classify_clips
+from avemotion.inference.runtimes.onnx_export import export
+from avemotion.inference.runtimes.torch_runtime import NETWORK_THREADS
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import save_checkpoint
-from avemotion.models.facts import CHECKPOINT_NAME, ONNX_NAME, CheckpointFacts
-from avemotion.onnx_export import export
-from avemotion.runtimes.torch_runtime import NETWORK_THREADS
+from avemotion.models.metadata import CHECKPOINT_NAME, ONNX_NAME, CheckpointFacts
 from avemotion.types import Prediction, Split
 
 

@@ -18,7 +18,7 @@ from campaign import (
 from reporting import parser, publish, table
 
 from avemotion.config import MODALITIES
-from avemotion.scores import actor_accuracies, difference, score
+from avemotion.evaluation.metrics.scores import actor_accuracies, difference, score
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from reporting import parser, publish, table
 from train import write_store
 
 from avemotion.config import MODALITIES, ExperimentSettings, Modality, TrainingSettings
-from avemotion.corpora.crema_d import CLIPS
-from avemotion.folds import FoldTask, train_and_test
-from avemotion.splits import Fold, actors_of, of_actors
-from avemotion.store import FeatureStore
+from avemotion.data.corpora.crema_d import CLIPS
+from avemotion.data.splits import Fold, actors_of, of_actors
+from avemotion.data.store import FeatureStore
+from avemotion.evaluation.cross_validation import FoldTask, train_and_test
 
 FOLDS = 91
 EPOCHS = TrainingSettings().epochs

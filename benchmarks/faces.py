@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from reporting import parser, publish, table
 
 from avemotion.config import FACE_FRAMES, FACE_WIDTH
-from avemotion.faces import find_face
-from avemotion.media import read_frames
+from avemotion.features.face_detection import find_face
+from avemotion.media.reader import read_frames
 
 
 def boxes_of(clip: Path, draws: int) -> tuple[NDArray[np.float64], int]:

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from avemotion.config import SAMPLE_RATE
-from avemotion.media import read_clip
+from avemotion.media.reader import read_clip
 
 RATE = 30
 """Frames a second of the film; those of the clips (29.97) are taken one by one."""

@@ -29,10 +29,10 @@ from reporting import parser, publish, table
 from strange import HEAVY, STRANGE, STRANGE_SOUNDS, STRANGER_NAMES
 from trials import UNPRIVILEGED
 
-from avemotion.corpora.crema_d import SENTENCES
+from avemotion.data.corpora.crema_d import SENTENCES
+from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.emotions import EMOTION_BY_CODE
-from avemotion.isolation import Lost, map_isolated
-from avemotion.store import FeatureStore, ManifestRow
+from avemotion.parallel.isolation import Lost, map_isolated
 
 OUTCOMES = ("both", "one modality", "refused", "time-out", "memory", "crash")
 
@@ -41,7 +41,8 @@ _NOT_UNDERSTOOD = re.compile(r"nobody foresaw|Errno|Error\b|Exception|0x[0-9a-f]
 
 _RUN = """
 import resource, sys
-from avemotion import cli, preprocessing
+from avemotion.data import preprocessing
+from avemotion import cli
 preprocessing.CLIP_TIMEOUT_SECONDS = {seconds}
 code = cli.main(["preprocess", {corpus!r}, "--out", {out!r}, "--workers", "{workers}"])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)

@@ -10,10 +10,10 @@ from scipy.optimize import root
 from scipy.special import expit
 from tqdm import tqdm
 
-from avemotion.corpora.crema_d import CLIPS_BY_EMOTION
+from avemotion.data.corpora.crema_d import CLIPS_BY_EMOTION
 from avemotion.emotions import EMOTIONS
-from avemotion.intervals import mean_interval
-from avemotion.scores import (
+from avemotion.evaluation.metrics.intervals import mean_interval
+from avemotion.evaluation.metrics.scores import (
     ClipPrediction,
     Difference,
     actor_accuracies,

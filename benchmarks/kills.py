@@ -25,14 +25,15 @@ from decoding import found_clips
 from reporting import parser, publish, table
 from trials import CODES, UNPRIVILEGED, Trials, lay_out, members, wait_until
 
-from avemotion.store import read_manifest
+from avemotion.data.store import read_manifest
 
 IN_A_ROW = 30
 """Clips that kill, end or hold up their worker, one after the other."""
 
 _DYING = """
 import sys
-from avemotion import cli, preprocessing
+from avemotion.data import preprocessing
+from avemotion import cli
 import blows
 preprocessing.CLIP_TIMEOUT_SECONDS = 1
 preprocessing._extract = blows.extract_or_die

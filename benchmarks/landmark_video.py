@@ -15,10 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from avemotion.config import PreprocessSettings
-from avemotion.evaluation import evaluate
-from avemotion.records import read_records
-from avemotion.results import EvaluationResults
-from avemotion.scores import (
+from avemotion.data.store import FeatureStore
+from avemotion.evaluation.evaluate import evaluate
+from avemotion.evaluation.metrics.scores import (
     ClipPrediction,
     Difference,
     Score,
@@ -26,7 +25,8 @@ from avemotion.scores import (
     difference,
     score,
 )
-from avemotion.store import FeatureStore
+from avemotion.evaluation.predictions import read_records
+from avemotion.evaluation.report.results import EvaluationResults
 
 sys.path.insert(0, str(ROOT / "data_prep"))
 from ravdess import LANDMARKS_FILE, fill, read_landmarks  # noqa: E402

@@ -9,9 +9,9 @@ from pathlib import Path
 from reporting import parser, publish, table
 
 from avemotion.config import PreprocessSettings
+from avemotion.data.store import ManifestRow, read_manifest
+from avemotion.data.store_writer import StoreWriter
 from avemotion.emotions import EMOTIONS
-from avemotion.store import ManifestRow, read_manifest
-from avemotion.store_writer import StoreWriter
 from avemotion.types import Clip, Corpus
 
 PER_ACTOR = 76

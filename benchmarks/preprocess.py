@@ -21,9 +21,9 @@ from threadpoolctl import threadpool_limits
 
 import avemotion
 from avemotion.config import PreprocessSettings
-from avemotion.corpora.crema_d import CLIPS, SENTENCES
+from avemotion.data.corpora.crema_d import CLIPS, SENTENCES
 from avemotion.emotions import EMOTION_BY_CODE
-from avemotion.extraction import extract
+from avemotion.features.extraction import extract
 
 CASCADE = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
 

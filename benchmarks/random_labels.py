@@ -12,10 +12,10 @@ from campaign import add_options, make_store
 from reporting import parser, publish, table
 
 from avemotion.config import NetworkSettings, TrainingSettings
-from avemotion.evaluation import evaluate
-from avemotion.intervals import mean_interval
-from avemotion.results import EvaluationResults
-from avemotion.store import FeatureStore
+from avemotion.data.store import FeatureStore
+from avemotion.evaluation.evaluate import evaluate
+from avemotion.evaluation.metrics.intervals import mean_interval
+from avemotion.evaluation.report.results import EvaluationResults
 
 
 def shuffled(store: FeatureStore, seed: int, out: Path) -> Path:

@@ -25,7 +25,7 @@ from ray.cluster_utils import Cluster
 from reporting import parser, publish, table
 
 import avemotion
-from avemotion.corpora.crema_d import SENTENCES
+from avemotion.data.corpora.crema_d import SENTENCES
 from avemotion.emotions import EMOTION_BY_CODE
 
 PER_ACTOR = 6

@@ -9,10 +9,10 @@ import numpy as np
 from reporting import parser, publish, table
 
 import avemotion
-from avemotion.evaluation import evaluate
-from avemotion.records import Records, read_records
-from avemotion.results import EvaluationResults
-from avemotion.scores import score
+from avemotion.evaluation.evaluate import evaluate
+from avemotion.evaluation.metrics.scores import score
+from avemotion.evaluation.predictions import Records, read_records
+from avemotion.evaluation.report.results import EvaluationResults
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from reporting import parser, publish, table
 
 from avemotion.config import FACE_FRAMES
-from avemotion.inference import Classifier
-from avemotion.runtimes.interface import ClipArrays
-from avemotion.store import FeatureStore
+from avemotion.data.store import FeatureStore
+from avemotion.inference.classifier import Classifier
+from avemotion.inference.runtimes.interface import ClipArrays
 
 
 def compare(data: Path, checkpoint: Path) -> dict[str, float]:

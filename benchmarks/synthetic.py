@@ -23,9 +23,15 @@ from campaign import (
 from reporting import parser, publish, table
 
 from avemotion.config import MODALITIES
-from avemotion.corpora.synthetic import TABLES, bayes_predictions
-from avemotion.scores import ClipPrediction, Difference, actor_accuracies, difference, score
-from avemotion.store import FeatureStore
+from avemotion.data.corpora.synthetic import TABLES, bayes_predictions
+from avemotion.data.store import FeatureStore
+from avemotion.evaluation.metrics.scores import (
+    ClipPrediction,
+    Difference,
+    actor_accuracies,
+    difference,
+    score,
+)
 
 JUDGED_BY = {
     "av": "av",

@@ -19,9 +19,9 @@ from film import part_of, write_film
 from reporting import parser, publish, table
 
 from avemotion.config import TimelineSettings
-from avemotion.inference import Classifier
-from avemotion.models.facts import CHECKPOINT_NAME
-from avemotion.timeline_picture import TimelinePicture
+from avemotion.inference.classifier import Classifier
+from avemotion.inference.timeline_plot import TimelinePicture
+from avemotion.models.metadata import CHECKPOINT_NAME
 
 
 def write_long(path: Path, base: Path, length: Fraction, seconds: float) -> None:

@@ -15,10 +15,10 @@ from decoding import decode, found_clips
 from reporting import interleave, parser, publish, ratio, timing_table
 
 import avemotion
-from avemotion.corpora import crema_d
+from avemotion.data.corpora import crema_d
 from avemotion.emotions import EMOTION_BY_CODE, VOTE_LETTERS
-from avemotion.media import read_sound, read_streams
-from avemotion.processes import cores
+from avemotion.media.reader import read_sound, read_streams
+from avemotion.parallel.processes import cores
 
 
 def corpus_names() -> list[str]:

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from avemotion.data.verification import verify
 from avemotion.errors import UsageError
-from avemotion.verification import verify
 
 SOURCE = "https://github.com/CheyneyComputerScience/CREMA-D"
 MIRROR = "https://gitlab.com/cs-cooper-lab/crema-d-mirror"

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
-from avemotion.corpora import ravdess
+from avemotion.data.corpora import ravdess
+from avemotion.data.store import ClipFeatures, ManifestRow
+from avemotion.data.store_writer import StoreWriter
 from avemotion.errors import UsageError
-from avemotion.extraction import clip_features, view_grids
+from avemotion.features.extraction import clip_features, view_grids
 from avemotion.files import claimed
-from avemotion.media import read_sound
-from avemotion.store import ClipFeatures, ManifestRow
-from avemotion.store_writer import StoreWriter
+from avemotion.media.reader import read_sound
 from avemotion.types import Box, Clip, Corpus
 
 CORPUS_NAME = "ravdess_landmarks"

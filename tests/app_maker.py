@@ -23,9 +23,9 @@ import uvicorn
 from media_maker import make_clip, noise_frames
 from network_maker import EXPERIMENTS, facts_of, untrained
 
-from avemotion.media import read_clip
+from avemotion.inference.runtimes.loading import load_runtime
+from avemotion.media.reader import read_clip
 from avemotion.models.checkpoint import save_checkpoint
-from avemotion.runtimes.loading import load_runtime
 from avemotion.web.server import build_server
 from avemotion.web.uploads import Limits
 

@@ -18,10 +18,10 @@ import numpy as np
 from av.stream import Disposition
 from media_maker import make_wav, noise_frames, speech_like, write_pointer
 
-from avemotion.corpora.synthetic.face import face_frames
-from avemotion.corpora.synthetic.performance import cast_actor
+from avemotion.data.corpora.synthetic.face import face_frames
+from avemotion.data.corpora.synthetic.performance import cast_actor
 from avemotion.errors import MediaError, MissingModalityError, UsageError
-from avemotion.sources import DecodedClip, Source
+from avemotion.media.sources import DecodedClip, Source
 from avemotion.types import Box
 
 RATE = 16_000

@@ -8,9 +8,9 @@ from torch import nn
 
 from avemotion.config import ExperimentSettings, NetworkSettings, PreprocessSettings
 from avemotion.emotions import EMOTIONS
+from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.models.ar5 import AR5, ClipInputs
-from avemotion.models.facts import CheckpointFacts
-from avemotion.runtimes.interface import ClipArrays
+from avemotion.models.metadata import CheckpointFacts
 from avemotion.types import Split
 
 EXPERIMENTS = {

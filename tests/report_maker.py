@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from avemotion import records
 from avemotion.config import Modality
 from avemotion.emotions import EMOTIONS
-from avemotion.results import REPORTED, evaluation_results
-from avemotion.scores import ClipPrediction
-from avemotion.spoiling import conditions_for
+from avemotion.evaluation import predictions
+from avemotion.evaluation.corruptions import conditions_for
+from avemotion.evaluation.metrics.scores import ClipPrediction
+from avemotion.evaluation.report.results import REPORTED, evaluation_results
 from avemotion.types import Rating
 
 MODALITIES: dict[Modality, float] = {"av": 0.7, "video": 0.62, "audio": 0.5}
@@ -41,7 +41,7 @@ def invented(actors: int, seeds: int = 3, spoiled: Sequence[str] = WITH_SPOILED)
     rng = np.random.default_rng(0)
     names = [str(1001 + i) for i in range(actors)]
     clips = tuple(
-        records.TestedClip(f"{actor}_{level}_{emotion}", actor, "IEO", emotion, level, emotion)
+        predictions.TestedClip(f"{actor}_{level}_{emotion}", actor, "IEO", emotion, level, emotion)
         for actor in names
         for level, emotions in (("LO", EMOTIONS), ("XX", EMOTIONS[:4]))  # so WAR is not UAR
         for emotion in emotions
@@ -90,7 +90,7 @@ def invented(actors: int, seeds: int = 3, spoiled: Sequence[str] = WITH_SPOILED)
         for m, level in MODALITIES.items()
     }
     answers = {m: said(level) for m, level in MODALITIES.items()}
-    left = records.Records(FACTS, EMOTIONS, clips, answers, hurt, ratings, people)
+    left = predictions.Records(FACTS, EMOTIONS, clips, answers, hurt, ratings, people)
     results = asdict(evaluation_results(left, "evaluation/loso"))
     results["reported"] = [asdict(found) for found in REPORTED]
     return dict(json.loads(json.dumps(results)))

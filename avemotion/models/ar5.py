@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality, NetworkSettings
-from avemotion.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
+from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 
 # Output channels of the convolutions (each with batch norm and ReLU) between one 2 x 2 max-pooling
 # and the next. The very first is 5 x 5 with stride 2, the others 3 x 3: full-size maps cost most.

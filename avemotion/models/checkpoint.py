@@ -15,7 +15,7 @@ from safetensors.torch import save
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.models.ar5 import AR5
-from avemotion.models.facts import CheckpointFacts
+from avemotion.models.metadata import CheckpointFacts
 
 KIND = "avemotion/ar5/1"
 """Marks our checkpoints and the form of their header."""

@@ -1,7 +1,7 @@
 """What the process beside the server does with an upload: read it, classify it, draw what was seen.
 
 The server never opens a file that it was given: decoders of media have bugs, and some files are
-made to use them. See `avemotion.isolation`.
+made to use them. See `avemotion.parallel.isolation`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import TimelineSettings
-from avemotion.decoding import is_video, opened
 from avemotion.errors import AvemotionError, MediaError
 from avemotion.files import csv_rows
-from avemotion.inference import Classifier
-from avemotion.preparation import LONG_CLIP_SECONDS, PreparedClip
-from avemotion.processes import one_thread
-from avemotion.runtimes.interface import ClipArrays
-from avemotion.timeline_rows import table_columns, table_row
+from avemotion.inference.classifier import Classifier
+from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
+from avemotion.inference.runtimes.interface import ClipArrays
+from avemotion.inference.timeline_rows import table_columns, table_row
+from avemotion.media.decoder import is_video, opened
+from avemotion.parallel.processes import one_thread
 from avemotion.web.stills import is_still, prepare_still
 
 MAX_PIXELS = 4096 * 2304

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES
-from avemotion.crops import crop_faces
-from avemotion.faces import find_face
-from avemotion.grids import even_grid
-from avemotion.runtimes.interface import ClipArrays, Runtime
-from avemotion.store import ClipFeatures
+from avemotion.data.store import ClipFeatures
+from avemotion.features.crops import crop_faces
+from avemotion.features.face_detection import find_face
+from avemotion.features.frame_sampling import even_grid
+from avemotion.inference.runtimes.interface import ClipArrays, Runtime
 from avemotion.types import Box
 
 WINDOW_SECONDS = 2.5

@@ -26,8 +26,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from avemotion.isolation import IsolatedProcess, Lost
-from avemotion.runtimes.interface import Runtime
+from avemotion.inference.runtimes.interface import Runtime
+from avemotion.parallel.isolation import IsolatedProcess, Lost
 from avemotion.web.answering import Upload, answer, prepare
 from avemotion.web.guard import Guard
 from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow

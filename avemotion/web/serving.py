@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from avemotion.errors import UsageError
-from avemotion.runtimes.interface import RuntimeName
-from avemotion.runtimes.loading import find_checkpoint, load_runtime
+from avemotion.inference.runtimes.interface import RuntimeName
+from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
 
 _MOST_MEBIBYTES, _MOST_MINUTES = 2**20, 24 * 60
 _MESSAGE_BYTES = 2**20 + 64  # of the camera: the largest picture that is taken

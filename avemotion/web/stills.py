@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from avemotion.config import FACE_FRAMES
-from avemotion.crops import crop_faces, scaled_box
-from avemotion.decoding import decode, opened
 from avemotion.errors import MediaError, MissingModalityError
-from avemotion.faces import find_face
-from avemotion.media import ClipMedia
-from avemotion.preparation import FaceCrops, PreparedClip, Question, hear, prepared
+from avemotion.features.crops import crop_faces, scaled_box
+from avemotion.features.face_detection import find_face
+from avemotion.inference.preparation import FaceCrops, PreparedClip, Question, hear, prepared
+from avemotion.media.decoder import decode, opened
+from avemotion.media.reader import ClipMedia
 
 WARNING = (
     "little better than a guess: a still picture has neither movement nor voice, and the network "

@@ -1,0 +1,111 @@
+"""The whole road on a small synthetic corpus: the command `demo`.
+
+Real settings scaled down, so that it takes minutes on two cores; each step can be interrupted, and
+a second run goes on where the first stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from avemotion.cli.text_output import (
+    evaluate_text,
+    fit_text,
+    prediction_text,
+    preprocess_text,
+    synth_text,
+)
+from avemotion.config import MODALITIES, TrainingSettings
+from avemotion.data.corpora.crema_d import VIDEO_FOLDER
+from avemotion.data.corpora.synthetic import synth
+from avemotion.data.preprocessing import preprocess
+from avemotion.evaluation.evaluate import evaluate
+from avemotion.evaluation.predictions import read_records
+from avemotion.evaluation.report.results import EvaluationResults
+from avemotion.inference.classifier import classify_clip
+from avemotion.training.fit import fit
+from avemotion.types import Prediction
+
+ACTORS, CLIPS_PER_ACTOR = 12, 30
+TRAINING = TrainingSettings(epochs=24, patience=24, batch_size=12, holdout=0.25)
+OPTIONS = (
+    "--training.epochs 24 --training.patience 24 --training.batch_size 12 --training.holdout 0.25"
+)
+"""`TRAINING` as it is typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """What the demonstration ends with."""
+
+    evaluation: EvaluationResults
+    """Networks, people and ceiling on the actors kept away."""
+    prediction: Prediction
+    """One clip of such an actor."""
+
+
+def demo(
+    out: Path = Path("demo"), *, progress: bool = True, tell: Callable[[str], None] = print
+) -> DemoReport:
+    """Run synth, preprocess, fit (av, video, audio), evaluate and classify in one folder.
+
+    Args:
+        out: Folder of the corpus, the features and the runs.
+        progress: Show progress bars.
+        tell: Receives what each step has to say.
+
+    Returns:
+        The evaluation on actors kept away, and the prediction of one of their clips.
+
+    Raises:
+        UsageError: The folder holds something else.
+    """
+    corpus, features, runs = out / "crema", out / "features", out / "runs"
+
+    tell(f"$ avemotion synth {corpus} --actors {ACTORS} --clips-per-actor {CLIPS_PER_ACTOR}")
+    written = synth(corpus, actors=ACTORS, clips_per_actor=CLIPS_PER_ACTOR, progress=progress)
+    tell(synth_text(written))
+
+    tell(f"\n$ avemotion preprocess {corpus} --out {features}")
+    tell(preprocess_text(preprocess(corpus, out=features, progress=progress)))
+
+    for modality in MODALITIES:
+        tell(
+            f"\n$ avemotion fit --modality {modality} --data {features} --out {runs / modality} "
+            + OPTIONS
+        )
+        tell(
+            fit_text(
+                fit(
+                    data=features,
+                    modality=modality,
+                    out=runs / modality,
+                    training=TRAINING,
+                    progress=progress,
+                )
+            )
+        )
+
+    scores = out / "evaluation"
+    tell(f"\n$ avemotion evaluate --data {features} --runs {runs} --out {scores}")
+    report = evaluate(data=features, runs=runs, out=scores, progress=progress)
+    tell(evaluate_text(report))
+
+    clip = _unseen_clip(corpus, report)
+    tell(f"\n$ avemotion classify {clip} --checkpoint {runs / 'av'}")
+    prediction = classify_clip(clip, checkpoint=runs / "av")
+    tell(prediction_text(prediction))
+    tell(
+        f"\nNow open {scores / 'report' / 'index.html'}, or ask this model yourself (it knows "
+        f"drawn faces alone): avemotion classify FILE --checkpoint {runs / 'av'}; or avemotion app "
+        "with the same option."
+    )
+    return DemoReport(report, prediction)
+
+
+def _unseen_clip(corpus: Path, report: EvaluationResults) -> Path:
+    """Return the video of a clip whose actor no network saw."""
+    first = read_records(Path(report.out)).clips[0]
+    return corpus / VIDEO_FOLDER / f"{first.clip}.flv"

@@ -1,0 +1,258 @@
+"""What the commands print: pure functions from a report to text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from avemotion.types import Prediction
+
+if TYPE_CHECKING:  # only named here: each command loads what it needs itself
+    from avemotion.data.corpora.synthetic import SyntheticCorpus
+    from avemotion.data.preprocessing import PreprocessReport
+    from avemotion.evaluation.metrics.human_baseline import HumanScore
+    from avemotion.evaluation.report.results import EvaluationResults
+    from avemotion.inference.classify_clips import ClipFailure
+    from avemotion.inference.runtimes.onnx_export import ExportReport
+    from avemotion.inference.timeline import TimelineReport
+    from avemotion.inference.timeline_rows import TimelineRow
+    from avemotion.training.fit import FitReport
+
+LISTED = 10
+"""Longest list printed in full."""
+
+_STATUS_MEANS = {
+    "av": "with face and voice",
+    "video": "with a face alone",
+    "audio": "with a voice alone",
+    "excluded": "excluded: known to be bad",
+    "failed": "failed",
+}
+
+TARGETS = {
+    "intended": "the intended emotion",
+    "crowd": "what most of the crowd saw and heard",
+}
+
+SYNTHETIC_NOTICE = (
+    "SYNTHETIC DATA: drawn faces and synthesised voices. The figures show that the road works and "
+    "how far it is from the known ceiling; they say nothing about people."
+)
+
+
+def tabulate(rows: Sequence[Sequence[object]], headers: Sequence[str] = (), **style: Any) -> str:
+    """Draw a table with the library of this name, which `classify` has no need to import."""
+    from tabulate import tabulate as draw
+
+    return draw(rows, headers, **style)
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """Return the first lines, and how many more there are."""
+    more = len(lines) - LISTED
+    return [*lines[:LISTED], *([f"... and {more} more"] if more > 0 else [])]
+
+
+def synth_text(corpus: SyntheticCorpus) -> str:
+    """Say what was written, and how well anyone could do on it."""
+    best = corpus.ceilings
+    return (
+        f"{corpus.clips} clips in {corpus.directory}, tables {corpus.tables!r}. Best possible "
+        f"accuracy: video {_percent(best['video'])} %, audio {_percent(best['audio'])} %, "
+        f"av {_percent(best['av'])} %.\n{SYNTHETIC_NOTICE}"
+    )
+
+
+def preprocess_text(report: PreprocessReport) -> str:
+    """Say what became of the clips."""
+    table = [
+        [count, f"clips {_STATUS_MEANS[status]}"]
+        for status in _STATUS_MEANS
+        if (count := report.counts.get(status, 0))
+    ]
+    seen = [row for row in report.rows if row.status in ("av", "video")]
+    if seen:
+        found = sum(row.faces_found for row in seen)
+        table.append([f"{found} of {20 * len(seen)}", "sampled frames with a face seen, in these"])
+    rate = f", {report.processed / report.seconds:.1f} clips/s" if report.processed else ""
+    earlier = len(report.rows) - report.processed - report.counts.get("excluded", 0)
+    skipped = f" ({earlier} were finished before)" if earlier > 0 else ""
+    lines = [
+        f"{len(report.rows)} clips in {report.store}: {report.processed} processed in "
+        f"{report.seconds:.1f} s{rate}{skipped}",
+        tabulate(table, tablefmt="plain"),
+    ]
+    for status in ("failed", "excluded", "video"):
+        rows = [row for row in report.rows if row.status == status]
+        if rows:
+            lines.append(f"\n{_STATUS_MEANS[status]}:")
+            lines += shortened([f"  {row.clip}: {row.reason}" for row in rows])
+    faceless = [row for row in report.rows if row.status == "audio" and row.video_file]
+    if faceless:
+        lines.append("\nwith a video, but a voice alone:")
+        lines += shortened([f"  {row.clip}: {row.reason}" for row in faceless])
+    if report.strangers:
+        lines.append("\nleft alone, since they fit no clip of the corpus:")
+        lines += shortened([f"  {str(path)!r}" for path in report.strangers])
+    lines += [f"\n{note}" for note in report.notes]
+    return "\n".join(lines)
+
+
+def fit_text(report: FitReport) -> str:
+    """Say what was trained, on whom, and how it scored on the validation actors."""
+    facts = report.facts
+    split, modality = facts.split, facts.experiment.modality
+    lines = ["This run was finished before; nothing was trained."] if report.was_finished else []
+    chosen = facts.experiment.training.early_stopping
+    how = f"chosen by {len(split.validation)} others" if chosen else "the last one"
+    lines.append(
+        f"{modality}: trained on {len(split.train)} actors, epoch {facts.epoch} ({how}), "
+        f"{len(split.test)} actors kept away; {report.clips} clips."
+    )
+    if report.left_out:
+        lines.append(f"{report.left_out} clips were left out: they lack a face or a voice.")
+    if facts.scores:
+        lines.append(
+            "On the validation actors: accuracy "
+            f"{_percent(facts.scores['val_accuracy'])}, UAR {_percent(facts.scores['val_uar'])}."
+        )
+    if facts.synthetic:
+        lines.append(SYNTHETIC_NOTICE)
+    lines.append(f"Checkpoint: {report.checkpoint}")
+    return "\n".join(lines)
+
+
+def evaluate_text(report: EvaluationResults) -> str:
+    """Show networks, people and, for a synthetic corpus, the ceiling in one table."""
+    rows: list[list[object]] = []
+    for modality, score in report.scores.items():
+        interval = f"{_percent(score.actor_mean)} ({_interval(score.low, score.high)})"
+        ceiling = report.ceilings.get(modality)
+        row = [modality, _percent(score.accuracy), interval, _percent(score.recall)]
+        rows.append([*row, _percent(ceiling) if ceiling else ""])
+    for channel, human in report.humans.items():
+        rows.append([f"people, {channel}: single response", _percent(human.single_response)])
+        rows.append([f"people, {channel}: majority", _percent(human.majority)])
+    headers = ["", "accuracy %", "mean over actors (95 %)", "UAR %"]
+    if report.ceilings:
+        headers.append("ceiling %")
+    seeds = f", {len(report.seeds)} seeds" if len(report.seeds) > 1 else ""
+    lines = [
+        f"{report.protocol}: {report.clips} clips of {report.actors} actors that no network saw"
+        f"{seeds}; target: {TARGETS[report.target]}",
+        tabulate([row[: len(headers)] for row in rows], headers, disable_numparse=True),
+    ]
+    for pair, d in report.differences.items():
+        p = "" if d.p is None else f", p = {d.p:.2g}"
+        lines.append(
+            f"{pair}: {100 * d.mean:+.2f} points, 95 % over actors {_interval(d.low, d.high)}{p}"
+        )
+    for r in report.reported:
+        lines.append(f"{r.system}, {r.modality}: {_percent(r.value)} reported ({r.source})")
+    lines += report.notes
+    if report.ceilings:
+        lines.append(SYNTHETIC_NOTICE)
+    lines.append(
+        f"Report: {report.out}/report/index.html; every answer: {report.out}/predictions.csv"
+    )
+    return "\n".join(lines)
+
+
+def ratings_text(scores: Mapping[str, HumanScore]) -> str:
+    """Show how people did on each channel, by emotion and by level."""
+    whole = tabulate(
+        [
+            [
+                s.channel,
+                s.clips,
+                s.responses,
+                _percent(s.single_response),
+                _percent(s.single_response_by_clip),
+                f"{_percent(s.majority)} ({_interval(s.low, s.high)})",
+            ]
+            for s in scores.values()
+        ],
+        ["channel", "clips", "responses", "single response %", "mean over clips %",
+         "majority, ties split % (95 % over actors)"],
+        disable_numparse=True,
+    )  # fmt: skip
+    parts = [whole]
+    for title in ("emotion", "level"):
+        found = [{g.name: g.majority for g in getattr(s, f"by_{title}")} for s in scores.values()]
+        rows = [
+            [name, *(_percent(majority[name]) if name in majority else "" for majority in found)]
+            for name in dict.fromkeys(name for majority in found for name in majority)
+        ]
+        parts.append(tabulate(rows, [f"majority % by {title}", *scores], disable_numparse=True))
+    return "\n\n".join(parts)
+
+
+def prediction_text(result: Prediction | ClipFailure) -> str:
+    """Show one clip's answer with its evidence, or why there is none."""
+    if not isinstance(result, Prediction):
+        return f"{result.clip}: FAILED: {result.reason}"
+    face = "" if result.face is None else f", face {result.face}"
+    looked = f"; face on {result.faces_found} of {result.frames_sampled} frames"
+    lines = [
+        f"{result.clip}{face}: {result.label} (from {result.modality}"
+        f"{looked if result.frames_sampled else ''})",
+        "  " + _ranked(result.probabilities),
+    ]
+    lines += [f"  {part} alone: {_ranked(says)}" for part, says in result.parts.items()]
+    lines += [f"  warning: {warning}" for warning in result.warnings]
+    return "\n".join(lines)
+
+
+def timeline_row_text(row: TimelineRow) -> str:
+    """Show one window's answer in a line, or why there is none."""
+    face = "" if row.face is None else f"  face {row.face}"
+    when = f"{row.start_seconds:8.1f} - {row.end_seconds:.1f} s{face}"
+    if row.smoothed is None or row.probabilities is None:
+        return f"{when}  no answer: {row.reason}"
+    ranked = sorted(row.smoothed.items(), key=lambda item: -item[1])
+    answers = "  ".join(f"{name} {value:.2f}" for name, value in ranked[:3])
+    return f"{when}  {answers}  (from {row.modality})"
+
+
+def timeline_text(report: TimelineReport) -> str:
+    """Say what was written of a long video."""
+    answered = report.rows - report.modalities.get("", 0)
+    from_each = ", ".join(f"{n} from {m}" for m, n in sorted(report.modalities.items()) if m)
+    lines = [
+        f"{report.clip}: {report.seconds:.1f} s, {report.rows} rows, {answered} with an answer"
+        + (f" ({from_each})." if from_each else "."),
+    ]
+    shares = [f"{name} {_percent(n / answered)} %" for name, n in report.labels.items()]
+    lines += ["Most probable after smoothing: " + ", ".join(shares)] if shares else []
+    if report.synthetic:
+        lines.append("The model was trained on SYNTHETIC data: this says nothing about people.")
+    lines.append("Written: " + ", ".join(map(str, report.files)))
+    return "\n".join(lines)
+
+
+def _ranked(probabilities: Mapping[str, float]) -> str:
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+    return "  ".join(f"{name} {value:.3f}" for name, value in ranked)
+
+
+def export_text(report: ExportReport) -> str:
+    """Say what was written, what it answers from, and whether it was checked."""
+    facts, difference = report.facts, report.largest_difference
+    lines = [f"Exported: {report.file}, which answers from {', '.join(facts.answers)}."]
+    if difference is None:
+        lines.append("Not checked against torch: onnxruntime is not installed.")
+    else:
+        lines.append(f"Its probabilities are torch's, up to {difference:.1g}, on random clips.")
+    if facts.synthetic:
+        lines.append(SYNTHETIC_NOTICE)
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "one actor: no interval"
+    return f"{100 * low:.1f} to {100 * high:.1f}"

@@ -1,6 +1,0 @@
-"""A synthetic corpus laid out like CREMA-D, of which the best possible accuracy is known."""
-
-from avemotion.corpora.synthetic.corpus import SyntheticCorpus, synth
-from avemotion.corpora.synthetic.tables import TABLES, bayes_predictions, ceilings
-
-__all__ = ["TABLES", "SyntheticCorpus", "bayes_predictions", "ceilings", "synth"]

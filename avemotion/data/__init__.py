@@ -1,0 +1,1 @@
+"""Corpora become a feature store, splits, and batches."""

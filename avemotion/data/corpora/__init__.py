@@ -1,0 +1,39 @@
+"""Corpora: from a folder to its clips, their actors and emotions. One module a corpus.
+
+docs/corpora.md says what such a module offers, with an example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from avemotion.data.corpora import crema_d, folder, ravdess
+from avemotion.errors import UsageError
+from avemotion.types import Corpus
+
+CorpusName = Literal["crema_d", "ravdess", "folder"]
+"""What can be preprocessed: the keys of `READERS`."""
+
+READERS: dict[str, Callable[[Path], Corpus]] = {
+    crema_d.NAME: crema_d.read_corpus,
+    ravdess.NAME: ravdess.read_corpus,
+    folder.NAME: folder.read_corpus,
+}
+"""Name of a corpus -> what reads its folder."""
+
+
+def read_corpus(name: str, directory: Path) -> Corpus:
+    """List the clips in a corpus' folder; no media is opened.
+
+    Args:
+        name: A key of `READERS`.
+        directory: The corpus' folder.
+
+    Raises:
+        UsageError: There is no such corpus, or the folder does not hold it.
+    """
+    if name not in READERS:
+        raise UsageError(f"--corpus is {name!r}, but must be one of {', '.join(READERS)}.")
+    return READERS[name](directory)

@@ -1,0 +1,271 @@
+"""From a corpus' media to the feature store.
+
+Media come from strangers, so a corpus is parsed in worker processes that may die or hang: that clip
+is listed as failed with the reason, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from avemotion.config import Engine, PreprocessSettings
+from avemotion.data.contact_sheet import check_preview, draw_preview
+from avemotion.data.corpora import CorpusName, read_corpus
+from avemotion.data.engines import write_here, write_on_ray
+from avemotion.data.manifest import plain_row, row_of, rows_of, size_of
+from avemotion.data.store import ClipFeatures, FeatureStore, ManifestRow
+from avemotion.data.store_writer import StoreWriter
+from avemotion.errors import UsageError
+from avemotion.features.extraction import Extraction, extract
+from avemotion.files import claimed
+from avemotion.media.integrity import is_lfs_pointer
+from avemotion.parallel.isolation import IsolatedProcess, Lost, map_isolated
+from avemotion.parallel.processes import cores, one_thread
+from avemotion.types import Clip, Corpus
+
+CLIP_TIMEOUT_SECONDS = 120
+"""A clip that takes longer has hung: real ones take well under a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessReport:
+    """What a run of `preprocess` did."""
+
+    store: Path
+    """Where the features are."""
+    rows: tuple[ManifestRow, ...]
+    """The whole manifest."""
+    strangers: tuple[Path, ...]
+    """Files whose names are not the corpus'."""
+    notes: tuple[str, ...]
+    """What of the corpus was left aside on purpose."""
+    processed: int
+    """Clips that this run decoded; the others were finished before."""
+    seconds: float
+    """Time that the run took."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Clips by status."""
+
+    @property
+    def failed(self) -> list[ManifestRow]:
+        """The clips that could not be used, with their reasons."""
+        return [row for row in self.rows if row.status == "failed"]
+
+
+def preprocess(
+    directory: Path,
+    *,
+    corpus: CorpusName = "crema_d",
+    out: Path = Path("features"),
+    workers: int | None = None,
+    engine: Engine = "local",
+    settings: PreprocessSettings = PreprocessSettings(),  # noqa: B008 (frozen)
+    preview: Path | None = None,
+    progress: bool = True,
+) -> PreprocessReport:
+    """Turn a corpus into a feature store; an interrupted run goes on where it stopped.
+
+    Args:
+        directory: Folder of the corpus, whole or partial.
+        corpus: What it holds: ``crema_d`` (also for a synthetic corpus), ``ravdess``, or
+            ``folder``: clips of one's own, in a folder for each emotion.
+        out: Folder of the store.
+        workers: Processes; by default one a core, with Ray one a core of the cluster.
+        engine: ``local`` works on this machine, ``ray`` on the cluster that the environment
+            variable RAY_ADDRESS names, or on one that it starts here. The store is the same.
+        settings: What the store is made with.
+        preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
+        progress: Show a progress bar.
+
+    Returns:
+        What was found in each clip.
+
+    Raises:
+        UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers,
+            `out` holds something else, `preview` is no PNG, or a machine of the cluster does not
+            see these folders.
+    """
+    directory, out, preview = Path(directory), Path(out), preview and Path(preview)
+    if preview is not None:
+        check_preview(preview)
+    found = read_corpus(corpus, directory)
+    _refuse_pointers(found)
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers is {workers}, but must be 1 or more.")
+    start = time.monotonic()
+    with claimed(out):
+        writer = StoreWriter(out, found, settings)
+        processed = _fill(writer, found, settings, workers, engine, progress)
+        if preview is not None:
+            draw_preview(FeatureStore(out), preview)
+    rows = tuple(writer.rows())
+    return PreprocessReport(
+        out,
+        rows,
+        found.strangers,
+        found.notes,
+        processed,
+        time.monotonic() - start,
+        dict(Counter(row.status for row in rows)),
+    )
+
+
+def _refuse_pointers(corpus: Corpus) -> None:
+    """Stop at once where nothing was pulled; a few pointers are failed clips like others."""
+    media = [path for clip in corpus.clips for path in (clip.video, clip.audio) if path]
+    if all(map(is_lfs_pointer, media)):
+        raise UsageError(
+            f"All {len(media)} media files in {corpus.directory} are Git LFS pointers, not media. "
+            + corpus.remedy
+        )
+
+
+def _fill(
+    writer: StoreWriter,
+    corpus: Corpus,
+    settings: PreprocessSettings,
+    workers: int | None,
+    engine: Engine,
+    progress: bool,
+) -> int:
+    """Process the actors that are not finished; return how many clips that were."""
+    by_actor: dict[str, list[Clip]] = {}
+    for clip in corpus.clips:
+        by_actor.setdefault(clip.actor, []).append(clip)
+    writer.forget_others(set(by_actor))
+    stale = {a for a, clips in by_actor.items() if not _is_current(writer, a, clips, corpus)}
+    retried, mended = _retry_failed(writer, corpus, stale, settings, workers or cores(), progress)
+    todo = {a: clips for a, clips in by_actor.items() if a in stale | mended}
+    shards = {
+        writer.shard(actor): [clip for clip in clips if clip.name not in corpus.excluded]
+        for actor, clips in todo.items()
+    }
+    names = {clip.name for clips in shards.values() for clip in clips}
+    writer.unlist(todo)
+    with tqdm(
+        total=len(names), unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
+    ) as bar:
+        if engine == "ray" and names:
+            extract_one = partial(_extract_apart, settings=settings)
+            clip_bytes = ClipFeatures.zeros(settings.views).nbytes
+            engine_run = write_on_ray(shards, extract_one, clip_bytes, workers, bar.update)
+        else:
+            extract_all = partial(_extract_all, settings=settings, workers=workers or cores())
+            engine_run = write_here(shards, extract_all, bar.update)
+        with closing(engine_run) as written:
+            for shard, outcomes in written:
+                writer.enlist(shard.stem, rows_of(todo[shard.stem], corpus, outcomes))
+    return len(retried | names)
+
+
+def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
+    """Tell whether what the manifest lists of an actor was made from the files that are there."""
+    rows = writer.finished(actor)
+    now = [plain_row(clip, corpus) for clip in clips]
+    return (
+        len(rows) == len(now)
+        and all(
+            (old.status == "excluded") == (new.clip in corpus.excluded)
+            and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
+            == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
+            and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
+            for old, new in zip(rows, now, strict=True)
+        )
+        and not _have_changed(clips, writer.written_ns(actor))
+    )
+
+
+def _have_changed(clips: list[Clip], since_ns: int) -> bool:
+    """Tell whether files changed after an actor's arrays were written from them.
+
+    A file's time of change (ctime) tells it even where the size is the same and where a copying
+    tool set the time of modification back. The store keeps no times: its bytes depend on the
+    corpus' alone. At worst, after copying a corpus, clips are processed once more.
+    """
+    return since_ns > 0 and any(
+        path.stat().st_ctime_ns >= since_ns
+        for clip in clips
+        for path in (clip.video, clip.audio)
+        if path and size_of(path)
+    )
+
+
+def _retry_failed(
+    writer: StoreWriter,
+    corpus: Corpus,
+    stale: set[str],
+    settings: PreprocessSettings,
+    workers: int,
+    progress: bool,
+) -> tuple[set[str], set[str]]:
+    """Try again the clips, and they alone, that failed in an earlier run.
+
+    What was wrong may lie outside the file: too little memory, no permission, a busy machine.
+
+    Args:
+        writer: Lists them.
+        corpus: Has them.
+        stale: Actors who are processed anyway.
+        settings: What the store is made with.
+        workers: Processes.
+        progress: Show a progress bar.
+
+    Returns:
+        The clips that were tried, and the actors of those that ended otherwise than before.
+    """
+    before = {row.clip: row for row in writer.rows() if row.status == "failed"}
+    clips = [clip for clip in corpus.clips if clip.name in before and clip.actor not in stale]
+    bar = tqdm(
+        total=len(clips), unit="clip", desc="failed before", disable=not progress or not clips
+    )
+    mended = set()
+    with bar, closing(_extract_all(clips, settings, workers)) as results:
+        for clip, outcome in zip(clips, results, strict=True):
+            bar.update()
+            if row_of(clip, corpus, outcome) != before[clip.name]:
+                mended.add(clip.actor)
+    return {clip.name for clip in clips}, mended
+
+
+def _extract_all(
+    clips: list[Clip], settings: PreprocessSettings, workers: int
+) -> Generator[Extraction | Lost, None, None]:
+    """Extract clips in worker processes and yield the outcomes in their order."""
+    return map_isolated(
+        _extract,
+        [_task(clip, settings) for clip in clips],
+        workers=workers,
+        timeout_seconds=CLIP_TIMEOUT_SECONDS,
+        prepare=one_thread,
+    )
+
+
+_Task = tuple[str, Path | None, Path | None, PreprocessSettings]
+
+
+def _task(clip: Clip, settings: PreprocessSettings) -> _Task:
+    return clip.name, clip.video, clip.audio or clip.video, settings
+
+
+def _extract(task: _Task) -> Extraction:
+    """Run in a worker."""
+    return extract(*task)
+
+
+def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | Lost:
+    """Extract a clip, or say why not, in a process beside this one that waits for the next."""
+    outcome: Extraction | Lost = _companion().do(_task(clip, settings), CLIP_TIMEOUT_SECONDS)
+    return outcome
+
+
+@cache
+def _companion() -> IsolatedProcess:
+    return IsolatedProcess(_extract, one_thread)

@@ -1,0 +1,167 @@
+"""Preprocessing as tasks of a Ray cluster: one a clip, and one that writes an actor's shard.
+
+Features go from the machines that extract to the one that writes, never through the process that
+asked. A decoder that crashes or hangs, in a process of its own beside the Ray worker, is the clip's
+fault and is recorded as on one machine; a Ray worker that is lost is not, and Ray does the clip
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from avemotion.data.manifest import without_features
+from avemotion.data.shards import write_shard
+from avemotion.data.store import USABLE, ClipFeatures
+from avemotion.errors import AvemotionError
+from avemotion.features.extraction import Extraction
+from avemotion.parallel.admission import Admission
+from avemotion.parallel.isolation import Lost
+from avemotion.parallel.ray_cluster import RETRIES, cancelled_at_end, finished, plain
+from avemotion.types import Clip
+
+import ray  # isort: skip  (after ray_engine, which says what to do where it is missing)
+from ray.exceptions import RayError, RayTaskError  # isort: skip
+
+_AHEAD = 4  # clips under way for each core, so that none is idle between two
+_STORE_SHARE = 0.5  # of the cluster's object stores, for features that wait to be written
+
+ExtractOne = Callable[[Clip], Extraction | Lost]
+"""Extracts a clip; where that is impossible, says why."""
+
+Written = tuple[Path, list[Extraction | Lost]]
+"""A shard that is written, and what its clips gave (without features), or why nothing."""
+
+
+def write_shards(
+    shards: Iterable[tuple[Path, Sequence[Clip]]],
+    extract_one: ExtractOne,
+    clip_bytes: int,
+    workers: int | None,
+    admitted: Admission,
+    tell: Callable[[], object],
+) -> Generator[Written, None, None]:
+    """Extract clips and write shards of their features, without their passing through here.
+
+    Args:
+        shards: File and clips of each, with absolute paths.
+        extract_one: Importable by name; extracts a clip, in a process apart, so that a decoder
+            that crashes or hangs takes no Ray worker with it.
+        clip_bytes: Size of a clip's features: those that wait to be written fill no more than a
+            share of the cluster's object stores.
+        workers: Clips under way at once; None for what keeps the cluster's cores busy.
+        admitted: From `cluster`.
+        tell: Called when a clip is done.
+
+    Yields:
+        Each shard when it is written.
+
+    Raises:
+        AvemotionError: A shard cannot be written.
+    """
+    work = _ShardWork(extract_one, admitted, tell)
+    with cancelled_at_end(work.extracting), cancelled_at_end(work.writing):
+        for path, clips in shards:
+            has = ray.cluster_resources()
+            ahead = workers or max(1, round(_AHEAD * has.get("CPU", 1)))
+            room = _STORE_SHARE * has.get("object_store_memory", 0) / clip_bytes
+            shard = _Shard(path, len(clips))
+            for place, clip in enumerate(clips):
+                # A shard alone may fill more than its share: it can only be written as a whole.
+                while len(work.extracting) >= ahead or work.held > max(room, place):
+                    yield from work.advance()
+                work.extract(shard, place, clip)
+            if not clips:
+                work.write(shard)
+        while work.extracting or work.writing:
+            yield from work.advance()
+
+
+class _Shard:
+    """A shard on its way."""
+
+    def __init__(self, path: Path, clips: int) -> None:
+        self.path = path
+        self.outcomes: list[Extraction | Lost] = [Lost("")] * clips
+        self.features: dict[int, Any] = {}  # where they lie, by the clip's place
+        self.left = clips
+
+
+class _ShardWork:
+    """Tasks under way, and what is done when one of them ends."""
+
+    def __init__(
+        self,
+        extract_one: ExtractOne,
+        admitted: Admission,
+        tell: Callable[[], object],
+    ) -> None:
+        self._extract_one, self._admitted, self._tell = extract_one, admitted, tell
+        self.extracting: dict[Any, tuple[_Shard, int, Any]] = {}
+        self.writing: dict[Any, _Shard] = {}
+        self.held = 0
+        """Clips that were begun and whose shard is not written yet."""
+
+    def extract(self, shard: _Shard, place: int, clip: Clip) -> None:
+        task: Any = _extract.remote(self._admitted, self._extract_one, clip)
+        facts, features = task  # num_returns=2, which the type does not say
+        self.extracting[facts] = shard, place, features
+        self.held += 1
+
+    def write(self, shard: _Shard) -> None:
+        features = [shard.features[place] for place in sorted(shard.features)]
+        self.writing[_write.remote(self._admitted, shard.path, *features)] = shard
+
+    def advance(self) -> Iterator[Written]:
+        """Wait until something is done; write shards whose clips are, and yield the written."""
+        for done in finished([*self.extracting, *self.writing]):
+            if done in self.writing:
+                shard = self.writing.pop(done)
+                _check_written(done, shard.path)
+                self.held -= len(shard.outcomes)
+                yield shard.path, shard.outcomes
+                continue
+            shard, place, features = self.extracting.pop(done)
+            shard.outcomes[place] = outcome = _outcome(done)
+            if isinstance(outcome, Extraction) and outcome.status in USABLE:
+                shard.features[place] = features
+            shard.left -= 1
+            self._tell()
+            if not shard.left:
+                self.write(shard)
+
+
+@ray.remote(num_cpus=1, num_returns=2, max_retries=RETRIES)
+def _extract(
+    admitted: Admission, extract_one: ExtractOne, clip: Clip
+) -> tuple[Extraction | Lost, ClipFeatures | None]:
+    admitted.require()
+    return without_features(extract_one(clip))
+
+
+@ray.remote(num_cpus=1, max_retries=RETRIES)
+def _write(admitted: Admission, path: Path, *features: ClipFeatures) -> None:
+    admitted.require()
+    write_shard(path, features)
+
+
+def _outcome(task: Any) -> Extraction | Lost:
+    try:
+        outcome: Extraction | Lost = ray.get(task)
+    except RayTaskError as error:  # not of the clip: those are outcomes
+        raise error.cause from None
+    except RayError as error:
+        return Lost(plain(error))
+    return outcome
+
+
+def _check_written(task: Any, path: Path) -> None:
+    try:
+        ray.get(task)
+    except RayError as error:
+        raise AvemotionError(
+            f"{path} could not be written: {plain(error)}\n"
+            "All else is done and kept: the same command goes on."
+        ) from error

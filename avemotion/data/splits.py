@@ -1,0 +1,200 @@
+"""Who trains, who chooses the epoch, who is tested: always whole actors.
+
+Pure functions from the manifest. Every protocol gives folds of test actors; the validation actors
+are then carved out of each fold's training side.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from avemotion.config import TrainingSettings
+from avemotion.data.corpora import ravdess
+from avemotion.data.store import ManifestRow
+from avemotion.errors import UsageError
+from avemotion.types import UNKNOWN_ACTOR, Split
+
+FOLDS = 5
+"""Folds of every protocol but leave-one-actor-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One test of a protocol."""
+
+    name: str
+    """Names the fold's files: ``1001``, or ``fold-1``."""
+    test: tuple[str, ...]
+    """The actors that it is tested on."""
+
+
+def leave_one_actor_out(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Test on each actor in turn, trained on all others: the thesis' protocol."""
+    return [Fold(actor, (actor,)) for actor in actors_of(rows)]
+
+
+def five_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Cut the sorted actors into five runs of neighbours, as the HiCMAE line of papers does."""
+    parts = np.array_split(np.array(actors_of(rows)), FOLDS)
+    return [Fold(f"fold-{i}", tuple(map(str, part))) for i, part in enumerate(parts, 1)]
+
+
+def stratified_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Deal the actors to five folds with about the same emotions, for an unbalanced corpus.
+
+    Actors with the most emotions come first, one to a fold in turn, so that each fold tests and
+    each training has every emotion where that is possible; scikit-learn's StratifiedGroupKFold
+    deals the others.
+    """
+    emotions = {a: {r.emotion for r in of_actors(rows, [a])} for a in actors_of(rows)}
+    most = max(map(len, emotions.values()))
+    whole = [actor for actor, found in emotions.items() if len(found) == most]
+    parts: list[list[str]] = [whole[i::FOLDS] for i in range(FOLDS)]
+    rest = [row for row in rows if row.actor not in set(whole)]
+    if len(actors_of(rest)) >= FOLDS and _commonest(rest) >= FOLDS:
+        dealt = _stratified(rest, FOLDS, seed=None)
+    else:  # too few to balance
+        dealt = [actors_of(rest)[i::FOLDS] for i in range(FOLDS)][::-1]
+    for part, actors in zip(parts, dealt, strict=True):
+        part += actors
+    return [Fold(f"fold-{i}", tuple(sorted(part))) for i, part in enumerate(parts, 1)]
+
+
+def luna_jimenez_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Take RAVDESS' five folds of Luna-Jimenez et al. (Sensors 21(22), 7665, 2021).
+
+    Raises:
+        UsageError: There are other actors than RAVDESS', or a fold has none.
+    """
+    strangers = sorted(set(actors_of(rows)) - set(ravdess.ACTORS))
+    folds = [tuple(a for a in fold if of_actors(rows, [a])) for fold in ravdess.FOLDS]
+    if strangers or not all(folds):
+        why = f"has the actors {', '.join(strangers[:5])}" if strangers else "lacks a fold's actors"
+        raise UsageError(
+            f"--protocol luna-jimenez is made for RAVDESS' actors 01 to 24, but the store {why}. "
+            "Choose another --protocol."
+        )
+    return [Fold(f"fold-{i}", fold) for i, fold in enumerate(folds, 1)]
+
+
+PROTOCOLS: dict[str, Callable[[Sequence[ManifestRow]], list[Fold]]] = {
+    "5fold": five_folds,
+    "loso": leave_one_actor_out,
+    "luna-jimenez": luna_jimenez_folds,
+    "stratified": stratified_folds,
+}
+"""Protocols that train, by name: from the manifest's usable clips to the folds."""
+
+MIN_ACTORS = {"5fold": 5, "loso": 3, "luna-jimenez": 5, "stratified": 5}
+"""Fewest actors that a protocol makes sense with: one trains, one chooses, one is tested."""
+
+
+def actors_of(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
+    """Return the sorted actors of some clips."""
+    return tuple(sorted({row.actor for row in rows}))
+
+
+def of_actors(rows: Sequence[ManifestRow], actors: Sequence[str]) -> list[ManifestRow]:
+    """Return the clips of some actors, in order."""
+    wanted = set(actors)
+    return [row for row in rows if row.actor in wanted]
+
+
+def take_actors(rows: Sequence[ManifestRow], share: float, seed: int) -> tuple[str, ...]:
+    """Choose a share of the actors whose clips have about the emotions of all.
+
+    scikit-learn's StratifiedGroupKFold keeps the classes balanced even where some actors have few.
+
+    Returns:
+        Sorted actors: none where the share rounds to no actor, never all of them.
+    """
+    actors = actors_of(rows)
+    wanted = round(share * len(actors))
+    if wanted == 0 or len(actors) < 2:
+        return ()
+    folds = min(max(2, round(len(actors) / wanted)), len(actors), max(2, _commonest(rows)))
+    if _commonest(rows) < folds:  # nothing to balance
+        return (actors[seed % len(actors)],)
+    return _stratified(rows, folds, seed)[0]
+
+
+def _commonest(rows: Sequence[ManifestRow]) -> int:
+    """Return the number of clips of the most frequent emotion."""
+    return max(Counter(row.emotion for row in rows).values())
+
+
+def _stratified(rows: Sequence[ManifestRow], folds: int, seed: int | None) -> list[tuple[str, ...]]:
+    """Deal actors to folds with scikit-learn; a seed shuffles actors that are alike."""
+    splitter = StratifiedGroupKFold(folds, shuffle=seed is not None, random_state=seed)
+    emotions, groups = [row.emotion for row in rows], [row.actor for row in rows]
+    with warnings.catch_warnings():  # rare emotions cannot be in every fold, and need not be
+        warnings.filterwarnings("ignore", message="The least populated class")
+        parts = [chosen for _, chosen in splitter.split(rows, emotions, groups)]
+    return [actors_of([rows[i] for i in chosen]) for chosen in parts]
+
+
+def split_actors(
+    rows: Sequence[ManifestRow], test: Sequence[str], settings: TrainingSettings
+) -> Split:
+    """Carve the validation actors out of everyone who is not tested on."""
+    rest = [row for row in rows if row.actor not in set(test)]
+    validation: tuple[str, ...] = ()
+    if settings.validation:
+        # Even a small corpus has someone to watch: at least one actor.
+        share = max(settings.validation, 1 / max(2, len(actors_of(rest))))
+        validation = take_actors(rest, share, settings.seed)
+    train = tuple(a for a in actors_of(rest) if a not in set(validation))
+    return Split(train, validation, tuple(sorted(test)))
+
+
+def check_known(rows: Sequence[ManifestRow]) -> None:
+    """Refuse clips of which nobody said who is in them.
+
+    Raises:
+        UsageError: There are such clips; it says how to name their actors.
+    """
+    unknown = sum(row.actor == UNKNOWN_ACTOR for row in rows)
+    if unknown:
+        raise UsageError(
+            f"Of {unknown} clips it is not known who is in them, and a test on people whom the "
+            "network saw in training says nothing. Put a table clips.csv beside the emotions' "
+            "folders with the columns file,actor and a row for each clip (happy/1.mp4,Anna), then "
+            "run the same `avemotion preprocess` again."
+        )
+
+
+def check_trainable(
+    rows: Sequence[ManifestRow], labels: Sequence[str], modality: str, least_actors: int = 2
+) -> None:
+    """Refuse clips that no classifier can learn from.
+
+    Raises:
+        UsageError: Nobody said who is in them, or they have fewer than two actors, or an emotion is
+            without a clip.
+    """
+    check_known(rows)
+    actors = actors_of(rows)
+    if least_actors == 1 and len(rows) < 2:
+        raise UsageError(
+            f"Once actors are set aside for validation and for testing, {len(rows)} clips of "
+            f"{len(actors)} actors are left to train on, but at least two clips are needed. Add "
+            "clips, or set fewer actors aside: --training.holdout 0."
+        )
+    if len(actors) < least_actors or len(rows) < 2:
+        raise UsageError(
+            f"Of actors with clips that --modality {modality} can use there are {len(actors)} "
+            f"({len(rows)} clips), but at least two actors are needed: one trains, another chooses "
+            "the epoch. Preprocess more of the corpus, or choose another --modality."
+        )
+    missing = [label for label in labels if label not in {row.emotion for row in rows}]
+    if missing:
+        raise UsageError(
+            f"No clip of {', '.join(missing)} can be used for --modality {modality}: a class "
+            "without examples cannot be learned. Preprocess a corpus that has all emotions."
+        )

@@ -1,0 +1,148 @@
+"""Spoiled clips for trained networks to be tested on, made from the feature store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from torch import Tensor
+
+from avemotion.config import ExperimentSettings
+from avemotion.data.dataset import Batch, ClipDataset, batches
+from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.errors import UsageError
+from avemotion.evaluation.corruptions import BABBLE_VOICES, Condition
+from avemotion.features.extraction import draws, noisy_sound
+from avemotion.features.spectrogram import log_mel, power_spectrogram
+
+BATCH_CLIPS = 64
+"""Clips in a batch."""
+
+
+class Waveforms:
+    """The waveforms of a store, memory-mapped: each actor's file is opened once."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        """List the clips that have sound."""
+        self.seed = store.settings.seed
+        self._store = store
+        self._rows = [row for row in store.rows if row.status in ("av", "audio")]
+        self._actors = np.array([row.actor for row in self._rows])
+        self._mapped: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def of(self, row: ManifestRow) -> NDArray[np.int16]:
+        """Return a clip's waveform, int16 (sample,), 16 kHz."""
+        if row.actor not in self._mapped:
+            with safe_open(self._store.shard(row.actor), "pt") as file:
+                samples, offsets = map(file.get_tensor, ("waveforms", "waveform_offsets"))
+            self._mapped[row.actor] = samples, offsets
+        samples, offsets = self._mapped[row.actor]
+        place = self._store.place(row.clip)
+        return np.asarray(samples[offsets[place] : offsets[place + 1]].numpy())
+
+    def others(self, row: ManifestRow, rng: np.random.Generator) -> list[NDArray[np.int16]]:
+        """Draw clips of other actors to speak at once: 4, or all where there are fewer.
+
+        Raises:
+            UsageError: There is none.
+        """
+        others = np.flatnonzero(self._actors != row.actor)
+        if not len(others):
+            raise UsageError(
+                f"Babble is made of other actors' voices, but {self._store.directory} has sound of "
+                f"actor {row.actor} alone. Use a store of more actors, or --robustness false."
+            )
+        picked = rng.choice(others, min(BABBLE_VOICES, len(others)), replace=False)
+        return [self.of(self._rows[i]) for i in picked]
+
+
+def spoiled_batches(
+    store: FeatureStore,
+    rows: Sequence[ManifestRow],
+    experiment: ExperimentSettings,
+    condition: Condition,
+) -> Iterator[Batch]:
+    """Yield batches of clips in view 0, spoiled; nothing that the condition spares is changed.
+
+    What is drawn depends on the clip and on the condition's family: its levels differ in strength
+    alone, and a clip is spoiled alike in whatever company.
+
+    Args:
+        store: Features.
+        rows: The clips; those without the modality stay without.
+        experiment: Says which modalities and which spectrogram are read.
+        condition: One that applies to the experiment's modality.
+
+    Raises:
+        ValueError: The condition does not apply.
+        UsageError: Babble is asked for, and the store has no other actor's voice.
+    """
+    if not condition.applies_to(experiment.modality):
+        raise ValueError(f"{condition.name!r} does not apply to {experiment.modality} networks")
+    waveforms, left = Waveforms(store), iter(rows)
+    for clean in batches(ClipDataset(store, rows, experiment), BATCH_CLIPS):
+        part = [next(left) for _ in clean.labels]  # without a seed the clips come in order
+        if condition.spoil is None:
+            yield _without(clean, condition)
+        elif condition.modality == "video":
+            yield _with_faces(clean, part, condition, waveforms)
+        else:
+            yield _with_sound(clean, part, condition, waveforms, experiment.network.spectrogram)
+
+
+def _without(clean: Batch, condition: Condition) -> Batch:
+    if condition.modality == "video":
+        assert clean.faces is not None
+        nobody = torch.zeros_like(clean.has_face)
+        return replace(clean, faces=torch.zeros_like(clean.faces), has_face=nobody)
+    assert clean.spectrograms is not None and clean.lengths is not None
+    return replace(
+        clean,
+        spectrograms=torch.zeros_like(clean.spectrograms),
+        lengths=torch.zeros_like(clean.lengths),
+        has_sound=torch.zeros_like(clean.has_sound),
+    )
+
+
+def _with_faces(
+    clean: Batch, rows: Sequence[ManifestRow], condition: Condition, waveforms: Waveforms
+) -> Batch:
+    assert clean.faces is not None
+    faces = clean.faces.clone()
+    for face, row, there in zip(faces, rows, clean.has_face, strict=True):
+        if there:
+            face.copy_(torch.from_numpy(_spoiled(face.numpy(), row, condition, waveforms)))
+    return replace(clean, faces=faces)
+
+
+def _with_sound(
+    clean: Batch,
+    rows: Sequence[ManifestRow],
+    condition: Condition,
+    waveforms: Waveforms,
+    kind: str,
+) -> Batch:
+    """Make the spectrograms anew; their lengths stay, since a sound is as long as before."""
+    assert clean.spectrograms is not None
+    pictures = clean.spectrograms.clone()
+    for picture, row, there in zip(pictures, rows, clean.has_sound, strict=True):
+        if there:
+            samples = _spoiled(waveforms.of(row), row, condition, waveforms)
+            noisy = noisy_sound(row.clip, 0, waveforms.seed, samples)
+            made = log_mel(noisy)[0] if kind == "log_mel" else power_spectrogram(noisy)
+            picture[0] = torch.from_numpy(made)
+    return replace(clean, spectrograms=pictures)
+
+
+def _spoiled(
+    media: NDArray[Any], row: ManifestRow, condition: Condition, waveforms: Waveforms
+) -> NDArray[Any]:
+    assert condition.spoil is not None
+    rng = draws(f"{condition.family}/{row.clip}", 0, waveforms.seed)
+    return condition.spoil(media, rng, partial(waveforms.others, row))

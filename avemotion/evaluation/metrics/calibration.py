@@ -1,0 +1,221 @@
+"""How far a network's probabilities can be trusted: pure functions of predictions and votes.
+
+A network is calibrated where, of its answers given with 70 %, 70 % are right. Dividing its logits
+by a temperature (Guo et al. 2017, "On calibration of modern neural networks") repairs much of what
+is wrong, and changes no answer. Probabilities can also be held against the crowd's: people do not
+agree, and a network that knows it spreads as they do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.spatial.distance import jensenshannon
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import log_loss
+
+from avemotion.evaluation.metrics.intervals import SHARES, mean_interval
+from avemotion.evaluation.metrics.scores import ClipPrediction
+from avemotion.types import Rating
+
+BINS = 15
+"""Equal widths of confidence, as Guo et al. and most after them take."""
+
+TEMPERATURES = (0.05, 20.0)
+"""Lowest and highest that are tried: far beyond what a trained network needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The answers given with about the same confidence."""
+
+    low: float
+    """Confidence from here, 0 to 1."""
+    high: float
+    """To here; the upper end belongs to the next bin, but 1 to the last."""
+    clips: int
+    """Answers in it; a clip counts once for each seed."""
+    confidence: float | None
+    """Mean probability of the answers; None where there are none."""
+    accuracy: float | None
+    """Share of them that is right; None where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How well probabilities say what is right; all are better when smaller."""
+
+    log_loss: float
+    """Mean of -ln of the target's probability."""
+    brier: float
+    """Mean over answers of the squared error summed over emotions, 0 to 2 (Brier 1950)."""
+    calibration_error: float
+    """Expected calibration error (ECE): mean distance of confidence and accuracy over the bins."""
+    bins: tuple[Bin, ...]
+    """By confidence of the most probable emotion, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdDistance:
+    """How far a network's probabilities are from how the crowd's answers spread."""
+
+    channel: str
+    """What the crowd was given: ``voice``, ``face`` or ``both``."""
+    clips: int
+    """Clips with ratings."""
+    mean: float
+    """Mean over actors of their clips' Jensen-Shannon distance, 0 (the same) to 1."""
+    low: float | None
+    """Lower end of its 95 % t interval over actors; None with one actor."""
+    high: float | None
+    """Upper end of it."""
+
+
+def calibration(
+    predictions: Sequence[ClipPrediction], labels: Sequence[str], tempered: bool = False
+) -> Calibration:
+    """Hold probabilities against what was right.
+
+    Args:
+        predictions: Of one seed or several, pooled.
+        labels: Emotions in the order of the probabilities.
+        tempered: Divide each prediction's logits by its temperature first.
+    """
+    probabilities = _probabilities(predictions)
+    if tempered:
+        temperatures = np.array([[p.temperature] for p in predictions])
+        probabilities = at_temperature(probabilities, temperatures)
+    targets = np.array([labels.index(p.target) for p in predictions])
+    wanted = np.eye(len(labels))[targets]
+    right = probabilities.argmax(axis=1) == targets
+    bins = _bins(probabilities.max(axis=1), right)
+    return Calibration(
+        float(log_loss(targets, probabilities, labels=np.arange(len(labels)))),
+        float(((probabilities - wanted) ** 2).sum(axis=1).mean()),
+        sum(
+            b.clips / len(predictions) * abs(b.confidence - b.accuracy)
+            for b in bins
+            if b.confidence is not None and b.accuracy is not None
+        ),
+        bins,
+    )
+
+
+def _probabilities(predictions: Sequence[ClipPrediction]) -> NDArray[np.float64]:
+    """Return probabilities (prediction, emotion); single precision and files leave sums near 1."""
+    given = np.array([p.probabilities for p in predictions], np.float64)
+    if not np.isfinite(given).all():
+        raise ValueError("a probability is not a number")
+    shares: NDArray[np.float64] = given / given.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _bins(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Bin, ...]:
+    edges = np.linspace(0, 1, BINS + 1)
+    where = np.digitize(confidences, edges[1:-1])
+    bins = []
+    for number in range(BINS):
+        inside = where == number
+        found = bool(inside.any())
+        bins.append(
+            Bin(
+                float(edges[number]),
+                float(edges[number + 1]),
+                int(inside.sum()),
+                float(confidences[inside].mean()) if found else None,
+                float(right[inside].mean()) if found else None,
+            )
+        )
+    return tuple(bins)
+
+
+def at_temperature(
+    probabilities: NDArray[np.floating], temperature: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Divide the logits behind probabilities by a temperature: above 1 it spreads them.
+
+    Args:
+        probabilities: (clip, emotion).
+        temperature: Above 0; a number, or one for each clip, (clip, 1).
+
+    Returns:
+        float64 (clip, emotion), the most probable emotion unchanged.
+
+    >>> at_temperature(np.array([[0.8, 0.2]]), 2).round(3).tolist()
+    [[0.667, 0.333]]
+    """
+    if np.any(np.asarray(temperature) <= 0):
+        raise ValueError(f"a temperature is above 0, got {temperature}")
+    return softmax(_logits(probabilities) / temperature, axis=1)
+
+
+def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return logits (clip, emotion); the smallest number stands for a probability of 0."""
+    shares = np.asarray(probabilities, np.float64)
+    logits: NDArray[np.float64] = np.log(np.maximum(shares, np.finfo(np.float64).tiny))
+    return logits
+
+
+def fit_temperature(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
+    """Return the temperature with the least log loss; fit it on actors that are not tested.
+
+    The log loss has one minimum in the temperature, so a bounded search finds it.
+
+    Args:
+        probabilities: (clip, emotion).
+        targets: Index of each clip's right emotion, (clip,).
+
+    Returns:
+        Within `TEMPERATURES`; near an end where all is right, or nothing is known.
+    """
+    logits, clips = _logits(probabilities), np.arange(len(targets))
+
+    def loss(log_temperature: float) -> float:
+        tempered = log_softmax(logits / math.exp(log_temperature), axis=1)
+        return -float(tempered[clips, targets].mean())
+
+    low, high = TEMPERATURES
+    found = minimize_scalar(loss, bounds=(math.log(low), math.log(high)), method="bounded")
+    return math.exp(found.x)
+
+
+def crowd_distance(
+    predictions: Sequence[ClipPrediction],
+    ratings: Iterable[Rating],
+    labels: Sequence[str],
+    channel: str = "both",
+) -> CrowdDistance | None:
+    """Return how far the probabilities are from the clips' shares of votes.
+
+    The distance is the root of the Jensen-Shannon divergence to base 2, so it is a metric.
+
+    Args:
+        predictions: Of one seed or several; those of clips without votes are left out.
+        ratings: Votes, in the order of the labels.
+        labels: Emotions in the order of the probabilities.
+        channel: What the raters were given.
+
+    Returns:
+        None where no clip has votes.
+
+    Raises:
+        ValueError: Votes are on other labels.
+    """
+    votes = {r.clip: r.votes for r in ratings if r.channel == channel and any(r.votes)}
+    if any(len(counts) != len(labels) for counts in votes.values()):
+        raise ValueError(f"the votes are not on the {len(labels)} labels {', '.join(labels)}")
+    rated = [p for p in predictions if p.clip in votes]
+    if not rated:
+        return None
+    shares = np.array([votes[p.clip] for p in rated], np.float64)
+    with np.errstate(invalid="ignore"):  # rounding may take the root of -1e-17
+        distances = np.asarray(jensenshannon(_probabilities(rated), shares, base=2, axis=1))
+    distances = np.nan_to_num(distances)
+    actors = np.array([p.actor for p in rated])
+    means = [float(distances[actors == actor].mean()) for actor in np.unique(actors)]
+    return CrowdDistance(channel, len({p.clip for p in rated}), *mean_interval(means, SHARES))

@@ -1,0 +1,221 @@
+"""How well people recognise the intended emotion: the baselines that a network is held against.
+
+Two readings of the same ratings. *Single response*: the share of all answers that name the intended
+emotion, as Cao et al. (2014) report. *Majority*: the vote of a clip's raters, a tie counting as the
+chance of picking the intended emotion among the tied ones; far higher, since errors average out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from avemotion.data.corpora import crema_d
+from avemotion.emotions import EMOTIONS
+from avemotion.errors import UsageError
+from avemotion.evaluation.metrics.intervals import SHARES, mean_interval
+from avemotion.evaluation.metrics.scores import actor_means
+from avemotion.types import Clip, Rating
+
+
+class ActedClip(Protocol):
+    """What must be known of a clip: `types.Clip` and `store.ManifestRow` say it."""
+
+    @property
+    def actor(self) -> str:
+        """Who is in it."""
+
+    @property
+    def emotion(self) -> str:
+        """The intended emotion."""
+
+    @property
+    def level(self) -> str:
+        """Intended intensity."""
+
+
+@dataclass(frozen=True, slots=True)
+class HumanGroupScore:
+    """How people did on the clips of one emotion or one level."""
+
+    name: str
+    """The emotion or level."""
+    clips: int
+    """Clips with ratings."""
+    single_response: float
+    """Share of the answers that name the intended emotion, 0 to 1."""
+    majority: float
+    """Share of the clips whose vote names it, ties split, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class HumanScore:
+    """How people did on one channel."""
+
+    channel: str
+    """``voice``, ``face`` or ``both``."""
+    clips: int
+    """Clips with ratings."""
+    responses: int
+    """Answers on them."""
+    single_response: float
+    """Share of the answers that name the intended emotion, 0 to 1."""
+    single_response_by_clip: float
+    """Mean over clips of that share: clips with many answers weigh no more than others."""
+    majority: float
+    """Share of the clips whose vote names it, ties split, 0 to 1."""
+    low: float | None
+    """Lower end of the 95 % t interval over actors' shares so voted; None with one actor."""
+    high: float | None
+    """Upper end of it."""
+    by_emotion: tuple[HumanGroupScore, ...]
+    """By intended emotion, in the order of the labels."""
+    by_level: tuple[HumanGroupScore, ...]
+    """By intended intensity: those of CREMA-D in its order, then others by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the crowd said of one clip."""
+
+    clip: str
+    """Name of the clip."""
+    channel: str
+    """What the raters were given."""
+    about: ActedClip
+    """Who is in it, and what is acted."""
+    votes: tuple[int, ...]
+    """Answers for each emotion; at least one."""
+    right: int
+    """Answers that name the intended emotion."""
+
+    @property
+    def single_response(self) -> float:
+        """The chance that an answer picked at random is right."""
+        return self.right / sum(self.votes)
+
+    @property
+    def majority(self) -> float:
+        """The chance that the vote is right when ties are broken at random."""
+        most = max(self.votes)
+        return (self.right == most) / self.votes.count(most)
+
+
+def human_scores(
+    ratings: Iterable[Rating], clips: Mapping[str, ActedClip], labels: Sequence[str]
+) -> dict[str, HumanScore]:
+    """Score the crowd on some clips.
+
+    Args:
+        ratings: Votes; those on clips not in `clips` are left out.
+        clips: Name of a clip -> its actor, intended emotion and level.
+        labels: The emotions in the order of the votes.
+
+    Returns:
+        Channel -> score, for each channel that has a rating with at least one answer.
+
+    >>> clip = Clip("a", "1001", "DFA", "x", "XX", video=None, audio=None)
+    >>> human_scores([Rating("a", "voice", (3, 3, 0))], {"a": clip}, "xyz")["voice"].majority
+    0.5
+    """
+    channels: dict[str, list[_Answers]] = {}
+    for answers in _answered(ratings, clips, labels):
+        channels.setdefault(answers.channel, []).append(answers)
+    return {channel: _score(channel, found, labels) for channel, found in channels.items()}
+
+
+def clip_credit(
+    ratings: Iterable[Rating],
+    clips: Mapping[str, ActedClip],
+    labels: Sequence[str],
+    channel: str,
+) -> dict[str, float]:
+    """Return the chance that the crowd's majority names a clip's intended emotion, by rated clip.
+
+    Args:
+        ratings: Votes; those on clips not in `clips` are left out.
+        clips: Name of a clip -> its actor, intended emotion and level.
+        labels: The emotions in the order of the votes.
+        channel: What the raters were given: ``voice``, ``face`` or ``both``.
+    """
+    return {
+        answers.clip: answers.majority
+        for answers in _answered(ratings, clips, labels)
+        if answers.channel == channel
+    }
+
+
+def _answered(
+    ratings: Iterable[Rating], clips: Mapping[str, ActedClip], labels: Sequence[str]
+) -> Iterator[_Answers]:
+    """Yield the ratings of known clips that have an answer."""
+    for rating in ratings:
+        if rating.clip in clips and any(rating.votes):
+            about = clips[rating.clip]
+            right = rating.votes[labels.index(about.emotion)]
+            yield _Answers(rating.clip, rating.channel, about, rating.votes, right)
+
+
+def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> HumanScore:
+    by_emotion: dict[str, list[_Answers]] = {label: [] for label in labels}
+    by_level: dict[str, list[_Answers]] = {level: [] for level in crema_d.LEVELS}
+    for a in sorted(answers, key=lambda a: a.about.level):
+        by_emotion[a.about.emotion].append(a)
+        by_level.setdefault(a.about.level, []).append(a)
+    whole = _group("", answers)
+    credit = actor_means((a.about.actor, a.majority) for a in answers)
+    _, low, high = mean_interval(list(credit.values()), SHARES)
+    return HumanScore(
+        channel,
+        whole.clips,
+        sum(sum(a.votes) for a in answers),
+        whole.single_response,
+        float(np.mean([a.single_response for a in answers])),
+        whole.majority,
+        low,
+        high,
+        tuple(_group(name, found) for name, found in by_emotion.items() if found),
+        tuple(_group(name, found) for name, found in by_level.items() if found),
+    )
+
+
+def _group(name: str, answers: Sequence[_Answers]) -> HumanGroupScore:
+    return HumanGroupScore(
+        name,
+        len(answers),
+        sum(a.right for a in answers) / sum(sum(a.votes) for a in answers),
+        float(np.mean([a.majority for a in answers])),
+    )
+
+
+def ratings(corpus: Path) -> dict[str, HumanScore]:
+    """Score the crowd on every clip that a corpus has ratings of, with media or without.
+
+    Args:
+        corpus: Folder of a CREMA-D checkout, or of a synthetic corpus.
+
+    Returns:
+        Channel (``voice``, ``face``, ``both``) -> score.
+
+    Raises:
+        UsageError: There is no vote table, or it holds no rating.
+    """
+    corpus = Path(corpus)
+    if not corpus.is_dir():
+        raise UsageError(f"{corpus} is not a folder. Give the folder of a CREMA-D checkout.")
+    votes = crema_d.read_ratings(corpus)
+    if not votes:
+        raise UsageError(
+            f"{corpus} has no ratings: {crema_d.VOTES_FILE} is missing or empty. "
+            "Get it with the rest of CREMA-D (see data_prep/README.md)."
+        )
+    clips = {
+        rating.clip: Clip(rating.clip, *parts, video=None, audio=None)
+        for rating in votes
+        if (parts := crema_d.parse_name(rating.clip))
+    }
+    return human_scores(votes, clips, EMOTIONS)

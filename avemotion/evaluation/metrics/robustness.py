@@ -1,0 +1,114 @@
+"""How much a disturbance costs: pure functions of predictions on clean and on spoiled clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.errors import UsageError
+from avemotion.evaluation.corruptions import CONDITIONS
+from avemotion.evaluation.metrics.intervals import Interval, bootstrap_intervals
+from avemotion.evaluation.metrics.scores import (
+    ClipPrediction,
+    actor_confusions,
+    answers,
+    pooled_scores,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessScore:
+    """How a system did under one condition, compared with itself on the same clips undisturbed."""
+
+    condition: str
+    """Name of the condition."""
+    family: str
+    """The disturbance, with the unit of its level."""
+    level: float | None
+    """Its strength; None where there is only one."""
+    recall: float
+    """Mean of the emotions' recalls (UAR) on the spoiled clips, 0 to 1; seeds pooled."""
+    change: float
+    """How much higher that is than on the clean clips: below 0 where the disturbance costs."""
+    change_low: float | None
+    """Lower end of the change's 95 % BCa bootstrap interval over actors; None where there is none:
+    one actor, or the same change in every draw."""
+    change_high: float | None
+    """Upper end of it."""
+    unchanged: float
+    """Share of answers that stayed what they were, right or wrong, 0 to 1."""
+
+
+def robustness_scores(
+    clean: Sequence[ClipPrediction],
+    spoiled: Mapping[str, Sequence[ClipPrediction]],
+    labels: Sequence[str],
+) -> list[RobustnessScore]:
+    """Score a system under each condition.
+
+    Args:
+        clean: What it says of the undisturbed clips, all seeds.
+        spoiled: Name of a condition -> what it says of the same clips, same seeds.
+        labels: The emotions in the order of the probabilities.
+
+    Raises:
+        UsageError: A condition is unknown, or has other clips or seeds than `clean`.
+    """
+    before = sorted(clean, key=_key)
+    scores = []
+    for name, predictions in spoiled.items():
+        if name not in CONDITIONS:
+            raise UsageError(
+                f"{name!r} is no condition of this version, which knows {', '.join(CONDITIONS)}. "
+                "Evaluate again."
+            )
+        after = sorted(predictions, key=_key)
+        if [_key(p) for p in after] != [_key(p) for p in before]:
+            raise UsageError(
+                f"{name!r} was tested on other clips or seeds than the undisturbed clips, so that "
+                "the two cannot be compared. Evaluate again."
+            )
+        scores.append(_score(name, before, after, labels))
+    return scores
+
+
+def _key(prediction: ClipPrediction) -> tuple[int, str]:
+    return prediction.seed, prediction.clip
+
+
+def _score(
+    name: str,
+    before: Sequence[ClipPrediction],
+    after: Sequence[ClipPrediction],
+    labels: Sequence[str],
+) -> RobustnessScore:
+    actors = [p.actor for p in before]
+    truth = np.array([labels.index(p.target) for p in before])
+    said, says = answers(before), answers(after)
+    confusions = np.stack(  # (actor, before or after, target, answer)
+        [actor_confusions(actors, truth, s, len(labels)) for s in (said, says)], axis=1
+    )
+    _, (clean_recall, recall), _ = pooled_scores(confusions.sum(axis=0))
+    return RobustnessScore(
+        name,
+        CONDITIONS[name].family,
+        CONDITIONS[name].level,
+        float(recall),
+        float(recall - clean_recall),
+        *_change_interval(confusions),
+        float(np.mean(said == says)),
+    )
+
+
+def _change_interval(confusions: NDArray[np.float64]) -> Interval:
+    """Return the interval of the change in UAR from confusions (actor, 2, target, answer)."""
+
+    def change(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the changes over draws of actors, (..., actor), as the one statistic."""
+        _, recall, _ = pooled_scores(confusions[drawn].sum(axis=-4))
+        return np.asarray(recall[..., 1] - recall[..., 0])[None]
+
+    return bootstrap_intervals(change, len(confusions))[0]

@@ -1,0 +1,267 @@
+"""How well a system did, with intervals over actors: pure functions of predictions.
+
+Clips of one actor are alike, so an interval over clips would be far too narrow. Actors are the
+unit: a t interval over their accuracies, and a bootstrap of whole actors for pooled scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+from avemotion.evaluation.metrics.intervals import (
+    LEADS,
+    SHARES,
+    Interval,
+    bootstrap_intervals,
+    mean_interval,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPrediction:
+    """What a network said of one test clip."""
+
+    seed: int
+    """Seed of the training that made the network."""
+    fold: str
+    """The fold that tested it."""
+    clip: str
+    """Name of the clip."""
+    actor: str
+    """Who is in it; nobody in the fold's training or validation."""
+    target: str
+    """The emotion that counts as right: the intended one, or the crowd's."""
+    probabilities: tuple[float, ...]
+    """In the order of the labels."""
+    temperature: float = 1.0
+    """Divides the logits for calibrated probabilities; fitted on validation actors alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """How a system did on one emotion."""
+
+    emotion: str
+    """One of the labels; only those that are the target of a clip are scored."""
+    clips: int
+    """Clips that it is the target of."""
+    recall: float
+    """Share of these that are answered with it, 0 to 1."""
+    precision: float
+    """Share right of the answers that name it, 0 to 1; 0 where none does."""
+    f1: float
+    """Harmonic mean of the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedScore:
+    """How the networks of one training seed did."""
+
+    seed: int
+    """Seed of the training."""
+    accuracy: float
+    """Share of clips that are right (WAR), 0 to 1."""
+    recall: float
+    """Mean of the emotions' recalls (UAR), 0 to 1."""
+    f1: float
+    """Mean of the emotions' F1 (macro F1), 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one system did on some clips, over all its seeds.
+
+    All intervals are 95 % over actors, and None with one actor. Those of accuracy, recall and F1
+    are a BCa bootstrap: None, too, where all actors score the same, and short with a dozen actors.
+    """
+
+    clips: int
+    """Clips tested."""
+    actors: int
+    """Actors tested."""
+    accuracy: float
+    """Share of answers that are right (WAR), 0 to 1."""
+    accuracy_low: float | None
+    """Lower end of its interval."""
+    accuracy_high: float | None
+    """Upper end of it."""
+    recall: float
+    """Mean of the emotions' recalls (UAR), 0 to 1."""
+    recall_low: float | None
+    """Lower end of its interval."""
+    recall_high: float | None
+    """Upper end of it."""
+    f1: float
+    """Mean of the emotions' F1 (macro F1), 0 to 1."""
+    f1_low: float | None
+    """Lower end of its interval."""
+    f1_high: float | None
+    """Upper end of it."""
+    actor_mean: float
+    """Mean over actors of their accuracies: what the t interval belongs to."""
+    low: float | None
+    """Lower end of the t interval."""
+    high: float | None
+    """Upper end of it."""
+    classes: tuple[ClassScore, ...]
+    """Each emotion that is the target of a clip, in the order of the labels."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Answers counted over all seeds: a row is a target, a column an answer, all labels in each."""
+    seeds: tuple[SeedScore, ...]
+    """Each training seed alone, in ascending order."""
+    seed_deviation: float | None
+    """Sample standard deviation of the seeds' accuracies; None with one seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much better one system did than another on the same clips."""
+
+    mean: float
+    """Mean over actors of the difference in accuracy."""
+    low: float | None
+    """Lower end of its 95 % t interval over actors; None with one actor."""
+    high: float | None
+    """Upper end of it."""
+    p: float | None
+    """Two-sided Wilcoxon signed-rank test over actors; None with one, 1 where none differs."""
+    actors: int
+    """Actors compared."""
+
+
+def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score:
+    """Score predictions of one or several seeds against their targets.
+
+    Args:
+        predictions: Each clip once for each seed.
+        labels: Emotions in the order of the probabilities.
+
+    Raises:
+        ValueError: A seed lacks a clip, or has it twice.
+    """
+    tested = {(p.seed, p.clip) for p in predictions}
+    seeds, clips = sorted({seed for seed, _ in tested}), {clip for _, clip in tested}
+    if not len(predictions) == len(tested) == len(clips) * len(seeds):
+        raise ValueError("every seed must predict the same clips, each of them once")
+    truth = np.array([labels.index(p.target) for p in predictions])
+    said = answers(predictions)
+    per_actor = actor_confusions([p.actor for p in predictions], truth, said, len(labels))
+    intervals = score_intervals(per_actor)
+    accuracies = list(actor_accuracies(predictions, labels).values())
+    mean, low, high = mean_interval(accuracies, SHARES)
+    present = np.unique(truth)
+    precision, recall, f1, counts = precision_recall_fscore_support(
+        truth, said, labels=present, zero_division=0
+    )
+    seed_of = np.array([p.seed for p in predictions])
+    each_seed = tuple(_seed_score(s, truth[seed_of == s], said[seed_of == s]) for s in seeds)
+    return Score(
+        len(clips),
+        len(per_actor),
+        float(accuracy_score(truth, said)),
+        *intervals["accuracy"],
+        float(recall.mean()),
+        *intervals["recall"],
+        float(f1.mean()),
+        *intervals["f1"],
+        mean,
+        low,
+        high,
+        tuple(
+            ClassScore(labels[i], int(counts[k]) // len(seeds), *map(float, values))
+            for k, (i, *values) in enumerate(zip(present, recall, precision, f1, strict=True))
+        ),
+        tuple(tuple(map(int, row)) for row in per_actor.sum(axis=0)),
+        each_seed,
+        float(np.std([s.accuracy for s in each_seed], ddof=1)) if len(seeds) > 1 else None,
+    )
+
+
+def _seed_score(seed: int, truth: NDArray[np.intp], said: NDArray[np.intp]) -> SeedScore:
+    _, recall, f1, _ = precision_recall_fscore_support(
+        truth, said, labels=np.unique(truth), average="macro", zero_division=0
+    )
+    return SeedScore(seed, float(accuracy_score(truth, said)), float(recall), float(f1))
+
+
+def answers(predictions: Sequence[ClipPrediction]) -> NDArray[np.intp]:
+    """Return the index of each prediction's most probable label, int (prediction,)."""
+    found: NDArray[np.intp] = np.array([p.probabilities for p in predictions]).argmax(axis=1)
+    return found
+
+
+def actor_accuracies(
+    predictions: Sequence[ClipPrediction], labels: Sequence[str]
+) -> dict[str, float]:
+    """Return each actor's share of right answers; with several seeds, its mean over them."""
+    said = answers(predictions)
+    return actor_means(
+        (p.actor, labels[i] == p.target) for p, i in zip(predictions, said, strict=True)
+    )
+
+
+def actor_means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the mean of each actor's values, the actors sorted by name."""
+    by_actor: dict[str, list[float]] = {}
+    for actor, value in values:
+        by_actor.setdefault(actor, []).append(value)
+    return {actor: float(np.mean(found)) for actor, found in sorted(by_actor.items())}
+
+
+def actor_confusions(
+    actors: Sequence[str], truth: NDArray[np.intp], said: NDArray[np.intp], labels: int
+) -> NDArray[np.float64]:
+    """Count each actor's answers, float64 (actor, target, answer), actors sorted by name."""
+    names, who = np.unique(actors, return_inverse=True)
+    counts = np.zeros((len(names), labels, labels))
+    np.add.at(counts, (who, truth, said), 1)
+    return counts
+
+
+def score_intervals(confusions: NDArray[np.float64]) -> dict[str, Interval]:
+    """Return the BCa intervals over actors of accuracy, recall and F1, pooled over clips.
+
+    Args:
+        confusions: (actor, target, answer), as `actor_confusions` counts them.
+    """
+    found = bootstrap_intervals(
+        lambda drawn: pooled_scores(confusions[drawn].sum(axis=-3)), len(confusions)
+    )
+    return dict(zip(("accuracy", "recall", "f1"), found, strict=True))
+
+
+def pooled_scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return accuracy, UAR and macro F1, (3, ...), of matrices (..., K, K), as in `score`."""
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    targets, said = counts.sum(axis=-1), counts.sum(axis=-2)
+    present, classes = targets > 0, (targets > 0).sum(axis=-1)
+    recall = np.divide(right, targets, out=np.zeros_like(targets), where=present)
+    f1 = np.divide(2 * right, targets + said, out=np.zeros_like(targets), where=present)
+    accuracy = right.sum(axis=-1) / targets.sum(axis=-1)
+    return np.stack([accuracy, recall.sum(axis=-1) / classes, f1.sum(axis=-1) / classes])
+
+
+def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Difference:
+    """Compare two systems' accuracies on the same actors, pair by pair.
+
+    Raises:
+        ValueError: The two have other actors.
+    """
+    if ours.keys() != theirs.keys():
+        others = sorted(ours.keys() ^ theirs.keys())
+        raise ValueError(f"only one of the two has the actors {', '.join(others)}")
+    ahead = [ours[actor] - theirs[actor] for actor in sorted(ours)]
+    ranked = np.round(ahead, 12)  # equal steps in accuracy are ties, whatever their last bits
+    if len(ahead) < 2:
+        p = None
+    elif not ranked.any():
+        p = 1.0  # the test drops zeros, so it has no data; none speaks for a difference
+    else:
+        p = float(stats.wilcoxon(ranked).pvalue)
+    return Difference(*mean_interval(ahead, LEADS), p, len(ahead))

@@ -1,0 +1,143 @@
+"""What an evaluation is asked: its networks to train, its facts, the command that repeats it."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from avemotion.config import ExperimentSettings, Modality, differences
+from avemotion.data.splits import PROTOCOLS, check_trainable, of_actors
+from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.errors import UsageError
+from avemotion.evaluation.cross_validation import FoldTask
+from avemotion.files import read_json, write_json
+from avemotion.training.provenance import changed_options, versions
+
+_GUARDED = ("protocol", "data", "clips", "network", "training")
+"""Facts that all folds in one folder share."""
+
+ASKED_NAME = "asked.json"
+"""These facts, in the folder from the first moment on."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPlan:
+    """What is compared, and how."""
+
+    protocol: str
+    """``holdout``, or a key of `PROTOCOLS`."""
+    target: str
+    """``intended`` or ``crowd``."""
+    modalities: tuple[Modality, ...]
+    """What is compared."""
+    seeds: int
+    """Trainings of each fold."""
+    robustness: bool
+    """Spoiled clips too."""
+    experiment: ExperimentSettings
+    """Network and training; its modality is replaced, and its seed the first of `seeds`."""
+
+    def tasks(self, store: FeatureStore, rows: Sequence[ManifestRow], out: Path) -> list[FoldTask]:
+        """Return a network to train for each seed, fold and modality.
+
+        Raises:
+            UsageError: A fold leaves too few actors, or an emotion without a clip, to train on.
+
+        Args:
+            store: Features.
+            rows: The clips that are tested.
+            out: Folder of the evaluation.
+        """
+        settings = self.experiment.training
+        folds = PROTOCOLS[self.protocol](rows)
+        tested = {fold: frozenset(row.clip for row in of_actors(rows, fold.test)) for fold in folds}
+        for modality in self.modalities:
+            usable = store.usable(modality)
+            for fold in folds:
+                rest = [row for row in usable if row.actor not in fold.test]
+                check_trainable(rest, store.labels, modality)
+        return [
+            FoldTask(
+                store.directory,
+                out,
+                fold,
+                replace(self.experiment, modality=modality, training=replace(settings, seed=seed)),
+                tested[fold],
+                self.robustness,
+            )
+            for seed in range(settings.seed, settings.seed + self.seeds)
+            for fold in folds
+            for modality in self.modalities
+        ]
+
+    def facts(
+        self, store: FeatureStore, rows: Sequence[ManifestRow], runs: Path, out: Path
+    ) -> dict[str, Any]:
+        """Say what is asked, of what, with what: ``evaluation.json``, but for its notes."""
+        settings = self.experiment.to_dict()
+        return {
+            "protocol": self.protocol,
+            "target": self.target,
+            "seeds": self.seeds,
+            "labels": list(store.labels),
+            "corpus": store.info["corpus"],
+            "synthetic": store.synthetic,
+            "preprocessing": store.info["settings"],
+            "network": settings["network"],
+            "training": settings["training"],
+            "data": store.content_hash(),
+            "clips": hashlib.sha256("\n".join(row.clip for row in rows).encode()).hexdigest(),
+            "command": self.command(store.directory, runs, out),
+            "versions": versions(),
+        }
+
+    def command(self, data: Path, runs: Path, out: Path) -> str:
+        """Return what repeats the evaluation: the options that are not defaults."""
+        words = ["avemotion", "evaluate", "--data", str(data), "--protocol", self.protocol]
+        words += ["--modalities", ",".join(self.modalities), "--out", str(out)]
+        if self.target != "intended":
+            words += ["--target", self.target]
+        if self.seeds > 1:
+            words += ["--seeds", str(self.seeds)]
+        if not self.robustness:
+            words += ["--robustness", "false"]
+        holdout = self.protocol == "holdout"
+        words += ["--runs", str(runs)] if holdout else changed_options(self.experiment)
+        return shlex.join(words)
+
+
+def open_evaluation(out: Path, facts: dict[str, Any]) -> None:
+    """Say in a folder what is evaluated in it, so that nothing else ever is.
+
+    Raises:
+        UsageError: It holds another evaluation.
+    """
+    holdout = facts["protocol"] == "holdout"
+    guarded = ("protocol",) if holdout else _GUARDED  # what `fit` wrote is scored as it is now
+    ours = {key: facts[key] for key in guarded}
+    path = out / ASKED_NAME
+    if not path.exists():
+        write_json(path, ours)
+        return
+    theirs = read_json(path, f"Remove {out}, or give another --out.")
+    for key, value in ours.items():
+        if theirs.get(key) != value:
+            raise UsageError(
+                f"{out} holds an evaluation with other {_contrast(key, theirs.get(key), value)}\n"
+                "Give another --out, or remove that folder with all that was trained for it."
+            )
+
+
+def _contrast(key: str, theirs: Any, ours: Any) -> str:
+    """Name a fact and show what differs; hashes tell a person nothing."""
+    if isinstance(ours, dict):
+        return "\n  ".join([f"{key} (there -> asked):", *differences(theirs, ours)])
+    if key == "clips":
+        return "clips: perhaps other --modalities, since only clips that all can use are tested."
+    if key == "data":
+        return "data: the feature store was made from other files or settings, or with other votes."
+    return f"{key}: there {theirs}, asked {ours}."

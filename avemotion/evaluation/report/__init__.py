@@ -1,0 +1,1 @@
+"""The figures of an evaluation, its charts and its page."""

@@ -1,0 +1,199 @@
+"""From one clip's media to its features: the step that preprocessing and classification share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import PreprocessSettings
+from avemotion.data.store import ClipFeatures
+from avemotion.features.crops import crop_faces, scaled_box
+from avemotion.features.face_detection import NO_FACE, find_face
+from avemotion.features.frame_sampling import GRIDS
+from avemotion.features.spectrogram import add_noise, log_mel, power_spectrogram
+from avemotion.media.reader import ClipMedia, check_distinct, read_clip
+from avemotion.types import Box, VideoFrames
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What one clip gave."""
+
+    features: ClipFeatures
+    """All views; a missing modality is zeros."""
+    no_face: str = ""
+    """Why there is no face; empty where there is one."""
+    no_sound: str = ""
+    """Why there is no sound; empty where there is some."""
+    frames_decoded: int = 0
+    """Frames of the whole video."""
+    faces_found: int = 0
+    """Sampled frames of view 0 on which a face is seen."""
+    key_frames: int = 0
+    """Frames searched whole for the face."""
+    key_frames_found: int = 0
+    """Those on which the clip's face was found."""
+    box: Box | None = None
+    """The crop, in pixels of the video."""
+    video_seconds: float = 0.0
+    """Length of the video."""
+    sound_seconds: float = 0.0
+    """Length of the sound."""
+
+    @property
+    def status(self) -> str:
+        """What the clip offers: ``av``, ``video`` or ``audio``; ``failed`` where it is neither."""
+        if self.no_face:
+            return "failed" if self.no_sound else "audio"
+        return "video" if self.no_sound else "av"
+
+
+def draws(clip: str, view: int, seed: int) -> np.random.Generator:
+    """Return the random numbers of one view: the same on every machine, whatever ran before."""
+    digest = hashlib.sha256(f"{seed}/{clip}/{view}".encode(errors="surrogateescape")).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def view_grids(clip: str, n_frames: int, settings: PreprocessSettings) -> list[NDArray[np.intp]]:
+    """Return the 20 frames that each view of a clip samples."""
+    grid = GRIDS[settings.grid]
+    return [
+        grid(n_frames, view, draws(clip, view, settings.seed).random())
+        for view in range(settings.views)
+    ]
+
+
+def read_views(
+    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
+) -> tuple[ClipMedia, list[NDArray[np.intp]]]:
+    """Decode a clip: its sound, and each frame that its views sample once.
+
+    Args:
+        name: Seeds the draws.
+        video: File with the frames, or None.
+        audio: File with the sound, or None.
+        settings: Views, frame grid, seed and reader.
+
+    Returns:
+        Frames and sound, and the numbers of the 20 frames of each view.
+
+    Raises:
+        MediaError: A file is missing or broken, or the frames of view 0 do not change.
+    """
+    grids: list[NDArray[np.intp]] = []
+
+    def wanted(n_frames: int) -> NDArray[np.intp]:
+        grids[:] = view_grids(name, n_frames, settings)
+        return np.unique(np.concatenate(grids))
+
+    media = read_clip(video, audio, wanted, settings.reader)
+    if video and media.frames:  # all views together may differ more than the plain one alone
+        plain = np.searchsorted(media.frames.places, grids[0])
+        _, first = np.unique(media.frames.indices[plain], return_index=True)
+        check_distinct(video.name, [media.frames.frames[place] for place in plain[first]])
+    return media, grids
+
+
+def noisy_sound(clip: str, view: int, seed: int, samples: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return a clip's sound, float64 (sample,) in int16 steps, with the noise of one view."""
+    rng = draws(clip, view, seed)
+    rng.random()  # the first number of the stream is the grid's shift
+    return add_noise(samples, rng)
+
+
+def extract(
+    name: str, video: Path | None, audio: Path | None, settings: PreprocessSettings
+) -> Extraction:
+    """Turn one clip's media into features.
+
+    Args:
+        name: Seeds the draws; the clip's name without folder and suffix.
+        video: File with the faces, or None for a clip without.
+        audio: File with the sound (it may be the video's), or None for a clip without.
+        settings: Views, frame grid, seed and reader.
+
+    Returns:
+        The features. A missing modality is zeros, and `no_face` or `no_sound` says why.
+
+    Raises:
+        MediaError: A file is missing or broken. A broken part never passes for a missing one.
+    """
+    media, grids = read_views(name, video, audio, settings)
+    faces, found = (
+        _faces(media.frames, grids)
+        if media.frames
+        else (None, Extraction(ClipFeatures.zeros(0), no_face=media.no_frames))
+    )
+    sound = media.sound
+    return replace(
+        found,
+        features=clip_features(name, settings, faces, sound.samples if sound else None),
+        no_sound=media.no_sound,
+        sound_seconds=media.sound_seconds,
+    )
+
+
+def _faces(
+    video: VideoFrames, grids: Sequence[NDArray[np.intp]]
+) -> tuple[NDArray[np.uint8] | None, Extraction]:
+    """Crop the faces.
+
+    Args:
+        video: The frames of all views.
+        grids: Numbers of the 20 frames of each view.
+
+    Returns:
+        The faces, uint8 (view, 20, 98, 80), or None, and what was found.
+    """
+    found = Extraction(
+        ClipFeatures.zeros(0),
+        frames_decoded=video.decoded,
+        video_seconds=video.duration_seconds,
+    )
+    views = [np.searchsorted(video.places, grid) for grid in grids]
+    track = find_face([video.frames[place] for place in views[0]])
+    if track is None:
+        return None, replace(found, no_face=NO_FACE)
+    crops = crop_faces(video.frames, track.box)
+    return np.stack([crops[view] for view in views]), replace(
+        found,
+        faces_found=sum(track.found),
+        key_frames=track.key_frames,
+        key_frames_found=track.key_frames_found,
+        box=scaled_box(track.box, video.scale),
+    )
+
+
+def clip_features(
+    name: str,
+    settings: PreprocessSettings,
+    faces: NDArray[np.uint8] | None,
+    samples: NDArray[np.int16] | None,
+) -> ClipFeatures:
+    """Put a clip's features together, each view's sound with noise of its own.
+
+    Args:
+        name: Seeds the noise.
+        settings: Views and seed.
+        faces: uint8 (view, 20, 98, 80), or None without a face.
+        samples: int16 (sample,), 16 kHz, or None without sound.
+    """
+    zeros = ClipFeatures.zeros(settings.views)
+    spectrograms, log_mels, length = zeros.spectrograms, zeros.log_mels, 0
+    if samples is not None:
+        for view in range(settings.views):
+            noisy = noisy_sound(name, view, settings.seed, samples)
+            spectrograms[view] = power_spectrogram(noisy)
+            log_mels[view], length = log_mel(noisy)
+    return ClipFeatures(
+        faces=zeros.faces if faces is None else faces,
+        spectrograms=spectrograms,
+        log_mels=log_mels,
+        log_mel_length=length,
+        waveform=zeros.waveform if samples is None else samples,
+    )

@@ -1,0 +1,296 @@
+"""Find the face of a clip: one steady box for all frames, and on which of them a face is seen.
+
+Viola-Jones Haar cascades, as in the thesis. On real clips their boxes jitter by a few pixels while
+the head is nearly still, so a few key frames are searched and one box is agreed on. Whether a frame
+*has* a face is decided on that frame's own pixels.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.features.face_tracking import is_same_face, ranked_faces
+from avemotion.types import Box
+
+NO_FACE = f"no face found in the {FACE_FRAMES} frames sampled"
+"""Why a clip's face is missing."""
+
+KEY_FRAMES = 5
+"""Frames searched at length, spread evenly over the sampled ones."""
+
+MIN_FACES = 5
+"""Fewer sampled frames with a face than this, and the clip counts as having none."""
+
+# One glance at the middle of the clip finds nearly every face, and where its picture is found again
+# on the other key frames, these need no search; what leaves any doubt is searched for at length.
+_GLANCE_HEIGHT = 90  # pixels: at least a quarter of the frame's height is the face
+_SEARCH_HEIGHT = 180  # key frames are searched at this height: half of CREMA-D's
+_MIN_FACE_SHARE = 1 / 7  # smallest face searched for, as a share of the frame's height
+_CASCADE_SIDE = 24  # pixels: the cascade knows no smaller face
+_LIKENESS = 0.75  # correlation with the clip's typical face above which a frame needs no search
+_CHECK_FACE = 32  # side in pixels of the face in that check
+_ROI_FACE = 40  # width in pixels of the face when a frame's own region is searched
+
+# The cascade's square reaches from mid-forehead to the lower lip. A crop of 80 : 98 that holds
+# brows and chin is 0.9 of it wide, and its centre lies a little lower.
+_CROP_WIDTH = 0.9
+_CROP_DROP = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """Where a clip's face is, and on which frames it was seen."""
+
+    box: Box
+    """The crop, of the same shape (80 : 98) as the faces."""
+    found: tuple[bool, ...]
+    """For each frame searched: is there a face in the box?"""
+    key_frames: int
+    """Frames that were searched for it."""
+    key_frames_found: int
+    """Those on which the clip's face was found."""
+
+
+_of_thread = threading.local()
+
+
+def _cascade() -> Any:
+    """Return this thread's cascade: OpenCV's searches with one from two threads go wrong."""
+    if not hasattr(_of_thread, "cascade"):
+        _of_thread.cascade = _load_cascade()
+    return _of_thread.cascade
+
+
+def _load_cascade() -> Any:
+    path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
+    return cv2.CascadeClassifier(str(path))
+
+
+def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
+    """Find the clip's face: of those seen on many key frames, the largest and most central one.
+
+    Args:
+        frames: Of the clip, in grey: each uint8 (height, width).
+
+    Returns:
+        The track, or None where a face is seen on fewer than `MIN_FACES` frames (of a clip with
+        fewer frames: not on all).
+    """
+    keys = _key_frames(frames)
+    chosen, searched = _glance(frames, keys), len(keys)
+    if not chosen:
+        seen = _search_at_length(frames, keys)
+        chosen, searched = next(iter(ranked_faces(seen, frames[0].shape)), {}), len(seen)
+    return _track(frames, chosen, searched) if chosen else None
+
+
+def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
+    """Find every face of a clip: first that of `find_face`, with the same box.
+
+    All key frames are searched for others, and only faces seen on at least half of them count: what
+    the cascade sees but once is rarely a face.
+
+    Args:
+        frames: Of the clip, in grey: each uint8 (height, width).
+    """
+    main = find_face(frames)
+    if main is None:
+        return []
+    tracks = [main]
+    seen = _search_at_length(frames, _key_frames(frames))
+    for group in ranked_faces(seen, frames[0].shape):
+        lasts = 2 * len(group) >= len(seen)
+        if not lasts or is_same_face(_crop_box(_middle(group)).edges, main.box.edges):
+            continue
+        if track := _track(frames, group, len(seen)):
+            tracks.append(track)
+    return tracks
+
+
+def _key_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
+    places = np.linspace(0, len(frames) - 1, KEY_FRAMES + 2).round()
+    return np.unique(places.astype(np.intp)[1:-1])
+
+
+def _middle(boxes: dict[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.asarray(np.median(np.array(list(boxes.values())), axis=0))
+
+
+def _track(
+    frames: Sequence[NDArray[np.uint8]], chosen: dict[int, NDArray[np.float64]], searched: int
+) -> FaceTrack | None:
+    """Look for a face on all frames; None where it is seen on too few."""
+    square = _middle(chosen)
+    found = _check_frames(frames, square, set(chosen))
+    if sum(found) < min(MIN_FACES, len(frames)):
+        return None
+    return FaceTrack(_crop_box(square), found, searched, len(chosen))
+
+
+def _glance(
+    frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
+) -> dict[int, NDArray[np.float64]]:
+    """Find a single large face in the middle of the clip, and the same picture on all key frames.
+
+    Returns:
+        Its box by frame, float64 (4,); nothing where any doubt is left.
+    """
+    middle = frames[keys[len(keys) // 2]]
+    faces = _search(middle, _GLANCE_HEIGHT, step=1.2)
+    if len(faces) == 1:
+        faces = _look_around(middle, faces[0], margin=0.15, sizes=(0.9, 1.15))
+    if len(faces) != 1:
+        return {}
+    template, _ = _region(middle, faces[0], margin=0.0)
+    boxes: dict[int, NDArray[np.float64]] = {}
+    for k in keys:
+        box = faces[0] if frames[k] is middle else _tracked(frames[k], template, faces[0])
+        if box is None:
+            return {}
+        boxes[int(k)] = box
+    return boxes
+
+
+def _tracked(
+    frame: NDArray[np.uint8], template: NDArray[np.uint8], square: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return where on a frame a face seen on another one is; None where nothing is like it."""
+    region, (x, y) = _region(frame, square, margin=0.25)
+    if region.shape[0] < template.shape[0] or region.shape[1] < template.shape[1]:
+        return None
+    scores = cv2.matchTemplate(region, template, cv2.TM_CCOEFF_NORMED)
+    _, best, _, (column, row) = cv2.minMaxLoc(scores)
+    if not best > _LIKENESS:  # a flat region has no score
+        return None
+    side = square[2]
+    scale = side / _ROI_FACE
+    return np.array([x + column * scale, y + row * scale, side, side])
+
+
+def _search_at_length(
+    frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
+) -> dict[int, NDArray[np.float64]]:
+    """Search the key frames, and all others where few of them show a face.
+
+    Returns:
+        All boxes, float64 (face, 4), by the frame that was searched.
+    """
+    seen = {int(k): _search(frames[k], _SEARCH_HEIGHT) for k in keys}
+    # A face on fewer than half of the key frames is too thin a ground for the box.
+    if sum(len(boxes) > 0 for boxes in seen.values()) * 2 <= len(keys):
+        rest = set(range(len(frames))) - seen.keys()
+        seen |= {k: _search(frames[k], _SEARCH_HEIGHT) for k in sorted(rest)}
+    return seen
+
+
+def _search(frame: NDArray[np.uint8], height: int, step: float = 1.1) -> NDArray[np.float64]:
+    """Search a whole frame for faces.
+
+    Args:
+        frame: uint8 (height, width).
+        height: Shrink the frame's smaller side to so many pixels first.
+        step: From one size of faces to the next.
+
+    Returns:
+        float64 (face, 4): x, y, width, height in pixels of the frame.
+    """
+    scale = min(1.0, height / min(frame.shape))
+    small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    side = max(_CASCADE_SIDE, round(min(small.shape) * _MIN_FACE_SHARE))
+    boxes = _cascade().detectMultiScale(small, step, 5, minSize=(side, side))
+    return np.asarray(np.asarray(boxes, np.float64).reshape(-1, 4) / scale)
+
+
+def _check_frames(
+    frames: Sequence[NDArray[np.uint8]], square: NDArray[np.float64], keys: set[int]
+) -> tuple[bool, ...]:
+    """Tell for each frame whether the face is there, from that frame's own pixels.
+
+    A frame that looks like the faces already found needs no search: the correlation of its small
+    crop with their mean is quick. Any other frame is searched around the box.
+    """
+    small = np.stack([_thumbnail(_cut(frame, square)) for frame in frames])
+    small -= small.mean(axis=1, keepdims=True)
+    small /= np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6)  # a flat one stays 0
+    typical = small[sorted(keys)].mean(axis=0)
+    typical /= max(float(np.linalg.norm(typical)), 1e-6)
+    likeness = small @ typical
+    return tuple(
+        k in keys or bool(likeness[k] > _LIKENESS) or len(_look_around(frame, square)) > 0
+        for k, frame in enumerate(frames)
+    )
+
+
+def _cut(frame: NDArray[np.uint8], square: NDArray[np.float64]) -> NDArray[np.uint8]:
+    x, y, side = square[0], square[1], square[2]
+    x0, y0 = max(0, int(x)), max(0, int(y))
+    return frame[y0 : int(y + side), x0 : int(x + side)]
+
+
+def _thumbnail(face: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the face as float32 (32 x 32,)."""
+    small = cv2.resize(face, (_CHECK_FACE, _CHECK_FACE), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(small, np.float32).ravel()
+
+
+def _look_around(
+    frame: NDArray[np.uint8],
+    square: NDArray[np.float64],
+    margin: float = 0.3,
+    sizes: tuple[float, float] = (0.75, 1.35),
+) -> NDArray[np.float64]:
+    """Search the surroundings of a box for faces of about its size and place.
+
+    Args:
+        frame: uint8 (height, width).
+        square: x, y, width, height in pixels of the frame.
+        margin: How far around, as a share of the side.
+        sizes: The smallest and the largest face, as shares of the side.
+
+    Returns:
+        As `_search`.
+    """
+    small, (x, y) = _region(frame, square, margin)
+    smallest, largest = (round(share * _ROI_FACE) for share in sizes)
+    boxes = _cascade().detectMultiScale(
+        small, 1.05, 3, minSize=(smallest, smallest), maxSize=(largest, largest)
+    )
+    found = np.asarray(boxes, np.float64).reshape(-1, 4) * (square[2] / _ROI_FACE)
+    found[:, :2] += (x, y)
+    return np.asarray(found)
+
+
+def _region(
+    frame: NDArray[np.uint8], square: NDArray[np.float64], margin: float
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Cut a box and its surroundings, shrunk so that the box is 40 pixels wide.
+
+    Returns:
+        uint8 (height, width), and its left and top edge in pixels of the frame.
+    """
+    side = square[2]
+    x, y = square[:2] - margin * side
+    cut = _cut(frame, np.array([x, y, side * (1 + 2 * margin)]))
+    scale = _ROI_FACE / side
+    small = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(small), (max(0, int(x)), max(0, int(y)))
+
+
+def _crop_box(square: NDArray[np.float64]) -> Box:
+    """Turn the cascade's square into the upright crop around brows and chin."""
+    x, y, side = square[0], square[1], square[2]
+    width = _CROP_WIDTH * side
+    height = width * FACE_HEIGHT / FACE_WIDTH
+    centre_x, centre_y = x + side / 2, y + side / 2 + _CROP_DROP * side
+    return Box(
+        round(centre_x - width / 2), round(centre_y - height / 2), round(width), round(height)
+    )

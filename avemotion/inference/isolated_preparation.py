@@ -1,0 +1,81 @@
+"""Clips prepared in other processes, which may crash, hang, or run out of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avemotion.errors import AvemotionError, MediaError
+from avemotion.inference.preparation import PreparedClip, Question, prepare_clip
+from avemotion.media.sources import DecodedClip, MediaFile, Source, as_portable, source_name
+from avemotion.parallel.isolation import Lost, map_isolated
+from avemotion.parallel.processes import one_thread
+
+CLIP_TIMEOUT_SECONDS = 120.0
+"""A clip that takes longer to decode has hung, or is a matter of hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTask:
+    """A clip to prepare in another process."""
+
+    clip: MediaFile | DecodedClip | AvemotionError
+    """The clip; the error where it cannot even be sent."""
+    name: str
+    """What the caller calls it."""
+    question: Question
+    """What the model is asked."""
+
+
+def task_of(source: Source, question: Question) -> ClipTask:
+    """Put a clip into a form that can be sent to another process."""
+    try:
+        return ClipTask(as_portable(source), source_name(source), question)
+    except AvemotionError as error:
+        return ClipTask(error, source_name(source), question)
+
+
+def _prepare(task: ClipTask) -> list[PreparedClip] | AvemotionError:
+    """Run in a worker: an error keeps its class."""
+    if isinstance(task.clip, AvemotionError):
+        return task.clip
+    try:
+        clips = prepare_clip(task.clip, task.question)
+    except AvemotionError as error:
+        return error
+    return [replace(clip, clip=task.name) for clip in clips]
+
+
+def prepare_all(
+    tasks: Sequence[ClipTask], workers: int
+) -> Generator[list[PreparedClip] | AvemotionError, None, None]:
+    """Prepare clips in worker processes and yield the outcomes in their order."""
+    with closing(
+        map_isolated(
+            _prepare,
+            tasks,
+            workers=workers,
+            timeout_seconds=CLIP_TIMEOUT_SECONDS,
+            prepare=one_thread,
+        )
+    ) as outcomes:
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if isinstance(outcome, Lost):
+                yield MediaError(f"{Path(task.name).name} cannot be decoded: {outcome.reason}")
+            else:
+                yield outcome
+
+
+def prepare_isolated(source: Source, question: Question) -> list[PreparedClip]:
+    """Prepare a clip in a process of its own, as `prepare_clip` does in this one.
+
+    Raises:
+        MediaError: The clip cannot be read, or decoding it crashed, hung, or took all memory.
+        MissingModalityError, UsageError: As `prepare_clip`.
+    """
+    (outcome,) = prepare_all([task_of(source, question)], workers=1)
+    if isinstance(outcome, AvemotionError):
+        raise outcome
+    return outcome

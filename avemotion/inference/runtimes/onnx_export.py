@@ -1,0 +1,205 @@
+"""`export`: a checkpoint as an ONNX model, for programs without torch.
+
+The graph reads what `ClipArrays` holds, of as many clips as it is given (an input that the network
+has no branch for is left out), normalises the faces itself, and gives probabilities. Its metadata
+are the checkpoint's facts, each as JSON, and ``answers``: the modalities that it can answer from.
+
+torch's exporter through `torch.export` is used: the older one, through TorchScript, is quicker (1 s
+instead of some) and gives the same numbers, but is deprecated and no longer developed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.errors import AvemotionError, UsageError
+from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
+from avemotion.files import write_atomically
+from avemotion.inference.runtimes.interface import ClipArrays
+from avemotion.inference.runtimes.loading import ONNX_SUFFIX, find_checkpoint
+from avemotion.inference.runtimes.onnx_runtime import KIND, OUTPUT, OnnxRuntime
+from avemotion.inference.runtimes.torch_runtime import TorchRuntime
+from avemotion.models.ar5 import AR5, ClipInputs, normalise_faces
+from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.metadata import CheckpointFacts
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability between torch and onnxruntime that is let pass."""
+
+_OPSET = 20  # of 2023: onnxruntime 1.17 and later
+_INSTALL = "pip install 'avemotion[onnx]'"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was written."""
+
+    file: Path
+    """The exported model."""
+    facts: CheckpointFacts
+    """What it says of itself."""
+    largest_difference: float | None
+    """Of a probability from torch's, on random clips; None where onnxruntime is not installed."""
+
+
+def export(checkpoint: Path, file: Path) -> ExportReport:
+    """Write a checkpoint as an ONNX model, and check that it gives torch's probabilities.
+
+    Args:
+        checkpoint: The checkpoint, or the folder of its run.
+        file: What to write, `*.onnx`; in a run's folder checkpoint.onnx is what `classify --runtime
+            onnx` looks for. A file of that name is replaced.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: There is no such checkpoint, the file has another suffix, or onnx or onnxscript
+            is missing.
+        AvemotionError: The exported model answers otherwise than the checkpoint: nothing is
+            written.
+    """
+    checkpoint, file = Path(checkpoint), Path(file)
+    if file.suffix != ONNX_SUFFIX or file.is_dir():
+        raise UsageError(f"FILE is {file}, but must be the name of a file that ends in .onnx.")
+    if checkpoint.suffix == ONNX_SUFFIX:
+        raise UsageError(f"CHECKPOINT is {checkpoint}, which is exported already.")
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"Exporting needs {' and '.join(missing)}: {_INSTALL}")
+    network, facts = load_checkpoint(find_checkpoint(checkpoint, "torch"))
+    model = _graph(network, facts)
+    _describe(model, facts)
+    content = model.SerializeToString()
+    difference = _check(network, facts, content, file.name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, lambda p: p.write_bytes(content))
+    return ExportReport(file, facts, difference)
+
+
+class _Answering(nn.Module):
+    """From what `ClipArrays` holds to probabilities; a single branch leaves the rest unread."""
+
+    def __init__(self, network: AR5) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        faces: Tensor | None = None,
+        spectrograms: Tensor | None = None,
+        lengths: Tensor | None = None,
+        has_face: Tensor | None = None,
+        has_sound: Tensor | None = None,
+    ) -> Tensor:
+        inputs = ClipInputs(
+            None if faces is None else normalise_faces(faces),
+            spectrograms,
+            lengths,
+            cast(Tensor, has_face),
+            cast(Tensor, has_sound),
+        )
+        return torch.softmax(self.network(inputs), dim=1)
+
+
+def _graph(network: AR5, facts: CheckpointFacts) -> ModelProto:
+    """Trace the network on two clips; their number stays open."""
+    sample = random_clips(facts, 2)
+    names = []
+    if network.video is not None:
+        names += ["faces", "has_face"]
+    if network.audio is not None:
+        names += ["spectrograms", "lengths", "has_sound"]
+    clips = torch.export.Dim("clip")
+    with _quiet():
+        program = torch.onnx.export(
+            _Answering(network).eval(),
+            kwargs={name: torch.from_numpy(getattr(sample, name)) for name in names},
+            dynamic_shapes={name: {0: clips} for name in names},
+            input_names=names,
+            output_names=[OUTPUT],
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what the exporter says of its own ways; errors are still raised."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _describe(model: ModelProto, facts: CheckpointFacts) -> None:
+    """Take out the exporter's traces, which hold paths of this machine, and put in the facts."""
+    from onnx.helper import set_model_props
+
+    graph = model.graph
+    del graph.value_info[:]
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del graph.metadata_props[:]
+    values = facts.to_dict() | {"answers": facts.answers}
+    set_model_props(model, {"kind": KIND} | {key: json.dumps(values[key]) for key in values})
+
+
+def random_clips(facts: CheckpointFacts, clips: int) -> ClipArrays:
+    """Draw clips, always the same; of an av network's, from the second on one lacks a modality."""
+    rng = np.random.default_rng(0)
+    log_mel = facts.experiment.network.spectrogram == "log_mel"
+    rows, columns = (MEL_BANDS, MEL_FRAMES) if log_mel else POWER_SHAPE
+    loudest = 80.0 if log_mel else 1.0
+    place = np.arange(clips)
+    one_branch = facts.experiment.modality != "av"
+    return ClipArrays(
+        faces=rng.integers(0, 256, (clips, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8),
+        spectrograms=loudest * rng.random((clips, 1, rows, columns), np.float32),
+        lengths=rng.integers(1, columns + 1, clips),
+        has_face=(place % 3 != 1) | one_branch,
+        has_sound=(place % 3 != 2) | one_branch,
+    )
+
+
+def _check(network: AR5, facts: CheckpointFacts, content: bytes, name: str) -> float | None:
+    """Return the largest difference from torch's probabilities, on one clip and on three."""
+    if find_spec("onnxruntime") is None:
+        return None
+    exported, ours = OnnxRuntime(content, name), TorchRuntime(network, facts, "cpu")
+    batches = [random_clips(facts, clips) for clips in (1, 3)]
+    differences = [np.abs(exported.probabilities(b) - ours.probabilities(b)).max() for b in batches]
+    largest = float(np.max(differences))
+    if not largest <= TOLERANCE:
+        raise AvemotionError(
+            f"The exported model's probabilities differ from torch's by up to {largest:.2g}, more "
+            f"than {TOLERANCE}: nothing was written. Try other versions of torch, onnxscript or "
+            "onnxruntime."
+        )
+    return largest

@@ -1,0 +1,285 @@
+"""Read a media file: chosen frames in grey, and the sound as 16 kHz mono.
+
+PyAV reads both, in one pass where they are in one file; decord is a second reader of frames behind
+the same interface. Broken files often decode without an error (a truncated FLV repeats a few
+frames), so what comes out is checked too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import FACE_FRAMES, SAMPLE_RATE
+from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
+from avemotion.media.audio import LONGEST_SOUND_SECONDS
+from avemotion.media.decoder import FrameChoice, Streams, decode, is_video, opened, video_stream
+from avemotion.media.pictures import kept_size, write_resized
+from avemotion.media.resampling import check_sample_rate, resample
+from avemotion.media.sources import DecodedClip, MediaFile
+from avemotion.types import Sound, VideoFrames
+
+MIN_SOUND_SECONDS = 0.1
+"""Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""
+
+MIN_DISTINCT_SHARE = 0.5
+"""A video with fewer distinct frames, as a share of those a view holds, is broken or frozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipMedia:
+    """A clip's frames and sound."""
+
+    frames: VideoFrames | None
+    """The chosen frames; None where there is no video."""
+    sound: Sound | None
+    """The sound; None where there is none."""
+    no_frames: str = ""
+    """Why there are no frames; empty where there are some."""
+    no_sound: str = ""
+    """Why there is no sound; empty where there is some."""
+    sound_seconds: float = 0.0
+    """Length of the whole sound, of which `sound` holds the middle if it is very long."""
+    notes: tuple[str, ...] = ()
+    """What was left out, or is unusual."""
+
+
+def read_clip(
+    video: MediaFile | None, audio: MediaFile | None, choose: FrameChoice, reader: str = "pyav"
+) -> ClipMedia:
+    """Read a clip's frames and sound, in one pass where both are in one file.
+
+    Args:
+        video: File with the frames, or None for a clip without.
+        audio: File with the sound (it may be the video's), or None for a clip without.
+        choose: Maps the number of frames to those wanted; it is only told the true number.
+        reader: A key of `READERS`, for the frames.
+
+    Raises:
+        MediaError: A file is missing or broken. A broken part never passes for a missing one.
+    """
+    frames = sound = None
+    no_frames, no_sound = "no video file", "no sound file"
+    _check_reader(reader)
+    together = video is not None and video == audio and reader == "pyav"
+    seen = decode(video, choose, hear=together) if video and reader == "pyav" else None
+    if video is not None:
+        try:
+            found = _seen(video, seen) if seen else READERS[reader](video, choose)
+            frames = _checked(video.name, found)
+        except NoVideoError as error:
+            no_frames = str(error)
+    heard = seen if together else None
+    if audio is not None:
+        heard = heard or decode(audio, None, hear=True)
+        try:
+            sound = _heard(audio.name, heard)
+        except NoAudioError as error:
+            no_sound = str(error)
+    return ClipMedia(
+        frames,
+        sound,
+        "" if frames else no_frames,
+        "" if sound else no_sound,
+        heard.sound_seconds if heard else 0.0,
+        tuple(dict.fromkeys(note for part in (seen, heard) if part for note in part.notes)),
+    )
+
+
+def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
+    """Treat arrays as if they had been decoded from a file.
+
+    Args:
+        clip: Frames, sound or both.
+        choose: Maps the number of frames to those wanted.
+
+    Raises:
+        MediaError: There is a single frame, or the frames do not change.
+    """
+    frames = sound = None
+    no_frames, no_sound = f"{clip.name} has no frames", f"{clip.name} has no waveform"
+    if clip.frames is not None and clip.frame_rate is not None:
+        wanted = choose(len(clip.frames)).astype(np.intp)
+        height, width = clip.frames.shape[1:3]
+        kept = np.empty((len(wanted), *kept_size(height, width)), np.uint8)
+        for row, number in zip(kept, wanted, strict=True):
+            frame = clip.frames[number]
+            grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame
+            write_resized(np.asarray(grey, np.uint8), row)
+        seconds = len(clip.frames) / clip.frame_rate
+        scale = (height / kept.shape[1], width / kept.shape[2])
+        video = VideoFrames(kept, wanted, wanted, len(clip.frames), seconds, scale)
+        frames = _checked(clip.name, video)
+    seconds = 0.0
+    if clip.waveform is not None and clip.sample_rate is not None:
+        rate = int(clip.sample_rate)
+        seconds = clip.waveform.shape[-1] / rate
+        streams = Streams(None, _mono(clip.waveform, rate), rate)
+        try:
+            sound = _heard(clip.name, streams)
+        except NoAudioError as error:
+            no_sound = str(error)
+    return ClipMedia(frames, sound, "" if frames else no_frames, "" if sound else no_sound, seconds)
+
+
+def _mono(waveform: NDArray[Any], rate: int) -> NDArray[np.float32]:
+    """Return the channels' mean, float32 (sample,), full scale 1; of a long sound its middle."""
+    extra = max(0, waveform.shape[-1] - round(LONGEST_SOUND_SECONDS * rate))
+    kept = waveform[..., extra // 2 : waveform.shape[-1] - (extra - extra // 2)]
+    scale = 32_768 if kept.dtype == np.int16 else 1
+    channels = np.atleast_2d(kept)
+    return np.asarray(channels.mean(axis=0, dtype=np.float32) / scale, np.float32)
+
+
+def read_streams(path: MediaFile, head_bytes: int = 5_000_000) -> tuple[bool, bool]:
+    """Tell whether a file holds video, and whether it holds sound; nothing is decoded for it.
+
+    Args:
+        path: A media file in any container that FFmpeg reads.
+        head_bytes: How far to look for streams that the header does not list (FLV lists none).
+
+    Raises:
+        MediaError: The file cannot be read.
+    """
+    with opened(path, probesize=str(head_bytes)) as container:
+        return any(map(is_video, container.streams.video)), bool(container.streams.audio)
+
+
+def read_frames(path: MediaFile, choose: FrameChoice, reader: str = "pyav") -> VideoFrames:
+    """Decode a video and keep the chosen frames in grey.
+
+    Args:
+        path: A file with a video stream in any container and codec that FFmpeg reads.
+        choose: Maps the number of frames to those wanted; it is only told the true number.
+        reader: A key of `READERS`.
+
+    Returns:
+        The frames, upright (a rotation stored in the file is applied).
+
+    Raises:
+        NoVideoError: The file has no video stream.
+        MediaError: The file cannot be read, holds no frame, or its frames do not change.
+    """
+    _check_reader(reader)
+    return _checked(path.name, READERS[reader](path, choose))
+
+
+def _checked(name: str, video: VideoFrames) -> VideoFrames:
+    """Refuse a video that repeats itself: what a truncated file decodes to."""
+    if video.decoded == 1:
+        raise MediaError(f"{name} holds a single frame: a picture, not a video")
+    _, first = np.unique(video.indices, return_index=True)
+    check_distinct(name, [video.frames[place] for place in first])
+    return video
+
+
+def check_distinct(name: str, frames: Sequence[NDArray[np.uint8]]) -> None:
+    """Refuse frames of which fewer than half differ.
+
+    Args:
+        name: Of the video.
+        frames: uint8 (height, width) each; those of a view, or of all views.
+
+    Raises:
+        MediaError: They repeat.
+    """
+    distinct = count_distinct(frames)
+    # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
+    if distinct < MIN_DISTINCT_SHARE * min(len(frames), FACE_FRAMES):
+        raise MediaError(
+            f"only {distinct} of {len(frames)} sampled frames of {name} differ: "
+            "the video is truncated or frozen"
+        )
+
+
+def count_distinct(frames: Iterable[NDArray[np.uint8]]) -> int:
+    """Return how many frames, each uint8 (height, width), differ from one another."""
+    # A quarter of the rows tells frames apart: what moves is higher than three.
+    return len({frame[::4].tobytes() for frame in frames})
+
+
+def _seen(path: MediaFile, streams: Streams) -> VideoFrames:
+    if streams.frames is None:
+        raise NoVideoError(f"{path.name} has no video stream")
+    return streams.frames
+
+
+def _read_frames_pyav(path: MediaFile, choose: FrameChoice) -> VideoFrames:
+    return _seen(path, decode(path, choose, hear=False))
+
+
+def _read_frames_decord(path: MediaFile, choose: FrameChoice) -> VideoFrames:
+    if not isinstance(path, Path):
+        raise UsageError(f"reader decord reads paths alone, but was given {path.name}.")
+    # Imported here: decord has no wheel for some platforms, and is only the second reader.
+    import decord
+
+    with opened(path) as container:
+        video_stream(container, path)
+    try:
+        video = decord.VideoReader(str(path), num_threads=1)
+        wanted = choose(len(video))
+        colour = video.get_batch(wanted.tolist()).asnumpy()
+        rate = video.get_avg_fps()
+    except (decord.DECORDError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise MediaError(f"{path.name} cannot be decoded: {reason}") from error
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in colour])
+    places = wanted.astype(np.intp)
+    return VideoFrames(grey, places, places, len(video), len(video) / rate)
+
+
+READERS: dict[str, Callable[[MediaFile, FrameChoice], VideoFrames]] = {
+    "pyav": _read_frames_pyav,
+    "decord": _read_frames_decord,
+}
+"""Readers of frames by name."""
+
+
+def _check_reader(reader: str) -> None:
+    if reader not in READERS:
+        raise UsageError(f"reader is {reader!r}, but must be one of {', '.join(READERS)}.")
+
+
+def read_sound(path: MediaFile) -> Sound:
+    """Decode a sound to 16 kHz mono.
+
+    Of several tracks it is the one that the file plays by default, else the first with sound; of
+    surround sound the front centre channel. Other channels are averaged (FFmpeg's own down-mix is
+    3 dB louder). A polyphase filter resamples; 16 kHz mono PCM comes out as it went in.
+
+    Raises:
+        NoAudioError: The file has no audio track, or one of zeros alone, or next to no samples.
+        MediaError: The file cannot be read.
+    """
+    return _heard(path.name, decode(path, None, hear=True))
+
+
+def _heard(name: str, streams: Streams) -> Sound:
+    if streams.samples is None:
+        raise NoAudioError(f"{name} has no audio track")
+    if not len(streams.samples):
+        raise NoAudioError(f"the audio track of {name} holds no samples")
+    check_sample_rate(name, streams.sample_rate)
+    # As many as resampling will give, known before it.
+    seconds = -(-len(streams.samples) * SAMPLE_RATE // streams.sample_rate) / SAMPLE_RATE
+    if seconds < MIN_SOUND_SECONDS:
+        raise NoAudioError(
+            f"the sound of {name} lasts {seconds:.3f} s, at least {MIN_SOUND_SECONDS} s are needed"
+        )
+    samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
+    sound = Sound(to_int16(samples), SAMPLE_RATE)
+    if not sound.samples.any():
+        raise NoAudioError(f"the audio track of {name} is silent (every sample is zero)")
+    return sound
+
+
+def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Scale full scale (1.0) to 32,768 and round."""
+    return np.asarray(np.clip(np.rint(samples * 32_768.0), -32_768, 32_767), np.int16)

@@ -1,0 +1,188 @@
+"""Windows over a video of any length, in one pass: what each holds of frames and sound.
+
+Each stream is read through a handle of its own, so that memory does not grow where a file stores
+its sound far from its picture. Only what the current windows need is held: grey frames, shrunk as
+those of a clip, and the sound at 16 kHz. Time counts from the earlier start of the two streams, in
+ticks of a sample at 16 kHz: whole numbers, so that windows tile without rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import SAMPLE_RATE, TimelineSettings
+from avemotion.errors import MediaError, MissingModalityError
+from avemotion.media.audio import ordered_tracks
+from avemotion.media.audio_stream import CutSound, SoundStream, track_to_hear
+from avemotion.media.decoder import check_known, is_video, opened
+from avemotion.media.resampling import check_sample_rate
+from avemotion.media.stream_clock import origin_of
+from avemotion.media.video_stream import FrameStream, PickedFrames
+
+MAX_FRAMES = 200
+"""Most frames of a window that are held; those of a faster video are thinned."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MediaWindow:
+    """What a window holds."""
+
+    number: int
+    """From 0."""
+    start_seconds: float
+    """From the start of the file."""
+    end_seconds: float
+    """Half-open: what starts here belongs to the next window."""
+    frames: NDArray[np.uint8] | None = field(repr=False)
+    """uint8 (20, height, width): evenly spread in time from the first frame to the last; None where
+    `no_frames` says why."""
+    frame_seconds: tuple[float, ...]
+    """When each of them is shown; empty without frames."""
+    frames_decoded: int
+    """Frames of the window that these were chosen from."""
+    scale: tuple[float, float]
+    """Pixels of the upright video to one of `frames`, down and across."""
+    samples: NDArray[np.int16] | None = field(repr=False)
+    """int16 (sample,), 16 kHz, from the first that there is in the window to the last; None where
+    `no_sound` says why."""
+    missing_seconds: float
+    """Of the window's sound: what the file does not have."""
+    no_frames: str
+    """Why there are no frames; empty where there are some."""
+    no_sound: str
+    """Why there is no sound; empty where there is some."""
+    notes: tuple[str, ...]
+    """What was left out of the file, or is unusual, as far as it was read."""
+
+
+def spans(window: int, hop: int, reach: Callable[[int], int]) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each window, so that all is covered and nothing ends too early.
+
+    Windows start at 0, hop, 2 hop... The last one ends with the media and is as long as the
+    others, so it may start less than a hop after the one before. Media shorter than a window are
+    one window.
+
+    >>> duration = 95
+    >>> list(spans(50, 20, lambda end: min(end, duration)))
+    [(0, 50), (20, 70), (40, 90), (45, 95)]
+
+    Args:
+        window: Length, in any unit.
+        hop: From one start to the next, at most `window`.
+        reach: Told an end, returns it, or the end of the media where that is earlier.
+    """
+    start = 0
+    while (end := reach(start + window)) == start + window:
+        yield start, end
+        start += hop
+    if start == 0 < end:
+        yield 0, end
+    elif start - hop + window < end:
+        yield end - window, end
+
+
+def known_seconds(path: Path) -> float | None:
+    """Return how long a file says that it lasts, or None where it does not say.
+
+    Raises:
+        MediaError: The file cannot be read.
+    """
+    with opened(path) as container:
+        return container.duration / 1e6 if container.duration else None
+
+
+def stream_windows(
+    path: Path, settings: TimelineSettings, see: bool = True, hear: bool = True
+) -> Iterator[MediaWindow]:
+    """Decode a file once and yield its windows as they are complete.
+
+    Args:
+        path: A media file of any length.
+        settings: Length and distance of the windows.
+        see: Decode the video.
+        hear: Decode the sound.
+
+    Raises:
+        MediaError: The file cannot be read; windows until then have been yielded.
+        MissingModalityError: It has neither of the streams asked for.
+    """
+    window, hop = (
+        round(seconds * SAMPLE_RATE) for seconds in (settings.window_seconds, settings.hop_seconds)
+    )
+    with ExitStack() as handles:
+        first, second = (handles.enter_context(opened(path)) for _ in range(2))
+        video = next(filter(is_video, first.streams.video), None) if see else None
+        audio, chosen = _audio(path, second) if hear else (None, [])
+        check_known(path, [video, audio])
+        if video is None and audio is None:
+            missing = (
+                "neither video nor sound" if see and hear else "no video" if see else "no sound"
+            )
+            raise MissingModalityError(f"{path} cannot be classified: it has {missing}.")
+        if audio:
+            check_sample_rate(path.name, audio.rate)
+        origin = origin_of([stream for stream in (video, audio) if stream])
+        frames = FrameStream(first, video, origin, window / MAX_FRAMES) if video else None
+        sound = SoundStream(second, audio, origin, chosen) if audio else None
+
+        def reach(end: int) -> int:
+            return min(end, max(stream.read_to(end) for stream in (frames, sound) if stream))
+
+        number = -1
+        for number, (start, end) in enumerate(spans(window, hop, reach)):
+            yield _window(number, (start, end), frames, sound, (see, hear))
+            # The last window may start before the next hop, but not before this one.
+            for stream in (frames, sound):
+                if stream:
+                    stream.forget(start)
+        if number < 0:
+            raise MediaError(f"nothing in {path.name} can be decoded")
+
+
+def _audio(path: Path, container: Any) -> tuple[Any | None, list[str]]:
+    """Return the track that is to be heard, if there is any, and what is to be said of it."""
+    tracks = ordered_tracks(container)
+    if len(tracks) < 2 or tracks[0].codec_context is None:
+        return next(iter(tracks), None), []
+    index, notes = track_to_hear(path)
+    return container.streams[index], notes
+
+
+def _window(
+    number: int,
+    span: tuple[int, int],
+    frames: FrameStream | None,
+    sound: SoundStream | None,
+    asked: tuple[bool, bool],
+) -> MediaWindow:
+    see, hear = asked
+    picked: PickedFrames | str = "the file has no video" if see else "the face was not asked for"
+    heard: CutSound | str = "the file has no sound" if hear else "the sound was not asked for"
+    if frames:
+        picked = frames.pick(*span)
+    if sound:
+        heard = sound.cut(*span)
+    notes = [note for stream in (frames, sound) if stream for note in stream.notes()]
+    seen = None if isinstance(picked, str) else picked
+    audible = None if isinstance(heard, str) else heard
+    return MediaWindow(
+        number=number,
+        start_seconds=span[0] / SAMPLE_RATE,
+        end_seconds=span[1] / SAMPLE_RATE,
+        frames=seen.frames if seen else None,
+        frame_seconds=seen.seconds if seen else (),
+        frames_decoded=seen.decoded if seen else 0,
+        scale=seen.scale if seen else (1.0, 1.0),
+        samples=audible.samples if audible else None,
+        missing_seconds=audible.missing / SAMPLE_RATE if audible else 0.0,
+        no_frames=picked if isinstance(picked, str) else "",
+        no_sound=heard if isinstance(heard, str) else "",
+        notes=tuple(notes),
+    )

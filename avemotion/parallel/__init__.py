@@ -1,0 +1,1 @@
+"""Processes that may crash, pools, and the Ray cluster."""

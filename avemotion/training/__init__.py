@@ -1,0 +1,1 @@
+"""Augmentation, the training loop, and `fit`."""

@@ -1,0 +1,148 @@
+"""The command `fit`: one run in one folder, with the actors of a later test kept away."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from avemotion.config import (
+    ExperimentSettings,
+    Modality,
+    NetworkSettings,
+    TrainingSettings,
+    differences,
+)
+from avemotion.data.splits import check_trainable, of_actors, split_actors, take_actors
+from avemotion.data.store import USABLE, FeatureStore
+from avemotion.errors import UsageError
+from avemotion.files import claimed, read_json, write_atomically, write_json
+from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointFacts
+from avemotion.training.curves import draw_curves
+from avemotion.training.model_card import CARD_NAME, model_card
+from avemotion.training.trainer import forget_state, train
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What `fit` did."""
+
+    checkpoint: Path
+    """The trained network."""
+    facts: CheckpointFacts
+    """Epoch, scores on the validation actors, split."""
+    clips: int
+    """Clips of the actors that trained and chose the epoch."""
+    left_out: int
+    """Usable clips of the store that lack a modality this network needs."""
+    was_finished: bool
+    """The folder already held this very run."""
+
+
+def fit(
+    *,
+    data: Path = Path("features"),
+    modality: Modality = "av",
+    out: Path | None = None,
+    network: NetworkSettings = NetworkSettings(),  # noqa: B008 (frozen)
+    training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
+    progress: bool = True,
+) -> FitReport:
+    """Train a network on a feature store; an interrupted run goes on where it stopped.
+
+    A share of the actors (`training.holdout`) is kept away altogether, the same for every modality,
+    so that `evaluate --protocol holdout` has someone to test on.
+
+    Args:
+        data: Feature store written by `preprocess`.
+        modality: What the network looks at.
+        out: Folder of the run; by default ``runs/MODALITY``.
+        network: Sizes of the network.
+        training: How it is trained.
+        progress: Show a progress bar.
+
+    Returns:
+        Where the checkpoint is, and how it scored on the validation actors.
+
+    Raises:
+        UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
+            another run.
+    """
+    data, out = Path(data), out and Path(out)
+    store = FeatureStore(data)
+    out = out or Path("runs", modality)
+    experiment = ExperimentSettings(modality, network, training)
+    everyone = [row for row in store.rows if row.status in USABLE]
+    rows = store.usable(modality)
+    check_trainable(rows, store.labels, modality)
+    test = take_actors(everyone, training.holdout, training.seed)
+    split = split_actors(rows, test, training)
+    check_trainable(of_actors(rows, split.train), store.labels, modality, least_actors=1)
+    with claimed(out):
+        finished = _open_run(out, experiment, store)
+        if finished:
+            _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+        else:
+            facts = train(store, split, experiment, out, progress)
+            _finish_run(out, facts, store)
+    _become_latest(out)
+    return FitReport(
+        out / CHECKPOINT_NAME,
+        facts,
+        len(of_actors(rows, [*split.train, *split.validation])),
+        len(everyone) - len(rows),
+        finished,
+    )
+
+
+def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> bool:
+    """Claim a run's folder; tell whether this very run is finished in it.
+
+    Raises:
+        UsageError: The folder holds a run with other settings or data.
+    """
+    path = out / "run.json"
+    run = {"experiment": experiment.to_dict(), "data": store.content_hash(), "finished": False}
+    if not path.exists():
+        write_json(path, run)
+        return False
+    there = read_json(path, f"Remove {out}, or give another --out.")
+    if there.get("data") != run["data"]:
+        raise UsageError(
+            f"{out} holds a run on other data than {store.directory}. "
+            "Give another --out, or remove that folder."
+        )
+    if there.get("experiment") != run["experiment"]:
+        changed = differences(there.get("experiment"), run["experiment"])
+        raise UsageError(
+            f"{out} holds a run with other settings (there -> asked):\n  "
+            + "\n  ".join(changed)
+            + "\nGive another --out, or remove that folder."
+        )
+    return bool(there.get("finished"))
+
+
+def _finish_run(out: Path, facts: CheckpointFacts, store: FeatureStore) -> None:
+    """Draw the curves, write the model card and mark the run as finished."""
+    with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    title = f"AR5, {facts.experiment.modality}" + (" (synthetic data)" if facts.synthetic else "")
+    draw_curves(rows, facts.epoch, title, out / "curves.png")
+    network, _ = load_checkpoint(out / CHECKPOINT_NAME)
+    card = model_card(store, facts, sum(p.numel() for p in network.parameters()))
+    write_atomically(out / CARD_NAME, lambda path: path.write_text(card, encoding="utf-8"))
+    run = read_json(out / "run.json", f"Remove {out} and fit again.")
+    write_json(out / "run.json", run | {"finished": True})
+    forget_state(out)
+
+
+def _become_latest(out: Path) -> None:
+    """Let ``runs/latest`` point to the run, if it is in a folder ``runs``."""
+    run = out.resolve()  # where `out` is the link itself, the run that it points to
+    if run.parent.name != LATEST.parent.name or run.name == LATEST.name:
+        return
+    link = run.parent / f".{LATEST.name}.partial"
+    link.unlink(missing_ok=True)
+    link.symlink_to(run.name)
+    link.replace(run.parent / LATEST.name)

@@ -1,0 +1,165 @@
+"""How AR5 learns: one LightningModule for av, video and audio."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from avemotion.config import ExperimentSettings
+from avemotion.data.dataset import Batch
+from avemotion.models.ar5 import AR5, ClipInputs
+from avemotion.training.augmentation import (
+    add_sound_noise,
+    augment_faces,
+    hide_modalities,
+    mask_spectrograms,
+    mix,
+)
+
+
+class EmotionModule(pl.LightningModule):
+    """How the network learns; the steps only log, and what they log are pure functions."""
+
+    def __init__(self, network: AR5, experiment: ExperimentSettings, classes: int) -> None:
+        """Wrap a network.
+
+        Args:
+            network: What is trained.
+            experiment: Modality and training settings.
+            classes: Emotions.
+        """
+        super().__init__()
+        self.network = network
+        self.settings = experiment.training
+        self.modality = experiment.modality
+        self.classes = classes
+        self._validated: list[tuple[Tensor, Tensor]] = []
+        self.helpers = self._helpers(experiment)
+
+    def _helpers(self, experiment: ExperimentSettings) -> nn.ModuleList | None:
+        """Build a classifier for each branch: each must learn though the other is easier.
+
+        Without them the branch that learns first takes over (Wang et al., CVPR 2020). They serve
+        in training alone and are no part of the network.
+        """
+        if not experiment.training.helper_weight or experiment.modality != "av":
+            return None
+        sizes = experiment.network.video_features, experiment.network.audio_features
+        return nn.ModuleList(nn.Linear(size, self.classes) for size in sizes)
+
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        """Log and return the loss."""
+        if number == 0:  # a resumed run draws what it would have drawn
+            torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + 1)
+        loss = self.loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
+        return loss
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the cross-entropy of an augmented batch."""
+        inputs, targets = self.augmented(batch)
+        vectors = self.network.vectors(inputs)
+        loss = functional.cross_entropy(self.network.classify(vectors), targets)
+        if self.helpers is not None:
+            present = inputs.has_face, inputs.has_sound
+            for helper, vector, there in zip(self.helpers, vectors, present, strict=True):
+                each = functional.cross_entropy(helper(vector), targets, reduction="none")
+                loss = loss + self.settings.helper_weight * (each * there).mean()
+        return loss
+
+    def augmented(self, batch: Batch) -> tuple[ClipInputs, Tensor]:
+        """Return what the network sees in training, and float (clip, classes) targets."""
+        s = self.settings
+        inputs = batch.inputs()
+        if inputs.faces is not None:
+            inputs = replace(inputs, faces=augment_faces(inputs.faces, s))
+        if inputs.spectrograms is not None:
+            inputs = replace(inputs, spectrograms=self._augmented_sound(inputs))
+        targets = functional.one_hot(batch.labels, self.classes).float()
+        if s.labels == "votes":
+            assert batch.votes is not None
+            targets = torch.lerp(targets, batch.votes, s.vote_weight)
+        targets = targets * (1 - s.label_smoothing) + s.label_smoothing / self.classes
+        if s.mixup:
+            inputs, targets = mix(inputs, targets, s.mixup)
+        if s.modality_dropout and self.modality == "av":
+            inputs = hide_modalities(inputs, s.modality_dropout)
+        return inputs, targets
+
+    def _augmented_sound(self, inputs: ClipInputs) -> Tensor:
+        sound, lengths = inputs.spectrograms, inputs.lengths
+        assert sound is not None and lengths is not None and self.network.audio is not None
+        if self.settings.sound_noise:
+            sound = add_sound_noise(sound, lengths, self.settings.sound_noise)
+        if self.settings.spectrogram_masking:
+            sound = mask_spectrograms(sound, lengths, self.network.audio.mean)
+        return sound
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Collect the logits of the validation actors."""
+        self._validated.append((self.network(batch.inputs()).float(), batch.labels))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores over all validation clips."""
+        logits = torch.cat([x for x, _ in self._validated])
+        labels = torch.cat([y for _, y in self._validated])
+        self._validated.clear()
+        self.log_dict(validation_scores(logits, labels), prog_bar=True)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Clamp the weights where the settings ask for it."""
+        limit = self.settings.clamp_weights
+        if limit is not None:
+            with torch.no_grad():
+                for parameter in self.network.parameters():
+                    parameter.clamp_(-limit, limit)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and its schedule, one step a batch."""
+        s = self.settings
+        parameters = list(self.parameters())
+        if s.optimizer == "adam":
+            optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, s.learning_rate)
+        else:
+            # Biases and batch norm (one dimension) are not decayed.
+            groups: list[dict[str, Any]] = [
+                {"params": [p for p in parameters if p.ndim > 1]},
+                {
+                    "params": [p for p in parameters if p.ndim <= 1],
+                    "weight_decay": 0.0,
+                },
+            ]
+            optimizer = torch.optim.AdamW(groups, s.learning_rate, weight_decay=s.weight_decay)
+        if s.schedule == "constant":
+            return optimizer
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            s.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.15,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def validation_scores(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Return cross-entropy, accuracy (WAR) and unweighted mean recall (UAR).
+
+    Args:
+        logits: float (clip, classes).
+        labels: int64 (clip,).
+    """
+    classes = logits.shape[1]
+    return {
+        "val_loss": functional.cross_entropy(logits, labels),
+        "val_accuracy": multiclass_accuracy(logits, labels, classes, average="micro"),
+        "val_uar": multiclass_accuracy(logits, labels, classes, average="macro"),
+    }

@@ -1,0 +1,135 @@
+"""The card beside a checkpoint: what the model is, whom it was trained on, and what it is not for.
+
+Markdown, after Mitchell et al., "Model cards for model reporting" (FAT* 2019). It holds no date and
+no path, so that the same training gives the same text wherever it is run.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, get_args
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from avemotion.config import ExperimentSettings, PreprocessSettings, differences
+from avemotion.data.corpora import CorpusName
+from avemotion.data.splits import of_actors
+from avemotion.data.store import USABLE, FeatureStore, ManifestRow
+from avemotion.models.metadata import CheckpointFacts
+from avemotion.training.provenance import changed_options, versions
+
+CARD_NAME = "model_card.md"
+"""The card, in the run's folder."""
+
+# All but what is plain within a line; a point may stand in a number and at a word's end, but not
+# where it could make a link.
+_MARKS = re.compile(r"[^\w\s.,'+-]|_|\.(?=\S)(?!(?<=\d\.)\d)")
+
+
+def model_card(store: FeatureStore, facts: CheckpointFacts, parameters: int) -> str:
+    """Write the card of a trained network.
+
+    Args:
+        store: What it was trained on.
+        facts: What its checkpoint says of itself.
+        parameters: How many numbers were fitted.
+
+    Returns:
+        Markdown. Labels and names of actors may hold anything: they are shown as text, never as
+        Markdown or HTML.
+    """
+    environment = Environment(
+        loader=PackageLoader("avemotion.training"),
+        autoescape=False,  # that is for HTML; `finalize` does as much for Markdown
+        finalize=escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["percent"] = lambda share: Markup(f"{100 * share:.1f}")
+    environment.filters["thousands"] = lambda number: Markup(f"{number:,}")
+    return environment.get_template("model_card.md").render(
+        facts=facts,
+        modality=facts.experiment.modality,
+        training=facts.experiment.training,
+        parameters=parameters,
+        corpus=store.info["corpus"],
+        parts=_parts(store, facts),
+        lacking=_lacking(store, facts.experiment.modality),
+        changed=_changed(facts),
+        commands=Markup("\n".join(_commands(store, facts))),
+        data=store.content_hash(),
+        versions=Markup(", ".join(f"{name} {value}" for name, value in versions().items())),
+    )
+
+
+def escaped(value: Any) -> Any:
+    """Show a text as it is in Markdown and HTML: each mark that could mean something is an entity.
+
+    What cannot be seen (line ends, marks that turn the direction of writing) is spelled out.
+
+    >>> escaped("a|b <i>"), escaped(3)
+    ('a&#124;b &#60;i&#62;', 3)
+    """
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", shown)
+
+
+def _parts(store: FeatureStore, facts: CheckpointFacts) -> list[dict[str, Any]]:
+    """Return each part of the split: its use, its actors, the clips they have for the network."""
+    usable = store.usable(facts.experiment.modality)
+    chose = facts.experiment.training.early_stopping
+    uses = {
+        "train": "trained the weights",
+        "validation": "chose the epoch" if chose else "were watched; they chose nothing",
+        "test": "were kept away from training",
+    }
+    return [
+        {
+            "use": use,
+            "actors": getattr(facts.split, part),
+            "rows": (rows := of_actors(usable, getattr(facts.split, part))),
+            "emotions": _by_emotion(rows, store.labels),
+        }
+        for part, use in uses.items()
+    ]
+
+
+def _by_emotion(rows: Sequence[ManifestRow], labels: Sequence[str]) -> list[int]:
+    counts = Counter(row.emotion for row in rows)
+    return [counts[label] for label in labels]
+
+
+def _lacking(store: FeatureStore, modality: str) -> int:
+    """Count the usable clips of the store that lack what the network looks at."""
+    return sum(row.status in USABLE for row in store.rows) - len(store.usable(modality))
+
+
+def _changed(facts: CheckpointFacts) -> list[tuple[Markup, str, str]]:
+    """List the settings that are not defaults: name, default, value."""
+    asked = {"preprocessing": asdict(facts.preprocessing), **facts.experiment.to_dict()}
+    default = {"preprocessing": asdict(PreprocessSettings()), **ExperimentSettings().to_dict()}
+    del asked["modality"]  # said at the top of the card
+    lines = (re.split(": | -> ", line, maxsplit=2) for line in differences(default, asked))
+    return [(Markup(f"`{name}`"), theirs, ours) for name, theirs, ours in lines]
+
+
+def _commands(store: FeatureStore, facts: CheckpointFacts) -> list[str]:
+    """Return what makes the model anew, with the folders left to the reader."""
+    corpus, default = store.info["corpus"], asdict(PreprocessSettings())
+    commands = []
+    if corpus in get_args(CorpusName):  # else another tool filled the store
+        words = ["avemotion", "preprocess", "CORPUS", "--out", "FEATURES", "--corpus", corpus]
+        for name, value in asdict(facts.preprocessing).items():
+            words += [f"--{name}", str(value)] if value != default[name] else []
+        commands.append(shlex.join(words))
+    words = ["avemotion", "fit", "--data", "FEATURES", "--modality", facts.experiment.modality]
+    return [*commands, shlex.join([*words, *changed_options(facts.experiment)])]

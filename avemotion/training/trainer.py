@@ -1,0 +1,251 @@
+"""Train a network on a feature store: the command `fit`, and the training step of `evaluate`.
+
+A run leaves in its folder: ``checkpoint.safetensors`` (the best epoch so far, replaced whole at
+each improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``curves.png``,
+``model_card.md``, ``run.json`` and, until it is finished, ``state/last.ckpt``, from which the same
+command goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+
+from avemotion.config import (
+    ExperimentSettings,
+    TrainingSettings,
+)
+from avemotion.data.dataset import ClipDataset, EpochSampler, batches, roomy_device
+from avemotion.data.splits import check_trainable, of_actors
+from avemotion.data.store import FeatureStore
+from avemotion.errors import AvemotionError
+from avemotion.files import write_csv
+from avemotion.models.ar5 import AR5
+from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
+from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointFacts
+from avemotion.training.lightning_module import EmotionModule
+from avemotion.types import Split
+
+STATE = "state"
+"""Folder in a run that holds what an interrupted one goes on from."""
+
+
+class RunRecorder(pl.Callback):
+    """After each epoch: a row of metrics, and the checkpoint where the epoch is the best so far."""
+
+    def __init__(self, out: Path, facts: CheckpointFacts) -> None:
+        """Record into a folder.
+
+        Args:
+            out: The run's folder.
+            facts: What the checkpoint says of itself; epoch and scores are filled in.
+        """
+        self.out, self.facts = out, facts
+        self.rows: list[dict[str, float]] = []
+        self.best_loss = float("inf")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {"rows": self.rows, "best_loss": self.best_loss}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where an interrupted run stopped."""
+        self.rows, self.best_loss = state["rows"], state["best_loss"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Record the epoch."""
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        epoch = trainer.current_epoch + 1
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append({"epoch": epoch, "learning_rate": rate, **scores})
+        columns = list(self.rows[0])
+        write_csv(self.out / "metrics.csv", columns, ([r[c] for c in columns] for r in self.rows))
+        chosen = self.facts.experiment.training.early_stopping
+        if not chosen or scores["val_loss"] < self.best_loss:
+            self.best_loss = scores.get("val_loss", self.best_loss)
+            assert isinstance(module, EmotionModule)
+            validation = {k: v for k, v in scores.items() if k.startswith("val_")}
+            facts = replace(self.facts, epoch=epoch, scores=validation)
+            save_checkpoint(self.out / CHECKPOINT_NAME, module.network, facts)
+
+
+def train(
+    store: FeatureStore,
+    split: Split,
+    experiment: ExperimentSettings,
+    out: Path,
+    progress: bool = True,
+) -> CheckpointFacts:
+    """Train one network on a split; an interrupted run in the same folder goes on.
+
+    Args:
+        store: Features.
+        split: Who trains and who chooses the epoch.
+        experiment: What is trained, and how.
+        out: The run's folder, made if need be.
+        progress: Show a progress bar.
+
+    Returns:
+        What the finished checkpoint ``out/checkpoint.safetensors`` says of itself. The state for
+        resuming stays until the caller has used it and calls `forget_state`.
+
+    Raises:
+        UsageError: An emotion has no clip to train on.
+        AvemotionError: The training diverged.
+    """
+    rows = store.usable(experiment.modality)
+    trained, watched = of_actors(rows, split.train), of_actors(rows, split.validation)
+    check_trainable(trained, store.labels, experiment.modality, least_actors=1)
+    out.mkdir(parents=True, exist_ok=True)
+    last = out / STATE / "last.ckpt"
+    if _stopped_early(last):
+        return load_checkpoint(out / CHECKPOINT_NAME)[1]
+    settings = experiment.training
+    pl.seed_everything(settings.seed, verbose=False)
+    device = roomy_device(store, [*split.train, *split.validation])
+    dataset = ClipDataset(store, trained, experiment, device)
+    network = _new_network(dataset, experiment, len(store.labels))
+    facts = CheckpointFacts(experiment, store.labels, store.settings, split, 0, {}, store.synthetic)
+    recorder = RunRecorder(out, facts)
+    if not last.exists():  # what a run killed in its first epoch may have left
+        (out / CHECKPOINT_NAME).unlink(missing_ok=True)
+    loader = batches(dataset, settings.batch_size, settings.seed)
+    assert isinstance(loader.sampler, EpochSampler)
+    loader.sampler.set_epoch(_epochs_done(last))  # Lightning says so too late when it resumes
+    watch = ClipDataset(store, watched, experiment, device) if watched else None
+    with _quiet():
+        trainer = _trainer(settings, out, recorder, progress)
+        with _interruptible():
+            trainer.fit(
+                EmotionModule(network, experiment, len(store.labels)),
+                loader,
+                batches(watch, 64) if watch else None,
+                ckpt_path=last if last.exists() else None,
+                weights_only=True,  # nothing in the file is executed
+            )
+    if settings.early_stopping and not math.isfinite(recorder.best_loss):
+        raise AvemotionError(
+            f"Training in {out} diverged: the validation loss was never a number. "
+            f"Lower --training.learning_rate (it is {settings.learning_rate})."
+        )
+    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+    return facts
+
+
+def _new_network(dataset: ClipDataset, experiment: ExperimentSettings, classes: int) -> AR5:
+    """Build the network, with the statistics of the training clips' sound in it."""
+    network = AR5(experiment.modality, classes, experiment.network)
+    if network.audio is not None and experiment.network.spectrogram == "log_mel":
+        mean, deviation = dataset.sound_statistics()
+        network.audio.mean.copy_(mean)
+        network.audio.deviation.copy_(deviation)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def forget_state(out: Path) -> None:
+    """Remove what a finished run no longer needs; until then the same command goes on from it."""
+    shutil.rmtree(out / STATE, ignore_errors=True)
+
+
+def _epochs_done(last: Path) -> int:
+    """Return how many epochs an interrupted run has finished."""
+    return int(torch.load(last, weights_only=True)["epoch"]) + 1 if last.exists() else 0
+
+
+def _stopped_early(last: Path) -> bool:
+    """Tell whether a run ended by itself before it was interrupted: Lightning would train on."""
+    if not last.exists():
+        return False
+    callbacks = torch.load(last, weights_only=True)["callbacks"]
+    return any(
+        state["wait_count"] >= state["patience"]
+        for name, state in callbacks.items()
+        if name.startswith("EarlyStopping")
+    )
+
+
+def _trainer(
+    settings: TrainingSettings, out: Path, recorder: RunRecorder, progress: bool
+) -> pl.Trainer:
+    # Replaced after each epoch; it comes after the recorder, so that it holds the epoch's row.
+    keep_state = ModelCheckpoint(
+        out / STATE, "last", enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    callbacks: list[pl.Callback] = [recorder]
+    if settings.early_stopping:
+        callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
+    if progress:
+        callbacks.append(_Bar())
+    return pl.Trainer(
+        max_epochs=settings.epochs,
+        precision="bf16-mixed" if uses_bfloat16(settings) else "32-true",
+        callbacks=[*callbacks, keep_state],
+        devices=1,
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        num_sanity_val_steps=0,
+    )
+
+
+class _Bar(TQDMProgressBar):
+    """Lightning's bar, which would be drawn once more after our last word to an interrupt."""
+
+    def on_exception(self, *_: Any) -> None:
+        self.train_progress_bar.close()
+
+
+def uses_bfloat16(settings: TrainingSettings) -> bool:
+    """Tell whether training runs in bfloat16: as asked, or where the processor has it."""
+    if settings.precision != "auto":
+        return settings.precision == "bfloat16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn Lightning's answer to Ctrl-C (exit, and deaf to further ones) back into an interrupt."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's advice on loggers, loaders and devices; our messages say what matters."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="lightning_fabric")
+            with redirect_stdout(sys.stderr):  # standard output is for what was asked, not bars
+                yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,42 @@
+"""The demonstration, scaled down further: it ends with the table and the prediction."""
+
+from pathlib import Path
+
+import pytest
+
+import avemotion
+from avemotion.cli import demonstration
+from avemotion.cli.options import add_function, parse
+from avemotion.config import TrainingSettings
+
+
+def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demonstration, "ACTORS", 4)
+    monkeypatch.setattr(demonstration, "CLIPS_PER_ACTOR", 6)
+    training = TrainingSettings(epochs=1, batch_size=8, holdout=0.25)
+    monkeypatch.setattr(demonstration, "TRAINING", training)
+    lines: list[str] = []
+    report = avemotion.demo(tmp_path / "demo", progress=False, tell=lines.append)
+    text = "\n".join(lines)
+    steps = ["synth", "preprocess", "fit --modality av", "fit --modality video"]
+    steps += ["fit --modality audio", "evaluate", "classify"]
+    places = [text.index(f"$ avemotion {step}") for step in steps]
+    assert places == sorted(places)
+    table = text[text.index("$ avemotion evaluate") :]
+    for row in ("av  ", "video  ", "audio  ", "people, both: majority", "ceiling %", "84.86"):
+        assert row in table
+    assert "SYNTHETIC DATA" in table
+    assert report.prediction.label in table and report.prediction.frames_sampled == 20
+    assert report.evaluation.scores["av"].clips == 6
+
+    # A second run finds everything done.
+    again: list[str] = []
+    assert avemotion.demo(tmp_path / "demo", progress=False, tell=again.append) == report
+    assert sum("finished before" in line for line in again) == 4
+
+
+def test_what_is_shown_as_typed_is_what_is_run() -> None:
+
+    words = demonstration.OPTIONS.split()
+    values = parse("fit", "", words, lambda p: add_function(p, avemotion.fit, set()))
+    assert values["training"] == demonstration.TRAINING

@@ -1,0 +1,151 @@
+"""No actor is ever in two parts of a split, whatever the corpus looks like."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from avemotion.config import TrainingSettings
+from avemotion.data.corpora import ravdess
+from avemotion.data.corpora.crema_d import read_corpus
+from avemotion.data.splits import (
+    MIN_ACTORS,
+    PROTOCOLS,
+    actors_of,
+    check_trainable,
+    five_folds,
+    leave_one_actor_out,
+    luna_jimenez_folds,
+    split_actors,
+    stratified_folds,
+    take_actors,
+)
+from avemotion.data.store import ManifestRow
+from avemotion.emotions import EMOTIONS
+from avemotion.errors import UsageError
+from avemotion.types import Split
+
+
+def row(actor: str, emotion: str, number: int) -> ManifestRow:
+    return ManifestRow(
+        f"{actor}_{number}", actor, "IEO", emotion, "XX", "av", "", 60, 20, 5, 5, "", "", 0, "", 0
+    )
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> list[ManifestRow]:
+    """Any number of actors, each with any emotions: skewed ones too."""
+    rows = []
+    for actor in range(draw(st.integers(2, 16))):
+        emotions = draw(st.lists(st.sampled_from(EMOTIONS), min_size=1, max_size=8))
+        rows += [row(str(1001 + actor), emotion, i) for i, emotion in enumerate(emotions)]
+    return rows
+
+
+@st.composite
+def ravdess_rows(draw: st.DrawFn) -> list[ManifestRow]:
+    """RAVDESS' actors, or most of them: at least one of each published fold."""
+    missing = draw(st.sets(st.sampled_from(ravdess.ACTORS), max_size=3))
+    actors = [actor for actor in ravdess.ACTORS if actor not in missing]
+    return [row(actor, emotion, i) for actor in actors for i, emotion in enumerate(EMOTIONS)]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(deadline=None, max_examples=40)
+@given(data=st.data(), seed=st.integers(0, 5))
+def test_no_actor_is_in_two_parts_and_all_are_tested_once(
+    protocol: str, data: st.DataObject, seed: int
+) -> None:
+    rows = data.draw(ravdess_rows() if protocol == "luna-jimenez" else corpora())
+    actors = actors_of(rows)
+    assume(len(actors) >= MIN_ACTORS[protocol])
+    folds = PROTOCOLS[protocol](rows)
+    assert sorted(a for fold in folds for a in fold.test) == sorted(actors)
+    assert len({fold.name for fold in folds}) == len(folds) and all(fold.test for fold in folds)
+    for fold in folds:
+        split = split_actors(rows, fold.test, TrainingSettings(seed=seed))
+        parts = [set(split.train), set(split.validation), set(split.test)]
+        assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+        assert set.union(*parts) == set(actors)
+        assert set(split.test) == set(fold.test)
+
+
+def test_an_actor_in_two_parts_is_refused() -> None:
+    with pytest.raises(ValueError, match="1002"):
+        Split(train=("1001", "1002"), validation=(), test=("1002",))
+
+
+CREMA_ACTORS = [str(actor) for actor in range(1001, 1092)]
+
+
+def test_leave_one_actor_out_has_a_fold_an_actor() -> None:
+    folds = leave_one_actor_out([row(actor, "fear", 0) for actor in CREMA_ACTORS])
+    assert len(folds) == 91
+    assert all(fold.test == (fold.name,) for fold in folds)
+
+
+def test_five_folds_are_runs_of_neighbours() -> None:
+    folds = five_folds([row(actor, "fear", 0) for actor in CREMA_ACTORS])
+    assert [len(fold.test) for fold in folds] == [19, 18, 18, 18, 18]
+    assert [a for fold in folds for a in fold.test] == CREMA_ACTORS
+
+
+def test_stratified_folds_share_out_the_actors_with_all_emotions(crema_d: Path) -> None:
+    """In the partial corpus five actors have all emotions: each fold gets one of them."""
+    corpus = read_corpus(crema_d)
+    rows = [row(clip.actor, clip.emotion, i) for i, clip in enumerate(corpus.clips)]
+    folds = stratified_folds(rows)
+    for fold in folds:
+        assert len(set(fold.test) & {"1086", "1088", "1089", "1090", "1091"}) == 1
+        for tested in (True, False):
+            found = {r.emotion for r in rows if (r.actor in fold.test) == tested}
+            assert found == set(EMOTIONS)
+    clips = [sum(r.actor in fold.test for r in rows) for fold in folds]
+    assert max(clips) < 1.3 * min(clips)
+
+
+def test_luna_jimenez_folds_are_the_published_ones() -> None:
+    folds = luna_jimenez_folds([row(actor, "fear", 0) for actor in ravdess.ACTORS])
+    assert [set(map(int, fold.test)) for fold in folds] == [
+        {2, 5, 14, 15, 16}, {3, 6, 7, 13, 18}, {10, 11, 12, 19, 20}, {8, 17, 21, 23, 24},
+        {1, 4, 9, 22},
+    ]  # fmt: skip
+
+
+def test_luna_jimenez_folds_are_for_ravdess_alone() -> None:
+    with pytest.raises(UsageError, match="actors 1001"):
+        luna_jimenez_folds([row("1001", "fear", 0)])
+    with pytest.raises(UsageError, match="lacks a fold's actors"):
+        luna_jimenez_folds([row("01", "fear", 0)])
+
+
+@settings(deadline=None)
+@given(rows=corpora(), share=st.floats(0, 0.9), seed=st.integers(0, 3))
+def test_taken_actors_are_never_all(rows: list[ManifestRow], share: float, seed: int) -> None:
+    taken = take_actors(rows, share, seed)
+    assert set(taken) < set(actors_of(rows))
+    assert taken == take_actors(rows, share, seed)
+
+
+def test_taken_actors_have_the_emotions_of_all() -> None:
+    """Only 5 of 25 actors have all emotions: the held-out fifth gets one of them."""
+    rows = []
+    for actor in range(25):
+        emotions = EMOTIONS if actor < 5 else ("disgust", "fear")
+        rows += [row(str(1001 + actor), emotion, i) for i, emotion in enumerate(emotions)]
+    taken = set(take_actors(rows, 0.2, seed=0))
+    assert {r.emotion for r in rows if r.actor in taken} == set(EMOTIONS)
+    assert {r.emotion for r in rows if r.actor not in taken} == set(EMOTIONS)
+
+
+def test_too_few_actors_or_a_missing_class_is_refused() -> None:
+    one_actor = [row("1001", emotion, i) for i, emotion in enumerate(EMOTIONS)]
+    with pytest.raises(UsageError, match="two actors"):
+        check_trainable(one_actor, EMOTIONS, "av")
+    no_fear = [row(a, e, 0) for a in ("1001", "1002") for e in EMOTIONS if e != "fear"]
+    with pytest.raises(UsageError, match="No clip of fear"):
+        check_trainable(no_fear, EMOTIONS, "av")
+    check_trainable(one_actor + [row("1002", "fear", 9)], EMOTIONS, "av")
+    with pytest.raises(UsageError, match="1 clips of 1 actors are left to train on"):
+        check_trainable(one_actor[:1], EMOTIONS, "av", least_actors=1)

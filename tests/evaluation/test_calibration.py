@@ -1,0 +1,249 @@
+"""Calibration against torchmetrics, scikit-learn, closed forms and simulation."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import brier_score_loss
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from avemotion.evaluation.metrics.calibration import (
+    TEMPERATURES,
+    at_temperature,
+    calibration,
+    crowd_distance,
+    fit_temperature,
+)
+from avemotion.evaluation.metrics.scores import ClipPrediction
+from avemotion.types import Rating
+
+LABELS = ("neutral", "anger", "sadness")  # not in alphabetical order
+
+
+def predictions(
+    probabilities: np.ndarray, targets: np.ndarray, temperature: float = 1.0
+) -> list[ClipPrediction]:
+    return [
+        ClipPrediction(0, "f", str(i), str(i % 7), LABELS[t], tuple(map(float, row)), temperature)
+        for i, (row, t) in enumerate(zip(probabilities, targets, strict=True))
+    ]
+
+
+def drawn(clips: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of random logits, and targets drawn with exactly these probabilities."""
+    rng = np.random.default_rng(seed)
+    exponentials = np.exp(rng.normal(0, sharpness, (clips, 3)))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    targets = (rng.random((clips, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    return probabilities, targets
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.floats(0.1, 5), st.integers(0, 10**6))
+def test_against_torchmetrics_and_sklearn(clips: int, sharpness: float, seed: int) -> None:
+    probabilities, targets = drawn(clips, sharpness, seed)
+    targets = np.random.default_rng(seed).permutation(targets)  # badly calibrated, too
+    # torchmetrics bins in single precision: what lies on an edge may fall to either side.
+    place = probabilities.max(axis=1) * 15
+    assume((np.abs(place - place.round()) > 1e-5)[place < 14.5].all())
+    result = calibration(predictions(probabilities, targets), LABELS)
+    oracle = multiclass_calibration_error(
+        torch.from_numpy(probabilities), torch.from_numpy(targets), num_classes=3, n_bins=15
+    )
+    assert result.calibration_error == pytest.approx(float(oracle), abs=1e-6)
+    brier = brier_score_loss(targets, probabilities, labels=[0, 1, 2], scale_by_half=False)
+    assert result.brier == pytest.approx(brier)
+    wanted = -np.log(probabilities[np.arange(clips), targets])
+    assert result.log_loss == pytest.approx(wanted.mean())
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.integers(0, 10**6))
+def test_bins_hold_every_answer_once(clips: int, seed: int) -> None:
+    probabilities, targets = drawn(clips, 2.0, seed)
+    bins = calibration(predictions(probabilities, targets), LABELS).bins
+    assert len(bins) == 15 and (bins[0].low, bins[-1].high) == (0, 1)
+    assert all(a.high == b.low for a, b in zip(bins, bins[1:], strict=False))
+    assert sum(b.clips for b in bins) == clips
+    for b in bins:
+        assert (b.clips == 0) == (b.confidence is None) == (b.accuracy is None)
+        assert b.confidence is None or b.low <= b.confidence <= b.high
+    right = sum(b.clips * b.accuracy for b in bins if b.accuracy is not None)
+    assert right == pytest.approx(np.sum(probabilities.argmax(axis=1) == targets))
+
+
+def test_by_hand() -> None:
+    """Two answers with 70 %, one right; two with certainty, both right."""
+    table = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [0, 1, 0], [0, 0, 1]])
+    result = calibration(predictions(table, np.array([0, 1, 1, 2])), LABELS)
+    assert result.log_loss == pytest.approx(-(math.log(0.7) + math.log(0.2)) / 4)
+    assert result.brier == pytest.approx((0.14 + 1.14) / 4)
+    assert result.calibration_error == pytest.approx(0.2 / 2)
+    full = {i: b for i, b in enumerate(result.bins) if b.clips}
+    assert {i: (b.clips, b.accuracy) for i, b in full.items()} == {10: (2, 0.5), 14: (2, 1.0)}
+    assert [b.confidence for b in full.values()] == pytest.approx([0.7, 1])
+
+
+def test_certainty_of_something_wrong_is_finite() -> None:
+    result = calibration(predictions(np.eye(3), np.array([1, 2, 0])), LABELS)
+    assert math.isfinite(result.log_loss) and result.log_loss > 30
+    assert (result.brier, result.calibration_error) == (2, 1)
+
+
+def test_what_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        calibration(predictions(np.array([[np.nan, 0.5, 0.5]]), np.array([0])), LABELS)
+
+
+def test_each_prediction_has_its_own_temperature() -> None:
+    """Two halves sharpened by 2 and by 5 are calibrated again, and not before."""
+    probabilities, targets = drawn(20_000, 2.0)
+    half = len(targets) // 2
+    found = [
+        p
+        for t, part in ((2.0, slice(half)), (5.0, slice(half, None)))
+        for p in predictions(at_temperature(probabilities[part], 1 / t), targets[part], t)
+    ]
+    truth = calibration(predictions(probabilities, targets), LABELS)
+    tempered, plain = calibration(found, LABELS, tempered=True), calibration(found, LABELS)
+    assert tempered.log_loss == pytest.approx(truth.log_loss)
+    assert tempered.calibration_error == pytest.approx(truth.calibration_error, abs=1e-6)
+    assert truth.calibration_error < 0.02 < 0.1 < plain.calibration_error
+    assert plain.log_loss > truth.log_loss
+
+
+PROBABILITIES = st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda p: sum(p) > 0.01)
+
+
+@settings(deadline=None)
+@given(PROBABILITIES, st.floats(*TEMPERATURES))
+def test_temperature_keeps_the_answer(given: list[float], temperature: float) -> None:
+    probabilities = np.array([given]) / sum(given)
+    tempered = at_temperature(probabilities, temperature)
+    first, second = np.sort(probabilities[0])[[-1, -2]]
+    assume(first - second > 1e-9)
+    assert tempered.argmax() == probabilities.argmax()
+    assert tempered.sum() == pytest.approx(1)
+    order = np.argsort(probabilities[0])
+    assert (np.diff(tempered[0][order]) >= -1e-12).all()
+
+
+@settings(deadline=None)
+@given(st.floats(0.001, 0.999), st.floats(*TEMPERATURES))
+def test_temperature_divides_the_logit(p: float, temperature: float) -> None:
+    tempered = at_temperature(np.array([[p, 1 - p]]), temperature)[0, 0]
+    logit = math.log(p) - math.log(1 - p)
+    assert tempered == pytest.approx(1 / (1 + math.exp(-logit / temperature)), abs=1e-12)
+
+
+def test_a_temperature_of_one_changes_nothing_and_of_zero_is_refused() -> None:
+    probabilities, _ = drawn(50, 3.0)
+    np.testing.assert_allclose(at_temperature(probabilities, 1.0), probabilities)
+    with pytest.raises(ValueError, match="above 0"):
+        at_temperature(probabilities, 0.0)
+
+
+@settings(deadline=None)
+@given(st.floats(0.2, 5), st.integers(0, 10**6))
+def test_fit_recovers_the_temperature(temperature: float, seed: int) -> None:
+    """Targets are drawn at temperature 1 from what is then sharpened or spread."""
+    probabilities, targets = drawn(5000, 1.5, seed)
+    fitted = fit_temperature(at_temperature(probabilities, 1 / temperature), targets)
+    assert fitted == pytest.approx(temperature, rel=0.15)
+
+
+def test_fit_has_the_least_log_loss() -> None:
+    probabilities, targets = drawn(300, 2.0)
+    sharp = at_temperature(probabilities, 0.4)
+    fitted = fit_temperature(sharp, targets)
+    losses = [
+        calibration(predictions(sharp, targets, t), LABELS, tempered=True).log_loss
+        for t in (fitted, *np.geomspace(*TEMPERATURES, 200))
+    ]
+    assert losses[0] == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_fit_stays_within_its_bounds() -> None:
+    """Nothing wrong: the sharper the better, till the loss is 0. Nothing right: the flatter."""
+    right = np.eye(3)[[0, 1, 2]] * 0.8 + 0.1
+    low, high = TEMPERATURES
+    assert fit_temperature(right / right.sum(axis=1, keepdims=True), np.arange(3)) < 1.2 * low
+    assert fit_temperature(np.eye(3), np.array([1, 2, 0])) > 0.99 * high
+
+
+def test_one_certain_mistake_does_not_spoil_the_fit() -> None:
+    """Its probability is 0, its log loss endless: it must neither rule the fit nor warn."""
+    probabilities, targets = drawn(5000, 1.5)
+    probabilities[0], targets[0] = [1, 0, 0], 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 1 < fit_temperature(probabilities, targets) < 2
+
+
+def test_calibrated_predictions_have_a_small_error() -> None:
+    probabilities, targets = drawn(20_000, 1.5)
+    assert calibration(predictions(probabilities, targets), LABELS).calibration_error < 0.015
+    sharp = at_temperature(probabilities, 0.5)
+    assert calibration(predictions(sharp, targets), LABELS).calibration_error > 0.08
+
+
+def rated(votes: dict[str, tuple[int, ...]], channel: str = "both") -> list[Rating]:
+    return [Rating(clip, channel, counts) for clip, counts in votes.items()]
+
+
+@settings(deadline=None)
+@given(
+    st.tuples(*[st.floats(0.001, 1)] * 3),
+    st.tuples(*[st.integers(0, 9)] * 3).filter(any),
+)
+def test_distance_is_the_root_of_the_divergence(
+    shares: tuple[float, ...], votes: tuple[int, ...]
+) -> None:
+    """By another formula: the entropy of the mixture above the mean of the two entropies."""
+    p, q = np.array(shares) / sum(shares), np.array(votes) / sum(votes)
+    divergence = stats.entropy((p + q) / 2, base=2) - np.mean(
+        [stats.entropy(p, base=2), stats.entropy(q, base=2)]
+    )
+    found = crowd_distance(predictions(p[None], np.array([0])), rated({"0": votes}), LABELS)
+    assert found is not None and found.low is None
+    assert found.mean**2 == pytest.approx(divergence, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 9)] * 3).filter(any), min_size=1, max_size=9))
+def test_who_says_what_the_crowd_says_is_at_no_distance(votes: list[tuple[int, ...]]) -> None:
+    shares = np.array([np.array(counts) / sum(counts) for counts in votes])
+    said = predictions(shares, np.zeros(len(votes), int))
+    found = crowd_distance(said, rated({str(i): v for i, v in enumerate(votes)}), LABELS)
+    assert found is not None and 0 <= found.mean < 1e-6
+
+
+def test_distance_is_a_mean_over_actors_of_rated_clips() -> None:
+    """Actor x: distances 0 and 1, over two seeds; y: 1 on one clip; z has no votes."""
+    sure = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]
+    said = [
+        ClipPrediction(seed, "f", clip, clip[0], LABELS[0], sure[answer])
+        for seed in (0, 1)
+        for clip, answer in (("x1", 0), ("x2", 1), ("y1", 1), ("z1", 0), ("z2", 0))
+    ]
+    votes = rated({"x1": (4, 0, 0), "x2": (4, 0, 0), "y1": (0, 0, 2), "z1": (0, 0, 0)})
+    votes += rated({"z2": (1, 0, 0)}, "face")
+    found = crowd_distance(said, votes, LABELS)
+    assert found is not None
+    assert (found.channel, found.clips, found.mean) == ("both", 3, 0.75)
+    assert (found.low, found.high) == (0, 1)  # of two actors: -2.4 to 3.9, cut
+    face = crowd_distance(said, votes, LABELS, "face")
+    assert face is not None and (face.channel, face.clips, face.mean) == ("face", 1, 0)
+
+
+def test_without_votes_there_is_no_distance() -> None:
+    said = predictions(np.eye(3), np.arange(3))
+    assert crowd_distance(said, [], LABELS) is None
+    assert crowd_distance(said, rated({"0": (1, 0, 0)}, "voice"), LABELS) is None
+    with pytest.raises(ValueError, match="3 labels"):
+        crowd_distance(said, rated({"0": (1, 0, 0, 0)}), LABELS)

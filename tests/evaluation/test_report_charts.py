@@ -1,0 +1,88 @@
+"""The report's charts: to scale, and in both themes."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import pytest
+from report_maker import invented, minimal
+
+from avemotion.evaluation.report import charts
+from avemotion.evaluation.report.page import render
+
+
+def test_charts_have_their_colours_in_both_themes() -> None:
+    style = render(minimal()).split("</style>")[0]
+    for name in charts.VARIABLES.values():
+        assert style.count(f"--{name}:") == 2, name
+
+
+def markers(chart: str, variable: str = "audio") -> np.ndarray:
+    """Places (marker, (x, y)) of the markers of a colour, from the top of the picture down."""
+    found = re.findall(rf'<use href="#\w+" x="(\S+)" y="(\S+)" style="[^"]*--{variable},', chart)
+    return np.array(sorted(found, key=lambda at: float(at[1])), float)
+
+
+def assert_to_scale(places: np.ndarray, values: Sequence[float]) -> None:
+    """Distances on paper are in proportion to those of the values."""
+    slope, offset = np.polyfit(values, places, 1)
+    assert places == pytest.approx(slope * np.array(values) + offset, abs=1e-3)
+    assert abs(slope) > 50  # pixels from 0 to 1
+
+
+def test_forest_is_to_scale() -> None:
+    """One row an actor, the best first, and the mean above."""
+    shares = {"1001": 0.31, "1002": 0.75, "1003": 0.5}
+    score = {**minimal()["scores"]["audio"], "actor_mean": 0.52}
+    html = render({**minimal(), "scores": {"audio": score}, "actor_accuracies": {"audio": shares}})
+    chart = html[html.index('id="actors"') :].split("<svg")[1].split("</svg>")[0]
+    x, y = markers(chart).T
+    assert_to_scale(x, [0.52, 0.75, 0.5, 0.31])
+    assert np.diff(y[1:]) == pytest.approx(np.full(2, y[2] - y[1]))
+    names = re.findall(r">(mean of all|\d{4})</text>", chart)
+    assert names == ["mean of all", "1002", "1003", "1001"]
+
+
+def test_other_charts_are_to_scale() -> None:
+    look = charts.LOOKS["audio"]
+    dots = [charts.Dot(str(x), (x, None, None), look, people=1 - x) for x in (0.1, 0.7, 0.4)]
+    drawn = charts.dot_plot("x", "audio", dots, (0, 100), 0.5, 345)
+    assert_to_scale(markers(drawn)[:, 0], [0.1, 0.7, 0.4])
+    changes = [-0.1, -0.13, -0.19]
+    costs = {str(cost): {"audio": (cost, None, None)} for cost in changes}
+    drawn = charts.degradation("x", "noise", costs, (-20, 0), joined=True)
+    assert_to_scale(markers(drawn)[:, 1], changes)
+    sure, right = [0.25, 0.5, 0.9], [0.8, 0.45, 0.2]
+    bins = [
+        {"low": i / 3, "high": (i + 1) / 3, "clips": 1, "confidence": s, "accuracy": r}
+        for i, (s, r) in enumerate(zip(sure, right, strict=True))
+    ]
+    empty = {"low": 1, "high": 2, "clips": 0, "confidence": None, "accuracy": None}
+    drawn = charts.reliability("x", "audio", {"tempered": [*bins, empty]})
+    x, y = markers(drawn).T
+    assert_to_scale(x, sure)
+    assert_to_scale(y, right)
+
+
+def test_confusion_shows_shares_of_rows_and_counts() -> None:
+    drawn = charts.confusion("x", "av", [[3, 1], [1, 3]], ["joy", "fear"])
+    texts = re.findall(r">([^<>]+)</text>", drawn)
+    cells = [text for text in texts if re.fullmatch(r"[\d.]+", text)]
+    assert cells == ["75.0", "3", "25.0", "1", "25.0", "1", "75.0", "3"]
+    shares = re.findall(r"--heat, #5b93c9\); opacity: ([\d.]+)", drawn)
+    assert shares == ["0.75", "0.25", "0.25", "0.75"]
+
+
+def test_small_groups_are_marked_in_the_chart() -> None:
+    groups = invented(26)["fairness"]["audio"]
+    html = render({**minimal(), "fairness": {"audio": groups}})
+    chart = html[html.index('id="fairness"') :].split("<svg")[1].split("</svg>")[0]
+    names = re.findall(r"--(muted|ink)[^>]*>([^<]+\)†?)</text>", chart)
+    assert names == [
+        ("muted", f"{escape(g['group'])} ({g['actors']})†")
+        if g["too_small"]
+        else ("ink", f"{escape(g['group'])} ({g['actors']})")
+        for g in groups
+    ]
+    assert {g["too_small"] for g in groups} == {True, False}

@@ -1,0 +1,193 @@
+"""What training does to a batch, against closed forms."""
+
+import numpy as np
+import pytest
+import torch
+
+from avemotion.config import TrainingSettings
+from avemotion.evaluation.corruptions import add_at_snr
+from avemotion.features.spectrogram import log_mel, mel_edges
+from avemotion.models.ar5 import ClipInputs
+from avemotion.training.augmentation import (
+    MASKED_BANDS,
+    add_sound_noise,
+    augment_faces,
+    hide_modalities,
+    mask_spectrograms,
+    mix,
+    with_noise,
+)
+
+NOTHING = {
+    "mirror": False, "rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "pixel_noise": 0.0,
+}  # fmt: skip
+
+
+def faces(clips: int = 4) -> torch.Tensor:
+    rows = torch.linspace(-1, 1, 98)[:, None]
+    columns = torch.linspace(-1, 1, 80)[None]
+    return (torch.sin(3 * rows) + columns**2 + columns).expand(clips, 20, 98, 80).contiguous()
+
+
+def batch(clips: int, has_face: bool = True, has_sound: bool = True) -> ClipInputs:
+    return ClipInputs(
+        torch.arange(clips).float()[:, None, None, None].expand(clips, 20, 98, 80),
+        torch.arange(clips).float()[:, None, None, None].expand(clips, 1, 64, 500),
+        torch.full((clips,), 200),
+        torch.full((clips,), has_face),
+        torch.full((clips,), has_sound),
+    )
+
+
+def test_nothing_asked_nothing_done() -> None:
+    assert torch.equal(augment_faces(faces(), TrainingSettings(**NOTHING)), faces())
+
+
+def test_mirror_flips_about_half_of_the_clips() -> None:
+    torch.manual_seed(0)
+    original = faces(64)
+    found = augment_faces(original, TrainingSettings(**(NOTHING | {"mirror": True})))
+    flipped = [
+        torch.allclose(f, o.flip(-1), atol=1e-4) for f, o in zip(found, original, strict=True)
+    ]
+    same = [torch.allclose(f, o, atol=1e-4) for f, o in zip(found, original, strict=True)]
+    assert all(a != b for a, b in zip(flipped, same, strict=True))
+    assert 16 < sum(flipped) < 48
+
+
+def test_all_frames_of_a_clip_move_alike() -> None:
+    found = augment_faces(faces(), TrainingSettings(**(NOTHING | {"rotation_degrees": 20.0})))
+    assert torch.equal(found[:, 0], found[:, 19])
+    assert not torch.allclose(found[0], found[1])
+
+
+def test_rotation_turns_pixels_not_stretched_coordinates() -> None:
+    """A disc stays a disc: its width and height stay equal in pixels."""
+    rows, columns = torch.arange(98.0)[:, None] - 48.5, torch.arange(80.0)[None] - 39.5
+    disc = ((rows**2 + columns**2) < 30**2).float().expand(8, 20, 98, 80).contiguous()
+    torch.manual_seed(0)
+    found = augment_faces(disc, TrainingSettings(**(NOTHING | {"rotation_degrees": 45.0})))
+    torch.testing.assert_close(found, disc, atol=1.0, rtol=0)  # only border pixels may change
+    assert float((found - disc).abs().mean()) < 0.01
+
+
+def test_shift_moves_by_at_most_its_share() -> None:
+    torch.manual_seed(0)
+    dot = torch.zeros(16, 20, 98, 80)
+    dot[:, :, 49, 40] = 1
+    found = augment_faces(dot, TrainingSettings(**(NOTHING | {"shift": 0.1})))[:, 0]
+    places = found.flatten(1).argmax(dim=1)
+    rows, columns = places // 80, places % 80
+    assert (rows - 49).abs().max() <= 10 and (columns - 40).abs().max() <= 8
+    assert len(set(places.tolist())) > 8
+
+
+def voice(seconds: float = 5.0) -> np.ndarray:
+    """Harmonics of a gliding 150 Hz, syllables and pauses: int16 (sample,)."""
+    time = np.arange(int(seconds * 16_000)) / 16_000
+    phase = 2 * np.pi * np.cumsum(150 + 30 * np.sin(2 * np.pi * time)) / 16_000
+    tone = sum(np.sin(k * phase) / k for k in range(1, 40))
+    return (3_000 * tone * np.clip(np.sin(8 * np.pi * time), 0.001, 1)).astype(np.int16)
+
+
+def pictures(samples: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    picture, length = log_mel(samples.astype(np.float64))
+    return torch.from_numpy(picture).float()[None, None], torch.tensor([length])
+
+
+def noise(samples: int, fall_db: float) -> np.ndarray:
+    """White, or falling in a decade of frequency, flat below the first band."""
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(samples))
+    hertz = np.fft.rfftfreq(samples, 1 / 16_000)
+    return np.fft.irfft(spectrum * np.maximum(hertz / mel_edges()[1], 1) ** (-fall_db / 20))
+
+
+@pytest.mark.parametrize("fall_db", [0.0, 10.0])
+@pytest.mark.parametrize("snr_db", [-10.0, 5.0, 20.0])
+def test_noise_in_the_log_mel_is_that_of_a_noisy_recording(snr_db: float, fall_db: float) -> None:
+    """The oracle adds noise to the samples."""
+    torch.manual_seed(0)
+    clean, length = pictures(voice())
+    recorded, _ = pictures(add_at_snr(voice(), noise(len(voice()), fall_db), snr_db))
+    ours = with_noise(clean, length, torch.tensor([snr_db]), torch.tensor([fall_db]))
+    ours, recorded = (x[0, 0, :, : int(length)] for x in (ours, recorded))
+    assert float((ours - recorded).mean()) == pytest.approx(0, abs=0.5)
+    ours, recorded = ours[1:], recorded[1:]  # the first band reaches down to 0 Hz
+    torch.testing.assert_close(ours.mean(dim=1), recorded.mean(dim=1), atol=1.2, rtol=0)
+    torch.testing.assert_close(ours.std(dim=1), recorded.std(dim=1), atol=0.9, rtol=0)
+
+
+def test_each_clip_gets_noise_of_its_own() -> None:
+    """Where noise covers all, its level under a louder voice is as much higher."""
+    torch.manual_seed(0)
+    quiet, length = pictures(voice())
+    clips = torch.cat([quiet, quiet + 20, quiet])
+    lengths = torch.stack([length[0], length[0], length[0] // 2])
+    snr_db = torch.tensor([-40.0, -40.0, -60.0])
+    found = with_noise(clips, lengths, snr_db, torch.zeros(3))[:, 0, :, : int(lengths[2])]
+    levels = found.mean(dim=(1, 2))
+    assert float(levels[1] - levels[0]) == pytest.approx(20, abs=0.3)
+    assert float(levels[2] - levels[0]) == pytest.approx(20, abs=1.5)  # half of the voice
+
+
+def test_about_as_many_clips_as_asked_get_noise_where_they_sound() -> None:
+    torch.manual_seed(0)
+    picture, length = pictures(voice(3.0))
+    clips, lengths = picture.expand(200, -1, -1, -1), length.repeat(200)
+    lengths[::2] -= 100
+    found = add_sound_noise(clips, lengths, 0.3)
+    changed = (found != clips)[:, 0].any(dim=1)  # (clip, column)
+    assert 40 < int(changed.any(dim=1).sum()) < 80
+    for columns, end in zip(changed, lengths.tolist(), strict=True):
+        assert not columns[end:].any() and columns[:end].any() == columns[:end].all()
+    louder = (found - clips).mean(dim=(1, 2, 3))[changed.any(dim=1)]
+    assert len(set(louder.tolist())) == len(louder) and louder.max() > 2 * louder.min()
+    assert torch.equal(add_sound_noise(clips, lengths, 0.0), clips)
+
+
+def test_silence_gets_no_more_than_its_own_level() -> None:
+    silent = torch.zeros(1, 1, 64, 500)
+    unheard = with_noise(silent, torch.tensor([0]), *torch.zeros(2, 1))
+    assert torch.equal(unheard, silent)
+    floor = with_noise(silent, torch.tensor([200]), *torch.zeros(2, 1))[..., :200]
+    assert 1 < float(floor.mean()) < 3.1  # two equal powers are 3 dB above one
+
+
+def test_masking_blanks_bands_and_stretches_with_the_mean() -> None:
+    torch.manual_seed(0)
+    spectrograms = torch.full((32, 1, 64, 500), 50.0)
+    fill = torch.arange(64.0)[:, None]
+    found = mask_spectrograms(spectrograms, torch.full((32,), 250), fill)
+    blanked = found != 50.0
+    assert blanked.any()
+    assert torch.allclose(found[blanked], fill.expand(32, 1, 64, 500)[blanked])
+    whole_rows = blanked.all(dim=-1).sum(dim=-1)
+    whole_columns = blanked.all(dim=-2).sum(dim=-1)
+    assert whole_rows.max() <= MASKED_BANDS
+    assert whole_columns.max() <= 50
+
+
+def test_mixup_blends_inputs_and_targets_with_one_share() -> None:
+    torch.manual_seed(0)
+    targets = torch.eye(6)
+    for _ in range(20):
+        mixed, probabilities = mix(batch(6), targets, 0.4)
+        # Clip i has the value i everywhere, so the blend's value is the targets' mean number.
+        expected = probabilities @ torch.arange(6.0)
+        torch.testing.assert_close(mixed.faces[:, 0, 0, 0], expected)
+        torch.testing.assert_close(mixed.spectrograms[:, 0, 0, 0], expected)
+        torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(6))
+
+
+@pytest.mark.parametrize("chance", [0.15, 0.5])
+def test_hiding_never_takes_both(chance: float) -> None:
+    torch.manual_seed(0)
+    hidden = hide_modalities(batch(4000), chance)
+    assert (hidden.has_face | hidden.has_sound).all()
+    for left in (hidden.has_face, hidden.has_sound):
+        assert abs(float((~left).float().mean()) - chance) < 0.03
+
+
+def test_hiding_leaves_a_lone_modality() -> None:
+    hidden = hide_modalities(batch(100, has_sound=False), 0.5)
+    assert hidden.has_face.all() and not hidden.has_sound.any()

@@ -1,0 +1,138 @@
+"""What the networks are taught: soft labels, noise, and helper heads."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
+from avemotion.data.dataset import Batch, ClipDataset
+from avemotion.data.store import FeatureStore
+from avemotion.errors import UsageError
+from avemotion.models.ar5 import AR5
+from avemotion.training.lightning_module import EmotionModule
+
+PLAIN = TrainingSettings(
+    label_smoothing=0.0,
+    mixup=0.0,
+    spectrogram_masking=False,
+    modality_dropout=0.0,
+    mirror=False,
+    rotation_degrees=0.0,
+    scale=0.0,
+    shift=0.0,
+)
+"""Nothing that would change inputs or targets."""
+
+SMALL = NetworkSettings(width=0.25, dropout=0.0)
+
+
+def module_and_batch(store: Path, **changes: object) -> tuple[EmotionModule, Batch]:
+    """A fresh av network, always with the same weights, and the first eight clips."""
+    experiment = ExperimentSettings("av", SMALL, dataclasses.replace(PLAIN, **changes))
+    torch.manual_seed(0)
+    network = AR5("av", 6, SMALL)
+    module = EmotionModule(network, experiment, 6)
+    opened = FeatureStore(store)
+    return module, ClipDataset(opened, opened.rows[:8], experiment)[[(i, 0) for i in range(8)]]
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_votes_are_mixed_into_the_target_by_their_weight(small_store: Path, weight: float) -> None:
+    module, batch = module_and_batch(small_store, labels="votes", vote_weight=weight)
+    _, targets = module.augmented(batch)
+    store = FeatureStore(small_store)
+    votes = {r.clip: r.votes for r in store.ratings() if r.channel == "both"}
+    for row, target in zip(store.rows[:8], targets, strict=True):
+        counts = torch.tensor(votes[row.clip], dtype=torch.float64)
+        wanted = weight * counts / counts.sum()
+        wanted[store.labels.index(row.emotion)] += 1 - weight
+        torch.testing.assert_close(target.double(), wanted, atol=1e-6, rtol=0)
+
+
+def test_intended_labels_ask_for_no_votes(small_store: Path) -> None:
+    module, batch = module_and_batch(small_store)
+    assert batch.votes is None
+    _, targets = module.augmented(batch)
+    assert torch.equal(targets, functional.one_hot(batch.labels, 6).float())
+
+
+def test_votes_that_are_not_there_are_refused(small_store: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "features"
+    shutil.copytree(small_store, bare, ignore=shutil.ignore_patterns("ratings.csv"))
+    with pytest.raises(UsageError, match="votes needs audio-visual votes"):
+        module_and_batch(bare, labels="votes")
+
+
+def test_a_clip_without_votes_keeps_its_intended_emotion(small_store: Path, tmp_path: Path) -> None:
+    partial = tmp_path / "features"
+    shutil.copytree(small_store, partial)
+    first = FeatureStore(small_store).rows[0]
+    lines = (partial / "ratings.csv").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(f"{first.clip},both")]
+    assert len(kept) == len(lines) - 1
+    (partial / "ratings.csv").write_text("".join(kept))
+    module, batch = module_and_batch(partial, labels="votes", vote_weight=1.0)
+    _, targets = module.augmented(batch)
+    assert torch.equal(targets[0], functional.one_hot(batch.labels[0], 6).float())
+
+
+def test_noise_is_put_under_voices_where_it_is_asked_for(small_store: Path) -> None:
+    for chance in (0.0, 1.0):
+        module, batch = module_and_batch(small_store, sound_noise=chance)
+        given, seen = batch.spectrograms, module.augmented(batch)[0].spectrograms
+        assert given is not None and seen is not None
+        louder = (seen > given).any(dim=(1, 2, 3))
+        assert louder.all() if chance else torch.equal(seen, given)
+
+
+def test_noise_needs_the_log_mel() -> None:
+    noisy = TrainingSettings(sound_noise=0.5)
+    with pytest.raises(UsageError, match="sound_noise is for --network.spectrogram log_mel"):
+        ExperimentSettings(network=NetworkSettings(spectrogram="power"), training=noisy)
+    with pytest.raises(UsageError, match="--training.sound_noise is 1.5, but must be from 0 to 1"):
+        TrainingSettings(sound_noise=1.5)
+
+
+def test_helper_heads_add_each_branchs_own_loss(small_store: Path) -> None:
+    module, batch = module_and_batch(small_store, helper_weight=0.5)
+    module.eval()
+    plain = functional.cross_entropy(module.network(batch.inputs()), batch.labels)
+    vectors = module.network.vectors(batch.inputs())
+    own = [
+        functional.cross_entropy(head(vector), batch.labels)
+        for head, vector in zip(module.helpers, vectors, strict=True)
+    ]
+    torch.testing.assert_close(module.loss(batch), plain + 0.5 * sum(own))
+
+
+def test_a_branch_whose_modality_is_missing_is_not_blamed(small_store: Path) -> None:
+    module, batch = module_and_batch(small_store, helper_weight=0.5)
+    nobody = dataclasses.replace(batch, has_face=torch.zeros(8, dtype=torch.bool))
+    module.loss(nobody).backward()
+    video, audio = module.helpers
+    assert not video.weight.grad.any() and not video.bias.grad.any()
+    assert audio.weight.grad.any()
+
+
+def test_helper_heads_are_learned_but_no_part_of_the_network(small_store: Path) -> None:
+    module, _ = module_and_batch(small_store, helper_weight=0.5, schedule="constant")
+    learned = {
+        id(parameter)
+        for group in module.configure_optimizers().param_groups
+        for parameter in group["params"]
+    }
+    assert {id(p) for p in module.helpers.parameters()} <= learned
+    assert not any("helper" in name for name in module.network.state_dict())
+
+
+@pytest.mark.parametrize(("modality", "weight"), [("video", 0.5), ("audio", 0.5), ("av", 0.0)])
+def test_no_helper_heads_where_they_have_nothing_to_help(modality: str, weight: float) -> None:
+    settings = dataclasses.replace(PLAIN, helper_weight=weight)
+    module = EmotionModule(
+        AR5(modality, 6, SMALL), ExperimentSettings(modality, SMALL, settings), 6
+    )
+    assert module.helpers is None
