@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from avemotion.inference.classify_clips import ClipFailure as ClipFailure
     from avemotion.inference.classify_clips import classify as classify
     from avemotion.inference.classify_clips import classify_clips as classify_clips
+    from avemotion.inference.prediction import Prediction as Prediction
     from avemotion.inference.runtimes.onnx_export import export as export
     from avemotion.inference.timeline import timeline as timeline
     from avemotion.inference.timeline import write_timeline as write_timeline
     from avemotion.media.sources import DecodedClip as DecodedClip
     from avemotion.training.fit import fit as fit
-    from avemotion.types import Prediction as Prediction
     from avemotion.web.serving import app as app
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ _HOMES = {
     "Classifier": "inference.classifier",
     "ClipFailure": "inference.classify_clips",
     "DecodedClip": "media.sources",
-    "Prediction": "types",
+    "Prediction": "inference.prediction",
     "TimelineSettings": "config",
     "app": "web.serving",
     "classify": "inference.classify_clips",

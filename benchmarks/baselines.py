@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from avemotion.config import SAMPLE_RATE
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.evaluation.metrics.scores import ClipPrediction
+from avemotion.evaluation.predictions import ClipPrediction
 
 FACE_SIDE = 16
 """Rows and columns of the mean face."""

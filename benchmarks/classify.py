@@ -17,15 +17,16 @@ from reporting import interleave, parser, publish, ratio, timing_table
 
 import avemotion
 from avemotion.config import MODALITIES, ExperimentSettings, Modality, PreprocessSettings
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.types import Split
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.classify_clips import classify_clips
+from avemotion.inference.prediction import Prediction
 from avemotion.inference.runtimes.onnx_export import export
 from avemotion.inference.runtimes.torch_runtime import NETWORK_THREADS
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import save_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, ONNX_NAME, CheckpointFacts
-from avemotion.types import Prediction, Split
 
 
 def save_untrained(path: Path) -> None:

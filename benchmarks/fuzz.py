@@ -29,10 +29,10 @@ from reporting import parser, publish, table
 from strange import HEAVY, STRANGE, STRANGE_SOUNDS, STRANGER_NAMES
 from trials import UNPRIVILEGED
 
-from avemotion.data.corpora.crema_d import SENTENCES
+from avemotion.data.corpora.crema_d import EMOTION_BY_CODE, SENTENCES
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.emotions import EMOTION_BY_CODE
-from avemotion.parallel.isolation import Lost, map_isolated
+from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolation import map_isolated
 
 OUTCOMES = ("both", "one modality", "refused", "time-out", "memory", "crash")
 

@@ -10,16 +10,15 @@ from scipy.optimize import root
 from scipy.special import expit
 from tqdm import tqdm
 
-from avemotion.data.corpora.crema_d import CLIPS_BY_EMOTION
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import CLIPS_BY_EMOTION, EMOTIONS
 from avemotion.evaluation.metrics.intervals import mean_interval
 from avemotion.evaluation.metrics.scores import (
-    ClipPrediction,
     Difference,
     actor_accuracies,
     difference,
     score_intervals,
 )
+from avemotion.evaluation.predictions import ClipPrediction
 
 ACCURACY = 0.7
 """True accuracy: that of AR5 and of people in CREMA-D."""

@@ -18,14 +18,13 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.scores import (
-    ClipPrediction,
     Difference,
     Score,
     actor_accuracies,
     difference,
     score,
 )
-from avemotion.evaluation.predictions import read_records
+from avemotion.evaluation.predictions import ClipPrediction, read_records
 from avemotion.evaluation.report.results import EvaluationResults
 
 sys.path.insert(0, str(ROOT / "data_prep"))

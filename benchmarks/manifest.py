@@ -9,10 +9,10 @@ from pathlib import Path
 from reporting import parser, publish, table
 
 from avemotion.config import PreprocessSettings
+from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.store import ManifestRow, read_manifest
 from avemotion.data.store_writer import StoreWriter
-from avemotion.emotions import EMOTIONS
-from avemotion.types import Clip, Corpus
+from avemotion.data.types import Clip, Corpus
 
 PER_ACTOR = 76
 """CREMA-D has 76 to 82."""

@@ -21,8 +21,7 @@ from threadpoolctl import threadpool_limits
 
 import avemotion
 from avemotion.config import PreprocessSettings
-from avemotion.data.corpora.crema_d import CLIPS, SENTENCES
-from avemotion.emotions import EMOTION_BY_CODE
+from avemotion.data.corpora.crema_d import CLIPS, EMOTION_BY_CODE, SENTENCES
 from avemotion.features.extraction import extract
 
 CASCADE = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")

@@ -25,8 +25,7 @@ from ray.cluster_utils import Cluster
 from reporting import parser, publish, table
 
 import avemotion
-from avemotion.data.corpora.crema_d import SENTENCES
-from avemotion.emotions import EMOTION_BY_CODE
+from avemotion.data.corpora.crema_d import EMOTION_BY_CODE, SENTENCES
 
 PER_ACTOR = 6
 """Clips in a shard: few, so that many shards are on their way."""

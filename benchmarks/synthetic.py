@@ -25,13 +25,8 @@ from reporting import parser, publish, table
 from avemotion.config import MODALITIES
 from avemotion.data.corpora.synthetic import TABLES, bayes_predictions
 from avemotion.data.store import FeatureStore
-from avemotion.evaluation.metrics.scores import (
-    ClipPrediction,
-    Difference,
-    actor_accuracies,
-    difference,
-    score,
-)
+from avemotion.evaluation.metrics.scores import Difference, actor_accuracies, difference, score
+from avemotion.evaluation.predictions import ClipPrediction
 
 JUDGED_BY = {
     "av": "av",

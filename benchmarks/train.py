@@ -25,16 +25,17 @@ from avemotion.config import (
     PreprocessSettings,
     TrainingSettings,
 )
-from avemotion.data.corpora.crema_d import SENTENCES
+from avemotion.data.batch import ClipInputs
+from avemotion.data.corpora.crema_d import CODE_BY_EMOTION, EMOTIONS, SENTENCES
 from avemotion.data.dataset import ClipDataset, batches
-from avemotion.data.store import ClipFeatures, FeatureStore, ManifestRow
+from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.store_writer import StoreWriter
-from avemotion.emotions import CODE_BY_EMOTION, EMOTIONS
+from avemotion.data.types import Clip, Corpus
 from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
-from avemotion.models.ar5 import AR5, ClipInputs
+from avemotion.features.types import ClipFeatures
+from avemotion.models.ar5 import AR5
 from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.trainer import uses_bfloat16
-from avemotion.types import Clip, Corpus
 
 VIEWS = 4
 

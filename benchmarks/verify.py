@@ -16,7 +16,7 @@ from reporting import interleave, parser, publish, ratio, timing_table
 
 import avemotion
 from avemotion.data.corpora import crema_d
-from avemotion.emotions import EMOTION_BY_CODE, VOTE_LETTERS
+from avemotion.data.corpora.crema_d import EMOTION_BY_CODE, VOTE_LETTERS
 from avemotion.media.reader import read_sound, read_streams
 from avemotion.parallel.processes import cores
 

@@ -26,13 +26,15 @@ from tqdm import tqdm
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
 from avemotion.data.corpora import ravdess
-from avemotion.data.store import ClipFeatures, ManifestRow
+from avemotion.data.store import ManifestRow
 from avemotion.data.store_writer import StoreWriter
+from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 from avemotion.features.extraction import clip_features, view_grids
+from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
 from avemotion.media.reader import read_sound
-from avemotion.types import Box, Clip, Corpus
+from avemotion.media.types import Box
 
 CORPUS_NAME = "ravdess_landmarks"
 """The store's: its faces are drawings, so it never mixes with one made from the videos."""

@@ -22,7 +22,7 @@ from avemotion.data.corpora.synthetic.face import face_frames
 from avemotion.data.corpora.synthetic.performance import cast_actor
 from avemotion.errors import MediaError, MissingModalityError, UsageError
 from avemotion.media.sources import DecodedClip, Source
-from avemotion.types import Box
+from avemotion.media.types import Box
 
 RATE = 16_000
 PAGE = Path(__file__).parents[1] / "docs" / "inputs.md"

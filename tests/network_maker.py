@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from avemotion.config import ExperimentSettings, NetworkSettings, PreprocessSettings
-from avemotion.emotions import EMOTIONS
+from avemotion.data.batch import ClipInputs
+from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.types import Split
 from avemotion.inference.runtimes.interface import ClipArrays
-from avemotion.models.ar5 import AR5, ClipInputs
+from avemotion.models.ar5 import AR5
 from avemotion.models.metadata import CheckpointFacts
-from avemotion.types import Split
 
 EXPERIMENTS = {
     "av": ExperimentSettings("av"),

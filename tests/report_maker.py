@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from avemotion.config import Modality
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.types import Rating
 from avemotion.evaluation import predictions
 from avemotion.evaluation.corruptions import conditions_for
-from avemotion.evaluation.metrics.scores import ClipPrediction
+from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.evaluation.report.results import REPORTED, evaluation_results
-from avemotion.types import Rating
 
 MODALITIES: dict[Modality, float] = {"av": 0.7, "video": 0.62, "audio": 0.5}
 """How often the invented networks are right."""

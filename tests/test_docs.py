@@ -17,7 +17,7 @@ import pytest
 import avemotion
 from avemotion.cli import COMMANDS, main
 from avemotion.config import NetworkSettings, PreprocessSettings, TrainingSettings
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import EMOTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))

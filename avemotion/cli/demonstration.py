@@ -25,8 +25,8 @@ from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.predictions import read_records
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.inference.classifier import classify_clip
+from avemotion.inference.prediction import Prediction
 from avemotion.training.fit import fit
-from avemotion.types import Prediction
 
 ACTORS, CLIPS_PER_ACTOR = 12, 30
 TRAINING = TrainingSettings(epochs=24, patience=24, batch_size=12, holdout=0.25)

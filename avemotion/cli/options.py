@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from argparse import Action, ArgumentError, ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
+
+from avemotion.config import MODALITIES
 from avemotion.errors import UsageError
+
+_NOTHING = ("null", "()")
+"""Defaults that stand for: not given."""
 
 
 def parse(name: str, summary: str, words: list[str], add: Callable[[Any], None]) -> dict[str, Any]:
@@ -24,12 +31,6 @@ def parse(name: str, summary: str, words: list[str], add: Callable[[Any], None])
     Raises:
         UsageError: The words are no options of the command.
     """
-    from argparse import ArgumentError, ArgumentTypeError
-
-    import jsonargparse
-
-    from avemotion.cli.help_text import HelpText
-
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog=f"avemotion {name}",
@@ -91,10 +92,6 @@ def as_path(word: str | Path) -> Path:
 
 def modalities(words: str | tuple[str, ...]) -> tuple[str, ...]:
     """Read a list with commas; jsonargparse gives it back once it is read."""
-    from argparse import ArgumentTypeError
-
-    from avemotion.config import MODALITIES
-
     chosen = tuple(words.split(",")) if isinstance(words, str) else tuple(words)
     strange = [word for word in chosen if word not in MODALITIES]
     if strange:
@@ -102,3 +99,20 @@ def modalities(words: str | tuple[str, ...]) -> tuple[str, ...]:
     if len(set(chosen)) < len(chosen):
         raise ArgumentTypeError(f"{','.join(chosen)!r} names a modality twice.")
     return chosen
+
+
+class HelpText(jsonargparse.DefaultHelpFormatter):
+    """Shows no types: choices and defaults say what an option takes.
+
+    jsonargparse has no setting for it; these two methods are its own affair, so a test reads every
+    command's help.
+    """
+
+    def _get_type_str(self, action: Action) -> str | None:
+        return None
+
+    def _expand_help(self, action: Action) -> str:
+        text = super()._expand_help(action).replace("``", "")
+        for nothing in _NOTHING:
+            text = text.removesuffix(f" (default: {nothing})")
+        return text

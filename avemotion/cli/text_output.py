@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from avemotion.types import Prediction
+from avemotion.inference.prediction import Prediction
 
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.data.corpora.synthetic import SyntheticCorpus

@@ -9,9 +9,9 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from avemotion.data.types import Rating
 from avemotion.errors import UsageError
 from avemotion.files import write_csv
-from avemotion.types import Rating
 
 
 def write_ratings(path: Path, labels: Sequence[str], ratings: Iterable[Rating]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -12,50 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from avemotion.config import ExperimentSettings
+from avemotion.data.batch import Batch
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
-from avemotion.models.ar5 import ClipInputs, normalise_faces
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Clips as the store holds them; a modality that is not asked for is None."""
-
-    faces: Tensor | None
-    """uint8 (clip, 20, 98, 80)."""
-    spectrograms: Tensor | None
-    """float32 (clip, 1, row, column)."""
-    lengths: Tensor | None
-    """int64 (clip,): columns that hold sound."""
-    has_face: Tensor
-    """bool (clip,)."""
-    has_sound: Tensor
-    """bool (clip,)."""
-    labels: Tensor
-    """int64 (clip,): index into the store's labels."""
-    votes: Tensor | None = None
-    """float (clip, classes): what share of the audio-visual raters chose each emotion; the intended
-    one has all where nobody rated the clip. None where the votes are not learned."""
-
-    def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on a device."""
-        moved: dict[str, Any] = {
-            field.name: None if tensor is None else tensor.to(device, non_blocking=True)
-            for field in fields(self)
-            for tensor in [getattr(self, field.name)]
-        }
-        return Batch(**moved)
-
-    def inputs(self) -> ClipInputs:
-        """Return what the network reads: the same, with normalised faces."""
-        return ClipInputs(
-            faces=None if self.faces is None else normalise_faces(self.faces),
-            spectrograms=self.spectrograms,
-            lengths=self.lengths,
-            has_face=self.has_face,
-            has_sound=self.has_sound,
-        )
-
 
 Pick = tuple[int, int]
 """A clip's number in a dataset, and one of its views."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -19,20 +19,32 @@ from tqdm import tqdm
 from avemotion.config import Engine, PreprocessSettings
 from avemotion.data.contact_sheet import check_preview, draw_preview
 from avemotion.data.corpora import CorpusName, read_corpus
-from avemotion.data.engines import write_here, write_on_ray
-from avemotion.data.manifest import plain_row, row_of, rows_of, size_of
-from avemotion.data.store import ClipFeatures, FeatureStore, ManifestRow
-from avemotion.data.store_writer import StoreWriter
+from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.data.store_writer import (
+    Shards,
+    StoreWriter,
+    Written,
+    plain_row,
+    row_of,
+    rows_of,
+    size_of,
+    without_features,
+    write_shard,
+)
+from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 from avemotion.features.extraction import Extraction, extract
+from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
 from avemotion.media.integrity import is_lfs_pointer
-from avemotion.parallel.isolation import IsolatedProcess, Lost, map_isolated
+from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolation import IsolatedProcess, map_isolated
 from avemotion.parallel.processes import cores, one_thread
-from avemotion.types import Clip, Corpus
 
 CLIP_TIMEOUT_SECONDS = 120
 """A clip that takes longer has hung: real ones take well under a second."""
+
+_Task = tuple[str, Path | None, Path | None, PreprocessSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +166,8 @@ def _fill(
         total=len(names), unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
     ) as bar:
         if engine == "ray" and names:
+            from avemotion.data.ray_preprocessing import write_on_ray  # Ray may be missing
+
             extract_one = partial(_extract_apart, settings=settings)
             clip_bytes = ClipFeatures.zeros(settings.views).nbytes
             engine_run = write_on_ray(shards, extract_one, clip_bytes, workers, bar.update)
@@ -164,6 +178,32 @@ def _fill(
             for shard, outcomes in written:
                 writer.enlist(shard.stem, rows_of(todo[shard.stem], corpus, outcomes))
     return len(retried | names)
+
+
+def write_here(
+    shards: Shards,
+    extract_all: Callable[[list[Clip]], Generator[Extraction | Lost, None, None]],
+    tell: Callable[[], object],
+) -> Generator[Written, None, None]:
+    """Write shards on this machine, one after the other.
+
+    Args:
+        shards: What is written.
+        extract_all: Yields what clips give, in their order.
+        tell: Called when a clip is done.
+    """
+    with closing(extract_all([clip for clips in shards.values() for clip in clips])) as results:
+        for shard, clips in shards.items():
+            outcomes, features = [], []
+            for _ in clips:
+                outcome, found = without_features(next(results))
+                tell()
+                outcomes.append(outcome)
+                if found is not None:
+                    features.append(found)
+            write_shard(shard, features)
+            yield shard, outcomes
+        next(results, None)  # there is no further one: the workers end by themselves
 
 
 def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
@@ -246,9 +286,6 @@ def _extract_all(
         timeout_seconds=CLIP_TIMEOUT_SECONDS,
         prepare=one_thread,
     )
-
-
-_Task = tuple[str, Path | None, Path | None, PreprocessSettings]
 
 
 def _task(clip: Clip, settings: PreprocessSettings) -> _Task:

@@ -12,17 +12,17 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from avemotion.data.manifest import without_features
-from avemotion.data.shards import write_shard
-from avemotion.data.store import USABLE, ClipFeatures
+from avemotion.data.store import USABLE
+from avemotion.data.store_writer import Shards, Written, without_features, write_shard
+from avemotion.data.types import Clip
 from avemotion.errors import AvemotionError
 from avemotion.features.extraction import Extraction
-from avemotion.parallel.admission import Admission
-from avemotion.parallel.isolation import Lost
-from avemotion.parallel.ray_cluster import RETRIES, cancelled_at_end, finished, plain
-from avemotion.types import Clip
+from avemotion.features.types import ClipFeatures
+from avemotion.parallel.cluster_check import Admission
+from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.ray_cluster import RETRIES, cancelled_at_end, cluster, finished, plain
 
-import ray  # isort: skip  (after ray_engine, which says what to do where it is missing)
+import ray  # isort: skip  (after ray_cluster, which says what to do where it is missing)
 from ray.exceptions import RayError, RayTaskError  # isort: skip
 
 _AHEAD = 4  # clips under way for each core, so that none is idle between two
@@ -31,8 +31,21 @@ _STORE_SHARE = 0.5  # of the cluster's object stores, for features that wait to 
 ExtractOne = Callable[[Clip], Extraction | Lost]
 """Extracts a clip; where that is impossible, says why."""
 
-Written = tuple[Path, list[Extraction | Lost]]
-"""A shard that is written, and what its clips gave (without features), or why nothing."""
+
+def write_on_ray(
+    shards: Shards,
+    extract_one: ExtractOne,
+    clip_bytes: int,
+    workers: int | None,
+    tell: Callable[[], object],
+) -> Generator[Written, None, None]:
+    """Write shards on a cluster, as their clips are done; see `write_shards`."""
+    out = next(iter(shards)).parents[1].absolute()
+    media = (p for clips in shards.values() for clip in clips for p in (clip.video, clip.audio))
+    sample = next((path for path in media if path and path.is_file()), out / "store.json")
+    absolute = ((path.absolute(), [c.absolute() for c in clips]) for path, clips in shards.items())
+    with cluster(out, sample.absolute()) as admitted:
+        yield from write_shards(absolute, extract_one, clip_bytes, workers, admitted, tell)
 
 
 def write_shards(

@@ -17,8 +17,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from avemotion.config import TrainingSettings
 from avemotion.data.corpora import ravdess
 from avemotion.data.store import ManifestRow
+from avemotion.data.types import UNKNOWN_ACTOR, Split
 from avemotion.errors import UsageError
-from avemotion.types import UNKNOWN_ACTOR, Split
 
 FOLDS = 5
 """Folds of every protocol but leave-one-actor-out."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
 
 from avemotion.config import PreprocessSettings
 from avemotion.data.annotations import write_demographics, write_ratings
-from avemotion.data.shards import write_shard
 from avemotion.data.store import (
     COLUMNS,
     DEMOGRAPHICS_NAME,
@@ -23,14 +26,16 @@ from avemotion.data.store import (
     JOURNAL_NAME,
     RATINGS_NAME,
     USABLE,
-    ClipFeatures,
     ManifestRow,
     read_info,
     read_manifest,
 )
+from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
-from avemotion.files import PARTIAL, write_csv, write_json, writing
-from avemotion.types import Corpus
+from avemotion.features.extraction import Extraction
+from avemotion.features.types import ClipFeatures
+from avemotion.files import PARTIAL, write_atomically, write_csv, write_json, writing
+from avemotion.parallel.isolated_worker import Lost
 
 _UNFINISHED = {".lock", ".store.json.partial"}  # what a run killed at its very start leaves
 
@@ -163,3 +168,147 @@ class StoreWriter:
         (self.directory / JOURNAL_NAME).unlink(missing_ok=True)
         for left in (self.directory / "actors").glob(PARTIAL):
             left.unlink(missing_ok=True)  # of a machine that was lost
+
+
+Shards = Mapping[Path, Sequence[Clip]]
+"""The files of actors' arrays, and the clips that go into them."""
+
+
+Written = tuple[Path, list[Extraction | Lost]]
+"""A file that is written, and what its clips gave (without features), or why nothing."""
+
+
+_CODES = {"float32": "F32", "float16": "F16", "int16": "I16", "uint8": "U8", "int64": "I64"}
+
+
+_ORDER = ("I64", "F32", "F16", "I16", "U8")  # of arrays in the file; those of a kind by name
+
+
+_ALIGNMENT = 8  # bytes
+
+
+def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
+    """Write an actor's arrays, or remove them where no clip is usable.
+
+    A machine that was given up for lost may still be writing the same shard: whole files alone
+    meet, and they are the same.
+
+    Args:
+        path: The file.
+        features: Of the actor's usable clips, with as many views each.
+
+    Raises:
+        AvemotionError: The disk is full, or writing there is not allowed.
+    """
+    if not features:
+        with writing(path):
+            path.unlink(missing_ok=True)
+        return
+    write_atomically(path, lambda p: _write(p, features), writer=f".{uuid4().hex}")
+
+
+def _write(path: Path, features: Sequence[ClipFeatures]) -> None:
+    lengths = np.array([f.log_mel_length for f in features], np.int64)
+    offsets = np.cumsum([0] + [len(f.waveform) for f in features], dtype=np.int64)
+    parts: dict[str, tuple[tuple[int, ...], list[NDArray[np.generic]]]] = {
+        "faces": _stack([f.faces for f in features]),
+        "spectrograms": _stack([f.spectrograms for f in features]),
+        "log_mels": _stack([f.log_mels for f in features]),
+        "log_mel_lengths": (lengths.shape, [lengths]),
+        "waveforms": ((int(offsets[-1]),), [f.waveform for f in features]),
+        "waveform_offsets": (offsets.shape, [offsets]),
+    }
+    codes = {name: _CODES[arrays[0].dtype.name] for name, (_, arrays) in parts.items()}
+    names = sorted(parts, key=lambda name: (_ORDER.index(codes[name]), name))
+    header, end = {}, 0
+    for name in names:
+        shape, arrays = parts[name]
+        start, end = end, end + sum(array.nbytes for array in arrays)
+        header[name] = {"dtype": codes[name], "shape": shape, "data_offsets": (start, end)}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            for array in parts[name][1]:
+                file.write(np.ascontiguousarray(array).data)
+
+
+def _stack(
+    arrays: list[NDArray[np.generic]],
+) -> tuple[tuple[int, ...], list[NDArray[np.generic]]]:
+    """Return the shape that they have together, and them."""
+    return (len(arrays), *arrays[0].shape), arrays
+
+
+def without_features(
+    outcome: Extraction | Lost,
+) -> tuple[Extraction | Lost, ClipFeatures | None]:
+    """Part what a clip gave, or why nothing, from the features that are stored, if any are."""
+    if isinstance(outcome, Lost):
+        return outcome, None
+    features = outcome.features if outcome.status in USABLE else None
+    return replace(outcome, features=ClipFeatures.zeros(0)), features
+
+
+def rows_of(
+    clips: Sequence[Clip], corpus: Corpus, outcomes: Sequence[Extraction | Lost]
+) -> list[ManifestRow]:
+    """Say what became of an actor's clips; the excluded ones have no outcome."""
+    found = iter(outcomes)
+    return [
+        plain_row(clip, corpus, "excluded", corpus.excluded[clip.name])
+        if clip.name in corpus.excluded
+        else row_of(clip, corpus, next(found))
+        for clip in clips
+    ]
+
+
+def row_of(clip: Clip, corpus: Corpus, outcome: Extraction | Lost) -> ManifestRow:
+    """Say what became of a clip that was extracted."""
+    if isinstance(outcome, Lost):
+        return plain_row(clip, corpus, "failed", outcome.reason)
+    reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
+    return plain_row(clip, corpus, outcome.status, "; ".join(reasons), outcome)
+
+
+def plain_row(
+    clip: Clip,
+    corpus: Corpus,
+    status: str = "",
+    reason: str = "",
+    outcome: Extraction | None = None,
+) -> ManifestRow:
+    """Say what is known of a clip: its name, its files, and what it gave, if anything."""
+    box = outcome.box if outcome else None
+    audio = clip.audio or clip.video
+    return ManifestRow(
+        clip=clip.name,
+        actor=clip.actor,
+        sentence=clip.sentence,
+        emotion=clip.emotion,
+        level=clip.level,
+        status=status,
+        reason=reason,
+        frames_decoded=outcome.frames_decoded if outcome else 0,
+        faces_found=outcome.faces_found if outcome else 0,
+        key_frames=outcome.key_frames if outcome else 0,
+        key_frames_found=outcome.key_frames_found if outcome else 0,
+        face_box=f"{box.x} {box.y} {box.width} {box.height}" if box else "",
+        video_file=_relative(clip.video, corpus),
+        video_bytes=size_of(clip.video),
+        audio_file=_relative(audio, corpus),
+        audio_bytes=size_of(audio),
+    )
+
+
+def _relative(path: Path | None, corpus: Corpus) -> str:
+    return path.relative_to(corpus.directory).as_posix() if path else ""
+
+
+def size_of(path: Path | None) -> int:
+    """Return a file's length in bytes; 0 where there is none, or none that may be seen."""
+    try:
+        return path.stat().st_size if path and path.is_file() else 0
+    except OSError:  # a loop of links, a folder that may not be read: the clip's reason says it
+        return 0

@@ -15,11 +15,10 @@ from typing import Any
 from tabulate import tabulate
 
 from avemotion.data.corpora import crema_d
-from avemotion.data.corpora.crema_d import parse_name
+from avemotion.data.corpora.crema_d import EMOTIONS, parse_name
 from avemotion.data.media_check import inspect
-from avemotion.emotions import EMOTIONS
+from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
-from avemotion.types import Clip, Corpus
 
 _SHOWN = 10  # entries of a long list that the summary prints
 

@@ -14,7 +14,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from avemotion.config import ExperimentSettings
-from avemotion.data.dataset import Batch, ClipDataset, batches
+from avemotion.data.batch import Batch
+from avemotion.data.dataset import ClipDataset, batches
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 from avemotion.evaluation.corruptions import BABBLE_VOICES, Condition

@@ -23,9 +23,14 @@ from avemotion.errors import UsageError
 from avemotion.evaluation.corrupted_batches import spoiled_batches
 from avemotion.evaluation.corruptions import Condition, conditions_for
 from avemotion.evaluation.metrics.calibration import fit_temperature
-from avemotion.evaluation.metrics.scores import ClipPrediction
-from avemotion.evaluation.predictions import Groups, read_predictions, write_predictions
-from avemotion.models.ar5 import AR5, probabilities
+from avemotion.evaluation.predictions import (
+    ClipPrediction,
+    Groups,
+    read_predictions,
+    write_predictions,
+)
+from avemotion.models.ar5 import AR5
+from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointFacts
 from avemotion.parallel.pool import run_all

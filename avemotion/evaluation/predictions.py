@@ -20,18 +20,37 @@ from avemotion.data.annotations import (
     write_demographics,
     write_ratings,
 )
+from avemotion.data.types import Rating
 from avemotion.errors import UsageError
-from avemotion.evaluation.metrics.scores import ClipPrediction
 from avemotion.files import read_json, write_csv, write_json
-from avemotion.types import Rating
 
 FACTS_NAME = "evaluation.json"
-
 FACTS = (
     "protocol", "target", "seeds", "labels", "corpus", "synthetic", "preprocessing", "network",
     "training", "data", "clips", "command", "versions", "notes",
 )  # fmt: skip
 """What that file says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPrediction:
+    """What a network said of one test clip."""
+
+    seed: int
+    """Seed of the training that made the network."""
+    fold: str
+    """The fold that tested it."""
+    clip: str
+    """Name of the clip."""
+    actor: str
+    """Who is in it; nobody in the fold's training or validation."""
+    target: str
+    """The emotion that counts as right: the intended one, or the crowd's."""
+    probabilities: tuple[float, ...]
+    """In the order of the labels."""
+    temperature: float = 1.0
+    """Divides the logits for calibrated probabilities; fitted on validation actors alone."""
+
 
 Groups = dict[tuple[str, ...], list[ClipPrediction]]
 """Predictions by what the columns before them say."""

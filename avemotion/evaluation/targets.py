@@ -9,8 +9,7 @@ from typing import Any
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 from avemotion.evaluation.cross_validation import Predictions, SpoiledPredictions
-from avemotion.evaluation.metrics.scores import ClipPrediction
-from avemotion.evaluation.predictions import Records, TestedClip
+from avemotion.evaluation.predictions import ClipPrediction, Records, TestedClip
 
 
 def choose_targets(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH
-from avemotion.types import Box
+from avemotion.media.types import Box
 
 
 def scaled_box(box: Box, scale: tuple[float, float]) -> Box:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import PreprocessSettings
-from avemotion.data.store import ClipFeatures
 from avemotion.features.crops import crop_faces, scaled_box
 from avemotion.features.face_detection import NO_FACE, find_face
 from avemotion.features.frame_sampling import GRIDS
 from avemotion.features.spectrogram import add_noise, log_mel, power_spectrogram
-from avemotion.media.reader import ClipMedia, check_distinct, read_clip
-from avemotion.types import Box, VideoFrames
+from avemotion.features.types import ClipFeatures
+from avemotion.media.reader import check_distinct, read_clip
+from avemotion.media.types import Box, ClipMedia, VideoFrames
 
 
 @dataclass(frozen=True, slots=True)

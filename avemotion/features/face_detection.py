@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.features.face_tracking import is_same_face, ranked_faces
-from avemotion.types import Box
+from avemotion.media.types import Box
 
 NO_FACE = f"no face found in the {FACE_FRAMES} frames sampled"
 """Why a clip's face is missing."""

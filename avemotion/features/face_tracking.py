@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.media.types import Box
+
 _SAME_FACE_IOU = 0.4  # boxes overlapping more than this show the same face
 _PART_SHARE = 0.3  # a box that shares more of its area with a face shows a part of it
+_SAME_PERSON_IOU = 0.3  # boxes of one face overlap more than this from one window to the next
+_REMEMBERED_SECONDS = 5.0  # a face that is away for longer comes back under a new number
 
 
 def ranked_faces(
@@ -83,3 +87,47 @@ def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[n
     shared = np.prod(np.maximum(0, right_bottom - left_top), axis=1)
     union = box[2] * box[3] + others[:, 2] * others[:, 3] - shared
     return np.asarray(shared / union)
+
+
+class FaceNumbers:
+    """Numbers faces 1, 2... in the order of their coming, and knows them again by their place.
+
+    Of all pairs of a face seen before and one seen now, those whose boxes overlap most are taken to
+    be one person, first the closest pair. Nobody is known by his looks: where a cut shows another
+    person in the same place, the number stays.
+    """
+
+    def __init__(self) -> None:
+        """Start without any face."""
+        self._places: dict[int, tuple[float, Box]] = {}
+        self._count = 0
+
+    def of(self, boxes: list[Box], start_seconds: float) -> list[int]:
+        """Return the numbers of a window's faces.
+
+        Args:
+            boxes: Where they are.
+            start_seconds: Start of the window; later than that of the windows before.
+        """
+        self._places = {
+            number: place
+            for number, place in self._places.items()
+            if start_seconds - place[0] <= _REMEMBERED_SECONDS
+        }
+        known = np.array([box.edges for _, box in self._places.values()]).reshape(-1, 4)
+        pairs = sorted(
+            (-share, now, number)
+            for now, box in enumerate(boxes)
+            for number, share in zip(self._places, overlaps(box.edges, known), strict=True)
+            if share > _SAME_PERSON_IOU
+        )
+        numbers: dict[int, int] = {}
+        for _, now, number in pairs:
+            if now not in numbers and number not in numbers.values():
+                numbers[now] = number
+        for now in range(len(boxes)):
+            if now not in numbers:
+                self._count += 1
+                numbers[now] = self._count
+            self._places[numbers[now]] = (start_seconds, boxes[now])
+        return [numbers[now] for now in range(len(boxes))]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.errors import UsageError
 from avemotion.inference.isolated_preparation import prepare_isolated
+from avemotion.inference.prediction import Prediction
 from avemotion.inference.preparation import PreparedClip, Question, prepare_clip
 from avemotion.inference.runtimes.interface import ClipArrays, RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
@@ -20,7 +21,6 @@ from avemotion.inference.timeline_rows import TimelineRow, most_probable, smooth
 from avemotion.inference.timeline_windows import window_rows
 from avemotion.media.sources import Source
 from avemotion.models.metadata import CheckpointFacts
-from avemotion.types import Prediction
 
 _WINDOWS = TimelineSettings()
 

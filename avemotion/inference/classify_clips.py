@@ -13,10 +13,10 @@ from avemotion.config import AskedModality, FaceChoice
 from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.isolated_preparation import ClipTask, prepare_all, task_of
+from avemotion.inference.prediction import Prediction
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.media.sources import DecodedClip, Source
 from avemotion.parallel.processes import cores
-from avemotion.types import Prediction
 
 _BATCH = 8  # clips in a call of the network
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from avemotion.errors import AvemotionError, MediaError
 from avemotion.inference.preparation import PreparedClip, Question, prepare_clip
 from avemotion.media.sources import DecodedClip, MediaFile, Source, as_portable, source_name
-from avemotion.parallel.isolation import Lost, map_isolated
+from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolation import map_isolated
 from avemotion.parallel.processes import one_thread
 
 CLIP_TIMEOUT_SECONDS = 120.0

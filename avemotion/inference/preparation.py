@@ -22,10 +22,10 @@ from avemotion.features.spectrogram import (
 )
 from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.media.audio import LONGEST_SOUND_SECONDS
-from avemotion.media.reader import ClipMedia, read_arrays, read_clip
+from avemotion.media.reader import read_arrays, read_clip
 from avemotion.media.sources import DecodedClip, Source, as_media, source_name
+from avemotion.media.types import Box, ClipMedia
 from avemotion.models.metadata import CheckpointFacts
-from avemotion.types import Box
 
 LONG_CLIP_SECONDS = 10.0
 """Clips longer than this are unlike those of CREMA-D (about 2.5 s), and the prediction says so."""

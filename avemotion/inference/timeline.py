@@ -14,8 +14,7 @@ from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.runtimes.interface import RuntimeName
-from avemotion.inference.timeline_files import TABLE_SUFFIXES, check_output, row_file
-from avemotion.inference.timeline_rows import TimelineRow
+from avemotion.inference.timeline_rows import TABLE_SUFFIXES, TimelineRow, check_output, row_file
 from avemotion.media.windows import known_seconds
 
 _WINDOWS = TimelineSettings()

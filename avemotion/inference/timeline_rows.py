@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.types import Box
+from avemotion.errors import MediaError, UsageError
+from avemotion.files import csv_rows, partial_name, writing
+from avemotion.media.types import Box
 
 _LEAST_PROBABILITY = 1e-6  # its logarithm stays finite, and one sure window does not rule the mean
+TABLE_SUFFIXES = (".csv", ".jsonl")
+"""A table with one line a row, or one JSON object a line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,3 +154,61 @@ def _smoothed_window(
         # One answer is its own mean, to the last digit.
         mean = row.probabilities if len(answers) == 1 else mean_of_logarithms(answers)
         yield replace(row, smoothed=mean, smoothed_label=most_probable(mean))
+
+
+def check_output(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
+    """Refuse a file that could not be written in the end.
+
+    Raises:
+        UsageError: Its suffix is another one, its folder does not exist, or it is a folder itself.
+    """
+    if path is None:
+        return
+    if path.suffix not in suffixes:
+        raise UsageError(f"{option} is {path}, but must end in {' or '.join(suffixes)}.")
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"{option} is {path}, but there is no folder {path.parent}. Make it first."
+        )
+    if path.is_dir():
+        raise UsageError(f"{option} is {path}, a folder. Give the name of a file.")
+
+
+@contextmanager
+def row_file(path: Path, labels: Sequence[str]) -> Iterator[Callable[[TimelineRow], None]]:
+    """Give what writes a row; the file bears its name once the last row is in it.
+
+    Each row is flushed, so that the file can be followed under its temporary name
+    (``.NAME.partial``). There it stays with the rows so far where reading fails or is interrupted:
+    a file called `path` is always whole, and an hour's work is never lost.
+    """
+    temporary = partial_name(path)
+    kept, rows = f"The rows until then are in {temporary}.", 0
+    try:
+        with writing(path):
+            opened = temporary.open("w", newline="", encoding="utf-8")
+        with opened as file:
+            write_cells = csv_rows(file)
+
+            def write(row: TimelineRow) -> None:
+                nonlocal rows
+                rows += 1
+                if path.suffix == ".csv":
+                    write_cells(table_row(row, labels))
+                else:
+                    file.write(json.dumps(row.to_dict(), allow_nan=False) + "\n")
+                file.flush()
+
+            if path.suffix == ".csv":
+                write_cells(table_columns(labels))
+            yield write
+            os.fsync(file.fileno())
+    except BaseException as error:
+        if not rows:
+            temporary.unlink(missing_ok=True)
+        elif isinstance(error, MediaError):
+            raise MediaError(f"{error}. {kept}") from error
+        elif isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(kept) from None
+        raise
+    temporary.replace(path)

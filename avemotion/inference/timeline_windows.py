@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from avemotion.config import FACE_FRAMES, TimelineSettings
+from avemotion.config import FACE_FRAMES, SAMPLE_RATE, TimelineSettings
 from avemotion.errors import MissingModalityError
-from avemotion.features.window_features import FaceNumbers, window_media, window_name
+from avemotion.features.face_tracking import FaceNumbers
+from avemotion.inference.prediction import Prediction
 from avemotion.inference.preparation import (
     FaceCrops,
     PreparedClip,
@@ -20,8 +21,8 @@ from avemotion.inference.preparation import (
     prepared,
 )
 from avemotion.inference.timeline_rows import TimelineRow
+from avemotion.media.types import ClipMedia, Sound, VideoFrames
 from avemotion.media.windows import MediaWindow, stream_windows
-from avemotion.types import Prediction
 
 _WORTH_SAYING_SECONDS = 0.1  # of a window's sound that is missing
 
@@ -97,3 +98,27 @@ def _window_warnings(window: MediaWindow, faces: int, wanted: str) -> Iterator[s
         yield f"{window.missing_seconds:.1f} s of the window's sound are missing"
     if faces > 1 and wanted == "av" and window.samples is not None:
         yield f"whose voice it is, of {faces} faces, is not known: each is judged with it"
+
+
+def window_name(clip: str, number: int) -> str:
+    """Return the name that seeds a window's noise: the clip's, with the window's number."""
+    return f"{clip}@{number}"
+
+
+def window_media(window: MediaWindow) -> ClipMedia:
+    """Return a window as if it were a clip of its own."""
+    frames = sound = None
+    if window.frames is not None:
+        _, numbers = np.unique(window.frame_seconds, return_inverse=True)
+        frames = VideoFrames(
+            window.frames,
+            indices=numbers.astype(np.intp),
+            places=np.arange(len(window.frames), dtype=np.intp),
+            decoded=window.frames_decoded,
+            duration_seconds=window.end_seconds - window.start_seconds,
+            scale=window.scale,
+        )
+    if window.samples is not None:
+        sound = Sound(window.samples, SAMPLE_RATE)
+    seconds = sound.duration_seconds if sound else 0.0
+    return ClipMedia(frames, sound, window.no_frames, window.no_sound, seconds, window.notes)

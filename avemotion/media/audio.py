@@ -16,6 +16,8 @@ LONGEST_SOUND_SECONDS = 300.0
 
 _FRONT_CENTRE = "FC"
 _SURROUND_CHANNELS = 3  # from so many on, a front centre channel is there for the speech
+MIN_SOUND_SECONDS = 0.1
+"""Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""
 
 
 def ordered_tracks(container: Any) -> list[Any]:
@@ -128,3 +130,8 @@ def tracks_note(chosen: Soundtrack, tracks: Sequence[Soundtrack]) -> list[str]:
     default = bool(chosen.track.disposition & av.stream.Disposition.default)
     why = "the default one" if default else "the first with sound"
     return [f"of {len(tracks)} audio tracks, {called}, {why}, is heard"]
+
+
+def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Scale full scale (1.0) to 32,768 and round."""
+    return np.asarray(np.clip(np.rint(samples * 32_768.0), -32_768, 32_767), np.int16)

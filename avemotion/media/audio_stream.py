@@ -15,12 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
-from avemotion.media.audio import MonoBlocks, Soundtrack, heard, ordered_tracks, tracks_note
+from avemotion.media.audio import (
+    MIN_SOUND_SECONDS,
+    MonoBlocks,
+    Soundtrack,
+    heard,
+    ordered_tracks,
+    to_int16,
+    tracks_note,
+)
 from avemotion.media.decoder import opened
-from avemotion.media.reader import MIN_SOUND_SECONDS, to_int16
 from avemotion.media.resampling import BlockResampler
-from avemotion.media.stream_clock import MIN_COVERED_SHARE, checked_step, origin_of, ticks
-from avemotion.media.timestamps import PacketTimes
+from avemotion.media.timestamps import (
+    MIN_COVERED_SHARE,
+    PacketTimes,
+    checked_step,
+    origin_of,
+    ticks,
+)
 
 LOOK_AHEAD_SECONDS = 60.0
 """Of several tracks, so much is listened to for the first that has sound on it."""

@@ -21,7 +21,7 @@ from avemotion.media.integrity import check_content, check_file
 from avemotion.media.sources import MediaFile
 from avemotion.media.timestamps import FrameChoice as FrameChoice
 from avemotion.media.timestamps import FramePlan, PacketTimes, plan_frames
-from avemotion.types import VideoFrames
+from avemotion.media.types import VideoFrames
 
 _PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"}
 _HELD_BYTES = 64 * 2**20  # compressed packets kept from counting to decoding; a clip has 0.5 MB

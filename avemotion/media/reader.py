@@ -7,8 +7,7 @@ frames), so what comes out is checked too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +17,12 @@ from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
-from avemotion.media.audio import LONGEST_SOUND_SECONDS
+from avemotion.media.audio import LONGEST_SOUND_SECONDS, MIN_SOUND_SECONDS, to_int16
 from avemotion.media.decoder import FrameChoice, Streams, decode, is_video, opened, video_stream
-from avemotion.media.pictures import kept_size, write_resized
+from avemotion.media.frames import MIN_DISTINCT_SHARE, count_distinct, kept_size, write_resized
 from avemotion.media.resampling import check_sample_rate, resample
 from avemotion.media.sources import DecodedClip, MediaFile
-from avemotion.types import Sound, VideoFrames
-
-MIN_SOUND_SECONDS = 0.1
-"""Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""
-
-MIN_DISTINCT_SHARE = 0.5
-"""A video with fewer distinct frames, as a share of those a view holds, is broken or frozen."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClipMedia:
-    """A clip's frames and sound."""
-
-    frames: VideoFrames | None
-    """The chosen frames; None where there is no video."""
-    sound: Sound | None
-    """The sound; None where there is none."""
-    no_frames: str = ""
-    """Why there are no frames; empty where there are some."""
-    no_sound: str = ""
-    """Why there is no sound; empty where there is some."""
-    sound_seconds: float = 0.0
-    """Length of the whole sound, of which `sound` holds the middle if it is very long."""
-    notes: tuple[str, ...] = ()
-    """What was left out, or is unusual."""
+from avemotion.media.types import ClipMedia, Sound, VideoFrames
 
 
 def read_clip(
@@ -198,12 +173,6 @@ def check_distinct(name: str, frames: Sequence[NDArray[np.uint8]]) -> None:
         )
 
 
-def count_distinct(frames: Iterable[NDArray[np.uint8]]) -> int:
-    """Return how many frames, each uint8 (height, width), differ from one another."""
-    # A quarter of the rows tells frames apart: what moves is higher than three.
-    return len({frame[::4].tobytes() for frame in frames})
-
-
 def _seen(path: MediaFile, streams: Streams) -> VideoFrames:
     if streams.frames is None:
         raise NoVideoError(f"{path.name} has no video stream")
@@ -278,8 +247,3 @@ def _heard(name: str, streams: Streams) -> Sound:
     if not sound.samples.any():
         raise NoAudioError(f"the audio track of {name} is silent (every sample is zero)")
     return sound
-
-
-def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Scale full scale (1.0) to 32,768 and round."""
-    return np.asarray(np.clip(np.rint(samples * 32_768.0), -32_768, 32_767), np.int16)

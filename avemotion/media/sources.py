@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATES
 from avemotion.errors import MediaError, UsageError
-from avemotion.media.arrays import ShapeRepr
+from avemotion.media.types import ShapeRepr
 
 PIPE_LIMIT_BYTES = 2**30
 """What cannot be sought in (a pipe, a socket) is read whole, up to so much."""

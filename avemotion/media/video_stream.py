@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
-from avemotion.media.pictures import (
+from avemotion.media.frames import (
+    MIN_DISTINCT_SHARE,
+    count_distinct,
     hdr_note,
     hdr_of,
     kept_size,
@@ -19,8 +21,7 @@ from avemotion.media.pictures import (
     upright_size,
     write_grey,
 )
-from avemotion.media.reader import MIN_DISTINCT_SHARE, count_distinct
-from avemotion.media.stream_clock import MIN_COVERED_SHARE, checked_step, ticks
+from avemotion.media.timestamps import MIN_COVERED_SHARE, checked_step, ticks
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from avemotion.media.audio import ordered_tracks
 from avemotion.media.audio_stream import CutSound, SoundStream, track_to_hear
 from avemotion.media.decoder import check_known, is_video, opened
 from avemotion.media.resampling import check_sample_rate
-from avemotion.media.stream_clock import origin_of
+from avemotion.media.timestamps import origin_of
 from avemotion.media.video_stream import FrameStream, PickedFrames
 
 MAX_FRAMES = 200

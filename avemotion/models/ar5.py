@@ -9,12 +9,11 @@ are ours**, all in the two tables below. About 1.3 million parameters at width 1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality, NetworkSettings
+from avemotion.data.batch import ClipInputs
 from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 
 # Output channels of the convolutions (each with batch norm and ReLU) between one 2 x 2 max-pooling
@@ -26,31 +25,6 @@ HIDDEN = 128
 
 _SHRINK = 16  # the stride and three poolings: one place of the last maps stands for 16 x 16 pixels
 _SOUND_SHAPES = {"log_mel": (MEL_BANDS, MEL_FRAMES), "power": POWER_SHAPE}
-
-
-@dataclass(frozen=True, slots=True)
-class ClipInputs:
-    """A batch of clips as the network reads them.
-
-    A modality that it has no branch for is None; one that none of the clips has may be.
-    """
-
-    faces: Tensor | None
-    """float (clip, 20, 98, 80), normalised by `normalise_faces`."""
-    spectrograms: Tensor | None
-    """float (clip, 1, row, column): the log-mel or the power spectrogram of the store."""
-    lengths: Tensor | None
-    """int64 (clip,): columns of the spectrogram that hold sound."""
-    has_face: Tensor
-    """bool (clip,)."""
-    has_sound: Tensor
-    """bool (clip,)."""
-
-
-def normalise_faces(faces: Tensor) -> Tensor:
-    """Map uint8 grey values to about [-1, 1]: ``(f - 127) / 128`` (thesis eq. 6.1)."""
-    # In place: a batch is 20 MB, and new memory costs as much as the arithmetic.
-    return faces.to(torch.float32, copy=True).sub_(127.0).div_(128.0)
 
 
 class AR5(nn.Module):
@@ -105,12 +79,6 @@ class AR5(nn.Module):
         """Map the feature vectors to the logits, float (clip, classes)."""
         logits: Tensor = self.classifier(torch.cat(vectors, dim=1))
         return logits
-
-
-@torch.inference_mode()
-def probabilities(network: AR5, inputs: ClipInputs) -> Tensor:
-    """Return the softmax, float32 (clip, classes), of a network in evaluation mode."""
-    return torch.softmax(network(inputs).float(), dim=1)
 
 
 class VideoBranch(nn.Module):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from avemotion.config import ExperimentSettings, PreprocessSettings
-from avemotion.types import Split
+from avemotion.data.types import Split
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 """A run's network, in the run's folder."""

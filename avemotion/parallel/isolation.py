@@ -17,8 +17,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from avemotion.errors import UsageError
-from avemotion.parallel.isolated_work import Lost as Lost
-from avemotion.parallel.isolated_work import OutOfMemory, Part, send_task, serve
+from avemotion.parallel.isolated_worker import Lost, OutOfMemory, Part, send_task, serve
 from avemotion.parallel.processes import FRESH
 
 MEMORY_MEBIBYTES = 4096
@@ -27,9 +26,9 @@ MEMORY_MEBIBYTES = 4096
 _AHEAD = 8  # tasks a worker has waiting, so that neither workers nor memory run out
 _STARTS = 3  # tries to have a process begin a task
 _START_SECONDS = 300  # imports, on a busy machine
-
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+_STARTING = threading.Lock()  # starting a process touches what all threads share
 
 
 def map_isolated(
@@ -197,9 +196,6 @@ class IsolatedProcess:
         with _STARTING:
             self._closed = True
             self.kill()
-
-
-_STARTING = threading.Lock()  # starting a process touches what all threads share
 
 
 class _Deadline:

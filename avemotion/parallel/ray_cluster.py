@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from avemotion.errors import UsageError
-from avemotion.parallel.admission import Admission, admission
+from avemotion.parallel.cluster_check import Admission, admission
 from avemotion.parallel.pool import Task, name_failures, settle
 
 try:

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from avemotion.compat import torchaudio
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH, TrainingSettings
+from avemotion.data.batch import ClipInputs
 from avemotion.features.spectrogram import mel_edges, mel_values
-from avemotion.models.ar5 import ClipInputs
 
 NOISE_SNR_DB = (0.0, 30.0)
 """Voice over noise that is added in training, in dB, drawn evenly for each clip."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from avemotion.errors import UsageError
 from avemotion.files import claimed, read_json, write_atomically, write_json
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointFacts
-from avemotion.training.curves import draw_curves
 from avemotion.training.model_card import CARD_NAME, model_card
 from avemotion.training.trainer import forget_state, train
 
@@ -146,3 +146,39 @@ def _become_latest(out: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(run.name)
     link.replace(run.parent / LATEST.name)
+
+
+def draw_curves(
+    rows: Sequence[Mapping[str, float]], best_epoch: int, title: str, path: Path
+) -> None:
+    """Draw the rows of ``metrics.csv`` as a PNG.
+
+    Args:
+        rows: One mapping an epoch, with ``epoch``, ``train_loss`` and perhaps ``val_...``.
+        best_epoch: The epoch that was kept; marked.
+        title: Says what was trained.
+        path: Where the picture goes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure  # not pyplot: no display, no global state
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    losses, scores = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    names = {
+        losses: {"train_loss": "training (augmented)", "val_loss": "validation actors"},
+        scores: {"val_accuracy": "accuracy (WAR)", "val_uar": "mean recall (UAR)"},
+    }
+    for axes, lines in names.items():
+        for column, label in lines.items():
+            if column in rows[0]:
+                axes.plot(epochs, [row[column] for row in rows], label=label)
+        axes.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
+        axes.set_xlabel("epoch")
+        axes.legend()
+    losses.set_ylabel("cross-entropy")
+    scores.set_ylabel("score on validation actors")
+    scores.set_ylim(0, 1)
+    figure.suptitle(title)
+    write_atomically(path, lambda p: figure.savefig(p, format="png", dpi=120))

@@ -12,8 +12,8 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from avemotion.config import ExperimentSettings
-from avemotion.data.dataset import Batch
-from avemotion.models.ar5 import AR5, ClipInputs
+from avemotion.data.batch import Batch, ClipInputs
+from avemotion.models.ar5 import AR5
 from avemotion.training.augmentation import (
     add_sound_noise,
     augment_faces,

@@ -32,13 +32,13 @@ from avemotion.config import (
 from avemotion.data.dataset import ClipDataset, EpochSampler, batches, roomy_device
 from avemotion.data.splits import check_trainable, of_actors
 from avemotion.data.store import FeatureStore
+from avemotion.data.types import Split
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointFacts
 from avemotion.training.lightning_module import EmotionModule
-from avemotion.types import Split
 
 STATE = "state"
 """Folder in a run that holds what an interrupted one goes on from."""

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES
-from avemotion.data.store import ClipFeatures
 from avemotion.features.crops import crop_faces
 from avemotion.features.face_detection import find_face
 from avemotion.features.frame_sampling import even_grid
+from avemotion.features.types import ClipFeatures
 from avemotion.inference.runtimes.interface import ClipArrays, Runtime
-from avemotion.types import Box
+from avemotion.media.types import Box
 
 WINDOW_SECONDS = 2.5
 """How far back an answer looks: the length of CREMA-D's clips, of which 20 frames are read too."""

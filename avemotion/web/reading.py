@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from avemotion.parallel.isolation import IsolatedProcess, Lost
+from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolation import IsolatedProcess
 
 _KILL_AGAIN_SECONDS = 0.5
 _STALLED_SECONDS = 30.0

@@ -27,7 +27,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from avemotion.inference.runtimes.interface import Runtime
-from avemotion.parallel.isolation import IsolatedProcess, Lost
+from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolation import IsolatedProcess
 from avemotion.web.answering import Upload, answer, prepare
 from avemotion.web.guard import Guard
 from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow

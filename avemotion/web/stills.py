@@ -17,7 +17,7 @@ from avemotion.features.crops import crop_faces, scaled_box
 from avemotion.features.face_detection import find_face
 from avemotion.inference.preparation import FaceCrops, PreparedClip, Question, hear, prepared
 from avemotion.media.decoder import decode, opened
-from avemotion.media.reader import ClipMedia
+from avemotion.media.types import ClipMedia
 
 WARNING = (
     "little better than a guess: a still picture has neither movement nor voice, and the network "

@@ -54,8 +54,8 @@ def test_a_word_after_two_hyphens_is_no_option() -> None:
 
 def test_whoever_reads_only_the_head_of_what_is_printed_sees_no_error() -> None:
     script = (
-        "import sys; from avemotion import cli; "
-        "cli._RUNNERS['demo'] = lambda _: [print('x' * 99, flush=True) for _ in range(9999)]; "
+        "import sys; from avemotion import cli; from avemotion.cli import commands; "
+        "commands.RUNNERS['demo'] = lambda _: [print('x' * 99, flush=True) for _ in range(9999)]; "
         "sys.exit(cli.main(['demo']))"
     )
     command = [f'{sys.executable} -c "{script}" | head -c 5']

@@ -19,10 +19,10 @@ from avemotion.config import PreprocessSettings
 from avemotion.data import corpora
 from avemotion.data.annotations import write_ratings
 from avemotion.data.store import FeatureStore
+from avemotion.data.types import COLUMNS_BESIDE_LABELS, Clip, Corpus, Rating
 from avemotion.errors import UsageError
 from avemotion.evaluation.predictions import write_predictions
 from avemotion.files import write_csv
-from avemotion.types import COLUMNS_BESIDE_LABELS, Clip, Corpus, Rating
 
 GUIDE = Path(__file__).parents[2] / "docs" / "corpora.md"
 

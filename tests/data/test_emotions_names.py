@@ -9,14 +9,17 @@ from media_maker import make_wav, speech_like
 from avemotion.data.corpora.crema_d import (
     CLIPS,
     CLIPS_BY_EMOTION,
+    CODE_BY_EMOTION,
+    EMOTION_BY_CODE,
+    EMOTIONS,
     SENTENCES,
+    VOTE_LETTERS,
     parse_name,
     read_corpus,
     read_demographics,
     read_names,
     read_ratings,
 )
-from avemotion.emotions import CODE_BY_EMOTION, EMOTION_BY_CODE, EMOTIONS, VOTE_LETTERS
 from avemotion.errors import UsageError
 
 actors = st.integers(1000, 1999).map(str)

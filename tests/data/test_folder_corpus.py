@@ -15,8 +15,8 @@ from avemotion.cli import main
 from avemotion.config import NetworkSettings, PreprocessSettings, TrainingSettings
 from avemotion.data.corpora.folder import SOUND_SUFFIXES, VIDEO_SUFFIXES, read_corpus
 from avemotion.data.store import FeatureStore
+from avemotion.data.types import COLUMNS_BESIDE_LABELS, UNKNOWN_ACTOR, Corpus
 from avemotion.errors import UsageError
-from avemotion.types import COLUMNS_BESIDE_LABELS, UNKNOWN_ACTOR, Corpus
 
 MEDIA = VIDEO_SUFFIXES | SOUND_SUFFIXES
 

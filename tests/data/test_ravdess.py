@@ -15,7 +15,7 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.corpora import ravdess
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
-from avemotion.types import Box
+from avemotion.media.types import Box
 
 SCRIPT = Path(__file__).parents[2] / "data_prep" / "ravdess.py"
 spec = importlib.util.spec_from_file_location("data_prep_ravdess", SCRIPT)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from avemotion.config import TrainingSettings
 from avemotion.data.corpora import ravdess
-from avemotion.data.corpora.crema_d import read_corpus
+from avemotion.data.corpora.crema_d import EMOTIONS, read_corpus
 from avemotion.data.splits import (
     MIN_ACTORS,
     PROTOCOLS,
@@ -22,9 +22,8 @@ from avemotion.data.splits import (
     take_actors,
 )
 from avemotion.data.store import ManifestRow
-from avemotion.emotions import EMOTIONS
+from avemotion.data.types import Split
 from avemotion.errors import UsageError
-from avemotion.types import Split
 
 
 def row(actor: str, emotion: str, number: int) -> ManifestRow:

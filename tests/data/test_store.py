@@ -11,20 +11,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
 from avemotion.config import PreprocessSettings
-from avemotion.data.shards import write_shard
-from avemotion.data.store import (
-    COLUMNS,
-    ClipFeatures,
-    FeatureStore,
-    ManifestRow,
-    read_info,
-    read_manifest,
-)
-from avemotion.data.store_writer import StoreWriter
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.store import COLUMNS, FeatureStore, ManifestRow, read_info, read_manifest
+from avemotion.data.store_writer import StoreWriter, write_shard
+from avemotion.data.types import Clip, Corpus, Rating
 from avemotion.errors import AvemotionError, UsageError
+from avemotion.features.types import ClipFeatures
 from avemotion.files import write_atomically, write_csv, write_json
-from avemotion.types import Clip, Corpus, Rating
 
 SETTINGS = PreprocessSettings(views=2)
 NAMES = ["1001_DFA_ANG_XX", "1001_DFA_DIS_XX", "1001_DFA_HAP_XX", "1002_DFA_ANG_XX"]
@@ -202,7 +195,7 @@ def test_an_actor_done_again_is_never_listed_with_arrays_of_another_run(full, mo
         raise Full
 
     rows = [row_of(name) for name in NAMES[:3]]
-    monkeypatch.setattr("avemotion.data.shards._write", fail)
+    monkeypatch.setattr("avemotion.data.store_writer._write", fail)
     with pytest.raises(Full):
         writer.add("1001", rows, [features_of(i, 2000) for i in range(3)])
     assert {row.actor for row in read_manifest(full)} == {"1002"}

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import correlate, resample_poly
 
+from avemotion.data.corpora.crema_d import CODE_BY_EMOTION, EMOTIONS, VOTE_LETTERS
 from avemotion.data.corpora.synthetic import TABLES, bayes_predictions, ceilings, synth
 from avemotion.data.corpora.synthetic.corpus import plan_clips
 from avemotion.data.corpora.synthetic.face import face_frames
@@ -23,7 +24,6 @@ from avemotion.data.corpora.synthetic.performance import cast_actor, media_paths
 from avemotion.data.corpora.synthetic.phones import PHONES, SPOKEN
 from avemotion.data.corpora.synthetic.records import VOTE_COLUMNS, draw_votes, winners
 from avemotion.data.corpora.synthetic.tables import posterior
-from avemotion.emotions import CODE_BY_EMOTION, EMOTIONS, VOTE_LETTERS
 from avemotion.errors import UsageError
 
 

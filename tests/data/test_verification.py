@@ -17,15 +17,14 @@ from hypothesis import strategies as st
 from media_maker import make_clip, make_wav, noise_frames, sine, speech_like, write_pointer
 
 from avemotion.data import media_check
-from avemotion.data.corpora.crema_d import CLIPS
+from avemotion.data.corpora.crema_d import CLIPS, EMOTION_BY_CODE
 from avemotion.data.media_check import MediaFile, decode_all, read_heads
 from avemotion.data.preprocessing import preprocess
 from avemotion.data.verification import PROBLEMS, Verification, verify
-from avemotion.emotions import EMOTION_BY_CODE
 from avemotion.errors import UsageError
 from avemotion.media.integrity import announced_bytes, is_plainly_whole
 from avemotion.media.reader import read_streams
-from avemotion.parallel.isolation import Lost
+from avemotion.parallel.isolated_worker import Lost
 
 NAMES = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1002) for code in EMOTION_BY_CODE]
 

@@ -12,6 +12,7 @@ from scipy import stats
 from sklearn.metrics import brier_score_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from avemotion.data.types import Rating
 from avemotion.evaluation.metrics.calibration import (
     TEMPERATURES,
     at_temperature,
@@ -19,8 +20,7 @@ from avemotion.evaluation.metrics.calibration import (
     crowd_distance,
     fit_temperature,
 )
-from avemotion.evaluation.metrics.scores import ClipPrediction
-from avemotion.types import Rating
+from avemotion.evaluation.predictions import ClipPrediction
 
 LABELS = ("neutral", "anger", "sadness")  # not in alphabetical order
 

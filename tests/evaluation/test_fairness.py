@@ -9,12 +9,12 @@ from scipy import stats
 from sklearn.metrics import recall_score
 
 from avemotion.data.corpora import crema_d as corpus
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.types import Clip
 from avemotion.evaluation.metrics.fairness import GroupScore, fairness, groups_of
 from avemotion.evaluation.metrics.human_baseline import clip_credit
-from avemotion.evaluation.metrics.scores import ClipPrediction
+from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.evaluation.report.results import CHANNELS
-from avemotion.types import Clip
 
 LABELS = ("b", "a", "c")
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from avemotion import ratings
-from avemotion.emotions import EMOTION_BY_CODE
+from avemotion.data.corpora.crema_d import EMOTION_BY_CODE
+from avemotion.data.types import Clip, Rating
 from avemotion.errors import UsageError
 from avemotion.evaluation.metrics.human_baseline import clip_credit, human_scores
-from avemotion.types import Clip, Rating
 
 LABELS = ("b", "a", "c")
 

@@ -26,7 +26,7 @@ from avemotion.evaluation.corruptions import (
 from avemotion.evaluation.cross_validation import predict
 from avemotion.features.extraction import noisy_sound
 from avemotion.features.spectrogram import log_mel
-from avemotion.models.ar5 import probabilities
+from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
 
 UNDISTURBED = {

@@ -12,7 +12,7 @@ from sklearn.metrics import recall_score
 from avemotion.errors import UsageError
 from avemotion.evaluation.metrics.intervals import RESAMPLES
 from avemotion.evaluation.metrics.robustness import RobustnessScore, robustness_scores
-from avemotion.evaluation.metrics.scores import ClipPrediction
+from avemotion.evaluation.predictions import ClipPrediction
 
 LABELS = ("a", "b", "c")
 NAME = "babble 10 dB"

@@ -27,13 +27,8 @@ from sklearn.metrics import (
 )
 
 from avemotion.evaluation.metrics.intervals import mean_interval
-from avemotion.evaluation.metrics.scores import (
-    ClipPrediction,
-    Score,
-    actor_accuracies,
-    difference,
-    score,
-)
+from avemotion.evaluation.metrics.scores import Score, actor_accuracies, difference, score
+from avemotion.evaluation.predictions import ClipPrediction
 
 LABELS = ("c", "a", "b")  # not in alphabetical order: a store's labels need not be
 

@@ -9,7 +9,7 @@ from avemotion.features.crops import crop_faces
 from avemotion.features.face_detection import KEY_FRAMES, find_face
 from avemotion.features.frame_sampling import even_grid
 from avemotion.media.reader import read_frames
-from avemotion.types import Box
+from avemotion.media.types import Box
 
 
 def sampled(path) -> np.ndarray:

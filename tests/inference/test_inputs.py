@@ -35,11 +35,12 @@ from avemotion.errors import MediaError, MissingModalityError, UsageError
 from avemotion.features.face_tracking import ranked_faces
 from avemotion.features.frame_sampling import even_grid
 from avemotion.inference.classify_clips import ClipFailure
+from avemotion.inference.prediction import Prediction
 from avemotion.media import audio, sources, timestamps
 from avemotion.media.frames import KeptFrames
 from avemotion.media.reader import read_clip, read_frames
+from avemotion.media.types import Box
 from avemotion.models.checkpoint import save_checkpoint
-from avemotion.types import Box, Prediction
 
 ROWS = [row for rows in SECTIONS.values() for row in rows]
 

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 import avemotion
 from avemotion.cli import main
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.inference.runtimes import onnx_export
 from avemotion.inference.runtimes.loading import find_checkpoint

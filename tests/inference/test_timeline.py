@@ -17,12 +17,12 @@ from avemotion.cli import main
 from avemotion.config import TimelineSettings
 from avemotion.errors import MediaError, MissingModalityError, UsageError
 from avemotion.features.face_detection import find_face, find_faces
-from avemotion.features.window_features import FaceNumbers
+from avemotion.features.face_tracking import FaceNumbers
 from avemotion.inference.timeline_plot import TimelinePicture
 from avemotion.inference.timeline_rows import TimelineRow, smoothed
 from avemotion.media.reader import read_clip
+from avemotion.media.types import Box
 from avemotion.media.windows import stream_windows
-from avemotion.types import Box
 
 RATE = 30
 LABELS = ("joy", "fear", "calm")

@@ -12,7 +12,7 @@ from network_maker import EXPERIMENTS, facts_of, untrained
 
 import avemotion
 from avemotion.config import TimelineSettings
-from avemotion.features.window_features import window_media
+from avemotion.inference.timeline_windows import window_media
 from avemotion.media.reader import read_clip
 from avemotion.media.windows import MediaWindow, stream_windows
 from avemotion.models.checkpoint import save_checkpoint

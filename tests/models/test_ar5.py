@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
-from avemotion.models.ar5 import AR5, ClipInputs, normalise_faces, probabilities
+from avemotion.data.batch import ClipInputs, normalise_faces
+from avemotion.models.ar5 import AR5
+from avemotion.models.base import probabilities
 
 
 def inputs(clips: int = 3, spectrogram: str = "log_mel", seed: int = 0) -> ClipInputs:

@@ -15,7 +15,8 @@ import pytest
 
 from avemotion.errors import MediaError, UsageError
 from avemotion.media.sources import MemoryFile, as_portable
-from avemotion.parallel.isolation import IsolatedProcess, Lost, map_isolated
+from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolation import IsolatedProcess, map_isolated
 
 
 def act(what: str) -> object:

@@ -30,7 +30,7 @@ from avemotion.data.splits import Fold, actors_of, of_actors
 from avemotion.data.store import FeatureStore
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.evaluation.cross_validation import FoldTask, train_and_test
-from avemotion.parallel.admission import TOKEN_NAME, admission
+from avemotion.parallel.cluster_check import TOKEN_NAME, admission
 
 ROOT = Path(avemotion.__file__).parents[1]
 NODE = {"num_cpus": 1, "object_store_memory": 150 * 2**20}

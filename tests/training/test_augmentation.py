@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from avemotion.config import TrainingSettings
+from avemotion.data.batch import ClipInputs
 from avemotion.evaluation.corruptions import add_at_snr
 from avemotion.features.spectrogram import log_mel, mel_edges
-from avemotion.models.ar5 import ClipInputs
 from avemotion.training.augmentation import (
     MASKED_BANDS,
     add_sound_noise,

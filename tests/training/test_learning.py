@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional
 
 from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
-from avemotion.data.dataset import Batch, ClipDataset
+from avemotion.data.batch import Batch
+from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5

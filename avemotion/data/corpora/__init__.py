@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from avemotion.data.corpora import crema_d, folder, ravdess
+from avemotion.data.types import Corpus
 from avemotion.errors import UsageError
-from avemotion.types import Corpus
 
 CorpusName = Literal["crema_d", "ravdess", "folder"]
 """What can be preprocessed: the keys of `READERS`."""

@@ -20,11 +20,29 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from avemotion.emotions import EMOTION_BY_CODE, EMOTIONS, VOTE_LETTERS
+from avemotion.data.types import Clip, Corpus, Rating
 from avemotion.errors import UsageError
-from avemotion.types import Clip, Corpus, Rating
 
 NAME = "crema_d"
+
+EMOTION_BY_CODE: dict[str, str] = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+"""Code in a CREMA-D file name -> name of the emotion, in the order of the labels."""
+
+EMOTIONS: tuple[str, ...] = tuple(EMOTION_BY_CODE.values())
+"""The six labels in their fixed order; a network's output ``i`` is ``EMOTIONS[i]``."""
+
+CODE_BY_EMOTION: dict[str, str] = {name: code for code, name in EMOTION_BY_CODE.items()}
+"""Name of the emotion -> code in a CREMA-D file name."""
+
+VOTE_LETTERS: tuple[str, ...] = tuple(code[0] for code in EMOTION_BY_CODE)
+"""Columns of ``tabulatedVotes.csv`` in the order of the labels: A D F H N S."""
 
 CLIPS_BY_EMOTION: dict[str, int] = {
     emotion: 1_087 if emotion == "neutral" else 1_271 for emotion in EMOTIONS

@@ -22,8 +22,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avemotion.data.types import UNKNOWN_ACTOR, Clip, Corpus, is_utf8
 from avemotion.errors import UsageError
-from avemotion.types import UNKNOWN_ACTOR, Clip, Corpus, is_utf8
 
 NAME = "folder"
 

@@ -19,8 +19,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
-from avemotion.types import Clip, Corpus
 
 NAME = "ravdess"
 

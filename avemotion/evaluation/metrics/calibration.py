@@ -19,9 +19,9 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
+from avemotion.data.types import Rating
 from avemotion.evaluation.metrics.intervals import SHARES, mean_interval
-from avemotion.evaluation.metrics.scores import ClipPrediction
-from avemotion.types import Rating
+from avemotion.evaluation.predictions import ClipPrediction
 
 BINS = 15
 """Equal widths of confidence, as Guo et al. and most after them take."""

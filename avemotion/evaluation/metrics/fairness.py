@@ -13,7 +13,8 @@ import numpy as np
 from sklearn.metrics import recall_score
 
 from avemotion.evaluation.metrics.intervals import LEADS, SHARES, mean_interval
-from avemotion.evaluation.metrics.scores import ClipPrediction, actor_means, answers
+from avemotion.evaluation.metrics.scores import actor_means, answers
+from avemotion.evaluation.predictions import ClipPrediction
 
 SMALL = 10
 """Groups of fewer actors are too small for a claim."""

@@ -15,11 +15,11 @@ from typing import Protocol
 import numpy as np
 
 from avemotion.data.corpora import crema_d
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.types import Clip, Rating
 from avemotion.errors import UsageError
 from avemotion.evaluation.metrics.intervals import SHARES, mean_interval
 from avemotion.evaluation.metrics.scores import actor_means
-from avemotion.types import Clip, Rating
 
 
 class ActedClip(Protocol):

@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from avemotion.errors import UsageError
 from avemotion.evaluation.corruptions import CONDITIONS
 from avemotion.evaluation.metrics.intervals import Interval, bootstrap_intervals
-from avemotion.evaluation.metrics.scores import (
-    ClipPrediction,
-    actor_confusions,
-    answers,
-    pooled_scores,
-)
+from avemotion.evaluation.metrics.scores import actor_confusions, answers, pooled_scores
+from avemotion.evaluation.predictions import ClipPrediction
 
 
 @dataclass(frozen=True, slots=True)

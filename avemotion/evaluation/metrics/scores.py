@@ -21,26 +21,7 @@ from avemotion.evaluation.metrics.intervals import (
     bootstrap_intervals,
     mean_interval,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ClipPrediction:
-    """What a network said of one test clip."""
-
-    seed: int
-    """Seed of the training that made the network."""
-    fold: str
-    """The fold that tested it."""
-    clip: str
-    """Name of the clip."""
-    actor: str
-    """Who is in it; nobody in the fold's training or validation."""
-    target: str
-    """The emotion that counts as right: the intended one, or the crowd's."""
-    probabilities: tuple[float, ...]
-    """In the order of the labels."""
-    temperature: float = 1.0
-    """Divides the logits for calibrated probabilities; fitted on validation actors alone."""
+from avemotion.evaluation.predictions import ClipPrediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from avemotion.evaluation.metrics.fairness import GroupScore, fairness
 from avemotion.evaluation.metrics.human_baseline import HumanScore, clip_credit, human_scores
 from avemotion.evaluation.metrics.robustness import RobustnessScore, robustness_scores
 from avemotion.evaluation.metrics.scores import (
-    ClipPrediction,
     Difference,
     Score,
     actor_accuracies,
@@ -26,7 +25,7 @@ from avemotion.evaluation.metrics.scores import (
     difference,
     score,
 )
-from avemotion.evaluation.predictions import Records
+from avemotion.evaluation.predictions import ClipPrediction, Records
 
 CHANNELS: dict[Modality, str] = {"av": "both", "video": "face", "audio": "voice"}
 """What people were given who are compared with a network of some modality."""

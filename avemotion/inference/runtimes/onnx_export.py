@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.data.batch import ClipInputs, normalise_faces
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 from avemotion.files import write_atomically
@@ -32,7 +33,7 @@ from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.inference.runtimes.loading import ONNX_SUFFIX, find_checkpoint
 from avemotion.inference.runtimes.onnx_runtime import KIND, OUTPUT, OnnxRuntime
 from avemotion.inference.runtimes.torch_runtime import TorchRuntime
-from avemotion.models.ar5 import AR5, ClipInputs, normalise_faces
+from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CheckpointFacts
 

@@ -13,9 +13,11 @@ from threadpoolctl import ThreadpoolController
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from avemotion.data.batch import ClipInputs, normalise_faces
 from avemotion.errors import UsageError
 from avemotion.inference.runtimes.interface import ClipArrays
-from avemotion.models.ar5 import AR5, ClipInputs, normalise_faces, probabilities
+from avemotion.models.ar5 import AR5
+from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CheckpointFacts
 from avemotion.parallel.processes import cores

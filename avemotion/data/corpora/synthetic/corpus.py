@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from avemotion.data.corpora.synthetic.media import finished_file
+from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.corpora.synthetic.names import (
     FIRST_ACTOR,
     MAX_ACTORS,
@@ -28,6 +28,7 @@ from avemotion.data.corpora.synthetic.names import (
 from avemotion.data.corpora.synthetic.performance import (
     SHOWN_STREAM,
     cast_actor,
+    finished_file,
     media_paths,
     record,
 )
@@ -38,7 +39,6 @@ from avemotion.data.corpora.synthetic.tables import (
     ceilings,
     find_tables,
 )
-from avemotion.emotions import EMOTIONS
 from avemotion.errors import UsageError
 from avemotion.parallel.processes import FRESH, cores
 

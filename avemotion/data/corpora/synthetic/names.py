@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avemotion.emotions import CODE_BY_EMOTION, EMOTIONS
+from avemotion.data.corpora.crema_d import CODE_BY_EMOTION, EMOTIONS
 
 FIRST_ACTOR = 1001
 """Number of the first actor; CREMA-D has 91 of them, 1001 to 1091."""

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from avemotion.data.corpora.synthetic.media import finished_file
+from avemotion.data.corpora.crema_d import EMOTIONS, VOTE_LETTERS
 from avemotion.data.corpora.synthetic.names import PlannedClip
-from avemotion.data.corpora.synthetic.performance import VOTES_STREAM, Actor
+from avemotion.data.corpora.synthetic.performance import VOTES_STREAM, Actor, finished_file
 from avemotion.data.corpora.synthetic.tables import ConfusionTables, posterior
-from avemotion.emotions import EMOTIONS, VOTE_LETTERS
 
 _INTENSITY_NAMES = ("Emo", "Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad")
 VOTE_COLUMNS: tuple[str, ...] = (

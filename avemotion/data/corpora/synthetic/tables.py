@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from avemotion.emotions import EMOTIONS
+from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]

@@ -6,15 +6,10 @@ Each is checked when built, so that a wrong shape is named where it arises.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from avemotion.media.arrays import ShapeRepr, check_array
 
 UNKNOWN_ACTOR = "unknown"
 """The actor of clips of which nobody said who is in them: nothing can be trained or tested on."""
@@ -188,97 +183,3 @@ class Split:
         twice = sorted({actor for actor in everyone if everyone.count(actor) > 1})
         if twice:
             raise ValueError(f"actors in two parts of a split: {', '.join(twice)}")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class VideoFrames(ShapeRepr):
-    """Chosen frames of a video, in grey."""
-
-    frames: NDArray[np.uint8]
-    """uint8 (frame, height, width), 0 black to 255 white."""
-    indices: NDArray[np.intp]
-    """int (frame,): the number of each frame in the video, from 0; some may repeat."""
-    places: NDArray[np.intp]
-    """int (frame,): the numbers asked for; `indices` are others at a variable frame rate."""
-    decoded: int
-    """Frames that the whole video decodes to."""
-    duration_seconds: float
-    """Time that the decoded frames cover."""
-    scale: tuple[float, float] = (1.0, 1.0)
-    """Pixels of the upright video to one of `frames`, down and across."""
-
-    def __post_init__(self) -> None:
-        """Check dtypes and shapes."""
-        check_array("frames", self.frames, np.uint8, (None, None, None))
-        check_array("indices", self.indices, np.intp, (len(self.frames),))
-        check_array("places", self.places, np.intp, (len(self.frames),))
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Sound(ShapeRepr):
-    """A mono waveform."""
-
-    samples: NDArray[np.int16]
-    """int16 (sample,)."""
-    sample_rate: int
-    """In Hz."""
-
-    def __post_init__(self) -> None:
-        """Check dtype and shape."""
-        check_array("samples", self.samples, np.int16, (None,))
-
-    @property
-    def duration_seconds(self) -> float:
-        """Length of the sound."""
-        return len(self.samples) / self.sample_rate
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle in pixels of the frame; may reach past its border."""
-
-    x: int
-    """Left edge."""
-    y: int
-    """Upper edge."""
-    width: int
-    """Columns."""
-    height: int
-    """Rows."""
-
-    @property
-    def edges(self) -> NDArray[np.float64]:
-        """The same as float64 (4,): x, y, width, height."""
-        return np.array([self.x, self.y, self.width, self.height], np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The emotion of one clip, and on what evidence."""
-
-    clip: str
-    """The file that was classified, as it was given."""
-    label: str
-    """The most probable emotion."""
-    probabilities: dict[str, float]
-    """Probability of each emotion by name, in the model's order; they sum to 1."""
-    modality: str
-    """What the answer rests on: ``av``, ``video`` or ``audio``."""
-    faces_found: int
-    """Sampled frames on which a face was found."""
-    frames_sampled: int
-    """Frames that were searched: 20, or 0 where none was looked at."""
-    face_box: Box | None
-    """The crop in pixels of the video, or None without a face."""
-    face: int | None
-    """Number of the face, from 1, where all were asked for and there is one."""
-    checkpoint: str
-    """The model that answered."""
-    warnings: tuple[str, ...]
-    """What was missing or unusual in the clip."""
-    parts: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What ``video`` and ``audio`` alone would have said, if asked: probabilities by emotion."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)

@@ -1,0 +1,200 @@
+"""What each command does: options from its function's signature, the call, the printed result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import avemotion
+from avemotion.cli.exit_codes import OK, SOME_FAILED
+from avemotion.cli.options import add_config, add_function, as_path, modalities
+from avemotion.errors import UsageError
+
+Parse = Callable[[Callable[[Any], None]], dict[str, Any]]
+"""Told what adds a command's options, parses its words: keyword arguments, dataclasses built."""
+
+
+def _demo(parse: Parse) -> int:
+    values = parse(lambda p: add_function(p, avemotion.demo, {"tell"}))
+    avemotion.demo(**values)
+    return OK
+
+
+def _synth(parse: Parse) -> int:
+    from avemotion.cli.text_output import synth_text
+
+    values = parse(lambda p: add_function(p, avemotion.synth, set()))
+    print(synth_text(avemotion.synth(**values)))
+    return OK
+
+
+def _verify(parse: Parse) -> int:
+    def add(parser: Any) -> None:
+        add_function(parser, avemotion.verify, {"decode"})
+        parser.add_argument(
+            "--decode", action="store_true", help="decode every file: minutes for all of CREMA-D"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    values = parse(add)
+    as_json = values.pop("json")
+    verification = avemotion.verify(**values)
+    print(json.dumps(verification.to_dict()) if as_json else verification.summary())
+    return OK if verification.ok else SOME_FAILED
+
+
+def _preprocess(parse: Parse) -> int:
+    from avemotion.cli.text_output import preprocess_text
+    from avemotion.config import PreprocessSettings
+
+    def add(parser: Any) -> None:
+        add_function(parser, avemotion.preprocess, {"settings"})
+        parser.add_class_arguments(PreprocessSettings)
+
+    values = parse(add)
+    names = [field.name for field in dataclasses.fields(PreprocessSettings)]
+    settings = PreprocessSettings(**{name: values.pop(name) for name in names})
+    report = avemotion.preprocess(**values, settings=settings)
+    print(preprocess_text(report))
+    return SOME_FAILED if report.failed else OK
+
+
+def _fit(parse: Parse) -> int:
+    from avemotion.cli.text_output import fit_text
+
+    def add(parser: Any) -> None:
+        add_config(parser)
+        add_function(parser, avemotion.fit, set())
+
+    print(fit_text(avemotion.fit(**parse(add))))
+    return OK
+
+
+def _evaluate(parse: Parse) -> int:
+    from avemotion.cli.text_output import evaluate_text
+
+    def add(parser: Any) -> None:
+        add_config(parser)
+        add_function(parser, avemotion.evaluate, {"modalities"})
+        parser.add_argument(
+            "--modalities",
+            type=modalities,
+            default=(),
+            metavar="av,video,audio",
+            help="what to compare, with commas; by default all that there is",
+        )
+
+    print(evaluate_text(avemotion.evaluate(**parse(add))))
+    return OK
+
+
+def _report(parse: Parse) -> int:
+    from avemotion.cli.text_output import evaluate_text
+
+    values = parse(lambda p: add_function(p, avemotion.report, set()))
+    print(evaluate_text(avemotion.report(**values)))
+    return OK
+
+
+def _ratings(parse: Parse) -> int:
+    from avemotion.cli.text_output import ratings_text
+
+    values = parse(lambda p: add_function(p, avemotion.ratings, set()))
+    print(ratings_text(avemotion.ratings(**values)))
+    return OK
+
+
+def _classify(parse: Parse) -> int:
+    from avemotion.cli.text_output import prediction_text
+    from avemotion.config import TimelineSettings
+    from avemotion.inference.prediction import Prediction
+
+    def add(parser: Any) -> None:
+        parser.add_argument("clips", nargs="+", type=as_path, help="media files")
+        parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
+        parser.add_argument("--parts", action="store_true", help="what face and voice say alone")
+        add_function(parser, avemotion.classify, {"clips", "parts"})
+        parser.add_argument(
+            "--timeline", action="store_true", help="tell the emotion of one long video over time"
+        )
+        shared = {"clip", "checkpoint", "modality", "device", "runtime", "settings"}
+        add_function(parser, avemotion.write_timeline, shared)
+        parser.add_class_arguments(TimelineSettings, skip={"face"})
+
+    values = parse(add)
+    names = [field.name for field in dataclasses.fields(TimelineSettings)]
+    settings = TimelineSettings(**{name: values[name] for name in names})
+    names.remove("face")  # it is for whole clips, too
+    for name in names:
+        del values[name]
+    files = {name: values.pop(name) for name in ("out", "picture")}
+    if values.pop("timeline"):
+        return _classify_timeline(values, files, settings)
+    if settings != TimelineSettings(face=settings.face) or any(files.values()):
+        options = ", ".join(f"--{name}" for name in (*files, *names))
+        raise UsageError(f"These are for --timeline alone: {options}. Add it, or leave them out.")
+    as_json = values.pop("json")
+    failed = False
+    for result in avemotion.classify(**values):
+        failed |= not isinstance(result, Prediction)
+        print(json.dumps(result.to_dict()) if as_json else prediction_text(result))
+    return SOME_FAILED if failed else OK
+
+
+def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: Any) -> int:
+    from avemotion.cli.text_output import timeline_row_text, timeline_text
+
+    clips, as_json, _ = values.pop("clips"), values.pop("json"), values.pop("face")
+    if len(clips) > 1:
+        raise UsageError(f"--timeline is of one video, but {len(clips)} are given.")
+    if values.pop("parts"):
+        raise UsageError("--parts is of whole clips, not of --timeline: leave one of them out.")
+    if as_json and any(files.values()):
+        raise UsageError(
+            "--json prints rows, --out and --picture write them: give one or the other."
+        )
+    if any(files.values()):
+        report = avemotion.write_timeline(clips[0], **values, **files, settings=settings)
+        print(timeline_text(report))
+        return OK
+    said: set[str] = set()
+    for row in avemotion.timeline(clips[0], **values, settings=settings):
+        for warning in [w for w in row.warnings if not as_json and w not in said]:
+            print(f"warning: {warning}", file=sys.stderr)
+            said.add(warning)
+        print(json.dumps(row.to_dict()) if as_json else timeline_row_text(row), flush=True)
+    return OK
+
+
+def _export(parse: Parse) -> int:
+    from avemotion.cli.text_output import export_text
+
+    values = parse(lambda p: add_function(p, avemotion.export, set()))
+    print(export_text(avemotion.export(**values)))
+    return OK
+
+
+def _app(parse: Parse) -> int:
+    values = parse(lambda p: add_function(p, avemotion.app, {"tell"}))
+    avemotion.app(**values, tell=partial(print, flush=True))
+    return OK
+
+
+RUNNERS: dict[str, Callable[[Parse], int]] = {
+    "demo": _demo,
+    "synth": _synth,
+    "verify": _verify,
+    "preprocess": _preprocess,
+    "fit": _fit,
+    "evaluate": _evaluate,
+    "report": _report,
+    "ratings": _ratings,
+    "classify": _classify,
+    "export": _export,
+    "app": _app,
+}
+"""Command -> what runs it and returns its exit code."""
