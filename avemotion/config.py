@@ -142,7 +142,7 @@ class TrainingSettings:
     """Chance that noise is put under a clip's voice in a step: 0 to 30 dB SNR, white to pink."""
     modality_dropout: float = 0.15
     """Chance that a clip's face, and likewise its voice, is hidden from an av network in a step."""
-    helper_weight: float = 0.0
+    auxiliary_loss_weight: float = 0.0
     """Weight of the losses of two helper classifiers, one on each branch of an av network."""
     mirror: bool = True
     """Flip half of the clips left to right."""
@@ -184,7 +184,7 @@ class TrainingSettings:
         for name in (
             "weight_decay",
             "mixup",
-            "helper_weight",
+            "auxiliary_loss_weight",
             "rotation_degrees",
             "pixel_noise",
             "seed",

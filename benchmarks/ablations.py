@@ -31,9 +31,9 @@ BASE = "as configured"
 ABLATIONS = (
     Ablation("no modality dropout", {"modality_dropout": 0.0}, True),
     Ablation("modality dropout 0.15", {"modality_dropout": 0.15}, True),
-    Ablation("no helper heads", {"helper_weight": 0.0}, True),
-    Ablation("helper heads, weight 0.5", {"helper_weight": 0.5}, True),
-    Ablation("helper heads, weight 1", {"helper_weight": 1.0}, True),
+    Ablation("no helper heads", {"auxiliary_loss_weight": 0.0}, True),
+    Ablation("helper heads, weight 0.5", {"auxiliary_loss_weight": 0.5}, True),
+    Ablation("helper heads, weight 1", {"auxiliary_loss_weight": 1.0}, True),
     Ablation("noise under half of the voices", {"sound_noise": 0.5}, False),
     Ablation("votes, weight 0.25", {"labels": "votes", "vote_weight": 0.25}, False),
 )
@@ -91,11 +91,11 @@ def _publish(
     for name, ours in found.items():
         ahead = difference(ours.actor_accuracies[modality], base.actor_accuracies[modality])
         recalls = {r.condition: r.recall for r in ours.robustness.get(modality, ())}
-        spoiled = [f"{100 * recalls[c]:.1f}" if c in recalls else "" for c in SPOILED]
+        corrupted = [f"{100 * recalls[c]:.1f}" if c in recalls else "" for c in SPOILED]
         crowd = ours.crowd_distance.get(modality)
         rows.append([
             name, percent(ours.scores[modality]), "" if name == BASE else percent(ahead),
-            f"{100 * ours.scores[modality].recall:.1f}", *spoiled,
+            f"{100 * ours.scores[modality].recall:.1f}", *corrupted,
             f"{ours.calibration[modality].plain.log_loss:.3f}",
             f"{crowd.mean:.3f}" if crowd else "",
         ])  # fmt: skip
@@ -103,7 +103,7 @@ def _publish(
             "accuracy": ours.scores[modality].accuracy,
             "recall": ours.scores[modality].recall,
             "ahead": plain(ahead),
-            "spoiled": {k: v for k, v in recalls.items() if k in SPOILED},
+            "corrupted": {k: v for k, v in recalls.items() if k in SPOILED},
         }
     clips = read_records(Path(base.out)).predictions[modality]
     about = corpus_line(store, clips, given.seed) if store.synthetic else _about(base)

@@ -37,10 +37,10 @@ def pictures_of(clip: Path) -> list[bytes]:
         grey = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     height, width = grey[0].shape
     header = struct.pack("<HHB", width, height, 0)
-    return [header + picture.tobytes() for picture in grey + grey[::-1]]
+    return [header + image.tobytes() for image in grey + grey[::-1]]
 
 
-def watch(url: str, process: int, pictures: list[bytes], seconds: float) -> dict[str, float]:
+def watch(url: str, process: int, images: list[bytes], seconds: float) -> dict[str, float]:
     """Send each picture as soon as the one before is answered, once the window is full."""
     waits: list[float] = []
     with connect(url.replace("http", "ws") + "/live") as socket:
@@ -49,7 +49,7 @@ def watch(url: str, process: int, pictures: list[bytes], seconds: float) -> dict
             sent = time.perf_counter()
             if not begun and sent - start > WINDOW_SECONDS + 0.5:
                 begun, computed = sent, processor_seconds(process)
-            socket.send(pictures[number % len(pictures)])
+            socket.send(images[number % len(images)])
             answer = json.loads(socket.recv())
             number += 1
             if begun:

@@ -89,11 +89,11 @@ def saying(
 
 def corpus_line(store: FeatureStore, clips: Sequence[ClipPrediction], seed: int) -> str:
     """Say what the figures are about."""
-    facts = store.synthetic or {}
+    metadata = store.synthetic or {}
     actors = len({p.actor for p in clips})
     return (
         f"**SYNTHETIC DATA**: drawn faces and synthesized voices, not people. {actors} actors, "
-        f"{len(clips)} clips, tables `{facts.get('tables')}`, corpus seed {seed}, "
+        f"{len(clips)} clips, tables `{metadata.get('tables')}`, corpus seed {seed}, "
         f"{store.settings.views} views. Five folds over actors: every clip is tested once, by "
         "networks that saw neither its actor in training nor when choosing the epoch. Intervals: "
         "95 %, t over actors."

@@ -26,17 +26,17 @@ from avemotion.inference.runtimes.onnx_export import export
 from avemotion.inference.runtimes.torch_runtime import NETWORK_THREADS
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import save_checkpoint
-from avemotion.models.metadata import CHECKPOINT_NAME, ONNX_NAME, CheckpointFacts
+from avemotion.models.metadata import CHECKPOINT_NAME, ONNX_NAME, CheckpointMetadata
 
 
 def save_untrained(path: Path) -> None:
     """Write a network with random weights: its answers are worthless, its speed is the same."""
     experiment = ExperimentSettings("av")
-    facts = CheckpointFacts(
+    metadata = CheckpointMetadata(
         experiment, EMOTIONS, PreprocessSettings(), Split((), (), ()), 0, {}, None
     )
     torch.manual_seed(0)
-    save_checkpoint(path, AR5("av", len(EMOTIONS), experiment.network), facts)
+    save_checkpoint(path, AR5("av", len(EMOTIONS), experiment.network), metadata)
 
 
 def time_warm(run: Path, clips: list[Path], repeats: int) -> dict[str, list[float]]:

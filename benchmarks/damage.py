@@ -21,9 +21,9 @@ _MP4_TABLES = rb"stsd|stts|stsc|stsz|stco|ctts"
 
 
 def _flip(data: bytes, places: np.ndarray, rng: np.random.Generator) -> bytes:
-    spoiled = np.frombuffer(data, np.uint8).copy()
-    spoiled[places] ^= (1 << rng.integers(0, 8, len(places))).astype(np.uint8)
-    return spoiled.tobytes()
+    corrupted = np.frombuffer(data, np.uint8).copy()
+    corrupted[places] ^= (1 << rng.integers(0, 8, len(places))).astype(np.uint8)
+    return corrupted.tobytes()
 
 
 def few_bits(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
@@ -81,12 +81,12 @@ def noise_after_head(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
 
 def absurd_sizes(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
     """Give tags, chunks, boxes or elements lengths and counts that cannot be."""
-    spoiled = bytearray(data)
+    corrupted = bytearray(data)
     places, width, order = _size_fields(data)
     for place in rng.choice(places, rng.integers(1, 4)):
         value = int(rng.choice(_ABSURD)) & (256**width - 1)
-        spoiled[place : place + width] = value.to_bytes(width, order)  # type: ignore[arg-type]
-    return bytes(spoiled[: len(data)])
+        corrupted[place : place + width] = value.to_bytes(width, order)  # type: ignore[arg-type]
+    return bytes(corrupted[: len(data)])
 
 
 def _size_fields(data: bytes) -> tuple[list[int], int, str]:
@@ -118,19 +118,19 @@ def absurd_sound(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
 
 def huge_picture(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
     """Claim a picture of 100,000 x 100,000 pixels, or as many as the format can say."""
-    spoiled = bytearray(data)
+    corrupted = bytearray(data)
 
     def put(name: bytes, offset: int, value: bytes) -> None:
         for match in re.finditer(name, data[:200_000] + data[-100_000:]):
             place = match.end() + offset
-            if match.end() <= 200_000 and place + len(value) <= len(spoiled):
-                spoiled[place : place + len(value)] = value
+            if match.end() <= 200_000 and place + len(value) <= len(corrupted):
+                corrupted[place : place + len(value)] = value
 
     if data[:3] == b"FLV":
         place = 13
         while place + 20 < len(data):  # rows and columns of VP6's key frames, in blocks of 16
             if data[place] == 9 and data[place + 11] >> 4 == 1:
-                spoiled[place + 15 : place + 21] = rng.choice(
+                corrupted[place + 15 : place + 21] = rng.choice(
                     [b"\xff" * 6, b"\0" * 2 + b"\xff" * 4]
                 )
             place += 15 + int.from_bytes(data[place + 1 : place + 4], "big")
@@ -140,12 +140,12 @@ def huge_picture(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
         put(rb"strf....\x28\0\0\0", 0, side * 2)
     elif data[4:8] == b"ftyp":
         for place in (m.end() + 24 for m in re.finditer(rb"avc1|mp4v", data)):
-            if place + 4 <= len(spoiled):
-                spoiled[place : place + 4] = b"\xff" * 4
+            if place + 4 <= len(corrupted):
+                corrupted[place : place + 4] = b"\xff" * 4
     else:
         put(rb"\xb0\x82", 0, b"\xff\xff")
         put(rb"\xba\x82", 0, b"\xff\xff")
-    return bytes(spoiled)
+    return bytes(corrupted)
 
 
 DAMAGES: dict[str, Damage] = {
@@ -192,11 +192,11 @@ def encode_again(source: Path, container: str) -> bytes:
         rate = 48_000 if audio_codec == "libopus" else 44_100
         audio = copy.add_stream(audio_codec, rate=rate, layout="mono")
         resampler = av.AudioResampler(audio.format, "mono", rate, audio.codec_context.frame_size)
-        pictures = 0
+        images = 0
         for frame in media.decode(video=0, audio=0):
             if isinstance(frame, av.VideoFrame):
                 smaller = frame.reformat(video.width, video.height, video.pix_fmt)
-                smaller.pts, smaller.time_base, pictures = pictures, Fraction(1, 30), pictures + 1
+                smaller.pts, smaller.time_base, images = images, Fraction(1, 30), images + 1
                 copy.mux(video.encode(smaller))
             else:
                 frame.pts = None

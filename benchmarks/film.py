@@ -17,11 +17,11 @@ RATE = 30
 SOUND_RATE = 48_000
 """Hz of its sound."""
 
-Part = tuple[np.ndarray, np.ndarray]
+PartialResult = tuple[np.ndarray, np.ndarray]
 """Frames, uint8 (frame, height, width), and sound, int16 (sample,) at 16 kHz."""
 
 
-def part_of(clip: Path) -> Part:
+def part_of(clip: Path) -> PartialResult:
     """Read a clip; its sound is cut, or filled with zeros, to the length of its picture."""
     media = read_clip(clip, clip, np.arange)
     assert media.frames is not None and media.sound is not None
@@ -31,7 +31,7 @@ def part_of(clip: Path) -> Part:
     return frames, np.pad(samples, (0, length - len(samples)))
 
 
-def write_film(path: Path, parts: Iterable[Part]) -> Fraction:
+def write_film(path: Path, parts: Iterable[PartialResult]) -> Fraction:
     """Write parts one after the other; return how many seconds they last."""
     count = samples = 0
     with av.open(str(path), "w") as container:

@@ -31,7 +31,7 @@ from trials import UNPRIVILEGED
 
 from avemotion.data.corpora.crema_d import EMOTION_BY_CODE, SENTENCES
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import map_isolated
 
 OUTCOMES = ("both", "one modality", "refused", "time-out", "memory", "crash")
@@ -154,7 +154,7 @@ def judge(corpus: Path, out: Path, clips: int) -> dict[str, list[str]]:
     repeating = [
         f"{row.clip}: {outcome}"
         for row, outcome in zip(with_video, counted, strict=True)
-        if isinstance(outcome, Lost) or 2 * outcome[1] < outcome[0]
+        if isinstance(outcome, TaskFailure) or 2 * outcome[1] < outcome[0]
     ]
     store = FeatureStore(out)
     arrays = ("faces", "spectrograms", "log_mels")

@@ -58,8 +58,8 @@ def actor_effect() -> tuple[float, float]:
         variance = float(weights @ (p - mean) ** 2)
         return [mean - ACCURACY, variance / (ACCURACY * (1 - ACCURACY)) - correlation]
 
-    mean, deviation = root(misses, [0.8, 0.5], tol=1e-12).x
-    return float(mean), float(deviation)
+    mean, std = root(misses, [0.8, 0.5], tol=1e-12).x
+    return float(mean), float(std)
 
 
 def draw(actors: int, effect: tuple[float, float], rng: np.random.Generator) -> NDArray[np.float64]:

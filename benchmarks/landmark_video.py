@@ -53,8 +53,8 @@ def landmark_statistics(points: NDArray[np.int16]) -> NDArray[np.float64]:
 def log_mel_statistics(store: FeatureStore, clip: str) -> NDArray[np.float64]:
     """Return mean and deviation of a clip's log-mel over time, float64 (128,)."""
     row = next(row for row in store.rows if row.clip == clip)
-    picture = store.read(row, "log_mels")[0].astype(np.float64)
-    sounding = picture[:, picture.any(axis=0)]
+    image = store.read(row, "log_mels")[0].astype(np.float64)
+    sounding = image[:, image.any(axis=0)]
     return np.concatenate([sounding.mean(axis=1), sounding.std(axis=1)])
 
 
@@ -139,7 +139,7 @@ def _publish(
         ahead[modality] = difference(
             results.actor_accuracies[modality], actor_accuracies(baselines[modality], labels)
         )
-        spread = "" if ours.seed_deviation is None else f"{100 * ours.seed_deviation:.1f}"
+        spread = "" if ours.seed_std is None else f"{100 * ours.seed_std:.1f}"
         seeds = ", ".join(f"{100 * s.accuracy:.1f}" for s in ours.seeds)
         rows.append([modality, percent(ours), f"{100 * ours.recall:.1f}", seeds, spread,
                      percent(joint[modality]),

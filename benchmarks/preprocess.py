@@ -149,11 +149,11 @@ def _children_mebibytes() -> Iterator[float]:
     """Yield the resident memory of each process that this one started."""
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
-            facts = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            metadata = dict(line.split(":", 1) for line in status.read_text().splitlines())
         except OSError:  # it has ended
             continue
-        if int(facts["PPid"]) == os.getpid() and "VmRSS" in facts:
-            yield int(facts["VmRSS"].split()[0]) / 1024
+        if int(metadata["PPid"]) == os.getpid() and "VmRSS" in metadata:
+            yield int(metadata["VmRSS"].split()[0]) / 1024
 
 
 def main() -> None:

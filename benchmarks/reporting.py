@@ -118,8 +118,8 @@ def publish(
         parts: Paragraphs and tables.
         result: Ratios and other figures by name.
     """
-    facts = f"{_machine()}. Python {platform.python_version()}, {_versions()}."
-    text = "\n\n".join([f"# {title}", *parts, facts, f"    {_command()}"]) + "\n"
+    metadata = f"{_machine()}. Python {platform.python_version()}, {_versions()}."
+    text = "\n\n".join([f"# {title}", *parts, metadata, f"    {_command()}"]) + "\n"
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
@@ -140,8 +140,8 @@ def _machine() -> str:
 
 
 def _processor() -> str:
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+    metadata = Path("/proc/cpuinfo")
+    lines = metadata.read_text(encoding="utf-8").splitlines() if metadata.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown processor"
 

@@ -17,7 +17,7 @@ from avemotion.inference.runtimes.interface import ClipArrays
 def compare(data: Path, checkpoint: Path) -> dict[str, float]:
     """Answer from the faces of the actors that a model never saw, moving and still."""
     store, classifier = FeatureStore(data), Classifier(checkpoint, "cpu")
-    kept_away = set(classifier.facts.split.test)
+    kept_away = set(classifier.metadata.split.test)
     rows = [row for row in store.usable("video") if row.actor in kept_away]
     right = [classifier.labels.index(row.emotion) for row in rows]
     faces = [np.array(store.read(row, "faces")[:1]) for row in rows]
@@ -35,7 +35,7 @@ def compare(data: Path, checkpoint: Path) -> dict[str, float]:
 
 def answers(classifier: Classifier, faces: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
     """Return the most probable emotion of each clip, int (clip,), from the face alone."""
-    is_log_mel = classifier.facts.experiment.network.spectrogram == "log_mel"
+    is_log_mel = classifier.metadata.experiment.network.spectrogram == "log_mel"
     silence = np.zeros((1, 1, 64, 500) if is_log_mel else (1, 1, 128, 128), np.float32)
     hidden, shown = np.array([False]), np.array([True])
     length = np.zeros(1, np.int64)

@@ -42,13 +42,13 @@ def large_png(path: Path, _: float) -> None:
 
 def large_frames(path: Path, _: float) -> None:
     """A video of 24 frames, 16,000 x 16,000 pixels each."""
-    pictures = [_png(16_000, seed) for seed in range(3)]
+    images = [_png(16_000, seed) for seed in range(3)]
     with av.open(str(path), "w", format="mov") as container:
         stream = container.add_stream("png", rate=25)
         stream.width = stream.height = 16_000
         stream.pix_fmt = "gray"
         for number in range(24):
-            packet = av.Packet(pictures[number % 3])
+            packet = av.Packet(images[number % 3])
             packet.stream, packet.time_base = stream, Fraction(1, 25)
             packet.pts = packet.dts = number
             packet.is_keyframe = True

@@ -20,7 +20,7 @@ from reporting import parser, publish, table
 
 from avemotion.config import TimelineSettings
 from avemotion.inference.classifier import Classifier
-from avemotion.inference.timeline_plot import TimelinePicture
+from avemotion.inference.timeline_plot import TimelinePlot
 from avemotion.models.metadata import CHECKPOINT_NAME
 
 
@@ -83,17 +83,17 @@ def main() -> None:
         video = folder / "long.mkv"
         write_long(video, folder / "base.mkv", length, 60 * given.minutes)
         size = video.stat().st_size / 2**20
-        picture = TimelinePicture(video.name, classifier.labels, settings)
+        image = TimelinePlot(video.name, classifier.labels, settings)
 
         def run() -> None:
             for row in classifier.timeline(video, settings=settings):
-                picture.add(row)
+                image.add(row)
                 memory.append(resident_mebibytes())
 
         before = timed(lambda: only_decode(video))
         ours = timed(run)
         after = timed(lambda: only_decode(video))
-        drawing = timed(lambda: picture.write(folder / "picture.png", synthetic=True))
+        drawing = timed(lambda: image.write(folder / "picture.png", synthetic=True))
     quarters = [median(part) for part in np.array_split(np.array(memory), 4)]
     hours = given.minutes / 60
     floor = [(a + b) / 2 for a, b in zip(before, after, strict=True)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from film import RATE, Part, part_of, write_film
+from film import RATE, PartialResult, part_of, write_film
 from reporting import RESULTS
 
 import avemotion
@@ -19,7 +19,7 @@ ACTS = ("NEU", "HAP", "SAD", "ANG", "FEA", "DIS")
 """Emotions, one act of the film each."""
 
 
-def parts_of(corpus: Path, actor: str, repeats: int) -> Iterator[Part]:
+def parts_of(corpus: Path, actor: str, repeats: int) -> Iterator[PartialResult]:
     """Yield an act for each emotion; between them faces without sound, and voices alone."""
     for number, emotion in enumerate(ACTS):
         clips = sorted((corpus / "VideoFlash").glob(f"{actor}_*_{emotion}_*.flv"))
@@ -52,7 +52,7 @@ def main() -> None:
         report = avemotion.write_timeline(
             film,
             out=given.out.with_suffix(".csv") if given.out.parent != RESULTS else None,
-            picture=given.out,
+            image=given.out,
             checkpoint=given.checkpoint,
             settings=TimelineSettings(face=given.face),
         )

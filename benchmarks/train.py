@@ -86,9 +86,9 @@ class RandomTensors:
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate)
         faces = torch.randn(batch_size, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH)
-        pictures = torch.randn(batch_size, 1, MEL_BANDS, MEL_FRAMES)
+        images = torch.randn(batch_size, 1, MEL_BANDS, MEL_FRAMES)
         everywhere = torch.ones(batch_size, dtype=torch.bool)
-        tensors = (faces, pictures, torch.full((batch_size,), 250), everywhere, everywhere)
+        tensors = (faces, images, torch.full((batch_size,), 250), everywhere, everywhere)
         self.inputs = ClipInputs(*(t.to(self.device) for t in tensors))
         self.targets = torch.randint(len(EMOTIONS), (batch_size,)).to(self.device)
 

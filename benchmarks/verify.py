@@ -56,15 +56,15 @@ def lay_out(clips: list[Path], names: list[str], folder: Path) -> Path:
     votes = ([f"{c}{i:05d}", *[1] * 6, n] for c in (1, 2, 3) for i, n in enumerate(names))
     write_table(corpus / crema_d.VOTES_FILE, ["", *VOTE_LETTERS, "fileName"], votes)
     people = ([actor, 30, "Female", "Asian", "Not Hispanic"] for actor in range(1001, 1092))
-    facts = ["ActorID", "Age", "Sex", "Race", "Ethnicity"]
-    write_table(corpus / crema_d.DEMOGRAPHICS_FILE, facts, people)
+    metadata = ["ActorID", "Age", "Sex", "Race", "Ethnicity"]
+    write_table(corpus / crema_d.DEMOGRAPHICS_FILE, metadata, people)
     return corpus
 
 
 def verify(corpus: Path, decode_files: bool = False) -> None:
     found = avemotion.verify(corpus, decode=decode_files, progress=False)
     wrong = found.unreadable + found.soundless + found.empty + found.missing_videos
-    assert not wrong + found.missing_audio + found.strangers, found.summary()
+    assert not wrong + found.missing_audio + found.unrecognised_files, found.summary()
 
 
 def open_files(files: list[Path]) -> None:

@@ -112,11 +112,11 @@ def draw_faces(points: NDArray[np.int16], box: Box) -> NDArray[np.uint8]:
     places = np.rint(places * 2**_SHIFT).astype(np.int32)
     faces = np.empty((len(points), FACE_HEIGHT, FACE_WIDTH), np.uint8)
     for face, frame in zip(faces, places, strict=True):
-        picture = np.zeros(size[::-1], np.uint8)
+        image = np.zeros(size[::-1], np.uint8)
         for start, stop, closed in STROKES:
             line = [frame[start:stop]]
-            cv2.polylines(picture, line, closed, 255, _LINE, cv2.LINE_AA, shift=_SHIFT)
-        face[:] = cv2.resize(picture, (FACE_WIDTH, FACE_HEIGHT), interpolation=cv2.INTER_AREA)
+            cv2.polylines(image, line, closed, 255, _LINE, cv2.LINE_AA, shift=_SHIFT)
+        face[:] = cv2.resize(image, (FACE_WIDTH, FACE_HEIGHT), interpolation=cv2.INTER_AREA)
     return faces
 
 
@@ -192,8 +192,8 @@ def _row(clip: Clip, points: NDArray[np.int16], sound_bytes: int) -> ManifestRow
         reason="",
         frames_decoded=len(points),
         faces_found=FACE_FRAMES,
-        key_frames=0,
-        key_frames_found=0,
+        searched_frames=0,
+        searched_frames_with_face=0,
         face_box=f"{box.x} {box.y} {box.width} {box.height}",
         video_file=LANDMARKS_FILE,
         video_bytes=points.nbytes,

@@ -21,7 +21,7 @@ import av
 import numpy as np
 import uvicorn
 from media_maker import make_clip, noise_frames
-from network_maker import EXPERIMENTS, facts_of, untrained
+from network_maker import EXPERIMENTS, metadata_of, untrained
 
 from avemotion.inference.runtimes.loading import load_runtime
 from avemotion.media.reader import read_clip
@@ -86,7 +86,7 @@ class App:
 def save_model(folder: Path, name: str = "av") -> Path:
     """Write a network with random weights."""
     path = folder / f"{name}.safetensors"
-    save_checkpoint(path, untrained(EXPERIMENTS[name]), facts_of(EXPERIMENTS[name]))
+    save_checkpoint(path, untrained(EXPERIMENTS[name]), metadata_of(EXPERIMENTS[name]))
     return path
 
 
@@ -158,10 +158,10 @@ def write_film(path: Path, clip: Path, seconds: int = 15) -> Path:
 def write_camera(path: Path, clip: Path) -> Path:
     """Write a clip's pictures, forwards and backwards, as a browser's fake camera reads them."""
     with av.open(str(clip)) as container:
-        pictures = [frame.to_ndarray(format="yuv420p") for frame in container.decode(video=0)]
-    height, width = pictures[0].shape[0] * 2 // 3, pictures[0].shape[1]
+        images = [frame.to_ndarray(format="yuv420p") for frame in container.decode(video=0)]
+    height, width = images[0].shape[0] * 2 // 3, images[0].shape[1]
     with path.open("wb") as file:
         file.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode())
-        for picture in pictures + pictures[::-1]:
-            file.write(b"FRAME\n" + picture.tobytes())
+        for image in images + images[::-1]:
+            file.write(b"FRAME\n" + image.tobytes())
     return path

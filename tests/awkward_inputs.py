@@ -97,9 +97,9 @@ def film(
                 stream.metadata["language"] = track.language
             sounds.append(stream)
         out.start_encoding()
-        for number, picture in enumerate(frames if frames is not None else ()):
-            kind = {2: "gray", 3: "rgba"}[picture.ndim]
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=kind)
+        for number, image in enumerate(frames if frames is not None else ()):
+            kind = {2: "gray", 3: "rgba"}[image.ndim]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=kind)
             if times is not None:
                 frame.pts, frame.time_base = times[number], Fraction(1, 1000)
             out.mux(video.encode(frame))
@@ -194,8 +194,8 @@ def halting(path: Path) -> Path:
 def changing_size(path: Path) -> Path:
     parts = []
     for name, factor in (("a.ts", 1.0), ("b.ts", 0.5)):
-        pictures = np.stack(wide(face(20), factor))
-        parts.append(film(path.with_name(name), pictures, codec="mpeg2video").read_bytes())
+        images = np.stack(wide(face(20), factor))
+        parts.append(film(path.with_name(name), images, codec="mpeg2video").read_bytes())
     path.write_bytes(b"".join(parts))
     return path
 
@@ -204,12 +204,12 @@ def with_cover(path: Path) -> Path:
     cover = cv2.imencode(".png", face()[0])[1].tobytes()
     with av.open(str(path), "w") as out:
         audio = out.add_stream("libmp3lame", rate=RATE, layout="mono")
-        picture = out.add_stream("png", rate=1)
-        picture.width, picture.height, picture.pix_fmt = 480, 360, "gray"
-        picture.disposition = Disposition.attached_pic
+        image = out.add_stream("png", rate=1)
+        image.width, image.height, image.pix_fmt = 480, 360, "gray"
+        image.disposition = Disposition.attached_pic
         out.start_encoding()
         packet = av.Packet(cover)
-        packet.stream, packet.pts, packet.dts = picture, 0, 0
+        packet.stream, packet.pts, packet.dts = image, 0, 0
         out.mux(packet)
         write_track(out, audio, Track(voice(), codec="libmp3lame"))
     return path
@@ -228,7 +228,7 @@ def cut(path: Path) -> Path:
     return path
 
 
-def picture(path: Path) -> Path:
+def image(path: Path) -> Path:
     path.write_bytes(cv2.imencode(path.suffix, face()[0])[1].tobytes())
     return path
 
@@ -362,9 +362,9 @@ PICTURES = [
         (NO_FACE,)),
     Row("a single frame", lambda p: film(p / "a.mp4", face(1), speaking()), MediaError,
         ("a.mp4 holds a single frame: a picture, not a video",)),
-    Row("JPEG", lambda p: picture(p / "a.jpg"), MediaError,
+    Row("JPEG", lambda p: image(p / "a.jpg"), MediaError,
         ("a.jpg holds a single frame: a picture, not a video",)),
-    Row("PNG", lambda p: picture(p / "a.png"), MediaError, ("a picture, not a video",)),
+    Row("PNG", lambda p: image(p / "a.png"), MediaError, ("a picture, not a video",)),
     Row("a frozen video", lambda p: film(p / "a.mp4", [face()[0]] * 40, speaking(), qp="0"),
         MediaError, ("the video is truncated or frozen",)),
 ]  # fmt: skip

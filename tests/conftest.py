@@ -60,7 +60,7 @@ def small_store(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a run of each of network_maker's experiments: its checkpoint, and its export."""
-    from network_maker import EXPERIMENTS, facts_of, untrained
+    from network_maker import EXPERIMENTS, metadata_of, untrained
 
     from avemotion.models.checkpoint import save_checkpoint
 
@@ -68,7 +68,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, experiment in EXPERIMENTS.items():
         run = folder / name
         run.mkdir()
-        save_checkpoint(run / "checkpoint.safetensors", untrained(experiment), facts_of(experiment))
+        save_checkpoint(
+            run / "checkpoint.safetensors", untrained(experiment), metadata_of(experiment)
+        )
         if name == "av":  # the command itself, in a process of its own: what it prints, too
             words = ["export", str(run), str(run / "checkpoint.onnx")]
             command = [sys.executable, "-m", "avemotion", *words]

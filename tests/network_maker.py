@@ -12,7 +12,7 @@ from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.types import Split
 from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.models.ar5 import AR5
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 
 EXPERIMENTS = {
     "av": ExperimentSettings("av"),
@@ -32,7 +32,7 @@ def untrained(experiment: ExperimentSettings, seed: int = 0) -> AR5:
         nn.init.normal_(norm.bias, std=0.2)
     if network.audio is not None and experiment.network.spectrogram == "log_mel":
         nn.init.uniform_(network.audio.mean, 20, 40)
-        nn.init.uniform_(network.audio.deviation, 10, 20)
+        nn.init.uniform_(network.audio.std, 10, 20)
     with torch.no_grad():
         network.train()(tensors_of(random_batch(experiment, 8, seed)))
         network.classifier[-1].weight *= 8
@@ -43,15 +43,15 @@ def random_batch(experiment: ExperimentSettings, clips: int, seed: int) -> ClipA
     """Blocks of grey that tremble from frame to frame; sounds as loud as real ones."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(20, 230, (clips, 1, 7, 5)).repeat(14, axis=2).repeat(16, axis=3)
-    pictures = (
+    images = (
         rng.random((clips, 1, 128, 128)) ** 30
         if experiment.network.spectrogram == "power"
         else rng.uniform(0, 80, (clips, 1, 1, 1)) * rng.random((clips, 1, 64, 500))
     )
     return ClipArrays(
         faces=(blocks + rng.integers(-15, 16, (clips, 20, 98, 80))).astype(np.uint8),
-        spectrograms=pictures.astype(np.float32),
-        lengths=rng.integers(0, pictures.shape[-1] + 1, clips),
+        spectrograms=images.astype(np.float32),
+        lengths=rng.integers(0, images.shape[-1] + 1, clips),
         has_face=rng.random(clips) < 0.7,
         has_sound=rng.random(clips) < 0.7,
     )
@@ -64,10 +64,10 @@ def tensors_of(batch: ClipArrays) -> ClipInputs:
     return ClipInputs(*map(torch.from_numpy, (faces, *others)))
 
 
-def facts_of(experiment: ExperimentSettings) -> CheckpointFacts:
+def metadata_of(experiment: ExperimentSettings) -> CheckpointMetadata:
     split = Split(("1001", "1002"), ("1003",), ())
     scores = {"val_accuracy": 0.5}
     synthetic = {"tables": "unit"} if experiment.modality == "av" else None
-    return CheckpointFacts(
+    return CheckpointMetadata(
         experiment, EMOTIONS, PreprocessSettings(seed=3), split, 7, scores, synthetic
     )

@@ -21,7 +21,7 @@ MODALITIES: dict[Modality, float] = {"av": 0.7, "video": 0.62, "audio": 0.5}
 
 WITH_SPOILED = ("white noise 20 dB", "white noise 0 dB", "blur of 2 px", "audio missing")
 
-FACTS: dict[str, Any] = {
+METADATA_FIELDS: dict[str, Any] = {
     "protocol": "loso",
     "target": "intended",
     "corpus": "crema_d",
@@ -36,7 +36,9 @@ FACTS: dict[str, Any] = {
 }
 
 
-def invented(actors: int, seeds: int = 3, spoiled: Sequence[str] = WITH_SPOILED) -> dict[str, Any]:
+def invented(
+    actors: int, seeds: int = 3, corrupted: Sequence[str] = WITH_SPOILED
+) -> dict[str, Any]:
     """What ``results.json`` holds after drawn answers of networks and people, all parts filled."""
     rng = np.random.default_rng(0)
     names = [str(1001 + i) for i in range(actors)]
@@ -85,12 +87,12 @@ def invented(actors: int, seeds: int = 3, spoiled: Sequence[str] = WITH_SPOILED)
         m: {
             c.name: said(level - rng.uniform(0, 0.3))
             for c in conditions_for(m)
-            if c.name in spoiled
+            if c.name in corrupted
         }
         for m, level in MODALITIES.items()
     }
     answers = {m: said(level) for m, level in MODALITIES.items()}
-    left = predictions.Records(FACTS, EMOTIONS, clips, answers, hurt, ratings, people)
+    left = predictions.Records(METADATA_FIELDS, EMOTIONS, clips, answers, hurt, ratings, people)
     results = asdict(evaluation_results(left, "evaluation/loso"))
     results["reported"] = [asdict(found) for found in REPORTED]
     return dict(json.loads(json.dumps(results)))
@@ -98,7 +100,7 @@ def invented(actors: int, seeds: int = 3, spoiled: Sequence[str] = WITH_SPOILED)
 
 def minimal() -> dict[str, Any]:
     """One modality, one actor, nothing else: all that may be absent is."""
-    results = invented(1, seeds=1, spoiled=())
+    results = invented(1, seeds=1, corrupted=())
     kept = "protocol target corpus labels clips actors seeds folds".split()
     return {
         **dict.fromkeys(results),

@@ -139,8 +139,8 @@ def test_ablations_change_one_setting_at_a_time(campaign: tuple[object, ...], tm
     }  # fmt: skip
     assert result["as configured"]["ahead"] == {"mean": 0, "low": 0, "high": 0}
     for found in result.values():
-        spoiled = ("audio missing", "video missing", "white noise 20 dB", "babble 10 dB")
-        assert positive(found["spoiled"], *spoiled)
+        corrupted = ("audio missing", "video missing", "white noise 20 dB", "babble 10 dB")
+        assert positive(found["corrupted"], *corrupted)
 
 
 def test_real_voices_stand_beside_people(tmp_path: Path):

@@ -131,7 +131,7 @@ def _classify(parse: Parse) -> int:
     names.remove("face")  # it is for whole clips, too
     for name in names:
         del values[name]
-    files = {name: values.pop(name) for name in ("out", "picture")}
+    files = {name: values.pop(name) for name in ("out", "plot")}
     if values.pop("timeline"):
         return _classify_timeline(values, files, settings)
     if settings != TimelineSettings(face=settings.face) or any(files.values()):
@@ -154,9 +154,7 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
     if values.pop("parts"):
         raise UsageError("--parts is of whole clips, not of --timeline: leave one of them out.")
     if as_json and any(files.values()):
-        raise UsageError(
-            "--json prints rows, --out and --picture write them: give one or the other."
-        )
+        raise UsageError("--json prints rows, --out and --plot write them: give one or the other.")
     if any(files.values()):
         report = avemotion.write_timeline(clips[0], **values, **files, settings=settings)
         print(timeline_text(report))

@@ -91,32 +91,33 @@ def preprocess_text(report: PreprocessReport) -> str:
     if faceless:
         lines.append("\nwith a video, but a voice alone:")
         lines += shortened([f"  {row.clip}: {row.reason}" for row in faceless])
-    if report.strangers:
+    if report.unrecognised_files:
         lines.append("\nleft alone, since they fit no clip of the corpus:")
-        lines += shortened([f"  {str(path)!r}" for path in report.strangers])
+        lines += shortened([f"  {str(path)!r}" for path in report.unrecognised_files])
     lines += [f"\n{note}" for note in report.notes]
     return "\n".join(lines)
 
 
 def fit_text(report: FitReport) -> str:
     """Say what was trained, on whom, and how it scored on the validation actors."""
-    facts = report.facts
-    split, modality = facts.split, facts.experiment.modality
+    metadata = report.metadata
+    split, modality = metadata.split, metadata.experiment.modality
     lines = ["This run was finished before; nothing was trained."] if report.was_finished else []
-    chosen = facts.experiment.training.early_stopping
+    chosen = metadata.experiment.training.early_stopping
     how = f"chosen by {len(split.validation)} others" if chosen else "the last one"
     lines.append(
-        f"{modality}: trained on {len(split.train)} actors, epoch {facts.epoch} ({how}), "
+        f"{modality}: trained on {len(split.train)} actors, epoch {metadata.epoch} ({how}), "
         f"{len(split.test)} actors kept away; {report.clips} clips."
     )
     if report.left_out:
         lines.append(f"{report.left_out} clips were left out: they lack a face or a voice.")
-    if facts.scores:
+    if metadata.scores:
         lines.append(
             "On the validation actors: accuracy "
-            f"{_percent(facts.scores['val_accuracy'])}, UAR {_percent(facts.scores['val_uar'])}."
+            f"{_percent(metadata.scores['val_accuracy'])}, "
+            f"UAR {_percent(metadata.scores['val_uar'])}."
         )
-    if facts.synthetic:
+    if metadata.synthetic:
         lines.append(SYNTHETIC_NOTICE)
     lines.append(f"Checkpoint: {report.checkpoint}")
     return "\n".join(lines)
@@ -237,13 +238,13 @@ def _ranked(probabilities: Mapping[str, float]) -> str:
 
 def export_text(report: ExportReport) -> str:
     """Say what was written, what it answers from, and whether it was checked."""
-    facts, difference = report.facts, report.largest_difference
-    lines = [f"Exported: {report.file}, which answers from {', '.join(facts.answers)}."]
+    metadata, difference = report.metadata, report.largest_difference
+    lines = [f"Exported: {report.file}, which answers from {', '.join(metadata.answers)}."]
     if difference is None:
         lines.append("Not checked against torch: onnxruntime is not installed.")
     else:
         lines.append(f"Its probabilities are torch's, up to {difference:.1g}, on random clips.")
-    if facts.synthetic:
+    if metadata.synthetic:
         lines.append(SYNTHETIC_NOTICE)
     return "\n".join(lines)
 

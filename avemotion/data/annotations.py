@@ -42,9 +42,9 @@ def read_ratings(path: Path, labels: Sequence[str]) -> list[Rating]:
 
 def write_demographics(path: Path, demographics: Mapping[str, Mapping[str, str]]) -> None:
     """Write the facts known of each actor as CSV."""
-    facts = sorted({fact for known in demographics.values() for fact in known})
-    rows = ([a, *(known.get(fact, "") for fact in facts)] for a, known in demographics.items())
-    write_csv(path, ["actor", *facts], rows)
+    metadata = sorted({fact for known in demographics.values() for fact in known})
+    rows = ([a, *(known.get(fact, "") for fact in metadata)] for a, known in demographics.items())
+    write_csv(path, ["actor", *metadata], rows)
 
 
 def read_demographics(path: Path) -> dict[str, dict[str, str]]:
@@ -55,7 +55,7 @@ def read_demographics(path: Path) -> dict[str, dict[str, str]]:
     """
     header, rows = _read(path)
     try:
-        return {actor: dict(zip(header[1:], facts, strict=True)) for actor, *facts in rows}
+        return {actor: dict(zip(header[1:], metadata, strict=True)) for actor, *metadata in rows}
     except ValueError as error:
         raise _damaged(path, error) from error
 

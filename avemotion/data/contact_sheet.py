@@ -72,7 +72,7 @@ def badness(row: ManifestRow) -> tuple[bool, int, float, str]:
     Then those whose face was found on the smallest share of the key frames, since its box rests on
     these; clips that never had a video come last.
     """
-    share = row.key_frames_found / row.key_frames if row.key_frames else 1.0
+    share = row.searched_frames_with_face / row.searched_frames if row.searched_frames else 1.0
     return not row.video_file, row.faces_found, share, row.clip
 
 
@@ -103,9 +103,9 @@ def caption(row: ManifestRow) -> tuple[str, str, bool]:
     if not row.video_file:
         return name, "no video", False
     found = f"found {row.faces_found}/{FACE_FRAMES}"
-    if row.key_frames_found < row.key_frames:
-        found += f", key frames {row.key_frames_found}/{row.key_frames}"
-    thin = row.key_frames_found * 2 < row.key_frames
+    if row.searched_frames_with_face < row.searched_frames:
+        found += f", key frames {row.searched_frames_with_face}/{row.searched_frames}"
+    thin = row.searched_frames_with_face * 2 < row.searched_frames
     return name, found, thin or row.faces_found < FACE_FRAMES
 
 
@@ -161,10 +161,10 @@ def draw_preview(store: FeatureStore, path: Path, *, clips: int = CLIPS) -> None
     # Drawn by itself: a user's matplotlibrc may make `savefig` scale or crop.
     canvas = FigureCanvasAgg(_figure(store, layout))
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"Software": None}  # the same store gives the same bytes
+    metadata = {"Software": None}  # the same store gives the same bytes
 
     def write(temporary: Path) -> None:
-        canvas.print_png(temporary, metadata=facts)  # type: ignore[no-untyped-call]
+        canvas.print_png(temporary, metadata=metadata)  # type: ignore[no-untyped-call]
 
     write_atomically(path, write)
 

@@ -74,8 +74,8 @@ class ClipDataset(Dataset[Batch]):
         if self._reads_faces:
             faces = torch.stack([arrays["faces"][place, view] for arrays, place, view in places])
         if self._sound:
-            pictures = [arrays[self._sound][place, view] for arrays, place, view in places]
-            spectrograms = torch.stack(pictures).float().unsqueeze(1)
+            images = [arrays[self._sound][place, view] for arrays, place, view in places]
+            spectrograms = torch.stack(images).float().unsqueeze(1)
             lengths = torch.stack([a["log_mel_lengths"][place] for a, place, _ in places])
             if self._sound == "spectrograms":  # stretched to its shape: every column holds sound
                 lengths = torch.where(lengths > 0, spectrograms.shape[-1], 0)
@@ -99,15 +99,15 @@ class ClipDataset(Dataset[Batch]):
         count, total, square = 0.0, torch.zeros(1), torch.zeros(1)
         for i, row in enumerate(self.rows):
             arrays, place = self._arrays[row.actor], self._places[i]
-            picture = arrays[self._sound][place, 0].cpu().double()
+            image = arrays[self._sound][place, 0].cpu().double()
             if self._sound == "log_mels":
-                picture = picture[:, : int(arrays["log_mel_lengths"][place])]
-            count += picture.shape[1]
-            total = total + picture.sum(dim=1, keepdim=True)
-            square = square + picture.square().sum(dim=1, keepdim=True)
+                image = image[:, : int(arrays["log_mel_lengths"][place])]
+            count += image.shape[1]
+            total = total + image.sum(dim=1, keepdim=True)
+            square = square + image.square().sum(dim=1, keepdim=True)
         mean = total / max(count, 1)
-        deviation = (square / max(count, 1) - mean.square()).clamp(min=1e-6).sqrt()
-        return mean.float(), deviation.float()
+        std = (square / max(count, 1) - mean.square()).clamp(min=1e-6).sqrt()
+        return mean.float(), std.float()
 
 
 def roomy_device(store: FeatureStore, actors: Sequence[str]) -> str:

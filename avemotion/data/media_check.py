@@ -22,7 +22,7 @@ from avemotion.errors import MediaError
 from avemotion.features.extraction import read_views
 from avemotion.media.integrity import is_lfs_pointer, is_plainly_whole
 from avemotion.media.reader import read_streams
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import map_isolated
 from avemotion.parallel.processes import cores, one_thread
 
@@ -39,7 +39,7 @@ class MediaFile:
     """Where it lies."""
     clip: str
     """The clip's name: which frames `preprocess` samples depends on it."""
-    pictures: bool
+    images: bool
     """Do the clip's faces come from it?"""
     sound: bool
     """Does the clip's sound come from it?"""
@@ -55,7 +55,7 @@ class Complaint:
     """In the words of `preprocess`."""
 
 
-Outcomes: TypeAlias = Generator[Complaint | Lost | None, None, None]
+Outcomes: TypeAlias = Generator[Complaint | TaskFailure | None, None, None]
 """For each file what is wrong with it, how that was never found out, or None."""
 
 
@@ -100,7 +100,7 @@ def inspect(corpus: Corpus, *, decode: bool, progress: bool) -> Inspection:
             with closing(look(part)) as outcomes:
                 for file, outcome in zip(part, outcomes, strict=True):
                     bar.update()
-                    if isinstance(outcome, Lost):
+                    if isinstance(outcome, TaskFailure):
                         note("unreadable", file, outcome.reason)
                     elif outcome:
                         note(outcome.state, file, outcome.reason)
@@ -110,9 +110,9 @@ def inspect(corpus: Corpus, *, decode: bool, progress: bool) -> Inspection:
 def _media_files(corpus: Corpus) -> Iterator[MediaFile]:
     for clip in corpus.clips:
         if clip.video:
-            yield MediaFile(clip.video, clip.name, pictures=True, sound=clip.audio is None)
+            yield MediaFile(clip.video, clip.name, images=True, sound=clip.audio is None)
         if clip.audio:
-            yield MediaFile(clip.audio, clip.name, pictures=False, sound=True)
+            yield MediaFile(clip.audio, clip.name, images=False, sound=True)
 
 
 def _glance(file: MediaFile) -> str:
@@ -128,7 +128,7 @@ def _glance(file: MediaFile) -> str:
             return "empty"
         if is_lfs_pointer(file.path):
             return "pointers"
-        return "whole" if is_plainly_whole(file.path, file.pictures) else "doubtful"
+        return "whole" if is_plainly_whole(file.path, file.images) else "doubtful"
     except OSError:  # the decoder's own error says why
         return "doubtful"
 
@@ -153,25 +153,25 @@ def decode_all(files: list[MediaFile]) -> Outcomes:
 
 def _complaint_on_head(file: MediaFile) -> Complaint | None:
     """Run in a worker: say what is wrong with a file as far as its streams tell."""
-    wanted = 0 if file.pictures else 1
+    wanted = 0 if file.images else 1
     try:
         if read_streams(file.path, _HEAD_BYTES)[wanted] or read_streams(file.path)[wanted]:
             return None
     except (MediaError, OSError) as error:
         return Complaint("unreadable", str(error))
-    if file.pictures:
+    if file.images:
         return Complaint("unreadable", f"{file.path.name} has no video stream")
     return Complaint("soundless", f"{file.path.name} has no audio track")
 
 
 def _complaint_on_content(file: MediaFile) -> Complaint | None:
     """Run in a worker: decode what `preprocess` takes from a file; say what is wrong with it."""
-    video, audio = (file.path if asked else None for asked in (file.pictures, file.sound))
+    video, audio = (file.path if asked else None for asked in (file.images, file.sound))
     try:
         media, _ = read_views(file.clip, video, audio, PreprocessSettings())
     except (MediaError, OSError) as error:
         return Complaint("unreadable", str(error))
-    if file.pictures and media.no_frames:
+    if file.images and media.no_frames:
         return Complaint("unreadable", media.no_frames)
     if file.sound and media.no_sound:
         return Complaint("soundless", media.no_sound)

@@ -37,7 +37,7 @@ from avemotion.features.extraction import Extraction, extract
 from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
 from avemotion.media.integrity import is_lfs_pointer
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess, map_isolated
 from avemotion.parallel.processes import cores, one_thread
 
@@ -55,7 +55,7 @@ class PreprocessReport:
     """Where the features are."""
     rows: tuple[ManifestRow, ...]
     """The whole manifest."""
-    strangers: tuple[Path, ...]
+    unrecognised_files: tuple[Path, ...]
     """Files whose names are not the corpus'."""
     notes: tuple[str, ...]
     """What of the corpus was left aside on purpose."""
@@ -122,7 +122,7 @@ def preprocess(
     return PreprocessReport(
         out,
         rows,
-        found.strangers,
+        found.unrecognised_files,
         found.notes,
         processed,
         time.monotonic() - start,
@@ -182,7 +182,7 @@ def _fill(
 
 def write_here(
     shards: Shards,
-    extract_all: Callable[[list[Clip]], Generator[Extraction | Lost, None, None]],
+    extract_all: Callable[[list[Clip]], Generator[Extraction | TaskFailure, None, None]],
     tell: Callable[[], object],
 ) -> Generator[Written, None, None]:
     """Write shards on this machine, one after the other.
@@ -277,7 +277,7 @@ def _retry_failed(
 
 def _extract_all(
     clips: list[Clip], settings: PreprocessSettings, workers: int
-) -> Generator[Extraction | Lost, None, None]:
+) -> Generator[Extraction | TaskFailure, None, None]:
     """Extract clips in worker processes and yield the outcomes in their order."""
     return map_isolated(
         _extract,
@@ -297,9 +297,9 @@ def _extract(task: _Task) -> Extraction:
     return extract(*task)
 
 
-def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | Lost:
+def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | TaskFailure:
     """Extract a clip, or say why not, in a process beside this one that waits for the next."""
-    outcome: Extraction | Lost = _companion().do(_task(clip, settings), CLIP_TIMEOUT_SECONDS)
+    outcome: Extraction | TaskFailure = _companion().do(_task(clip, settings), CLIP_TIMEOUT_SECONDS)
     return outcome
 
 

@@ -18,8 +18,8 @@ from avemotion.data.types import Clip
 from avemotion.errors import AvemotionError
 from avemotion.features.extraction import Extraction
 from avemotion.features.types import ClipFeatures
-from avemotion.parallel.cluster_check import Admission
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.cluster_check import ClusterCheck
+from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.ray_cluster import RETRIES, cancelled_at_end, cluster, finished, plain
 
 import ray  # isort: skip  (after ray_cluster, which says what to do where it is missing)
@@ -28,7 +28,7 @@ from ray.exceptions import RayError, RayTaskError  # isort: skip
 _AHEAD = 4  # clips under way for each core, so that none is idle between two
 _STORE_SHARE = 0.5  # of the cluster's object stores, for features that wait to be written
 
-ExtractOne = Callable[[Clip], Extraction | Lost]
+ExtractOne = Callable[[Clip], Extraction | TaskFailure]
 """Extracts a clip; where that is impossible, says why."""
 
 
@@ -53,7 +53,7 @@ def write_shards(
     extract_one: ExtractOne,
     clip_bytes: int,
     workers: int | None,
-    admitted: Admission,
+    admitted: ClusterCheck,
     tell: Callable[[], object],
 ) -> Generator[Written, None, None]:
     """Extract clips and write shards of their features, without their passing through here.
@@ -97,7 +97,7 @@ class _Shard:
 
     def __init__(self, path: Path, clips: int) -> None:
         self.path = path
-        self.outcomes: list[Extraction | Lost] = [Lost("")] * clips
+        self.outcomes: list[Extraction | TaskFailure] = [TaskFailure("")] * clips
         self.features: dict[int, Any] = {}  # where they lie, by the clip's place
         self.left = clips
 
@@ -108,7 +108,7 @@ class _ShardWork:
     def __init__(
         self,
         extract_one: ExtractOne,
-        admitted: Admission,
+        admitted: ClusterCheck,
         tell: Callable[[], object],
     ) -> None:
         self._extract_one, self._admitted, self._tell = extract_one, admitted, tell
@@ -119,8 +119,8 @@ class _ShardWork:
 
     def extract(self, shard: _Shard, place: int, clip: Clip) -> None:
         task: Any = _extract.remote(self._admitted, self._extract_one, clip)
-        facts, features = task  # num_returns=2, which the type does not say
-        self.extracting[facts] = shard, place, features
+        metadata, features = task  # num_returns=2, which the type does not say
+        self.extracting[metadata] = shard, place, features
         self.held += 1
 
     def write(self, shard: _Shard) -> None:
@@ -148,25 +148,25 @@ class _ShardWork:
 
 @ray.remote(num_cpus=1, num_returns=2, max_retries=RETRIES)
 def _extract(
-    admitted: Admission, extract_one: ExtractOne, clip: Clip
-) -> tuple[Extraction | Lost, ClipFeatures | None]:
+    admitted: ClusterCheck, extract_one: ExtractOne, clip: Clip
+) -> tuple[Extraction | TaskFailure, ClipFeatures | None]:
     admitted.require()
     return without_features(extract_one(clip))
 
 
 @ray.remote(num_cpus=1, max_retries=RETRIES)
-def _write(admitted: Admission, path: Path, *features: ClipFeatures) -> None:
+def _write(admitted: ClusterCheck, path: Path, *features: ClipFeatures) -> None:
     admitted.require()
     write_shard(path, features)
 
 
-def _outcome(task: Any) -> Extraction | Lost:
+def _outcome(task: Any) -> Extraction | TaskFailure:
     try:
-        outcome: Extraction | Lost = ray.get(task)
+        outcome: Extraction | TaskFailure = ray.get(task)
     except RayTaskError as error:  # not of the clip: those are outcomes
         raise error.cause from None
     except RayError as error:
-        return Lost(plain(error))
+        return TaskFailure(plain(error))
     return outcome
 
 

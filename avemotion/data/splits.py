@@ -72,10 +72,10 @@ def luna_jimenez_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
     Raises:
         UsageError: There are other actors than RAVDESS', or a fold has none.
     """
-    strangers = sorted(set(actors_of(rows)) - set(ravdess.ACTORS))
+    others = sorted(set(actors_of(rows)) - set(ravdess.ACTORS))
     folds = [tuple(a for a in fold if of_actors(rows, [a])) for fold in ravdess.FOLDS]
-    if strangers or not all(folds):
-        why = f"has the actors {', '.join(strangers[:5])}" if strangers else "lacks a fold's actors"
+    if others or not all(folds):
+        why = f"has the actors {', '.join(others[:5])}" if others else "lacks a fold's actors"
         raise UsageError(
             f"--protocol luna-jimenez is made for RAVDESS' actors 01 to 24, but the store {why}. "
             "Choose another --protocol."

@@ -65,9 +65,9 @@ class ManifestRow:
     """Frames of the whole video."""
     faces_found: int
     """Of the 20 sampled frames of view 0, those on which a face is seen."""
-    key_frames: int
+    searched_frames: int
     """Frames searched whole for the face."""
-    key_frames_found: int
+    searched_frames_with_face: int
     """Those on which the clip's face was found."""
     face_box: str
     """The crop in pixels of the video: ``x y width height``; empty without a face."""

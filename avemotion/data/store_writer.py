@@ -35,7 +35,7 @@ from avemotion.errors import UsageError
 from avemotion.features.extraction import Extraction
 from avemotion.features.types import ClipFeatures
 from avemotion.files import PARTIAL, write_atomically, write_csv, write_json, writing
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 
 _UNFINISHED = {".lock", ".store.json.partial"}  # what a run killed at its very start leaves
 
@@ -82,7 +82,7 @@ class StoreWriter:
             write_ratings(directory / RATINGS_NAME, corpus.labels, corpus.ratings)
         if corpus.demographics:
             actors = {clip.actor for clip in corpus.clips}
-            known = {a: facts for a, facts in corpus.demographics.items() if a in actors}
+            known = {a: metadata for a, metadata in corpus.demographics.items() if a in actors}
             write_demographics(directory / DEMOGRAPHICS_NAME, known)
 
     def _check_same(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
@@ -174,7 +174,7 @@ Shards = Mapping[Path, Sequence[Clip]]
 """The files of actors' arrays, and the clips that go into them."""
 
 
-Written = tuple[Path, list[Extraction | Lost]]
+Written = tuple[Path, list[Extraction | TaskFailure]]
 """A file that is written, and what its clips gave (without features), or why nothing."""
 
 
@@ -242,17 +242,17 @@ def _stack(
 
 
 def without_features(
-    outcome: Extraction | Lost,
-) -> tuple[Extraction | Lost, ClipFeatures | None]:
+    outcome: Extraction | TaskFailure,
+) -> tuple[Extraction | TaskFailure, ClipFeatures | None]:
     """Part what a clip gave, or why nothing, from the features that are stored, if any are."""
-    if isinstance(outcome, Lost):
+    if isinstance(outcome, TaskFailure):
         return outcome, None
     features = outcome.features if outcome.status in USABLE else None
     return replace(outcome, features=ClipFeatures.zeros(0)), features
 
 
 def rows_of(
-    clips: Sequence[Clip], corpus: Corpus, outcomes: Sequence[Extraction | Lost]
+    clips: Sequence[Clip], corpus: Corpus, outcomes: Sequence[Extraction | TaskFailure]
 ) -> list[ManifestRow]:
     """Say what became of an actor's clips; the excluded ones have no outcome."""
     found = iter(outcomes)
@@ -264,9 +264,9 @@ def rows_of(
     ]
 
 
-def row_of(clip: Clip, corpus: Corpus, outcome: Extraction | Lost) -> ManifestRow:
+def row_of(clip: Clip, corpus: Corpus, outcome: Extraction | TaskFailure) -> ManifestRow:
     """Say what became of a clip that was extracted."""
-    if isinstance(outcome, Lost):
+    if isinstance(outcome, TaskFailure):
         return plain_row(clip, corpus, "failed", outcome.reason)
     reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
     return plain_row(clip, corpus, outcome.status, "; ".join(reasons), outcome)
@@ -292,8 +292,8 @@ def plain_row(
         reason=reason,
         frames_decoded=outcome.frames_decoded if outcome else 0,
         faces_found=outcome.faces_found if outcome else 0,
-        key_frames=outcome.key_frames if outcome else 0,
-        key_frames_found=outcome.key_frames_found if outcome else 0,
+        searched_frames=outcome.searched_frames if outcome else 0,
+        searched_frames_with_face=outcome.searched_frames_with_face if outcome else 0,
         face_box=f"{box.x} {box.y} {box.width} {box.height}" if box else "",
         video_file=_relative(clip.video, corpus),
         video_bytes=size_of(clip.video),

@@ -80,7 +80,7 @@ class Corpus:
     """All clips, sorted by name; those in `excluded` too."""
     excluded: dict[str, str] = field(default_factory=dict)
     """Clips known to be bad, and why."""
-    strangers: tuple[Path, ...] = ()
+    unrecognised_files: tuple[Path, ...] = ()
     """Files in the media's places whose names the corpus' scheme does not explain."""
     ratings: tuple[Rating, ...] = ()
     """The crowd's votes on these clips; empty where the corpus has none."""

@@ -30,7 +30,7 @@ PROBLEMS: dict[str, str] = {
     "missing_videos": f"clips without a video in {crema_d.VIDEO_FOLDER}",
     "missing_audio": f"clips without sound in {crema_d.AUDIO_FOLDER}",
     "unlisted": f"clips that {crema_d.NAMES_FILE} does not list",
-    "strangers": "files whose names are not CREMA-D's (move them elsewhere)",
+    "unrecognised_files": "files whose names are not CREMA-D's (move them elsewhere)",
     "tables": "tables that are missing or not whole",
 }
 """Field of `Verification` -> what its entries are, in the order of the summary."""
@@ -76,7 +76,7 @@ class Verification:
     """Expected clips without a WAV."""
     unlisted: tuple[str, ...]
     """Clips whose names are well formed, but not on the list."""
-    strangers: tuple[str, ...]
+    unrecognised_files: tuple[str, ...]
     """Files among the media whose names are not CREMA-D's, as paths in the corpus."""
     tables: tuple[str, ...]
     """What is wrong with the votes, the demographics and the list of names."""
@@ -174,7 +174,9 @@ def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Veri
         missing_videos=_lacking(expected, clips, lambda clip: clip.video),
         missing_audio=_lacking(expected, clips, lambda clip: clip.audio),
         unlisted=tuple(sorted(here - expected)),
-        strangers=tuple(path.relative_to(corpus).as_posix() for path in found.strangers),
+        unrecognised_files=tuple(
+            path.relative_to(corpus).as_posix() for path in found.unrecognised_files
+        ),
         tables=(*complaints, *_check_tables(corpus, expected)),
     )
 

@@ -63,7 +63,7 @@ class Waveforms:
         return [self.of(self._rows[i]) for i in picked]
 
 
-def spoiled_batches(
+def corrupted_batches(
     store: FeatureStore,
     rows: Sequence[ManifestRow],
     experiment: ExperimentSettings,
@@ -89,7 +89,7 @@ def spoiled_batches(
     waveforms, left = Waveforms(store), iter(rows)
     for clean in batches(ClipDataset(store, rows, experiment), BATCH_CLIPS):
         part = [next(left) for _ in clean.labels]  # without a seed the clips come in order
-        if condition.spoil is None:
+        if condition.corrupt is None:
             yield _without(clean, condition)
         elif condition.modality == "video":
             yield _with_faces(clean, part, condition, waveforms)
@@ -118,7 +118,7 @@ def _with_faces(
     faces = clean.faces.clone()
     for face, row, there in zip(faces, rows, clean.has_face, strict=True):
         if there:
-            face.copy_(torch.from_numpy(_spoiled(face.numpy(), row, condition, waveforms)))
+            face.copy_(torch.from_numpy(_corrupted(face.numpy(), row, condition, waveforms)))
     return replace(clean, faces=faces)
 
 
@@ -131,19 +131,19 @@ def _with_sound(
 ) -> Batch:
     """Make the spectrograms anew; their lengths stay, since a sound is as long as before."""
     assert clean.spectrograms is not None
-    pictures = clean.spectrograms.clone()
-    for picture, row, there in zip(pictures, rows, clean.has_sound, strict=True):
+    images = clean.spectrograms.clone()
+    for image, row, there in zip(images, rows, clean.has_sound, strict=True):
         if there:
-            samples = _spoiled(waveforms.of(row), row, condition, waveforms)
+            samples = _corrupted(waveforms.of(row), row, condition, waveforms)
             noisy = noisy_sound(row.clip, 0, waveforms.seed, samples)
             made = log_mel(noisy)[0] if kind == "log_mel" else power_spectrogram(noisy)
-            picture[0] = torch.from_numpy(made)
-    return replace(clean, spectrograms=pictures)
+            image[0] = torch.from_numpy(made)
+    return replace(clean, spectrograms=images)
 
 
-def _spoiled(
+def _corrupted(
     media: NDArray[Any], row: ManifestRow, condition: Condition, waveforms: Waveforms
 ) -> NDArray[Any]:
-    assert condition.spoil is not None
+    assert condition.corrupt is not None
     rng = draws(f"{condition.family}/{row.clip}", 0, waveforms.seed)
-    return condition.spoil(media, rng, partial(waveforms.others, row))
+    return condition.corrupt(media, rng, partial(waveforms.others, row))

@@ -168,12 +168,12 @@ class Condition:
     """Its strength; None where there is only one."""
     modality: Literal["video", "audio"]
     """What is spoiled: the face or the voice."""
-    spoil: Spoil | None
+    corrupt: Spoil | None
     """How; None where nothing is left of that modality."""
 
     def applies_to(self, modality: Modality) -> bool:
         """Tell whether a network reads what is spoiled, and has something left to answer from."""
-        return modality == "av" or (modality == self.modality and self.spoil is not None)
+        return modality == "av" or (modality == self.modality and self.corrupt is not None)
 
 
 def conditions_for(modality: Modality) -> list[Condition]:

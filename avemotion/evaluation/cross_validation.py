@@ -20,7 +20,7 @@ from avemotion.data.dataset import ClipDataset, batches
 from avemotion.data.splits import Fold, of_actors, split_actors
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
-from avemotion.evaluation.corrupted_batches import spoiled_batches
+from avemotion.evaluation.corrupted_batches import corrupted_batches
 from avemotion.evaluation.corruptions import Condition, conditions_for
 from avemotion.evaluation.metrics.calibration import fit_temperature
 from avemotion.evaluation.predictions import (
@@ -32,7 +32,7 @@ from avemotion.evaluation.predictions import (
 from avemotion.models.ar5 import AR5
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
-from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointFacts
+from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.parallel.pool import run_all
 from avemotion.parallel.processes import cores
 from avemotion.training.trainer import forget_state, train
@@ -78,14 +78,14 @@ class FoldTask:
         return self.out / "folds" / f"{self.name}.csv"
 
     @property
-    def spoiled(self) -> Path:
+    def corrupted(self) -> Path:
         """What it says of them spoiled."""
-        return self.out / "spoiled" / f"{self.name}.csv"
+        return self.out / "corrupted" / f"{self.name}.csv"
 
     @property
     def finished(self) -> bool:
         """All its files are there."""
-        return self.answers.exists() and (self.spoiled.exists() or not self.robustness)
+        return self.answers.exists() and (self.corrupted.exists() or not self.robustness)
 
 
 def train_and_test(
@@ -114,14 +114,14 @@ def train_and_test(
             bar.set_description(name)
             bar.update()
     predictions: Predictions = {}
-    spoiled: SpoiledPredictions = {}
+    corrupted: SpoiledPredictions = {}
     for task in tasks:
         modality = task.experiment.modality
         predictions.setdefault(modality, []).extend(_read(task.answers, task, labels)[()])
         if task.robustness:
-            for (name,), said in _read(task.spoiled, task, labels, ("condition",)).items():
-                spoiled.setdefault(modality, {}).setdefault(name, []).extend(said)
-    return predictions, spoiled
+            for (name,), said in _read(task.corrupted, task, labels, ("condition",)).items():
+                corrupted.setdefault(modality, {}).setdefault(name, []).extend(said)
+    return predictions, corrupted
 
 
 def _run_here(tasks: Mapping[str, FoldTask], jobs: int | None) -> Iterator[str]:
@@ -157,16 +157,16 @@ def run_fold(task: FoldTask) -> None:
         usable = store.usable(task.experiment.modality)
         split = split_actors(usable, task.fold.test, task.experiment.training)
         train(store, split, task.experiment, task.run, progress=False)
-    model, facts = load_checkpoint(task.run / CHECKPOINT_NAME)
+    model, metadata = load_checkpoint(task.run / CHECKPOINT_NAME)
     if not trained:
-        temperature = validated_temperature(store, model, facts)
-        said = predict(store, tested, model, facts, task.fold.name)
+        temperature = validated_temperature(store, model, metadata)
+        said = predict(store, tested, model, metadata, task.fold.name)
         said = [replace(p, temperature=temperature) for p in said]
         write_predictions(task.answers, {(): said}, store.labels)
         forget_state(task.run)
-    if task.robustness and not task.spoiled.exists():
-        spoiled = predict_spoiled(store, tested, model, facts, task.fold.name)
-        write_predictions(task.spoiled, spoiled, store.labels, ("condition",))
+    if task.robustness and not task.corrupted.exists():
+        corrupted = predict_corrupted(store, tested, model, metadata, task.fold.name)
+        write_predictions(task.corrupted, corrupted, store.labels, ("condition",))
     if torch.cuda.is_available():  # the next fold in this process needs the memory
         gc.collect()
         torch.cuda.empty_cache()
@@ -193,9 +193,9 @@ def score_checkpoints(
     """
     loaded = {modality: load_checkpoint(path) for modality, path in models.items()}
     seen: set[str] = set()
-    for modality, (_, facts) in loaded.items():
-        _check_fits(store, facts, models[modality])
-        seen |= {*facts.split.train, *facts.split.validation}
+    for modality, (_, metadata) in loaded.items():
+        _check_fits(store, metadata, models[modality])
+        seen |= {*metadata.split.train, *metadata.split.validation}
     tested = [row for row in rows if row.actor not in seen]
     if not tested:
         raise UsageError(
@@ -204,24 +204,24 @@ def score_checkpoints(
             "each modality, or use --protocol 5fold."
         )
     predictions: Predictions = {}
-    spoiled: SpoiledPredictions = {}
+    corrupted: SpoiledPredictions = {}
     bar = tqdm(loaded.items(), unit="network", disable=not progress)
-    for modality, (model, facts) in bar:
+    for modality, (model, metadata) in bar:
         bar.set_description(f"test {modality}")
-        temperature = validated_temperature(store, model, facts)
-        said = predict(store, tested, model, facts, "holdout")
+        temperature = validated_temperature(store, model, metadata)
+        said = predict(store, tested, model, metadata, "holdout")
         predictions[modality] = [replace(p, temperature=temperature) for p in said]
         if robustness:
-            found = predict_spoiled(store, tested, model, facts, "holdout")
-            spoiled[modality] = {name: said for (name,), said in found.items()}
-    return predictions, spoiled
+            found = predict_corrupted(store, tested, model, metadata, "holdout")
+            corrupted[modality] = {name: said for (name,), said in found.items()}
+    return predictions, corrupted
 
 
-def _check_fits(store: FeatureStore, facts: CheckpointFacts, path: Path) -> None:
+def _check_fits(store: FeatureStore, metadata: CheckpointMetadata, path: Path) -> None:
     for name, theirs, ours in (
-        ("labels", facts.labels, store.labels),
-        ("preprocessing settings", facts.preprocessing, store.settings),
-        ("origin (recorded or synthetic)", facts.synthetic, store.synthetic),
+        ("labels", metadata.labels, store.labels),
+        ("preprocessing settings", metadata.preprocessing, store.settings),
+        ("origin (recorded or synthetic)", metadata.synthetic, store.synthetic),
     ):
         if theirs != ours:
             raise UsageError(
@@ -234,7 +234,7 @@ def predict(
     store: FeatureStore,
     rows: Sequence[ManifestRow],
     model: AR5,
-    facts: CheckpointFacts,
+    metadata: CheckpointMetadata,
     fold: str,
     condition: Condition | None = None,
 ) -> list[ClipPrediction]:
@@ -244,45 +244,45 @@ def predict(
         store: Features.
         rows: The clips.
         model: The network, in evaluation mode.
-        facts: Who trained it.
+        metadata: Who trained it.
         fold: Name of the fold that tests it.
         condition: How the clips are spoiled, if they are.
     """
-    leaked = {row.actor for row in rows} & {*facts.split.train, *facts.split.validation}
+    leaked = {row.actor for row in rows} & {*metadata.split.train, *metadata.split.validation}
     if leaked:
         raise ValueError(f"actors {sorted(leaked)} of fold {fold} were trained on")
-    scores = _probabilities(store, rows, model, facts, condition)
-    seed = facts.experiment.training.seed
+    scores = _probabilities(store, rows, model, metadata, condition)
+    seed = metadata.experiment.training.seed
     return [
         ClipPrediction(seed, fold, row.clip, row.actor, row.emotion, tuple(numbers))
         for row, numbers in zip(rows, scores.tolist(), strict=True)
     ]
 
 
-def predict_spoiled(
+def predict_corrupted(
     store: FeatureStore,
     rows: Sequence[ManifestRow],
     model: AR5,
-    facts: CheckpointFacts,
+    metadata: CheckpointMetadata,
     fold: str,
 ) -> Groups:
     """Return what a network says of clips spoiled in every way that it can notice."""
     return {
-        (condition.name,): predict(store, rows, model, facts, fold, condition)
-        for condition in conditions_for(facts.experiment.modality)
+        (condition.name,): predict(store, rows, model, metadata, fold, condition)
+        for condition in conditions_for(metadata.experiment.modality)
     }
 
 
-def validated_temperature(store: FeatureStore, model: AR5, facts: CheckpointFacts) -> float:
+def validated_temperature(store: FeatureStore, model: AR5, metadata: CheckpointMetadata) -> float:
     """Fit the temperature on the validation actors, who are neither trained nor tested on.
 
     Returns:
         1, which changes nothing, where there are none.
     """
-    rows = of_actors(store.usable(facts.experiment.modality), facts.split.validation)
+    rows = of_actors(store.usable(metadata.experiment.modality), metadata.split.validation)
     if not rows:
         return 1.0
-    scores = _probabilities(store, rows, model, facts).numpy()
+    scores = _probabilities(store, rows, model, metadata).numpy()
     return fit_temperature(scores, np.array([store.labels.index(row.emotion) for row in rows]))
 
 
@@ -290,15 +290,15 @@ def _probabilities(
     store: FeatureStore,
     rows: Sequence[ManifestRow],
     model: AR5,
-    facts: CheckpointFacts,
+    metadata: CheckpointMetadata,
     condition: Condition | None = None,
 ) -> torch.Tensor:
     """Return float32 (clip, classes) on the CPU."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device)
     found = (
-        spoiled_batches(store, rows, facts.experiment, condition)
+        corrupted_batches(store, rows, metadata.experiment, condition)
         if condition
-        else batches(ClipDataset(store, rows, facts.experiment), 64)
+        else batches(ClipDataset(store, rows, metadata.experiment), 64)
     )
     return torch.cat([probabilities(model, b.to(device).inputs()).cpu() for b in found])

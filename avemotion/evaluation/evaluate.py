@@ -115,17 +115,20 @@ def evaluate(
     if protocol != "holdout":
         _check_actors(rows, protocol)
     tasks = [] if models else plan.tasks(store, rows, out)
-    facts = plan.facts(store, rows, runs, out) | {"notes": [*notes, *why]}
+    metadata = plan.metadata(store, rows, runs, out) | {"notes": [*notes, *why]}
     with claimed(out):
-        open_evaluation(out, facts)
-        said, spoiled = (
+        open_evaluation(out, metadata)
+        said, corrupted = (
             score_checkpoints(store, models, rows, robustness, progress)
             if models
             else train_and_test(tasks, store.labels, jobs, progress, engine)
         )
         draw_preview(store, out / PREVIEW_NAME, clips=_PREVIEW_CLIPS)
-        write_records(out, judged(store, facts, targets, said, spoiled))
-        del said, spoiled  # the report reads them from the files; a large evaluation has a gigabyte
+        write_records(out, judged(store, metadata, targets, said, corrupted))
+        del (
+            said,
+            corrupted,
+        )  # the report reads them from the files; a large evaluation has a gigabyte
         return report(out)
 
 

@@ -74,7 +74,7 @@ class EvaluationPlan:
             for modality in self.modalities
         ]
 
-    def facts(
+    def metadata(
         self, store: FeatureStore, rows: Sequence[ManifestRow], runs: Path, out: Path
     ) -> dict[str, Any]:
         """Say what is asked, of what, with what: ``evaluation.json``, but for its notes."""
@@ -110,15 +110,15 @@ class EvaluationPlan:
         return shlex.join(words)
 
 
-def open_evaluation(out: Path, facts: dict[str, Any]) -> None:
+def open_evaluation(out: Path, metadata: dict[str, Any]) -> None:
     """Say in a folder what is evaluated in it, so that nothing else ever is.
 
     Raises:
         UsageError: It holds another evaluation.
     """
-    holdout = facts["protocol"] == "holdout"
+    holdout = metadata["protocol"] == "holdout"
     guarded = ("protocol",) if holdout else _GUARDED  # what `fit` wrote is scored as it is now
-    ours = {key: facts[key] for key in guarded}
+    ours = {key: metadata[key] for key in guarded}
     path = out / ASKED_NAME
     if not path.exists():
         write_json(path, ours)

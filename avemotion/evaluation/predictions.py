@@ -1,8 +1,8 @@
 """The files of an evaluation: all that its figures need, so that they can be drawn anew.
 
-``evaluation.json`` says what was asked; ``clips.csv`` which clips were tested; ``predictions.csv``
-what each network said of them, ``spoiled.csv`` what it said of them spoiled; ``votes.csv`` how the
-crowd voted, ``actors.csv`` who the actors are, where that is known.
+``evaluation.json``: what was asked; ``clips.csv``: which clips were tested; ``predictions.csv``:
+each network's predictions on them; ``corrupted.csv``: predictions on the corrupted clips;
+``votes.csv``: how the crowd voted; ``actors.csv``: who the actors are, where that is known.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from avemotion.data.types import Rating
 from avemotion.errors import UsageError
 from avemotion.files import read_json, write_csv, write_json
 
-FACTS_NAME = "evaluation.json"
-FACTS = (
+METADATA_NAME = "evaluation.json"
+METADATA_FIELDS = (
     "protocol", "target", "seeds", "labels", "corpus", "synthetic", "preprocessing", "network",
     "training", "data", "clips", "command", "versions", "notes",
 )  # fmt: skip
@@ -78,7 +78,7 @@ class TestedClip:
 class Records:
     """What an evaluation leaves."""
 
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     """What was asked: protocol, target, seeds, settings, data, versions, command."""
     labels: tuple[str, ...]
     """The emotions in the order of the probabilities."""
@@ -86,7 +86,7 @@ class Records:
     """The clips that were tested."""
     predictions: dict[Modality, list[ClipPrediction]]
     """Modality -> what its networks said, all seeds."""
-    spoiled: dict[Modality, dict[str, list[ClipPrediction]]]
+    corrupted: dict[Modality, dict[str, list[ClipPrediction]]]
     """Modality -> condition -> what they said of the spoiled clips."""
     ratings: tuple[Rating, ...]
     """The crowd's votes on these clips."""
@@ -100,23 +100,25 @@ def write_records(out: Path, records: Records) -> None:
     ``predictions.csv`` goes first and comes last: with it the evaluation is whole.
     """
     (out / "predictions.csv").unlink(missing_ok=True)
-    write_json(out / FACTS_NAME, records.facts)
+    write_json(out / METADATA_NAME, records.metadata)
     columns = [field.name for field in fields(TestedClip)]
     write_csv(out / "clips.csv", columns, ([getattr(c, n) for n in columns] for c in records.clips))
-    spoiled: Groups = {
+    corrupted: Groups = {
         (modality, condition): found
-        for modality, conditions in records.spoiled.items()
+        for modality, conditions in records.corrupted.items()
         for condition, found in conditions.items()
     }
     for name, there in (
-        ("spoiled.csv", spoiled),
+        ("corrupted.csv", corrupted),
         ("votes.csv", records.ratings),
         ("actors.csv", records.demographics),
     ):
         if not there:
             (out / name).unlink(missing_ok=True)
-    if spoiled:
-        write_predictions(out / "spoiled.csv", spoiled, records.labels, ("modality", "condition"))
+    if corrupted:
+        write_predictions(
+            out / "corrupted.csv", corrupted, records.labels, ("modality", "condition")
+        )
     if records.ratings:
         write_ratings(out / "votes.csv", records.labels, records.ratings)
     if records.demographics:
@@ -140,31 +142,31 @@ def read_records(out: Path) -> Records:
             f"{out} holds no finished evaluation (no predictions.csv). Give the folder that "
             "`avemotion evaluate` wrote, or run that command to its end."
         )
-    facts = read_json(out / FACTS_NAME, "Evaluate again.")
-    missing = [name for name in FACTS if name not in facts]
+    metadata = read_json(out / METADATA_NAME, "Evaluate again.")
+    missing = [name for name in METADATA_FIELDS if name not in metadata]
     if missing:
         raise UsageError(
-            f"{out / FACTS_NAME} lacks {', '.join(missing)}: another version may have written it. "
-            "Evaluate again."
+            f"{out / METADATA_NAME} lacks {', '.join(missing)}: another version may have written "
+            "it. Evaluate again."
         )
-    labels = tuple(facts["labels"])
+    labels = tuple(metadata["labels"])
     predictions = read_predictions(out / "predictions.csv", labels, ("modality",))
-    spoiled: dict[Modality, dict[str, list[ClipPrediction]]] = {}
-    if (out / "spoiled.csv").is_file():
-        found = read_predictions(out / "spoiled.csv", labels, ("modality", "condition"))
+    corrupted: dict[Modality, dict[str, list[ClipPrediction]]] = {}
+    if (out / "corrupted.csv").is_file():
+        found = read_predictions(out / "corrupted.csv", labels, ("modality", "condition"))
         for (modality, condition), said in found.items():
-            spoiled.setdefault(_modality(modality), {})[condition] = said
+            corrupted.setdefault(_modality(modality), {})[condition] = said
     try:
         with (out / "clips.csv").open(newline="", encoding="utf-8") as file:
             clips = tuple(TestedClip(**row) for row in csv.DictReader(file))
     except (OSError, TypeError, csv.Error) as error:
         raise UsageError(f"{out / 'clips.csv'} is damaged ({error}). Evaluate again.") from error
     return Records(
-        facts,
+        metadata,
         labels,
         clips,
         {_modality(modality): said for (modality,), said in predictions.items()},
-        spoiled,
+        corrupted,
         tuple(read_ratings(out / "votes.csv", labels)),
         read_demographics(out / "actors.csv"),
     )

@@ -55,22 +55,22 @@ def choose_targets(
 
 def judged(
     store: FeatureStore,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     targets: Mapping[str, str],
     said: Predictions,
-    spoiled: SpoiledPredictions,
+    corrupted: SpoiledPredictions,
 ) -> Records:
     """Put what counts as right beside each prediction.
 
     Args:
         store: Where clips, votes and demographics are.
-        facts: What was asked.
+        metadata: What was asked.
         targets: From `choose_targets`.
         said: Predictions of the tested clips.
-        spoiled: Predictions of the spoiled ones.
+        corrupted: Predictions of the spoiled ones.
     """
     tested = {p.clip for p in next(iter(said.values()))} & targets.keys()
-    intended = facts["target"] == "intended"
+    intended = metadata["target"] == "intended"
 
     def judge(predictions: list[ClipPrediction]) -> list[ClipPrediction]:
         if intended:  # as the folds wrote them
@@ -88,11 +88,11 @@ def judged(
     )
     actors = {clip.actor for clip in clips}
     return Records(
-        facts,
+        metadata,
         store.labels,
         clips,
         {modality: judge(predictions) for modality, predictions in said.items()},
-        {m: {name: judge(p) for name, p in found.items()} for m, found in spoiled.items()},
+        {m: {name: judge(p) for name, p in found.items()} for m, found in corrupted.items()},
         tuple(rating for rating in store.ratings() if rating.clip in tested),
         {actor: known for actor, known in store.demographics().items() if actor in actors},
     )

@@ -34,9 +34,9 @@ class Extraction:
     """Frames of the whole video."""
     faces_found: int = 0
     """Sampled frames of view 0 on which a face is seen."""
-    key_frames: int = 0
+    searched_frames: int = 0
     """Frames searched whole for the face."""
-    key_frames_found: int = 0
+    searched_frames_with_face: int = 0
     """Those on which the clip's face was found."""
     box: Box | None = None
     """The crop, in pixels of the video."""
@@ -163,8 +163,8 @@ def _faces(
     return np.stack([crops[view] for view in views]), replace(
         found,
         faces_found=sum(track.found),
-        key_frames=track.key_frames,
-        key_frames_found=track.key_frames_found,
+        searched_frames=track.searched_frames,
+        searched_frames_with_face=track.searched_frames_with_face,
         box=scaled_box(track.box, video.scale),
     )
 

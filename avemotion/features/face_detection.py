@@ -24,7 +24,7 @@ from avemotion.media.types import Box
 NO_FACE = f"no face found in the {FACE_FRAMES} frames sampled"
 """Why a clip's face is missing."""
 
-KEY_FRAMES = 5
+SEARCHED_FRAMES = 5
 """Frames searched at length, spread evenly over the sampled ones."""
 
 MIN_FACES = 5
@@ -54,9 +54,9 @@ class FaceTrack:
     """The crop, of the same shape (80 : 98) as the faces."""
     found: tuple[bool, ...]
     """For each frame searched: is there a face in the box?"""
-    key_frames: int
+    searched_frames: int
     """Frames that were searched for it."""
-    key_frames_found: int
+    searched_frames_with_face: int
     """Those on which the clip's face was found."""
 
 
@@ -85,7 +85,7 @@ def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
         The track, or None where a face is seen on fewer than `MIN_FACES` frames (of a clip with
         fewer frames: not on all).
     """
-    keys = _key_frames(frames)
+    keys = _searched_frames(frames)
     chosen, searched = _glance(frames, keys), len(keys)
     if not chosen:
         seen = _search_at_length(frames, keys)
@@ -106,7 +106,7 @@ def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
     if main is None:
         return []
     tracks = [main]
-    seen = _search_at_length(frames, _key_frames(frames))
+    seen = _search_at_length(frames, _searched_frames(frames))
     for group in ranked_faces(seen, frames[0].shape):
         lasts = 2 * len(group) >= len(seen)
         if not lasts or is_same_face(_crop_box(_middle(group)).edges, main.box.edges):
@@ -116,8 +116,8 @@ def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
     return tracks
 
 
-def _key_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
-    places = np.linspace(0, len(frames) - 1, KEY_FRAMES + 2).round()
+def _searched_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
+    places = np.linspace(0, len(frames) - 1, SEARCHED_FRAMES + 2).round()
     return np.unique(places.astype(np.intp)[1:-1])
 
 

@@ -89,7 +89,7 @@ def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[n
     return np.asarray(shared / union)
 
 
-class FaceNumbers:
+class FaceTracker:
     """Numbers faces 1, 2... in the order of their coming, and knows them again by their place.
 
     Of all pairs of a face seen before and one seen now, those whose boxes overlap most are taken to

@@ -100,9 +100,9 @@ def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
         rows = slice(first, first + _PRODUCT_ROWS)
         np.matmul(power[rows], mel_filters().T, out=mel[rows])
     decibels = 10 * np.log10(np.maximum(mel, 1e-12)) + MEL_FLOOR_DB
-    picture = np.zeros((MEL_BANDS, MEL_FRAMES), dtype=np.float16)
-    picture[:, :length] = np.maximum(decibels, 0).T
-    return picture, length
+    image = np.zeros((MEL_BANDS, MEL_FRAMES), dtype=np.float16)
+    image[:, :length] = np.maximum(decibels, 0).T
+    return image, length
 
 
 def _power(windows: NDArray[Any], points: int | None = None) -> NDArray[Any]:

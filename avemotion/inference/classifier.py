@@ -14,13 +14,13 @@ from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.errors import UsageError
 from avemotion.inference.isolated_preparation import prepare_isolated
 from avemotion.inference.prediction import Prediction
-from avemotion.inference.preparation import PreparedClip, Question, prepare_clip
+from avemotion.inference.preparation import InferenceRequest, PreparedClip, prepare_clip
 from avemotion.inference.runtimes.interface import ClipArrays, RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
 from avemotion.inference.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.inference.timeline_windows import window_rows
 from avemotion.media.sources import Source
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 
 _WINDOWS = TimelineSettings()
 
@@ -53,14 +53,14 @@ class Classifier:
         self._runtime = load_runtime(self.checkpoint, device)
 
     @property
-    def facts(self) -> CheckpointFacts:
+    def metadata(self) -> CheckpointMetadata:
         """What the model says of itself."""
-        return self._runtime.facts
+        return self._runtime.metadata
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The emotions in the order of the probabilities."""
-        return self.facts.labels
+        return self.metadata.labels
 
     @overload
     def classify(
@@ -94,9 +94,9 @@ class Classifier:
         isolated: bool = False,
     ) -> Prediction | list[Prediction]:
         """Tell the emotion of one clip; see `classify_clip`."""
-        question = self.question(modality, face)
+        request = self.request(modality, face)
         prepare = prepare_isolated if isolated else prepare_clip
-        predictions = self.answer(prepare(source, question), parts)
+        predictions = self.answer(prepare(source, request), parts)
         return predictions if face == "all" else predictions[0]
 
     def timeline(
@@ -124,17 +124,19 @@ class Classifier:
             raise UsageError(
                 f"a timeline is of a file, but {type(path).__name__} is given. Give its path."
             )
-        question = self.question(modality, settings.face)
-        windows = window_rows(Path(path), question, settings, lambda clip: self.answer([clip])[0])
+        request = self.request(modality, settings.face)
+        windows = window_rows(Path(path), request, settings, lambda clip: self.answer([clip])[0])
         return smoothed(windows, settings.smooth_seconds)
 
-    def question(self, modality: AskedModality = "auto", face: FaceChoice = "main") -> Question:
+    def request(
+        self, modality: AskedModality = "auto", face: FaceChoice = "main"
+    ) -> InferenceRequest:
         """Return what `prepare_clip` needs to know of this model.
 
         Raises:
             UsageError: The model cannot answer from that modality.
         """
-        return Question(self.facts, str(self.checkpoint), modality, face)
+        return InferenceRequest(self.metadata, str(self.checkpoint), modality, face)
 
     def prepare(
         self,
@@ -143,7 +145,7 @@ class Classifier:
         face: FaceChoice = "main",
     ) -> list[PreparedClip]:
         """Return what the network reads of a clip: crops, spectrogram, and the evidence."""
-        return prepare_clip(source, self.question(modality, face))
+        return prepare_clip(source, self.request(modality, face))
 
     def answer(self, clips: Sequence[PreparedClip], parts: bool = False) -> list[Prediction]:
         """Tell the emotions of prepared clips, in one call of the network.
@@ -156,10 +158,10 @@ class Classifier:
             return []
         scores = self.probabilities(_joined([clip.arrays for clip in clips]))
         alone: dict[str, NDArray[np.float32]] = {}
-        is_av = self.facts.experiment.modality == "av"
-        can = set(self.facts.answers) >= {"video", "audio"}
+        is_av = self.metadata.experiment.modality == "av"
+        can = set(self.metadata.answers) >= {"video", "audio"}
         if parts and not is_av:
-            alone = {self.facts.experiment.modality: scores}
+            alone = {self.metadata.experiment.modality: scores}
         elif parts and can:
             alone = {
                 modality: self.probabilities(_joined([_alone(c.arrays, modality) for c in clips]))

@@ -75,8 +75,8 @@ def classify_clips(
             f"classifier is {type(classifier).__name__}, but must be a Classifier: "
             "Classifier(checkpoint)."
         )
-    question = classifier.question(modality, face)
-    tasks = [task_of(source, question) for source in given]
+    request = classifier.request(modality, face)
+    tasks = [task_of(source, request) for source in given]
     return _answers(tasks, classifier, parts, workers or cores())
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avemotion.errors import AvemotionError, MediaError
-from avemotion.inference.preparation import PreparedClip, Question, prepare_clip
+from avemotion.inference.preparation import InferenceRequest, PreparedClip, prepare_clip
 from avemotion.media.sources import DecodedClip, MediaFile, Source, as_portable, source_name
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import map_isolated
 from avemotion.parallel.processes import one_thread
 
@@ -26,16 +26,16 @@ class ClipTask:
     """The clip; the error where it cannot even be sent."""
     name: str
     """What the caller calls it."""
-    question: Question
+    request: InferenceRequest
     """What the model is asked."""
 
 
-def task_of(source: Source, question: Question) -> ClipTask:
+def task_of(source: Source, request: InferenceRequest) -> ClipTask:
     """Put a clip into a form that can be sent to another process."""
     try:
-        return ClipTask(as_portable(source), source_name(source), question)
+        return ClipTask(as_portable(source), source_name(source), request)
     except AvemotionError as error:
-        return ClipTask(error, source_name(source), question)
+        return ClipTask(error, source_name(source), request)
 
 
 def _prepare(task: ClipTask) -> list[PreparedClip] | AvemotionError:
@@ -43,7 +43,7 @@ def _prepare(task: ClipTask) -> list[PreparedClip] | AvemotionError:
     if isinstance(task.clip, AvemotionError):
         return task.clip
     try:
-        clips = prepare_clip(task.clip, task.question)
+        clips = prepare_clip(task.clip, task.request)
     except AvemotionError as error:
         return error
     return [replace(clip, clip=task.name) for clip in clips]
@@ -63,20 +63,20 @@ def prepare_all(
         )
     ) as outcomes:
         for task, outcome in zip(tasks, outcomes, strict=True):
-            if isinstance(outcome, Lost):
+            if isinstance(outcome, TaskFailure):
                 yield MediaError(f"{Path(task.name).name} cannot be decoded: {outcome.reason}")
             else:
                 yield outcome
 
 
-def prepare_isolated(source: Source, question: Question) -> list[PreparedClip]:
+def prepare_isolated(source: Source, request: InferenceRequest) -> list[PreparedClip]:
     """Prepare a clip in a process of its own, as `prepare_clip` does in this one.
 
     Raises:
         MediaError: The clip cannot be read, or decoding it crashed, hung, or took all memory.
         MissingModalityError, UsageError: As `prepare_clip`.
     """
-    (outcome,) = prepare_all([task_of(source, question)], workers=1)
+    (outcome,) = prepare_all([task_of(source, request)], workers=1)
     if isinstance(outcome, AvemotionError):
         raise outcome
     return outcome

@@ -25,7 +25,7 @@ from avemotion.media.audio import LONGEST_SOUND_SECONDS
 from avemotion.media.reader import read_arrays, read_clip
 from avemotion.media.sources import DecodedClip, Source, as_media, source_name
 from avemotion.media.types import Box, ClipMedia
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 
 LONG_CLIP_SECONDS = 10.0
 """Clips longer than this are unlike those of CREMA-D (about 2.5 s), and the prediction says so."""
@@ -40,10 +40,10 @@ _HEARS_SEES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class InferenceRequest:
     """What a model is asked of a clip."""
 
-    facts: CheckpointFacts
+    metadata: CheckpointMetadata
     """What the model says of itself."""
     checkpoint: str
     """Its file."""
@@ -58,10 +58,10 @@ class Question:
         Raises:
             UsageError: It does not answer from that modality, or there is no such choice of faces.
         """
-        if self.modality not in ("auto", *self.facts.answers):
+        if self.modality not in ("auto", *self.metadata.answers):
             raise UsageError(
                 f"{self.checkpoint} cannot answer with modality {self.modality!r}; it answers with "
-                f"{', '.join(self.facts.answers)}. Choose one of these, or another checkpoint."
+                f"{', '.join(self.metadata.answers)}. Choose one of these, or another checkpoint."
             )
         if self.face not in get_args(FaceChoice):
             raise UsageError(f"face is {self.face!r}, but must be main or all.")
@@ -69,7 +69,7 @@ class Question:
     @property
     def wanted(self) -> str:
         """The modality asked for, or the model's own where none is."""
-        return self.facts.experiment.modality if self.modality == "auto" else self.modality
+        return self.metadata.experiment.modality if self.modality == "auto" else self.modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +110,14 @@ class FaceCrops:
     """Why there is none."""
 
 
-def prepare_clip(source: Source, question: Question) -> list[PreparedClip]:
+def prepare_clip(source: Source, request: InferenceRequest) -> list[PreparedClip]:
     """Turn a clip into what the network reads: the same as `preprocess` stores in view 0.
 
     The reader is always PyAV, since it reads every kind of source.
 
     Args:
         source: A path, bytes, a binary file or arrays.
-        question: The model, and what it is asked.
+        request: The model, and what it is asked.
 
     Returns:
         One, or one for each face; without a face one for the voice alone.
@@ -129,7 +129,7 @@ def prepare_clip(source: Source, question: Question) -> list[PreparedClip]:
     """
     name, media = source_name(source), as_media(source)
     stem = media.name if isinstance(media, DecodedClip) else media.stem
-    settings = replace(question.facts.preprocessing, views=1)
+    settings = replace(request.metadata.preprocessing, views=1)
     grids: list[NDArray[np.intp]] = []
 
     def choose(n_frames: int) -> NDArray[np.intp]:
@@ -137,13 +137,13 @@ def prepare_clip(source: Source, question: Question) -> list[PreparedClip]:
         return np.unique(grids[0])
 
     if isinstance(media, DecodedClip):
-        read = read_arrays(_part(media, question.wanted), choose)
+        read = read_arrays(_part(media, request.wanted), choose)
     else:
-        sees, hears = question.wanted != "audio", question.wanted != "video"
+        sees, hears = request.wanted != "audio", request.wanted != "video"
         read = read_clip(media if sees else None, media if hears else None, choose)
-    faces = crop_asked_faces(read, grids[0] if grids else np.zeros(0, np.intp), question)
-    heard = hear(stem, read, question)
-    return [prepared(name, read, face, heard, question) for face in faces]
+    faces = crop_asked_faces(read, grids[0] if grids else np.zeros(0, np.intp), request)
+    heard = hear(stem, read, request)
+    return [prepared(name, read, face, heard, request) for face in faces]
 
 
 def _part(clip: DecodedClip, wanted: str) -> DecodedClip:
@@ -156,22 +156,22 @@ def _part(clip: DecodedClip, wanted: str) -> DecodedClip:
 
 
 def crop_asked_faces(
-    read: ClipMedia, grid: NDArray[np.intp], question: Question
+    read: ClipMedia, grid: NDArray[np.intp], request: InferenceRequest
 ) -> list[FaceCrops]:
     """Find and crop the faces that are asked for; one that is missing where there is none.
 
     Args:
         read: Frames and sound.
         grid: int (20,): the places of the frames that the network sees.
-        question: What is asked.
+        request: What is asked.
     """
     none = np.zeros((FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8)
     video = read.frames
-    if video is None or question.wanted == "audio":
+    if video is None or request.wanted == "audio":
         return [FaceCrops(none, missing=read.no_frames)]
     frames = video.frames[np.searchsorted(video.places, grid)]
     tracks: list[FaceTrack] = []
-    if question.face == "all":
+    if request.face == "all":
         tracks = find_faces(list(frames))
     elif track := find_face(list(frames)):
         tracks = [track]
@@ -182,28 +182,28 @@ def crop_asked_faces(
             crop_faces(frames, track.box),
             track.found,
             scaled_box(track.box, video.scale),
-            number if question.face == "all" else None,
+            number if request.face == "all" else None,
         )
         for number, track in enumerate(tracks, 1)
     ]
 
 
-def hear(name: str, read: ClipMedia, question: Question) -> tuple[NDArray[np.float32], int]:
+def hear(name: str, read: ClipMedia, request: InferenceRequest) -> tuple[NDArray[np.float32], int]:
     """Return the spectrogram, float32 (row, column), and its columns that hold sound.
 
     Args:
         name: Seeds the noise.
         read: Frames and sound; without sound, zeros are returned.
-        question: The model, which tells the kind of spectrogram and the seed.
+        request: The model, which tells the kind of spectrogram and the seed.
     """
-    is_log_mel = question.facts.experiment.network.spectrogram == "log_mel"
+    is_log_mel = request.metadata.experiment.network.spectrogram == "log_mel"
     if read.sound is None or not read.sound.samples.any():
         return np.zeros((MEL_BANDS, MEL_FRAMES) if is_log_mel else POWER_SHAPE, np.float32), 0
-    noisy = noisy_sound(name, 0, question.facts.preprocessing.seed, read.sound.samples)
+    noisy = noisy_sound(name, 0, request.metadata.preprocessing.seed, read.sound.samples)
     if not is_log_mel:
         return power_spectrogram(noisy), POWER_SHAPE[1]
-    picture, length = log_mel(noisy)
-    return picture.astype(np.float32), length
+    image, length = log_mel(noisy)
+    return image.astype(np.float32), length
 
 
 def prepared(
@@ -211,7 +211,7 @@ def prepared(
     read: ClipMedia,
     face: FaceCrops,
     heard: tuple[NDArray[np.float32], int],
-    question: Question,
+    request: InferenceRequest,
 ) -> PreparedClip:
     """Put together what the network reads of one face and the sound, and what is to be said of it.
 
@@ -220,18 +220,18 @@ def prepared(
         read: Frames and sound.
         face: Of `crop_asked_faces`.
         heard: Of `hear`.
-        question: What is asked.
+        request: What is asked.
 
     Raises:
         MissingModalityError: The face or the sound that the answer needs is not there.
     """
-    used = _used(name, face, read, question)
-    picture, length = heard
+    used = _used(name, face, read, request)
+    image, length = heard
     return PreparedClip(
         clip=name,
         arrays=ClipArrays(
             faces=face.crops[None],
-            spectrograms=picture[None, None],
+            spectrograms=image[None, None],
             lengths=np.array([length], np.int64),
             has_face=np.array([used != "audio"]),
             has_sound=np.array([used != "video"]),
@@ -241,13 +241,13 @@ def prepared(
         frames_sampled=FACE_FRAMES if read.frames else 0,
         face_box=face.box,
         face=face.number,
-        warnings=tuple(_warnings(face, read, used, question)),
+        warnings=tuple(_warnings(face, read, used, request)),
     )
 
 
-def _used(name: str, face: FaceCrops, read: ClipMedia, question: Question) -> str:
+def _used(name: str, face: FaceCrops, read: ClipMedia, request: InferenceRequest) -> str:
     """Return what the answer rests on: what is wanted, or what of it the clip has."""
-    wanted, answers = question.wanted, question.facts.answers
+    wanted, answers = request.wanted, request.metadata.answers
     no_face = "" if face.box else face.missing
     offers = {(True, True): "av", (True, False): "video", (False, True): "audio"}
     possible = _HEARS_SEES[offers.get((face.box is not None, read.sound is not None), "")]
@@ -260,17 +260,17 @@ def _used(name: str, face: FaceCrops, read: ClipMedia, question: Question) -> st
             return modality
     if wanted == "av" and possible:
         raise MissingModalityError(
-            f"{name} has only one modality ({missing}), and {question.checkpoint} was trained "
+            f"{name} has only one modality ({missing}), and {request.checkpoint} was trained "
             "without hiding modalities: it needs both. Train with modality dropout."
         )
     raise MissingModalityError(f"{name} cannot be classified by {wanted}: {missing}.")
 
 
-def _warnings(face: FaceCrops, read: ClipMedia, used: str, question: Question) -> list[str]:
+def _warnings(face: FaceCrops, read: ClipMedia, used: str, request: InferenceRequest) -> list[str]:
     """Say what was missing or unusual."""
-    facts, wanted = question.facts, question.wanted
+    metadata, wanted = request.metadata, request.wanted
     warnings = []
-    if facts.synthetic is not None:
+    if metadata.synthetic is not None:
         warnings.append(
             "the model was trained on synthetic data: its answer says nothing about people"
         )
@@ -287,7 +287,7 @@ def _warnings(face: FaceCrops, read: ClipMedia, used: str, question: Question) -
                 f"moments spread over it, only {shown} show a new frame"
             )
     warnings += read.notes
-    return warnings + _length_warnings(read, used, facts.experiment.network.spectrogram)
+    return warnings + _length_warnings(read, used, metadata.experiment.network.spectrogram)
 
 
 def _length_warnings(read: ClipMedia, used: str, spectrogram: str) -> list[str]:

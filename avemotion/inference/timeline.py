@@ -77,7 +77,7 @@ def write_timeline(
     clip: Path | str,
     *,
     out: Path | None = None,
-    picture: Path | None = None,
+    plot: Path | None = None,
     checkpoint: Path | str | None = None,
     modality: AskedModality = "auto",
     device: str = "auto",
@@ -90,7 +90,7 @@ def write_timeline(
     Args:
         clip: A media file of any length.
         out: The table: FILE.csv, or FILE.jsonl for one JSON object a row.
-        picture: FILE.png: the smoothed probabilities over time, faces above.
+        plot: FILE.png: the smoothed probabilities over time, faces above.
         checkpoint: As for `timeline`.
         modality: As for `timeline`.
         device: As for `timeline`.
@@ -105,19 +105,19 @@ def write_timeline(
     """
     from tqdm import tqdm  # for those alone who see a bar
 
-    if out is None and picture is None:
-        raise UsageError("Nothing is to be written: give --out, --picture, or both.")
-    out, picture = out and Path(out), picture and Path(picture)
+    if out is None and plot is None:
+        raise UsageError("Nothing is to be written: give --out, --plot, or both.")
+    out, plot = out and Path(out), plot and Path(plot)
     check_output("--out", out, TABLE_SUFFIXES)
-    check_output("--picture", picture, (".png",))
+    check_output("--plot", plot, (".png",))
     classifier = Classifier(checkpoint, device, runtime)
     labels, drawing = classifier.labels, None
-    if picture:
+    if plot:
         from avemotion.inference.timeline_plot import (
-            TimelinePicture,  # matplotlib, for a picture alone
+            TimelinePlot,  # matplotlib, for a picture alone
         )
 
-        drawing = TimelinePicture(Path(clip).name, labels, settings)
+        drawing = TimelinePlot(Path(clip).name, labels, settings)
     seconds, modalities, emotions = 0.0, Counter[str](), Counter[str]()
     rows = classifier.timeline(clip, modality, settings)
     whole = known_seconds(Path(clip))
@@ -137,9 +137,9 @@ def write_timeline(
             emotions.update([row.smoothed_label] if row.smoothed_label else [])
             bar.update(int(row.end_seconds) - int(seconds))
             seconds = row.end_seconds
-    synthetic = classifier.facts.synthetic is not None
-    if picture and drawing:
-        write_atomically(picture, lambda path: drawing.write(path, synthetic))
+    synthetic = classifier.metadata.synthetic is not None
+    if plot and drawing:
+        write_atomically(plot, lambda path: drawing.write(path, synthetic))
     return TimelineReport(
         clip=str(clip),
         seconds=seconds,
@@ -148,5 +148,5 @@ def write_timeline(
         labels=dict(emotions.most_common()),
         checkpoint=str(classifier.checkpoint),
         synthetic=synthetic,
-        files=tuple(file for file in (out, picture) if file),
+        files=tuple(file for file in (out, plot) if file),
     )

@@ -44,7 +44,7 @@ _SHADES = {
 """What a window was judged by -> how its stretch is shaded, and what that means."""
 
 
-class TimelinePicture:
+class TimelinePlot:
     """Collects rows, then draws them."""
 
     def __init__(self, name: str, labels: Sequence[str], settings: TimelineSettings) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE, TimelineSettings
 from avemotion.errors import MissingModalityError
-from avemotion.features.face_tracking import FaceNumbers
+from avemotion.features.face_tracking import FaceTracker
 from avemotion.inference.prediction import Prediction
 from avemotion.inference.preparation import (
     FaceCrops,
+    InferenceRequest,
     PreparedClip,
-    Question,
     crop_asked_faces,
     hear,
     prepared,
@@ -29,7 +29,7 @@ _WORTH_SAYING_SECONDS = 0.1  # of a window's sound that is missing
 
 def window_rows(
     path: Path,
-    question: Question,
+    request: InferenceRequest,
     settings: TimelineSettings,
     answer: Callable[[PreparedClip], Prediction],
 ) -> Iterator[list[TimelineRow]]:
@@ -37,7 +37,7 @@ def window_rows(
 
     Args:
         path: The video.
-        question: The model, and what it is asked of each window.
+        request: The model, and what it is asked of each window.
         settings: Windows.
         answer: Tells the emotion.
 
@@ -45,19 +45,19 @@ def window_rows(
         MediaError: The file cannot be read; rows until then have been given.
         MissingModalityError: The file has none of the streams that are wanted.
     """
-    numbers, wanted = FaceNumbers(), question.wanted
+    numbers, wanted = FaceTracker(), request.wanted
     for window in stream_windows(path, settings, wanted != "audio", wanted != "video"):
         media = window_media(window)
-        heard = hear(window_name(path.stem, window.number), media, question)
-        faces = crop_asked_faces(media, np.arange(FACE_FRAMES), question)
+        heard = hear(window_name(path.stem, window.number), media, request)
+        faces = crop_asked_faces(media, np.arange(FACE_FRAMES), request)
         boxes = [face.box for face in faces if face.box]
-        known = numbers.of(boxes, window.start_seconds) if question.face == "all" else []
+        known = numbers.of(boxes, window.start_seconds) if request.face == "all" else []
         said = tuple(_window_warnings(window, len(boxes), wanted))
         rows = []
         for face, number in zip_longest(faces, known):
             given, reason = None, ""
             try:
-                given = answer(prepared(path.name, media, face, heard, question))
+                given = answer(prepared(path.name, media, face, heard, request))
             except MissingModalityError:
                 reason = "; ".join(why for why in (face.missing, media.no_sound) if why)
                 if face.box or media.sound:

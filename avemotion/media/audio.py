@@ -9,7 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.media.timestamps import PacketTimes, needed_for_sound
+from avemotion.media.timestamps import PacketIndex, needed_for_sound
 
 LONGEST_SOUND_SECONDS = 300.0
 """Of a longer sound only the middle is decoded and kept, so that its memory is bounded."""
@@ -27,7 +27,7 @@ def ordered_tracks(container: Any) -> list[Any]:
     return [track for track in tracks if track.codec_context is not None] or tracks
 
 
-class MonoBlocks:
+class MonoMixer:
     """Turns decoded blocks of a sound into plain ones of one channel.
 
     Of surround sound the front centre channel is taken, which carries the speech, unless it is
@@ -64,10 +64,10 @@ class MonoBlocks:
         return np.asarray(np.mean(channels, axis=0))
 
 
-class Soundtrack:
+class AudioTrack:
     """Joins the blocks of one track."""
 
-    def __init__(self, track: Any, packets: PacketTimes) -> None:
+    def __init__(self, track: Any, packets: PacketIndex) -> None:
         """Begin with nothing.
 
         Args:
@@ -82,7 +82,7 @@ class Soundtrack:
         self._window = packets.middle(LONGEST_SOUND_SECONDS / unit)
         self.needed = self._window and needed_for_sound(packets, self._window, 1 / unit)
         """Packets to decode; None for all."""
-        self._mono = MonoBlocks(track.rate)
+        self._mono = MonoMixer(track.rate)
         self._blocks: list[NDArray[np.float32]] = []
 
     def take(self, frame: Any) -> None:
@@ -114,12 +114,12 @@ class Soundtrack:
         return self._mono.notes()
 
 
-def heard(tracks: Sequence[Soundtrack]) -> Soundtrack:
+def heard(tracks: Sequence[AudioTrack]) -> AudioTrack:
     """Return the first track with sound on it; the first one where all are silent."""
     return next((track for track in tracks if not track.is_silent), tracks[0])
 
 
-def tracks_note(chosen: Soundtrack, tracks: Sequence[Soundtrack]) -> list[str]:
+def tracks_note(chosen: AudioTrack, tracks: Sequence[AudioTrack]) -> list[str]:
     """Say which of several tracks is heard."""
     if len(tracks) < 2:
         return []

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from avemotion.config import SAMPLE_RATE
 from avemotion.media.audio import (
     MIN_SOUND_SECONDS,
-    MonoBlocks,
-    Soundtrack,
+    AudioTrack,
+    MonoMixer,
     heard,
     ordered_tracks,
     to_int16,
@@ -28,7 +28,7 @@ from avemotion.media.decoder import opened
 from avemotion.media.resampling import BlockResampler
 from avemotion.media.timestamps import (
     MIN_COVERED_SHARE,
-    PacketTimes,
+    PacketIndex,
     checked_step,
     origin_of,
     ticks,
@@ -40,12 +40,12 @@ LOOK_AHEAD_SECONDS = 60.0
 _JITTER_SECONDS = 0.04  # time stamps of sound that is unbroken err by less
 
 
-class _Glimpse(Soundtrack):
+class _Glimpse(AudioTrack):
     """Whether a track has sound: of it only the first block that is not silent is held."""
 
     def __init__(self, track: Any) -> None:
         """Begin with nothing."""
-        super().__init__(track, PacketTimes())
+        super().__init__(track, PacketIndex())
         self.seconds = 0.0
         """Listened to."""
 
@@ -128,7 +128,7 @@ class SoundStream:
         self._origin, self._rate = origin, stream.rate
         self._resampler = BlockResampler(stream.rate, SAMPLE_RATE)
         self._chosen = chosen
-        self._mono = MonoBlocks(stream.rate)
+        self._mono = MonoMixer(stream.rate)
         self._blocks = self._unbroken()
         self._gaps: deque[tuple[int, int]] = deque()
         self._samples = np.zeros(0, np.int16)

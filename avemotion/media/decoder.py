@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.errors import MediaError, NoVideoError
-from avemotion.media.audio import Soundtrack, heard, ordered_tracks, tracks_note
-from avemotion.media.frames import KeptFrames
+from avemotion.media.audio import AudioTrack, heard, ordered_tracks, tracks_note
+from avemotion.media.frames import FrameCollector
 from avemotion.media.integrity import check_content, check_file
 from avemotion.media.sources import MediaFile
 from avemotion.media.timestamps import FrameChoice as FrameChoice
-from avemotion.media.timestamps import FramePlan, PacketTimes, plan_frames
+from avemotion.media.timestamps import FramePlan, PacketIndex, plan_frames
 from avemotion.media.types import VideoFrames
 
 _PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"}
@@ -132,13 +132,13 @@ def decode(file: MediaFile, choose: FrameChoice | None, hear: bool) -> Streams:
     return replace(streams, frames=kept.finish())
 
 
-def _fixed(plan: FramePlan, _: PacketTimes) -> FramePlan:
+def _fixed(plan: FramePlan, _: PacketIndex) -> FramePlan:
     return plan
 
 
 def _pass(
-    file: MediaFile, plan: Callable[[PacketTimes], FramePlan] | None, hear: bool
-) -> tuple[Streams, KeptFrames | None]:
+    file: MediaFile, plan: Callable[[PacketIndex], FramePlan] | None, hear: bool
+) -> tuple[Streams, FrameCollector | None]:
     """Read a file once; return what it gave, and the frames, which may not be those wanted."""
     with opened(file) as container:
         video = next(filter(is_video, container.streams.video), None) if plan else None
@@ -149,12 +149,12 @@ def _pass(
             return Streams(None, None, 0), None
         # Containers lie about their number of frames (FLV has none); packets are quick to count.
         packets, held = _gather(_demux(container, used))
-        keepers: dict[int, KeptFrames | Soundtrack] = {}
+        keepers: dict[int, FrameCollector | AudioTrack] = {}
         frames = None
         if plan and video:
             times = packets[video.index]
-            frames = keepers[video.index] = KeptFrames(file.name, video, times, plan(times))
-        sounds = [Soundtrack(track, packets[track.index]) for track in tracks]
+            frames = keepers[video.index] = FrameCollector(file.name, video, times, plan(times))
+        sounds = [AudioTrack(track, packets[track.index]) for track in tracks]
         keepers |= {sound.index: sound for sound in sounds}
         _decode_all(file, held, keepers)
         if frames:
@@ -191,9 +191,9 @@ def _demux(container: Any, used: list[int]) -> Iterable[Any]:
     return packets
 
 
-def _gather(packets: Iterable[Any]) -> tuple[Mapping[int, PacketTimes], list[Any] | None]:
+def _gather(packets: Iterable[Any]) -> tuple[Mapping[int, PacketIndex], list[Any] | None]:
     """Note the times of each stream's packets, and keep the packets unless they are too large."""
-    streams: defaultdict[int, PacketTimes] = defaultdict(PacketTimes)
+    streams: defaultdict[int, PacketIndex] = defaultdict(PacketIndex)
     held: list[Any] | None = []
     size = 0
     for packet in packets:
@@ -209,7 +209,7 @@ def _gather(packets: Iterable[Any]) -> tuple[Mapping[int, PacketTimes], list[Any
 
 
 def _decode_all(
-    file: MediaFile, held: list[Any] | None, keepers: Mapping[int, KeptFrames | Soundtrack]
+    file: MediaFile, held: list[Any] | None, keepers: Mapping[int, FrameCollector | AudioTrack]
 ) -> None:
     """Decode the packets that are needed, and give each frame to its stream's keeper."""
     numbers = dict.fromkeys(keepers, -1)

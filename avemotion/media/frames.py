@@ -15,7 +15,7 @@ from avemotion.errors import MediaError
 from avemotion.media.timestamps import (
     FrameChoice,
     FramePlan,
-    PacketTimes,
+    PacketIndex,
     plan_among,
     plan_frames,
     seconds,
@@ -41,10 +41,10 @@ MIN_DISTINCT_SHARE = 0.5
 """A video with fewer distinct frames, as a share of those a view holds, is broken or frozen."""
 
 
-class KeptFrames:
+class FrameCollector:
     """The wanted frames of a video, once all of its packets are decoded."""
 
-    def __init__(self, name: str, stream: Any, packets: PacketTimes, plan: FramePlan) -> None:
+    def __init__(self, name: str, stream: Any, packets: PacketIndex, plan: FramePlan) -> None:
         """Begin with nothing.
 
         Args:

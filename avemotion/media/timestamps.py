@@ -33,7 +33,7 @@ _MAX_STEP_BACK_SECONDS = 1.0  # more is another clock: files joined without new 
 
 
 @dataclass(slots=True)
-class PacketTimes:
+class PacketIndex:
     """What the packets of one stream say of themselves, in the order of decoding."""
 
     times: list[int | None] = field(default_factory=list)
@@ -104,7 +104,7 @@ def at_steady_rate(
     return np.asarray(np.searchsorted(times, steady[places], side="right") - 1, np.intp)
 
 
-def needed_for_frames(packets: PacketTimes, wanted: Sequence[int]) -> NDArray[np.bool_] | None:
+def needed_for_frames(packets: PacketIndex, wanted: Sequence[int]) -> NDArray[np.bool_] | None:
     """Tell which packets must be decoded to see some frames; None where that is all of them.
 
     A stretch begins at a packet that decoding can begin with, and ends before the next one after
@@ -130,7 +130,7 @@ def needed_for_frames(packets: PacketTimes, wanted: Sequence[int]) -> NDArray[np
 
 
 def needed_for_sound(
-    packets: PacketTimes, window: tuple[float, float], second: float
+    packets: PacketIndex, window: tuple[float, float], second: float
 ) -> NDArray[np.bool_]:
     """Tell which packets hold a stretch of sound, or lead into it.
 
@@ -159,7 +159,7 @@ class FramePlan:
     """When each frame of the video is shown, where only some packets are decoded."""
 
 
-def plan_frames(choose: FrameChoice, packets: PacketTimes, whole: bool = False) -> FramePlan:
+def plan_frames(choose: FrameChoice, packets: PacketIndex, whole: bool = False) -> FramePlan:
     """Choose frames by what the packets say.
 
     Args:

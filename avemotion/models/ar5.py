@@ -56,28 +56,28 @@ class AR5(nn.Module):
 
     def forward(self, inputs: ClipInputs) -> Tensor:
         """Return the logits, float (clip, classes)."""
-        return self.classify(self.vectors(inputs))
+        return self.classify(self.embeddings(inputs))
 
-    def vectors(self, inputs: ClipInputs) -> list[Tensor]:
+    def embeddings(self, inputs: ClipInputs) -> list[Tensor]:
         """Return each branch's feature vectors, float (clip, features): face, then voice."""
-        vectors = []
+        embeddings = []
         if self.video is not None:
             if inputs.faces is None:
-                vectors.append(_nothing(inputs, self._video_features))
+                embeddings.append(_nothing(inputs, self._video_features))
             else:
-                vectors.append(self.video(inputs.faces) * inputs.has_face[:, None])
+                embeddings.append(self.video(inputs.faces) * inputs.has_face[:, None])
         if self.audio is not None:
             if inputs.spectrograms is None:
-                vectors.append(_nothing(inputs, self._audio_features))
+                embeddings.append(_nothing(inputs, self._audio_features))
             else:
                 assert inputs.lengths is not None
                 heard = self.audio(inputs.spectrograms, inputs.lengths)
-                vectors.append(heard * inputs.has_sound[:, None])
-        return vectors
+                embeddings.append(heard * inputs.has_sound[:, None])
+        return embeddings
 
-    def classify(self, vectors: list[Tensor]) -> Tensor:
+    def classify(self, embeddings: list[Tensor]) -> Tensor:
         """Map the feature vectors to the logits, float (clip, classes)."""
-        logits: Tensor = self.classifier(torch.cat(vectors, dim=1))
+        logits: Tensor = self.classifier(torch.cat(embeddings, dim=1))
         return logits
 
 
@@ -92,7 +92,7 @@ class VideoBranch(nn.Module):
         # The face is always in the same place, so where a feature is matters: no global pooling.
         self.features = nn.Sequential(
             nn.Flatten(),
-            *_vector_layers(channels * rows * columns, settings.video_features, settings),
+            *_embedding_layers(channels * rows * columns, settings.video_features, settings),
         )
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class AudioBranch(nn.Module):
     """The lighter branch: a spectrogram, pooled over time by mean and maximum."""
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
 
     def __init__(self, settings: NetworkSettings) -> None:
         """Build the convolutions and the layer that makes the feature vector."""
@@ -114,17 +114,17 @@ class AudioBranch(nn.Module):
         rows, _ = _SOUND_SHAPES[settings.spectrogram]
         # Each row's mean and deviation over the training clips; the thesis' picture stays as it is.
         self.register_buffer("mean", torch.zeros(rows, 1))
-        self.register_buffer("deviation", torch.ones(rows, 1))
+        self.register_buffer("std", torch.ones(rows, 1))
         self.convolutions, channels = _stages(1, AUDIO_STAGES, settings.width)
         self.features = nn.Sequential(
-            *_vector_layers(2 * channels * (rows // _SHRINK), settings.audio_features, settings)
+            *_embedding_layers(2 * channels * (rows // _SHRINK), settings.audio_features, settings)
         )
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
         """Map float (clip, 1, row, column) and its lengths to float (clip, audio_features)."""
         columns = torch.arange(spectrograms.shape[-1], device=spectrograms.device)
         sounding = columns < lengths[:, None]  # (clip, column)
-        scaled = (spectrograms - self.mean) / self.deviation * sounding[:, None, None]
+        scaled = (spectrograms - self.mean) / self.std * sounding[:, None, None]
         maps = self.convolutions(scaled.contiguous(memory_format=torch.channels_last))
         valid = sounding[:, ::_SHRINK][:, None, None, : maps.shape[-1]]
         mean = (maps * valid).sum(dim=-1) / valid.sum(dim=-1).clamp(min=1)
@@ -138,7 +138,7 @@ def _nothing(inputs: ClipInputs, features: int) -> Tensor:
     return torch.zeros(len(inputs.has_face), features, device=inputs.has_face.device)
 
 
-def _vector_layers(inputs: int, features: int, settings: NetworkSettings) -> list[nn.Module]:
+def _embedding_layers(inputs: int, features: int, settings: NetworkSettings) -> list[nn.Module]:
     """Build the end of a branch: its feature vector, at one scale whatever the modality."""
     return [
         nn.Linear(inputs, features, bias=False),

@@ -15,20 +15,20 @@ from safetensors.torch import save
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.models.ar5 import AR5
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 
-KIND = "avemotion/ar5/1"
+KIND = "avemotion/ar5/2"
 """Marks our checkpoints and the form of their header."""
 
 
-def save_checkpoint(path: Path, network: AR5, facts: CheckpointFacts) -> None:
+def save_checkpoint(path: Path, network: AR5, metadata: CheckpointMetadata) -> None:
     """Write the network and its facts, atomically."""
     weights = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    header = {"kind": KIND, "facts": json.dumps(facts.to_dict())}
+    header = {"kind": KIND, "metadata": json.dumps(metadata.to_dict())}
     write_atomically(path, lambda p: p.write_bytes(save(weights, header)))
 
 
-def load_checkpoint(path: Path) -> tuple[AR5, CheckpointFacts]:
+def load_checkpoint(path: Path) -> tuple[AR5, CheckpointMetadata]:
     """Read a network back, on the CPU and ready to answer.
 
     Raises:
@@ -51,12 +51,14 @@ def load_checkpoint(path: Path) -> tuple[AR5, CheckpointFacts]:
             f"this version reads {KIND}. Train one with `avemotion fit`."
         )
     try:
-        facts = CheckpointFacts.from_dict(json.loads(header["facts"]))
-        network = AR5(facts.experiment.modality, len(facts.labels), facts.experiment.network)
+        metadata = CheckpointMetadata.from_dict(json.loads(header["metadata"]))
+        network = AR5(
+            metadata.experiment.modality, len(metadata.labels), metadata.experiment.network
+        )
         network.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} is damaged: {error}") from error
-    return _ready(network), facts
+    return _ready(network), metadata
 
 
 def _ready(network: AR5) -> AR5:

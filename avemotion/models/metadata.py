@@ -24,7 +24,7 @@ LATEST = Path("runs", "latest")
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointFacts:
+class CheckpointMetadata:
     """What a checkpoint says of itself."""
 
     experiment: ExperimentSettings
@@ -57,7 +57,7 @@ class CheckpointFacts:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CheckpointFacts:
+    def from_dict(cls, values: dict[str, Any]) -> CheckpointMetadata:
         """Rebuild from `to_dict`'s form; missing and unknown names raise KeyError or TypeError."""
         split = {part: tuple(actors) for part, actors in values["split"].items()}
         return cls(

@@ -31,7 +31,7 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class ClusterCheck:
     """What a worker compares with what it sees and has."""
 
     token: Path
@@ -60,7 +60,7 @@ class Admission:
 
 
 @contextmanager
-def admission(out: Path, sample: Path) -> Iterator[Admission]:
+def cluster_check(out: Path, sample: Path) -> Iterator[ClusterCheck]:
     """Leave a token in a folder while others work for this process.
 
     Args:
@@ -70,13 +70,13 @@ def admission(out: Path, sample: Path) -> Iterator[Admission]:
     token, content = out / TOKEN_NAME, uuid4().hex
     token.write_text(content, encoding="utf-8")
     try:
-        yield Admission(token, content, sample, sample.stat().st_size, software())
+        yield ClusterCheck(token, content, sample, sample.stat().st_size, software())
     finally:
         token.unlink(missing_ok=True)
 
 
 @cache
-def _complaint(admitted: Admission) -> str:
+def _complaint(admitted: ClusterCheck) -> str:
     for path, same in ((admitted.token, _has_token), (admitted.sample, _has_sample)):
         if not same(admitted):
             return (
@@ -92,14 +92,14 @@ def _complaint(admitted: Admission) -> str:
     return ""
 
 
-def _has_token(admitted: Admission) -> bool:
+def _has_token(admitted: ClusterCheck) -> bool:
     try:
         return admitted.token.read_text(encoding="utf-8") == admitted.content
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def _has_sample(admitted: Admission) -> bool:
+def _has_sample(admitted: ClusterCheck) -> bool:
     try:
         return admitted.sample.stat().st_size == admitted.sample_bytes
     except OSError:

@@ -13,13 +13,13 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from avemotion.errors import AvemotionError
-from avemotion.parallel.processes import end_with_parent
+from avemotion.parallel.processes import exit_with_parent
 
 _PIECE_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class TaskFailure:
     """Stands in place of a result that never came."""
 
     reason: str
@@ -27,7 +27,7 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartialResult:
     """One of several values that a task yields."""
 
     value: Any
@@ -46,7 +46,7 @@ def send_task(pipe: Connection, task: object) -> None:
         pipe.send_bytes(pickled[start : start + _PIECE_BYTES])
 
 
-def _receive_task(pipe: Connection) -> tuple[Any, OutOfMemory | Lost | None]:
+def _receive_task(pipe: Connection) -> tuple[Any, OutOfMemory | TaskFailure | None]:
     """Return the next task, or what to answer in its place.
 
     Raises:
@@ -70,7 +70,7 @@ def _receive_task(pipe: Connection) -> tuple[Any, OutOfMemory | Lost | None]:
         if _is_out_of_memory(error):
             return None, OutOfMemory()
         reason = f"{type(error).__name__}: {error}"
-        return None, Lost(f"another process cannot read what it was sent ({reason})")
+        return None, TaskFailure(f"another process cannot read what it was sent ({reason})")
 
 
 def serve(
@@ -81,7 +81,7 @@ def serve(
 ) -> None:
     """Run in the process: do tasks until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends us
-    end_with_parent()
+    exit_with_parent()
     if prepare is not None:
         prepare()
     _limit_memory(mebibytes)
@@ -101,14 +101,14 @@ def _answer(function: Callable[[Any], Any], task: object, pipe: Connection) -> o
         if not isinstance(result, Iterator):
             return result
         for value in result:
-            pipe.send(Part(value))
+            pipe.send(PartialResult(value))
         return None
     except Exception as error:  # OpenCV's and others': no single task may end the run
         if _is_out_of_memory(error):
             return OutOfMemory()
         if isinstance(error, AvemotionError):
-            return Lost(str(error))
-        return Lost(f"failed in a way that nobody foresaw ({type(error).__name__}: {error})")
+            return TaskFailure(str(error))
+        return TaskFailure(f"failed in a way that nobody foresaw ({type(error).__name__}: {error})")
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:

@@ -17,8 +17,14 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from avemotion.errors import UsageError
-from avemotion.parallel.isolated_worker import Lost, OutOfMemory, Part, send_task, serve
-from avemotion.parallel.processes import FRESH
+from avemotion.parallel.isolated_worker import (
+    OutOfMemory,
+    PartialResult,
+    TaskFailure,
+    send_task,
+    serve,
+)
+from avemotion.parallel.processes import SPAWN
 
 MEMORY_MEBIBYTES = 4096
 """Most memory of a process: 4K video takes 2,000 MiB, a CREMA-D clip 220."""
@@ -39,7 +45,7 @@ def map_isolated(
     timeout_seconds: float,
     memory_mebibytes: int = MEMORY_MEBIBYTES,
     prepare: Callable[[], None] | None = None,
-) -> Generator[Result | Lost, None, None]:
+) -> Generator[Result | TaskFailure, None, None]:
     """Do tasks in worker processes and yield each result, or how it was lost, in their order.
 
     Args:
@@ -106,7 +112,7 @@ class IsolatedProcess:
     def do(
         self, task: object, timeout_seconds: float, tell: Callable[[Any], None] | None = None
     ) -> Any:
-        """Return what the function makes of a task, or a `Lost`.
+        """Return what the function makes of a task, or a `TaskFailure`.
 
         Args:
             task: What the function is called with.
@@ -123,7 +129,7 @@ class IsolatedProcess:
                 self.end()
                 continue
             return self._result(pipe, timeout_seconds, tell)
-        return Lost("no process could be started for it: perhaps memory is short")
+        return TaskFailure("no process could be started for it: perhaps memory is short")
 
     def _begin(self, task: object) -> Any:
         with _Deadline(_START_SECONDS, self.kill):
@@ -139,8 +145,8 @@ class IsolatedProcess:
                 "process may not start others. Call `Classifier.classify` in it, without "
                 "isolated=True, or use a concurrent.futures.ProcessPoolExecutor."
             )
-        ours, theirs = FRESH.Pipe()
-        process = FRESH.Process(target=serve, args=(theirs, *self._work), daemon=True)
+        ours, theirs = SPAWN.Pipe()
+        process = SPAWN.Process(target=serve, args=(theirs, *self._work), daemon=True)
         with _STARTING:
             if self._closed:
                 raise EOFError
@@ -155,22 +161,22 @@ class IsolatedProcess:
     ) -> Any:
         with _Deadline(timeout_seconds, self.kill) as deadline:
             try:
-                while isinstance(outcome := pipe.recv(), Part):
+                while isinstance(outcome := pipe.recv(), PartialResult):
                     if tell:
                         tell(outcome.value)
             except (EOFError, OSError):
                 code = self.end()
                 if self._closed:
-                    return Lost("it was given up: the program ends")
+                    return TaskFailure("it was given up: the program ends")
                 if not deadline.passed:
-                    return Lost(f"the decoder crashed ({_cause(code)})")
+                    return TaskFailure(f"the decoder crashed ({_cause(code)})")
                 outcome = None
         if deadline.passed:
             self.end()
-            return Lost(f"took longer than {timeout_seconds:g} s")
+            return TaskFailure(f"took longer than {timeout_seconds:g} s")
         if isinstance(outcome, OutOfMemory):
             self.end()  # what is left of its memory may be in pieces
-            return Lost(f"needed more memory than {self._mebibytes:,} MiB")
+            return TaskFailure(f"needed more memory than {self._mebibytes:,} MiB")
         return outcome
 
     def kill(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from avemotion.errors import AvemotionError
-from avemotion.parallel.processes import FRESH, end_with_parent, one_thread
+from avemotion.parallel.processes import SPAWN, exit_with_parent, one_thread
 
 TRIES = 3
 """How often a task is started whose process dies."""
@@ -27,7 +27,7 @@ def worker_pool(workers: int, prepare: Callable[[], None] | None = None) -> Iter
         workers: Processes.
         prepare: Called in each of them first.
     """
-    pool = ProcessPool(max_workers=workers, context=FRESH, initializer=prepare)
+    pool = ProcessPool(max_workers=workers, context=SPAWN, initializer=prepare)
     try:
         yield pool
         pool.close()  # lets idle workers end by themselves: killed while starting, they complain
@@ -94,7 +94,7 @@ def _run_once(
     """Try each task once in a pool of its own; yield its name and what went wrong, if anything."""
     if not tasks:
         return
-    with worker_pool(min(jobs, len(tasks)), settle) as pool:
+    with worker_pool(min(jobs, len(tasks)), init_training_worker) as pool:
         waiting: dict[Future[Any], str] = {}
         for name, task in tasks.items():
             try:
@@ -106,10 +106,10 @@ def _run_once(
                 yield waiting.pop(future), future.exception()
 
 
-def settle() -> None:
+def init_training_worker() -> None:
     """Prepare a process that trains: one thread, and no life without its parent."""
     import torch
 
     one_thread()
     torch.set_num_threads(1)
-    end_with_parent()
+    exit_with_parent()

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 
-class _FreshProcess(SpawnProcess):
+class _SpawnProcess(SpawnProcess):
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802 (multiprocessing's name)
         """Start it without the caller's script, which it would run from the top."""
@@ -23,11 +23,11 @@ class _FreshProcess(SpawnProcess):
             sys.modules["__main__"] = main
 
 
-class _FreshContext(SpawnContext):
-    Process = _FreshProcess
+class _SpawnContext(SpawnContext):
+    Process = _SpawnProcess
 
 
-FRESH = _FreshContext()
+SPAWN = _SpawnContext()
 """Starts processes afresh, since forking one that runs threads can deadlock.
 
 A script that calls this package needs no ``if __name__ == "__main__"``: what the processes run is
@@ -49,7 +49,7 @@ def one_thread() -> None:
     threadpool_limits(1)
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """Let this process end when its parent is gone: nobody else would end it, and it would go on.
 
     Where it was not started by this package there is no such parent, and nothing happens.

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from avemotion.errors import UsageError
-from avemotion.parallel.cluster_check import Admission, admission
-from avemotion.parallel.pool import Task, name_failures, settle
+from avemotion.parallel.cluster_check import ClusterCheck, cluster_check
+from avemotion.parallel.pool import Task, init_training_worker, name_failures
 
 try:
     import ray
@@ -36,7 +36,7 @@ _PROBE_SECONDS = 120  # a busy machine may take this long to start a process
 
 
 @contextmanager
-def cluster(out: Path, sample: Path) -> Iterator[Admission]:
+def cluster(out: Path, sample: Path) -> Iterator[ClusterCheck]:
     """Connect to the cluster, or start one on this machine; only what was started is ended.
 
     Args:
@@ -54,8 +54,8 @@ def cluster(out: Path, sample: Path) -> Iterator[Admission]:
     if connects:
         _connect()
     try:
-        with admission(out, sample) as admitted:
-            _refuse_strangers(admitted)
+        with cluster_check(out, sample) as admitted:
+            _refuse_unfit_machines(admitted)
             yield admitted
     finally:
         if connects:
@@ -83,7 +83,7 @@ def _connect() -> None:
         ) from error
 
 
-def _refuse_strangers(admitted: Admission) -> None:
+def _refuse_unfit_machines(admitted: ClusterCheck) -> None:
     """Let every machine say whether it sees the same folders and has the same software."""
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     if not nodes:
@@ -108,7 +108,7 @@ def _refuse_strangers(admitted: Admission) -> None:
 
 
 @ray.remote(num_cpus=0)
-def _probe(admitted: Admission) -> str:
+def _probe(admitted: ClusterCheck) -> str:
     return admitted.complaint()
 
 
@@ -116,7 +116,7 @@ def run_all(
     function: Callable[[Task], object],
     tasks: Mapping[str, Task],
     jobs: int | None,
-    admitted: Admission,
+    admitted: ClusterCheck,
 ) -> Iterator[str]:
     """Call a function on each task, and yield each task's name when it is done.
 
@@ -152,9 +152,9 @@ def run_all(
 
 
 @ray.remote(num_cpus=1, max_retries=RETRIES)
-def _run(admitted: Admission, function: Callable[[Any], object], task: Any) -> None:
+def _run(admitted: ClusterCheck, function: Callable[[Any], object], task: Any) -> None:
     admitted.require()
-    settle()
+    init_training_worker()
     function(task)
 
 

@@ -19,7 +19,7 @@ from avemotion.data.store import USABLE, FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import claimed, read_json, write_atomically, write_json
 from avemotion.models.checkpoint import load_checkpoint
-from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointFacts
+from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
 from avemotion.training.model_card import CARD_NAME, model_card
 from avemotion.training.trainer import forget_state, train
 
@@ -30,7 +30,7 @@ class FitReport:
 
     checkpoint: Path
     """The trained network."""
-    facts: CheckpointFacts
+    metadata: CheckpointMetadata
     """Epoch, scores on the validation actors, split."""
     clips: int
     """Clips of the actors that trained and chose the epoch."""
@@ -82,14 +82,14 @@ def fit(
     with claimed(out):
         finished = _open_run(out, experiment, store)
         if finished:
-            _, facts = load_checkpoint(out / CHECKPOINT_NAME)
+            _, metadata = load_checkpoint(out / CHECKPOINT_NAME)
         else:
-            facts = train(store, split, experiment, out, progress)
-            _finish_run(out, facts, store)
+            metadata = train(store, split, experiment, out, progress)
+            _finish_run(out, metadata, store)
     _become_latest(out)
     return FitReport(
         out / CHECKPOINT_NAME,
-        facts,
+        metadata,
         len(of_actors(rows, [*split.train, *split.validation])),
         len(everyone) - len(rows),
         finished,
@@ -123,14 +123,16 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     return bool(there.get("finished"))
 
 
-def _finish_run(out: Path, facts: CheckpointFacts, store: FeatureStore) -> None:
+def _finish_run(out: Path, metadata: CheckpointMetadata, store: FeatureStore) -> None:
     """Draw the curves, write the model card and mark the run as finished."""
     with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    title = f"AR5, {facts.experiment.modality}" + (" (synthetic data)" if facts.synthetic else "")
-    draw_curves(rows, facts.epoch, title, out / "curves.png")
+    title = f"AR5, {metadata.experiment.modality}" + (
+        " (synthetic data)" if metadata.synthetic else ""
+    )
+    draw_curves(rows, metadata.epoch, title, out / "curves.png")
     network, _ = load_checkpoint(out / CHECKPOINT_NAME)
-    card = model_card(store, facts, sum(p.numel() for p in network.parameters()))
+    card = model_card(store, metadata, sum(p.numel() for p in network.parameters()))
     write_atomically(out / CARD_NAME, lambda path: path.write_text(card, encoding="utf-8"))
     run = read_json(out / "run.json", f"Remove {out} and fit again.")
     write_json(out / "run.json", run | {"finished": True})

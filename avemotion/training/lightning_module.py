@@ -40,15 +40,15 @@ class EmotionModule(pl.LightningModule):
         self.modality = experiment.modality
         self.classes = classes
         self._validated: list[tuple[Tensor, Tensor]] = []
-        self.helpers = self._helpers(experiment)
+        self.auxiliary_heads = self._auxiliary_heads(experiment)
 
-    def _helpers(self, experiment: ExperimentSettings) -> nn.ModuleList | None:
+    def _auxiliary_heads(self, experiment: ExperimentSettings) -> nn.ModuleList | None:
         """Build a classifier for each branch: each must learn though the other is easier.
 
         Without them the branch that learns first takes over (Wang et al., CVPR 2020). They serve
         in training alone and are no part of the network.
         """
-        if not experiment.training.helper_weight or experiment.modality != "av":
+        if not experiment.training.auxiliary_loss_weight or experiment.modality != "av":
             return None
         sizes = experiment.network.video_features, experiment.network.audio_features
         return nn.ModuleList(nn.Linear(size, self.classes) for size in sizes)
@@ -64,13 +64,15 @@ class EmotionModule(pl.LightningModule):
     def loss(self, batch: Batch) -> Tensor:
         """Return the cross-entropy of an augmented batch."""
         inputs, targets = self.augmented(batch)
-        vectors = self.network.vectors(inputs)
-        loss = functional.cross_entropy(self.network.classify(vectors), targets)
-        if self.helpers is not None:
+        embeddings = self.network.embeddings(inputs)
+        loss = functional.cross_entropy(self.network.classify(embeddings), targets)
+        if self.auxiliary_heads is not None:
             present = inputs.has_face, inputs.has_sound
-            for helper, vector, there in zip(self.helpers, vectors, present, strict=True):
+            for helper, vector, there in zip(
+                self.auxiliary_heads, embeddings, present, strict=True
+            ):
                 each = functional.cross_entropy(helper(vector), targets, reduction="none")
-                loss = loss + self.settings.helper_weight * (each * there).mean()
+                loss = loss + self.settings.auxiliary_loss_weight * (each * there).mean()
         return loss
 
     def augmented(self, batch: Batch) -> tuple[ClipInputs, Tensor]:

@@ -20,7 +20,7 @@ from avemotion.config import ExperimentSettings, PreprocessSettings, differences
 from avemotion.data.corpora import CorpusName
 from avemotion.data.splits import of_actors
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 from avemotion.training.provenance import changed_options, versions
 
 CARD_NAME = "model_card.md"
@@ -31,12 +31,12 @@ CARD_NAME = "model_card.md"
 _MARKS = re.compile(r"[^\w\s.,'+-]|_|\.(?=\S)(?!(?<=\d\.)\d)")
 
 
-def model_card(store: FeatureStore, facts: CheckpointFacts, parameters: int) -> str:
+def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: int) -> str:
     """Write the card of a trained network.
 
     Args:
         store: What it was trained on.
-        facts: What its checkpoint says of itself.
+        metadata: What its checkpoint says of itself.
         parameters: How many numbers were fitted.
 
     Returns:
@@ -55,15 +55,15 @@ def model_card(store: FeatureStore, facts: CheckpointFacts, parameters: int) -> 
     environment.filters["percent"] = lambda share: Markup(f"{100 * share:.1f}")
     environment.filters["thousands"] = lambda number: Markup(f"{number:,}")
     return environment.get_template("model_card.md").render(
-        facts=facts,
-        modality=facts.experiment.modality,
-        training=facts.experiment.training,
+        metadata=metadata,
+        modality=metadata.experiment.modality,
+        training=metadata.experiment.training,
         parameters=parameters,
         corpus=store.info["corpus"],
-        parts=_parts(store, facts),
-        lacking=_lacking(store, facts.experiment.modality),
-        changed=_changed(facts),
-        commands=Markup("\n".join(_commands(store, facts))),
+        parts=_parts(store, metadata),
+        lacking=_lacking(store, metadata.experiment.modality),
+        changed=_changed(metadata),
+        commands=Markup("\n".join(_commands(store, metadata))),
         data=store.content_hash(),
         versions=Markup(", ".join(f"{name} {value}" for name, value in versions().items())),
     )
@@ -83,10 +83,10 @@ def escaped(value: Any) -> Any:
     return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", shown)
 
 
-def _parts(store: FeatureStore, facts: CheckpointFacts) -> list[dict[str, Any]]:
+def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, Any]]:
     """Return each part of the split: its use, its actors, the clips they have for the network."""
-    usable = store.usable(facts.experiment.modality)
-    chose = facts.experiment.training.early_stopping
+    usable = store.usable(metadata.experiment.modality)
+    chose = metadata.experiment.training.early_stopping
     uses = {
         "train": "trained the weights",
         "validation": "chose the epoch" if chose else "were watched; they chose nothing",
@@ -95,8 +95,8 @@ def _parts(store: FeatureStore, facts: CheckpointFacts) -> list[dict[str, Any]]:
     return [
         {
             "use": use,
-            "actors": getattr(facts.split, part),
-            "rows": (rows := of_actors(usable, getattr(facts.split, part))),
+            "actors": getattr(metadata.split, part),
+            "rows": (rows := of_actors(usable, getattr(metadata.split, part))),
             "emotions": _by_emotion(rows, store.labels),
         }
         for part, use in uses.items()
@@ -113,23 +113,23 @@ def _lacking(store: FeatureStore, modality: str) -> int:
     return sum(row.status in USABLE for row in store.rows) - len(store.usable(modality))
 
 
-def _changed(facts: CheckpointFacts) -> list[tuple[Markup, str, str]]:
+def _changed(metadata: CheckpointMetadata) -> list[tuple[Markup, str, str]]:
     """List the settings that are not defaults: name, default, value."""
-    asked = {"preprocessing": asdict(facts.preprocessing), **facts.experiment.to_dict()}
+    asked = {"preprocessing": asdict(metadata.preprocessing), **metadata.experiment.to_dict()}
     default = {"preprocessing": asdict(PreprocessSettings()), **ExperimentSettings().to_dict()}
     del asked["modality"]  # said at the top of the card
     lines = (re.split(": | -> ", line, maxsplit=2) for line in differences(default, asked))
     return [(Markup(f"`{name}`"), theirs, ours) for name, theirs, ours in lines]
 
 
-def _commands(store: FeatureStore, facts: CheckpointFacts) -> list[str]:
+def _commands(store: FeatureStore, metadata: CheckpointMetadata) -> list[str]:
     """Return what makes the model anew, with the folders left to the reader."""
     corpus, default = store.info["corpus"], asdict(PreprocessSettings())
     commands = []
     if corpus in get_args(CorpusName):  # else another tool filled the store
         words = ["avemotion", "preprocess", "CORPUS", "--out", "FEATURES", "--corpus", corpus]
-        for name, value in asdict(facts.preprocessing).items():
+        for name, value in asdict(metadata.preprocessing).items():
             words += [f"--{name}", str(value)] if value != default[name] else []
         commands.append(shlex.join(words))
-    words = ["avemotion", "fit", "--data", "FEATURES", "--modality", facts.experiment.modality]
-    return [*commands, shlex.join([*words, *changed_options(facts.experiment)])]
+    words = ["avemotion", "fit", "--data", "FEATURES", "--modality", metadata.experiment.modality]
+    return [*commands, shlex.join([*words, *changed_options(metadata.experiment)])]

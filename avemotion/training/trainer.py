@@ -37,7 +37,7 @@ from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
-from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointFacts
+from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.training.lightning_module import EmotionModule
 
 STATE = "state"
@@ -47,14 +47,14 @@ STATE = "state"
 class RunRecorder(pl.Callback):
     """After each epoch: a row of metrics, and the checkpoint where the epoch is the best so far."""
 
-    def __init__(self, out: Path, facts: CheckpointFacts) -> None:
+    def __init__(self, out: Path, metadata: CheckpointMetadata) -> None:
         """Record into a folder.
 
         Args:
             out: The run's folder.
-            facts: What the checkpoint says of itself; epoch and scores are filled in.
+            metadata: What the checkpoint says of itself; epoch and scores are filled in.
         """
-        self.out, self.facts = out, facts
+        self.out, self.metadata = out, metadata
         self.rows: list[dict[str, float]] = []
         self.best_loss = float("inf")
 
@@ -74,13 +74,13 @@ class RunRecorder(pl.Callback):
         self.rows.append({"epoch": epoch, "learning_rate": rate, **scores})
         columns = list(self.rows[0])
         write_csv(self.out / "metrics.csv", columns, ([r[c] for c in columns] for r in self.rows))
-        chosen = self.facts.experiment.training.early_stopping
+        chosen = self.metadata.experiment.training.early_stopping
         if not chosen or scores["val_loss"] < self.best_loss:
             self.best_loss = scores.get("val_loss", self.best_loss)
             assert isinstance(module, EmotionModule)
             validation = {k: v for k, v in scores.items() if k.startswith("val_")}
-            facts = replace(self.facts, epoch=epoch, scores=validation)
-            save_checkpoint(self.out / CHECKPOINT_NAME, module.network, facts)
+            metadata = replace(self.metadata, epoch=epoch, scores=validation)
+            save_checkpoint(self.out / CHECKPOINT_NAME, module.network, metadata)
 
 
 def train(
@@ -89,7 +89,7 @@ def train(
     experiment: ExperimentSettings,
     out: Path,
     progress: bool = True,
-) -> CheckpointFacts:
+) -> CheckpointMetadata:
     """Train one network on a split; an interrupted run in the same folder goes on.
 
     Args:
@@ -119,8 +119,10 @@ def train(
     device = roomy_device(store, [*split.train, *split.validation])
     dataset = ClipDataset(store, trained, experiment, device)
     network = _new_network(dataset, experiment, len(store.labels))
-    facts = CheckpointFacts(experiment, store.labels, store.settings, split, 0, {}, store.synthetic)
-    recorder = RunRecorder(out, facts)
+    metadata = CheckpointMetadata(
+        experiment, store.labels, store.settings, split, 0, {}, store.synthetic
+    )
+    recorder = RunRecorder(out, metadata)
     if not last.exists():  # what a run killed in its first epoch may have left
         (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     loader = batches(dataset, settings.batch_size, settings.seed)
@@ -142,17 +144,17 @@ def train(
             f"Training in {out} diverged: the validation loss was never a number. "
             f"Lower --training.learning_rate (it is {settings.learning_rate})."
         )
-    _, facts = load_checkpoint(out / CHECKPOINT_NAME)
-    return facts
+    _, metadata = load_checkpoint(out / CHECKPOINT_NAME)
+    return metadata
 
 
 def _new_network(dataset: ClipDataset, experiment: ExperimentSettings, classes: int) -> AR5:
     """Build the network, with the statistics of the training clips' sound in it."""
     network = AR5(experiment.modality, classes, experiment.network)
     if network.audio is not None and experiment.network.spectrogram == "log_mel":
-        mean, deviation = dataset.sound_statistics()
+        mean, std = dataset.sound_statistics()
         network.audio.mean.copy_(mean)
-        network.audio.deviation.copy_(deviation)
+        network.audio.std.copy_(std)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 

@@ -75,7 +75,7 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
         Of a clip longer than `LONG_CLIP_SECONDS`, its timeline first: ``timeline`` (how long it
         is, how it is cut into windows, the head of its table), then each ``row`` as
         `TimelineRow.to_dict` has it, its ``cells`` in the table, and now and then a ``face``.
-        Of every clip, last, ``prediction`` as `classify --json` prints it and ``pictures``: what
+        Of every clip, last, ``prediction`` as `classify --json` prints it and ``images``: what
         the network saw of face and voice, as data URLs.
 
     Raises:
@@ -86,7 +86,7 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
         still = is_still(upload.path)
         seconds = check_size(upload.path, upload.length_seconds, still)
         if still:
-            clip = prepare_still(upload.path, classifier.question())
+            clip = prepare_still(upload.path, classifier.request())
         else:
             if seconds > LONG_CLIP_SECONDS:
                 yield from _timeline(classifier, upload.path, seconds)
@@ -94,10 +94,10 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
     except AvemotionError as error:
         reason = str(error).replace(str(upload.path), upload.path.name)
         raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
-    each_alone = clip.modality == "av" and {"video", "audio"} <= set(classifier.facts.answers)
+    each_alone = clip.modality == "av" and {"video", "audio"} <= set(classifier.metadata.answers)
     prediction = replace(classifier.answer([clip], parts=each_alone)[0], clip=upload.name)
-    kind = classifier.facts.experiment.network.spectrogram
-    yield {"prediction": asdict(prediction), "pictures": _pictures(clip, kind)}
+    kind = classifier.metadata.experiment.network.spectrogram
+    yield {"prediction": asdict(prediction), "images": _pictures(clip, kind)}
 
 
 def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
@@ -184,15 +184,15 @@ def _packet_seconds(path: Path, packet: Any) -> float:
 
 def _pictures(clip: PreparedClip, spectrogram: str) -> dict[str, str]:
     """Draw what the network read: the faces, the spectrogram, or both."""
-    pictures = {}
+    images = {}
     if clip.modality != "audio":
         faces = clip.arrays.faces[0]
         is_still = clip.frames_sampled == 1
-        pictures["faces"] = _data_url(faces[0] if is_still else contact_sheet(faces))
+        images["faces"] = _data_url(faces[0] if is_still else contact_sheet(faces))
     if clip.modality != "video":
         heard = spectrogram_picture(clip.arrays, spectrogram)
-        pictures["spectrogram"] = _data_url(heard)
-    return pictures
+        images["spectrogram"] = _data_url(heard)
+    return images
 
 
 def contact_sheet(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -214,6 +214,6 @@ def spectrogram_picture(clip: ClipArrays, kind: str) -> NDArray[np.uint8]:
     return np.asarray(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), np.uint8)
 
 
-def _data_url(picture: NDArray[np.uint8]) -> str:
-    _, png = cv2.imencode(".png", picture)
+def _data_url(image: NDArray[np.uint8]) -> str:
+    _, png = cv2.imencode(".png", image)
     return f"data:image/png;base64,{b64encode(png.tobytes()).decode()}"

@@ -29,7 +29,7 @@ _HEADER = struct.Struct("<HHB")  # width, height, 1 to equalise the histogram
 
 
 @dataclass(frozen=True, slots=True)
-class CameraPicture:
+class CameraImage:
     """One picture of the camera, as the page sends it."""
 
     grey: NDArray[np.uint8]
@@ -38,7 +38,7 @@ class CameraPicture:
     """Spread the grey values evenly, as the thesis does before its camera mode."""
 
     @classmethod
-    def from_bytes(cls, message: bytes) -> CameraPicture:
+    def from_bytes(cls, message: bytes) -> CameraImage:
         """Read plain pixels after a header: unlike a JPEG there is nothing that can be broken.
 
         Raises:
@@ -86,29 +86,29 @@ class LiveWindow:
             runtime: A model that can answer from the face alone.
         """
         self._runtime = runtime
-        self._labels = runtime.facts.labels
+        self._labels = runtime.metadata.labels
         self._window: deque[_Seen] = deque()
         self._manner: tuple[object, ...] = ()
         zeros = ClipFeatures.zeros(1)
-        by_mel = runtime.facts.experiment.network.spectrogram == "log_mel"
+        by_mel = runtime.metadata.experiment.network.spectrogram == "log_mel"
         silence = zeros.log_mels if by_mel else zeros.spectrograms
         self._silence = silence[:, None].astype(np.float32)
 
-    def see(self, picture: CameraPicture, seconds: float) -> LiveAnswer:
+    def see(self, image: CameraImage, seconds: float) -> LiveAnswer:
         """Add a picture and answer from the window.
 
         Args:
-            picture: The newest one.
+            image: The newest one.
             seconds: When it came, on a clock that only goes on.
         """
         start = perf_counter()
-        grey = picture.grey
-        if picture.equalise:
+        grey = image.grey
+        if image.equalise:
             grey = np.asarray(cv2.equalizeHist(grey), np.uint8)
         # One look at each picture, when it comes: searching the window anew would cost far more.
         track = find_face([grey])
         newest = _Seen(seconds, grey, track.box if track else None)
-        self._add(newest, (grey.shape, picture.equalise))
+        self._add(newest, (grey.shape, image.equalise))
         filled = min(1.0, (seconds - self._window[0].seconds) / WINDOW_SECONDS)
         probabilities = self._answer(newest.box) if newest.box and filled == 1.0 else None
         return LiveAnswer(probabilities, newest.box, filled, 1000 * (perf_counter() - start))

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess
 
 _KILL_AGAIN_SECONDS = 0.5
@@ -29,7 +29,7 @@ class Reader:
         self._turn = asyncio.Lock()
 
     async def parts(self, task: object) -> AsyncGenerator[Any]:
-        """Yield each part of an answer as it comes; a `Lost` where there is none, or no more.
+        """Yield each part of an answer as it comes; a `TaskFailure` where there is no (other) one.
 
         Who closes this before its end has the process killed: nobody waits for its answer.
         """
@@ -44,7 +44,7 @@ class Reader:
         try:
             while (part := await told.get()) is not work:
                 yield part
-            if isinstance(lost := work.result(), Lost):
+            if isinstance(lost := work.result(), TaskFailure):
                 yield lost
         finally:
             work.cancel()
@@ -75,7 +75,7 @@ class Reader:
         self._process.end()
 
 
-def refusal(lost: Lost) -> str:
+def refusal(lost: TaskFailure) -> str:
     """Say why there is no answer."""
     return f"There is no answer: {lost.reason.removesuffix('.')}."
 
@@ -113,7 +113,7 @@ class Lines(StreamingResponse):
     async def _lines(self, first: object, others: AsyncIterator[Any]) -> AsyncIterator[str]:
         yield _line(first)
         async for part in others:
-            yield _line({"error": refusal(part)} if isinstance(part, Lost) else part)
+            yield _line({"error": refusal(part)} if isinstance(part, TaskFailure) else part)
         await self._resources.aclose()  # before the answer ends: who has it finds nothing left
 
 

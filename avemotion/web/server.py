@@ -27,11 +27,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from avemotion.inference.runtimes.interface import Runtime
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess
 from avemotion.web.answering import Upload, answer, prepare
 from avemotion.web.guard import Guard
-from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow
+from avemotion.web.live import WINDOW_SECONDS, CameraImage, LiveWindow
 from avemotion.web.reading import Lines, Reader, refusal
 from avemotion.web.uploads import Limits, RefusedUpload, drained, own_folder, received, upload_name
 
@@ -145,14 +145,14 @@ class _Site:
 
     async def about(self, _: Request) -> Response:
         """Tell the page what it talks to."""
-        facts = self._runtime.facts
+        metadata = self._runtime.metadata
         return JSONResponse(
             {
                 "model": "/".join(self._checkpoint.parts[-3:]),  # not where on this machine
-                "modality": facts.experiment.modality,
-                "labels": facts.labels,
-                "synthetic": facts.synthetic is not None,
-                "camera": "video" in facts.answers,
+                "modality": metadata.experiment.modality,
+                "labels": metadata.labels,
+                "synthetic": metadata.synthetic is not None,
+                "camera": "video" in metadata.answers,
                 "window_seconds": WINDOW_SECONDS,
                 "upload_bytes": self._limits.upload_bytes,
                 "length_seconds": self._limits.length_seconds,
@@ -168,7 +168,7 @@ class _Site:
                 raise RefusedUpload(503, "Busy: other files are being read. Try again in a moment.")
             parts = await self._parts(request, resources)
             first = await _unless_gone(request, anext(parts))
-            if isinstance(first, Lost):
+            if isinstance(first, TaskFailure):
                 raise RefusedUpload(422, refusal(first))
         except RefusedUpload as error:
             await resources.aclose()
@@ -195,7 +195,7 @@ class _Site:
     async def live(self, socket: WebSocket) -> None:
         """Answer every picture that comes, until the page closes."""
         await socket.accept()
-        if "video" not in self._runtime.facts.answers:
+        if "video" not in self._runtime.metadata.answers:
             await socket.close(_UNSUPPORTED, "this model does not answer from the face alone")
             return
         if self._cameras >= CAMERAS:
@@ -209,8 +209,8 @@ class _Site:
                     message = await socket.receive()
                 if message["type"] == "websocket.disconnect":
                     break
-                picture = CameraPicture.from_bytes(message.get("bytes") or b"")
-                found = await run_in_threadpool(window.see, picture, monotonic())
+                image = CameraImage.from_bytes(message.get("bytes") or b"")
+                found = await run_in_threadpool(window.see, image, monotonic())
                 await socket.send_json(asdict(found))
         except WebSocketDisconnect:
             pass

@@ -15,7 +15,13 @@ from avemotion.config import FACE_FRAMES
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.features.crops import crop_faces, scaled_box
 from avemotion.features.face_detection import find_face
-from avemotion.inference.preparation import FaceCrops, PreparedClip, Question, hear, prepared
+from avemotion.inference.preparation import (
+    FaceCrops,
+    InferenceRequest,
+    PreparedClip,
+    hear,
+    prepared,
+)
 from avemotion.media.decoder import decode, opened
 from avemotion.media.types import ClipMedia
 
@@ -38,12 +44,12 @@ def is_still(path: Path) -> bool:
         return container.format.name in _FORMATS
 
 
-def prepare_still(path: Path, question: Question) -> PreparedClip:
+def prepare_still(path: Path, request: InferenceRequest) -> PreparedClip:
     """Turn a picture into what the network reads: its face in place of every frame of a clip.
 
     Args:
         path: A picture.
-        question: What is asked of which model.
+        request: What is asked of which model.
 
     Returns:
         As of a clip; it says that one frame was searched.
@@ -64,5 +70,5 @@ def prepare_still(path: Path, question: Question) -> PreparedClip:
         scaled_box(track.box, video.scale),
     )
     read = ClipMedia(video, None, no_sound="a picture has no sound")
-    clip = prepared(path.name, read, face, hear(path.stem, read, question), question)
+    clip = prepared(path.name, read, face, hear(path.stem, read, request), request)
     return replace(clip, faces_found=1, frames_sampled=1, warnings=(WARNING, *clip.warnings))

@@ -102,10 +102,10 @@ def test_a_reader_keeps_its_promises(name: str, tmp_path: Path, monkeypatch) -> 
     assert corpus.name == name and corpus.directory == tmp_path
     assert len(corpus.clips) >= 2 and len({clip.actor for clip in corpus.clips}) == 2
     files = {p for clip in corpus.clips for p in (clip.video, clip.audio) if p}
-    assert files.isdisjoint(corpus.strangers) and all(path.is_file() for path in files)
+    assert files.isdisjoint(corpus.unrecognised_files) and all(path.is_file() for path in files)
     media = {p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".csv"}
-    assert files | set(corpus.strangers) == media, "nothing vanishes"
-    assert [path.stem for path in corpus.strangers] == ["holiday"]
+    assert files | set(corpus.unrecognised_files) == media, "nothing vanishes"
+    assert [path.stem for path in corpus.unrecognised_files] == ["holiday"]
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

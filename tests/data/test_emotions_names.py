@@ -91,7 +91,7 @@ def test_corpus_joins_videos_and_sounds(tmp_path: Path):
     assert corpus.clips[0].video and corpus.clips[0].audio
     assert corpus.clips[1].video is None
     assert list(corpus.excluded) == ["1076_MTI_SAD_XX"]
-    assert [path.name for path in corpus.strangers] == ["notes.txt"]
+    assert [path.name for path in corpus.unrecognised_files] == ["notes.txt"]
 
 
 def test_folders_without_clips_are_refused(tmp_path: Path):

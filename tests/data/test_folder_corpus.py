@@ -61,7 +61,7 @@ def test_any_names_become_clips_or_strangers(
     corpus = read_corpus(directory)
     assert corpus.labels == tuple(sorted(classes)) and corpus.name == "folder"
     found = [p for clip in corpus.clips for p in (clip.video, clip.audio) if p]
-    every = found + list(corpus.strangers)
+    every = found + list(corpus.unrecognised_files)
     assert sorted(every) == sorted(directory / file for file in files), "each file once"
     for path in every:
         is_media = path.suffix.lower() in MEDIA and not path.name.startswith(".")
@@ -99,7 +99,7 @@ def test_what_is_no_clip_is_listed(tmp_path: Path) -> None:
     (tmp_path / "sad" / os.fsdecode(b"caf\xe9.mp4")).touch()
     corpus = read_corpus(tmp_path)
     assert names(corpus) == ["happy/a.mp4", "sad/a.mp4", "sad/loop.mp4"]  # fails when it is read
-    assert {path.relative_to(tmp_path).as_posix() for path in corpus.strangers} == {
+    assert {path.relative_to(tmp_path).as_posix() for path in corpus.unrecognised_files} == {
         ".git", "sad/.hidden.mp4", "sad/a.jpg", "sad/back", "sad/more", "sad/caf\udce9.mp4",
         "top.mp4",
     }  # fmt: skip

@@ -20,7 +20,7 @@ from avemotion.errors import UsageError
 
 GOOD = ManifestRow(
     clip="1001_DFA_ANG_XX", actor="1001", sentence="DFA", emotion="anger", level="XX", status="av",
-    reason="", frames_decoded=70, faces_found=20, key_frames=5, key_frames_found=5,
+    reason="", frames_decoded=70, faces_found=20, searched_frames=5, searched_frames_with_face=5,
     face_box="1 2 80 98", video_file="VideoFlash/1001_DFA_ANG_XX.flv", video_bytes=9,
     audio_file="AudioWAV/1001_DFA_ANG_XX.wav", audio_bytes=9,
 )  # fmt: skip
@@ -30,10 +30,12 @@ def test_clips_with_few_faces_come_first():
     rows = {
         "no face in its video": replace(GOOD, clip="f", status="audio", faces_found=0),
         "few faces": replace(GOOD, clip="e", faces_found=9),
-        "more": replace(GOOD, clip="d", faces_found=17, key_frames_found=2),
-        "a thin ground for the box": replace(GOOD, clip="c", key_frames_found=3),
+        "more": replace(GOOD, clip="d", faces_found=17, searched_frames_with_face=2),
+        "a thin ground for the box": replace(GOOD, clip="c", searched_frames_with_face=3),
         "good": replace(GOOD, clip="a"),
-        "good, and drawn from landmarks": replace(GOOD, clip="b", key_frames=0, key_frames_found=0),
+        "good, and drawn from landmarks": replace(
+            GOOD, clip="b", searched_frames=0, searched_frames_with_face=0
+        ),
         "never had a video": replace(GOOD, clip="0", status="audio", video_file="", faces_found=0),
     }
     assert sorted(rows, key=lambda name: badness(rows[name])) == list(rows)
@@ -70,9 +72,13 @@ def test_the_worst_clips_of_each_actor_are_shown(found: list[tuple[int, int]], l
     [
         ({}, "found 20/20", False),
         ({"faces_found": 17}, "found 17/20", True),
-        ({"key_frames_found": 4}, "found 20/20, key frames 4/5", False),
-        ({"key_frames": 20, "key_frames_found": 8}, "found 20/20, key frames 8/20", True),
-        ({"key_frames": 0, "key_frames_found": 0}, "found 20/20", False),
+        ({"searched_frames_with_face": 4}, "found 20/20, key frames 4/5", False),
+        (
+            {"searched_frames": 20, "searched_frames_with_face": 8},
+            "found 20/20, key frames 8/20",
+            True,
+        ),
+        ({"searched_frames": 0, "searched_frames_with_face": 0}, "found 20/20", False),
         ({"status": "audio", "faces_found": 0}, "found 0/20", True),
         ({"status": "audio", "video_file": ""}, "no video", False),
     ],
@@ -100,25 +106,25 @@ def corpus(crema_d: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def drawn(corpus: Path) -> tuple[Path, np.ndarray]:
     """Its store, whose last good clip is said to have few faces, and the sheet."""
-    out, picture = corpus.parent / "features", corpus.parent / "sheets" / "preview.png"
+    out, image = corpus.parent / "features", corpus.parent / "sheets" / "preview.png"
     settings = PreprocessSettings(views=1)
-    preprocess(corpus, out=out, settings=settings, preview=picture, workers=1, progress=False)
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    preprocess(corpus, out=out, settings=settings, preview=image, workers=1, progress=False)
+    assert image.read_bytes().startswith(b"\x89PNG")
     rows = FeatureStore(out).rows
     few = max(row.clip for row in rows if row.status == "av")
     rows = [replace(row, faces_found=7) if row.clip == few else row for row in rows]
     with (out / "manifest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *([getattr(r, c) for c in COLUMNS] for r in rows)])
-    draw_preview(FeatureStore(out), picture)
-    assert [path.name for path in picture.parent.iterdir()] == ["preview.png"]
-    return out, cv2.imread(str(picture))
+    draw_preview(FeatureStore(out), image)
+    assert [path.name for path in image.parent.iterdir()] == ["preview.png"]
+    return out, cv2.imread(str(image))
 
 
-def place(sheet: np.ndarray, picture: np.ndarray) -> tuple[int, int]:
+def place(sheet: np.ndarray, image: np.ndarray) -> tuple[int, int]:
     """Where these very pixels stand: row and column."""
-    difference = cv2.matchTemplate(sheet, picture, cv2.TM_SQDIFF)
+    difference = cv2.matchTemplate(sheet, image, cv2.TM_SQDIFF)
     y, x = np.unravel_index(difference.argmin(), difference.shape)
-    assert (sheet[y : y + len(picture), x : x + picture.shape[1]] == picture).all()
+    assert (sheet[y : y + len(image), x : x + image.shape[1]] == image).all()
     return int(y), int(x)
 
 
@@ -167,7 +173,7 @@ def test_the_heading_counts_and_names_what_failed(drawn: tuple[Path, np.ndarray]
 
 
 def test_preprocess_draws_it_also_when_nothing_was_left_to_do(tmp_path: Path):
-    corpus, out, picture = tmp_path / "corpus", tmp_path / "out", tmp_path / "out" / "sheet.PNG"
+    corpus, out, image = tmp_path / "corpus", tmp_path / "out", tmp_path / "out" / "sheet.PNG"
     (corpus / "AudioWAV").mkdir(parents=True)
     for name in ("1001_DFA_ANG_XX", "1002_DFA_ANG_XX"):
         make_wav(corpus / "AudioWAV" / f"{name}.wav", speech_like(1))
@@ -181,7 +187,7 @@ def test_preprocess_draws_it_also_when_nothing_was_left_to_do(tmp_path: Path):
         with pytest.raises(UsageError, match="--preview is .*(must end in|no file can)"):
             run(tmp_path / wrong)
     assert not out.exists()
-    assert run(picture) == 2
-    before = picture.read_bytes()
-    picture.unlink()
-    assert run(picture) == 0 and picture.read_bytes() == before
+    assert run(image) == 2
+    before = image.read_bytes()
+    image.unlink()
+    assert run(image) == 0 and image.read_bytes() == before

@@ -52,7 +52,7 @@ def test_the_whole_download(tmp_path: Path) -> None:
     assert Counter(clip.actor for clip in corpus.clips) == dict.fromkeys(ravdess.ACTORS, 60)
     emotions = Counter(clip.emotion for clip in corpus.clips)
     assert emotions.pop("neutral") == 96 and set(emotions.values()) == {192}
-    assert corpus.strangers == () and corpus.notes == (
+    assert corpus.unrecognised_files == () and corpus.notes == (
         "Files of song, left out since only speech is read: 1.",
     )
     for clip in corpus.clips:
@@ -98,7 +98,7 @@ def test_strangers_and_copies_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "Actor_01" / "._01-01-05-01-01-01-01.mp4")
     corpus = read_corpus(tmp_path)
     assert len(corpus.clips) == 1 and "there again" in corpus.notes[0]
-    assert {path.name for path in corpus.strangers} == set(strange)
+    assert {path.name for path in corpus.unrecognised_files} == set(strange)
     (tmp_path / "Actor_01" / "round").unlink()
     (tmp_path / "audio_speech" / "Actor_01" / name).write_bytes(b"another")
     with pytest.raises(UsageError, match="the same name, but are not the same"):

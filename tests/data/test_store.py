@@ -36,7 +36,7 @@ def row_of(name: str, status: str = "av") -> ManifestRow:
     return ManifestRow(
         clip=name, actor=name[:4], sentence="DFA", emotion="anger", level="XX", status=status,
         reason="" if status == "av" else 'of a kind, "quoted", with\na line break',
-        frames_decoded=60, faces_found=20, key_frames=5, key_frames_found=5,
+        frames_decoded=60, faces_found=20, searched_frames=5, searched_frames_with_face=5,
         face_box="1 2 80 98", video_file="v", video_bytes=7, audio_file="a", audio_bytes=8,
     )  # fmt: skip
 

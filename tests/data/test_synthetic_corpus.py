@@ -172,10 +172,10 @@ def test_layout_and_names_are_those_of_crema_d(corpus: Path) -> None:
 
 
 def test_shown_and_settings_are_written(corpus: Path) -> None:
-    facts = json.loads((corpus / "synthetic.json").read_text(encoding="utf-8"))
-    assert facts["labels"] == list(EMOTIONS)
-    assert (facts["tables"], facts["seed"], facts["actors"]) == ("complementary", 3, 2)
-    assert ceilings(facts["face_table"], facts["voice_table"]) == facts["ceilings"]
+    metadata = json.loads((corpus / "synthetic.json").read_text(encoding="utf-8"))
+    assert metadata["labels"] == list(EMOTIONS)
+    assert (metadata["tables"], metadata["seed"], metadata["actors"]) == ("complementary", 3, 2)
+    assert ceilings(metadata["face_table"], metadata["voice_table"]) == metadata["ceilings"]
     for row in read_rows(corpus / "shown.csv"):
         assert CODE_BY_EMOTION[row["intended"]] == row["clip"].split("_")[2]
         assert {row["face"], row["voice"]} <= set(EMOTIONS)

@@ -24,7 +24,7 @@ from avemotion.data.verification import PROBLEMS, Verification, verify
 from avemotion.errors import UsageError
 from avemotion.media.integrity import announced_bytes, is_plainly_whole
 from avemotion.media.reader import read_streams
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 
 NAMES = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1002) for code in EMOTION_BY_CODE]
 
@@ -115,7 +115,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "pipe": (lambda c: fifo(video(c)), "unreadable", "not a regular file"),
     "stranger": (
-        lambda c: (c / "AudioWAV" / "happy.wav").touch(), "strangers", "AudioWAV/happy.wav"
+        lambda c: (c / "AudioWAV" / "happy.wav").touch(), "unrecognised_files", "AudioWAV/happy.wav"
     ),
     "unlisted": (
         lambda c: video(c).copy(video(c).with_name("1003_DFA_ANG_XX.flv"))
@@ -201,8 +201,8 @@ def test_damaged_description_is_refused(whole: Path):
         check(whole)
 
 
-def media(path: Path, pictures: bool) -> MediaFile:
-    return MediaFile(path, NAMES[0], pictures, not pictures)
+def media(path: Path, images: bool) -> MediaFile:
+    return MediaFile(path, NAMES[0], images, not images)
 
 
 @pytest.mark.parametrize("look", [read_heads, decode_all])
@@ -225,7 +225,7 @@ def test_a_decoder_that_dies_or_hangs_costs_one_file(whole: Path, monkeypatch, b
     (worker,) = multiprocessing.active_children()
     os.kill(worker.pid, blow)
     lost, last = outcomes
-    assert isinstance(lost, Lost) and said in lost.reason and last is None
+    assert isinstance(lost, TaskFailure) and said in lost.reason and last is None
 
 
 def blank_pictures(path: Path) -> None:

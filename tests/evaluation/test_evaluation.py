@@ -118,7 +118,7 @@ def test_loso_tests_every_clip_once_a_seed_by_networks_that_never_saw_its_actor(
                 split = load_checkpoint(run / "checkpoint.safetensors")[1].split
                 assert row["actor"] not in {*split.train, *split.validation}
     assert loso.seeds == (0, 1) and loso.folds == 4
-    assert all(len(s.seeds) == 2 and s.seed_deviation is not None for s in loso.scores.values())
+    assert all(len(s.seeds) == 2 and s.seed_std is not None for s in loso.scores.values())
 
 
 def test_the_report_is_written_and_can_be_drawn_anew(
@@ -128,9 +128,10 @@ def test_the_report_is_written_and_can_be_drawn_anew(
     assert "SYNTHETIC DATA" in page.read_text()
     copy = tmp_path / "copy"
     keep = ("evaluation.json", "*.csv")
-    shutil.copytree(loso.out, copy, ignore=shutil.ignore_patterns("runs", "folds", "spoiled"))
+    shutil.copytree(loso.out, copy, ignore=shutil.ignore_patterns("runs", "folds", "corrupted"))
     assert {p.name for p in copy.glob("*") if any(p.match(k) for k in keep)} == {
-        "evaluation.json", "clips.csv", "predictions.csv", "spoiled.csv", "votes.csv", "actors.csv",
+        "evaluation.json", "clips.csv", "predictions.csv", "corrupted.csv", "votes.csv",
+        "actors.csv",
     }  # fmt: skip
     shutil.rmtree(copy / "report")
     (copy / "results.json").unlink()
@@ -140,8 +141,8 @@ def test_the_report_is_written_and_can_be_drawn_anew(
 
 
 def test_the_report_shows_what_the_networks_saw(holdout: EvaluationResults, tmp_path: Path) -> None:
-    picture = Path(holdout.out, "preview.png").read_bytes()
-    address = f'src="data:image/png;base64,{base64.b64encode(picture).decode()}"'
+    image = Path(holdout.out, "preview.png").read_bytes()
+    address = f'src="data:image/png;base64,{base64.b64encode(image).decode()}"'
     assert address in Path(holdout.out, "report", "index.html").read_text()
     assert len(address) < 1_500_000
     copy = tmp_path / "copy"
@@ -203,11 +204,11 @@ def test_robustness_covers_what_each_network_can_notice(loso: EvaluationResults)
 
 def test_a_leak_is_refused(small_store: Path, fitted: Path) -> None:
     store = FeatureStore(small_store)
-    network, facts = load_checkpoint(fitted / "audio" / "checkpoint.safetensors")
-    for leaked in (facts.split.train[0], facts.split.validation[0]):
-        rows = [row for row in store.rows if row.actor in (leaked, facts.split.test[0])]
+    network, metadata = load_checkpoint(fitted / "audio" / "checkpoint.safetensors")
+    for leaked in (metadata.split.train[0], metadata.split.validation[0]):
+        rows = [row for row in store.rows if row.actor in (leaked, metadata.split.test[0])]
         with pytest.raises(ValueError, match=leaked):
-            predict(store, rows, network, facts, "fold")
+            predict(store, rows, network, metadata, "fold")
 
 
 LOSO = """
@@ -313,8 +314,8 @@ def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path)
     fold.write_text(whole.replace("0.", "x."))
     with pytest.raises(UsageError, match="damaged"):
         avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
-    facts = json.loads((tmp_path / "asked.json").read_text())
-    (tmp_path / "asked.json").write_text(json.dumps(facts | {"clips": "others"}))
+    metadata = json.loads((tmp_path / "asked.json").read_text())
+    (tmp_path / "asked.json").write_text(json.dumps(metadata | {"clips": "others"}))
     with pytest.raises(UsageError, match="other clips"):
         avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
 

@@ -66,8 +66,8 @@ def test_main_table(full: Page, results: dict[str, Any]) -> None:
     for m, score in results["scores"].items():
         (row,) = [cells for head, cells in table.items() if head.startswith(f"{m} ")]
         scores = [spread(score, name) for name in ("accuracy", "recall", "f1", "")]
-        deviation, ceiling = score["seed_deviation"], results["ceilings"][m]
-        assert row == [*scores, shown(deviation), shown(ceiling)]
+        std, ceiling = score["seed_std"], results["ceilings"][m]
+        assert row == [*scores, shown(std), shown(ceiling)]
     for channel, head in {"voice": "voice", "both": "face and voice"}.items():
         human = results["humans"][channel]
         assert table[f"{head}, single response"][0] == shown(human["single_response"])
@@ -206,19 +206,19 @@ HOSTILE = (
 )
 
 
-def spoil(value: Any) -> Any:
+def corrupt(value: Any) -> Any:
     """Replace every string by a hostile one, but those that name a modality or a channel."""
     if isinstance(value, str):
         return value if value in {*MODALITIES, "voice", "face", "both"} else HOSTILE + value
     if isinstance(value, list):
-        return [spoil(item) for item in value]
+        return [corrupt(item) for item in value]
     if isinstance(value, dict):
-        return {key: spoil(item) for key, item in value.items()}
+        return {key: corrupt(item) for key, item in value.items()}
     return value
 
 
 def test_hostile_names_are_inert(full: Page, results: dict[str, Any]) -> None:
-    hostile = spoil(results)
+    hostile = corrupt(results)
     for part in ("preprocessing", "versions", "settings", "differences"):
         hostile[part] = {HOSTILE + key: value for key, value in hostile[part].items()}
     by_actor = hostile["actor_accuracies"]

@@ -14,7 +14,7 @@ from avemotion.config import ExperimentSettings, NetworkSettings, PreprocessSett
 from avemotion.data.store import FeatureStore
 from avemotion.data.store_writer import StoreWriter
 from avemotion.errors import UsageError
-from avemotion.evaluation.corrupted_batches import Waveforms, spoiled_batches
+from avemotion.evaluation.corrupted_batches import Waveforms, corrupted_batches
 from avemotion.evaluation.corruptions import (
     CONDITIONS,
     EYE_ROWS,
@@ -39,8 +39,8 @@ def experiment_of(modality: str, spectrogram: str = "log_mel") -> ExperimentSett
     return ExperimentSettings(modality, NetworkSettings(spectrogram=spectrogram))
 
 
-def spoiled(store: FeatureStore, rows: list, modality: str, condition: Condition) -> Any:
-    (batch,) = spoiled_batches(store, rows, experiment_of(modality), condition)
+def corrupted(store: FeatureStore, rows: list, modality: str, condition: Condition) -> Any:
+    (batch,) = corrupted_batches(store, rows, experiment_of(modality), condition)
     return batch
 
 
@@ -49,21 +49,21 @@ def test_undisturbed_sound_gives_the_stored_spectrogram(
     small_store: Path, kind: str, name: str
 ) -> None:
     store = FeatureStore(small_store)
-    (batch,) = spoiled_batches(
+    (batch,) = corrupted_batches(
         store, store.rows, experiment_of("audio", kind), UNDISTURBED["audio"]
     )
-    for row, picture in zip(store.rows, batch.spectrograms, strict=True):
-        np.testing.assert_array_equal(picture[0], store.read(row, name)[0].astype(np.float32))
+    for row, image in zip(store.rows, batch.spectrograms, strict=True):
+        np.testing.assert_array_equal(image[0], store.read(row, name)[0].astype(np.float32))
 
 
 def test_the_network_hears_what_is_spoiled_and_sees_the_rest_as_it_was(small_store: Path) -> None:
     store = FeatureStore(small_store)
-    heard = spoiled(store, store.rows, "av", CONDITIONS["telephone band"])
-    seen = spoiled(store, store.rows, "av", CONDITIONS["eyes covered"])
+    heard = corrupted(store, store.rows, "av", CONDITIONS["telephone band"])
+    seen = corrupted(store, store.rows, "av", CONDITIONS["eyes covered"])
     for i, row in enumerate(store.rows):
         samples = telephone(store.read(row, "waveforms"))
-        picture, length = log_mel(noisy_sound(row.clip, 0, store.settings.seed, samples))
-        np.testing.assert_array_equal(heard.spectrograms[i, 0], picture.astype(np.float32))
+        image, length = log_mel(noisy_sound(row.clip, 0, store.settings.seed, samples))
+        np.testing.assert_array_equal(heard.spectrograms[i, 0], image.astype(np.float32))
         assert heard.lengths[i] == length
         faces = store.read(row, "faces")[0]
         np.testing.assert_array_equal(heard.faces[i], faces)
@@ -75,13 +75,13 @@ def test_the_network_hears_what_is_spoiled_and_sees_the_rest_as_it_was(small_sto
 def test_a_clip_is_spoiled_alike_in_any_company(small_store: Path) -> None:
     store = FeatureStore(small_store)
     for name in ("white noise 0 dB", "babble 10 dB", "50 % of frames lost"):
-        whole = spoiled(store, store.rows, "av", CONDITIONS[name])
+        whole = corrupted(store, store.rows, "av", CONDITIONS[name])
         some = [31, 5, 12]
-        part = spoiled(store, [store.rows[i] for i in some], "av", CONDITIONS[name])
+        part = corrupted(store, [store.rows[i] for i in some], "av", CONDITIONS[name])
         assert torch.equal(part.spectrograms, whole.spectrograms[some])
         assert torch.equal(part.faces, whole.faces[some])
         many = (store.rows * 3)[:129]
-        found = list(spoiled_batches(store, many, experiment_of("av"), CONDITIONS[name]))
+        found = list(corrupted_batches(store, many, experiment_of("av"), CONDITIONS[name]))
         assert len(found) == 2
         repeated = torch.arange(129) % len(store.rows)
         assert torch.equal(torch.cat([b.spectrograms for b in found]), whole.spectrograms[repeated])
@@ -102,8 +102,8 @@ def test_each_clip_has_its_own_noise_and_the_levels_share_it(small_store: Path) 
             return media
 
         list(
-            spoiled_batches(
-                store, store.rows, experiment_of("audio"), replace(condition, spoil=listen)
+            corrupted_batches(
+                store, store.rows, experiment_of("audio"), replace(condition, corrupt=listen)
             )
         )
     np.testing.assert_array_equal(drawn["20"], drawn["0"])
@@ -137,11 +137,11 @@ def written(folder: Path, statuses: dict[str, str]) -> FeatureStore:
 def test_a_modality_that_a_clip_lacks_stays_away(tmp_path: Path) -> None:
     names = ["1001_DFA_ANG_XX", "1001_DFA_DIS_XX", "1002_DFA_ANG_XX"]
     store = written(tmp_path / "s", dict(zip(names, ("audio", "video", "av"), strict=True)))
-    seen = spoiled(store, store.rows, "av", CONDITIONS["eyes covered"])
-    clean = spoiled(store, store.rows, "av", UNDISTURBED["video"])
+    seen = corrupted(store, store.rows, "av", CONDITIONS["eyes covered"])
+    clean = corrupted(store, store.rows, "av", UNDISTURBED["video"])
     assert torch.equal(seen.faces[0], clean.faces[0]) and seen.has_face.tolist() == [0, 1, 1]
     assert not torch.equal(seen.faces[1], clean.faces[1])
-    heard = spoiled(store, store.rows, "av", CONDITIONS["babble 0 dB"])
+    heard = corrupted(store, store.rows, "av", CONDITIONS["babble 0 dB"])
     assert torch.equal(heard.spectrograms[1], clean.spectrograms[1])
     assert heard.has_sound.tolist() == [1, 0, 1]
     assert not torch.equal(heard.spectrograms[0], clean.spectrograms[0])
@@ -152,15 +152,15 @@ def test_a_modality_that_a_clip_lacks_stays_away(tmp_path: Path) -> None:
 def test_nobody_else_to_babble(tmp_path: Path) -> None:
     store = written(tmp_path / "s", {"1001_DFA_ANG_XX": "av", "1001_DFA_DIS_XX": "av"})
     with pytest.raises(UsageError, match="actor 1001 alone"):
-        spoiled(store, store.rows, "av", CONDITIONS["babble 0 dB"])
+        corrupted(store, store.rows, "av", CONDITIONS["babble 0 dB"])
 
 
 def test_a_missing_modality_is_zero_and_flagged(small_store: Path) -> None:
     store = FeatureStore(small_store)
-    deaf = spoiled(store, store.rows, "av", CONDITIONS["audio missing"])
+    deaf = corrupted(store, store.rows, "av", CONDITIONS["audio missing"])
     assert not deaf.has_sound.any() and not deaf.spectrograms.any() and not deaf.lengths.any()
     assert deaf.has_face.all() and deaf.faces.any()
-    blind = spoiled(store, store.rows, "av", CONDITIONS["video missing"])
+    blind = corrupted(store, store.rows, "av", CONDITIONS["video missing"])
     assert not blind.has_face.any() and not blind.faces.any()
     assert blind.has_sound.all() and blind.spectrograms.any() and blind.lengths.all()
 
@@ -174,15 +174,15 @@ def test_a_condition_that_does_not_apply_is_refused(
 ) -> None:
     store = FeatureStore(small_store)
     with pytest.raises(ValueError, match=f"{name}.* does not apply to {modality}"):
-        spoiled(store, store.rows, modality, CONDITIONS[name])
+        corrupted(store, store.rows, modality, CONDITIONS[name])
 
 
 @pytest.mark.parametrize("modality", ["av", "video", "audio"])
 def test_a_network_on_every_condition(small_store: Path, fitted: Path, modality: str) -> None:
     store = FeatureStore(small_store)
-    model, facts = load_checkpoint(fitted / modality / "checkpoint.safetensors")
-    rows = [row for row in store.rows if row.actor in facts.split.test]
-    answer = partial(predict, store, rows, model, facts, "holdout")
+    model, metadata = load_checkpoint(fitted / modality / "checkpoint.safetensors")
+    rows = [row for row in store.rows if row.actor in metadata.split.test]
+    answer = partial(predict, store, rows, model, metadata, "holdout")
     clean = answer()
     for condition in UNDISTURBED.values():
         if condition.applies_to(modality):
@@ -198,11 +198,11 @@ def test_a_network_on_every_condition(small_store: Path, fitted: Path, modality:
 
 def test_without_a_modality_the_other_one_answers(small_store: Path, fitted: Path) -> None:
     store = FeatureStore(small_store)
-    model, facts = load_checkpoint(fitted / "av" / "checkpoint.safetensors")
-    rows = [row for row in store.rows if row.actor in facts.split.test]
-    whole = spoiled(store, rows, "av", UNDISTURBED["audio"])
+    model, metadata = load_checkpoint(fitted / "av" / "checkpoint.safetensors")
+    rows = [row for row in store.rows if row.actor in metadata.split.test]
+    whole = corrupted(store, rows, "av", UNDISTURBED["audio"])
     for name, flag in (("audio missing", "has_sound"), ("video missing", "has_face")):
         hidden = replace(whole, **{flag: torch.zeros_like(whole.has_face)})
         expected = probabilities(model, hidden.inputs()).tolist()
-        predictions = predict(store, rows, model, facts, "holdout", CONDITIONS[name])
+        predictions = predict(store, rows, model, metadata, "holdout", CONDITIONS[name])
         assert [list(p.probabilities) for p in predictions] == expected

@@ -30,8 +30,8 @@ def predictions(table: Table, which: int, seed: int = 0) -> list[ClipPrediction]
 
 
 def scored(table: Table) -> RobustnessScore:
-    clean, spoiled = predictions(table, 2), predictions(table, 3)
-    (result,) = robustness_scores(clean, {NAME: spoiled[::-1]}, LABELS)  # in any order
+    clean, corrupted = predictions(table, 2), predictions(table, 3)
+    (result,) = robustness_scores(clean, {NAME: corrupted[::-1]}, LABELS)  # in any order
     return result
 
 
@@ -95,11 +95,11 @@ def test_more_clips_of_the_same_actors_leave_the_interval_as_it_is() -> None:
 def test_seeds_are_pooled() -> None:
     """Two seeds of the same actors are twice their clips, however they are split into seeds."""
     table = some_table(6, 10)
-    clean, spoiled = (
+    clean, corrupted = (
         [replace(p, seed=i % 2, clip=str(i // 2)) for i, p in enumerate(predictions(table, which))]
         for which in (2, 3)
     )
-    (pooled,) = robustness_scores(clean, {NAME: spoiled}, LABELS)
+    (pooled,) = robustness_scores(clean, {NAME: corrupted}, LABELS)
     assert pooled == scored(table)
 
 
@@ -120,10 +120,10 @@ def test_no_interval_where_nothing_varies(table: Table) -> None:
 
 def test_other_clips_and_seeds_are_refused() -> None:
     table = some_table(2, 3)
-    clean, spoiled = predictions(table, 2), predictions(table, 3)
-    others = [replace(p, seed=1) for p in spoiled]
-    for wrong in (spoiled[1:], spoiled + spoiled[:1], others):
+    clean, corrupted = predictions(table, 2), predictions(table, 3)
+    others = [replace(p, seed=1) for p in corrupted]
+    for wrong in (corrupted[1:], corrupted + corrupted[:1], others):
         with pytest.raises(UsageError, match=f"{NAME}.*other clips or seeds"):
             robustness_scores(clean, {NAME: wrong}, LABELS)
     with pytest.raises(UsageError, match="'thunder' is no condition.*knows white noise 20 dB"):
-        robustness_scores(clean, {"thunder": spoiled}, LABELS)
+        robustness_scores(clean, {"thunder": corrupted}, LABELS)

@@ -112,9 +112,9 @@ def test_every_figure_over_several_seeds(
         assert ours == pytest.approx([getattr(s, name) for s in alone])
     if seeds > 1:
         spread = statistics.stdev(s.accuracy for s in alone)
-        assert result.seed_deviation == pytest.approx(spread)
+        assert result.seed_std == pytest.approx(spread)
     else:
-        assert result.seed_deviation is None
+        assert result.seed_std is None
     for name in ("accuracy", "recall", "f1"):
         low, high = getattr(result, f"{name}_low"), getattr(result, f"{name}_high")
         assert (low is None) == (high is None)

@@ -49,10 +49,10 @@ def test_noise_has_the_asked_ratio_to_the_clip(samples: np.ndarray, name: str, s
     voices = [
         np.random.default_rng(i).integers(-900, 900, 99 * (i + 2), np.int16) for i in range(4)
     ]
-    assert condition.spoil and condition.level is not None
-    spoiled = condition.spoil(samples, np.random.default_rng(seed), lambda _: voices)
-    assert spoiled.dtype == np.int16 and spoiled.shape == samples.shape
-    noise = spoiled.astype(float) - samples
+    assert condition.corrupt and condition.level is not None
+    corrupted = condition.corrupt(samples, np.random.default_rng(seed), lambda _: voices)
+    assert corrupted.dtype == np.int16 and corrupted.shape == samples.shape
+    noise = corrupted.astype(float) - samples
     asked = rms(samples) / 10 ** (condition.level / 20)
     assert abs(rms(noise) - asked) <= 0.5
 
@@ -62,16 +62,18 @@ def test_silence_stays_silence(voices: list[np.ndarray]) -> None:
     silence = np.zeros(1000, np.int16)
     with np.errstate(all="raise"):
         for condition in conditions_for("audio"):
-            assert condition.spoil
-            spoiled = condition.spoil(silence, np.random.default_rng(0), lambda _: voices)
-            np.testing.assert_array_equal(spoiled, silence)
+            assert condition.corrupt
+            corrupted = condition.corrupt(silence, np.random.default_rng(0), lambda _: voices)
+            np.testing.assert_array_equal(corrupted, silence)
 
 
 def test_too_loud_a_sum_is_limited_and_never_wraps_round() -> None:
     loud = np.tile(np.array([32_767, -32_768], np.int16), 5_000)
-    spoiled = add_at_snr(loud, np.random.default_rng(0).standard_normal(10_000), 20)
-    assert np.abs(spoiled.astype(int) - loud).max() < 6 * 3_277
-    assert (spoiled == loud).mean() == pytest.approx(0.5, abs=0.02)  # noise points outward on half
+    corrupted = add_at_snr(loud, np.random.default_rng(0).standard_normal(10_000), 20)
+    assert np.abs(corrupted.astype(int) - loud).max() < 6 * 3_277
+    assert (corrupted == loud).mean() == pytest.approx(
+        0.5, abs=0.02
+    )  # noise points outward on half
 
 
 def test_voices_of_the_babble_are_equally_strong() -> None:

@@ -6,7 +6,7 @@ from media_maker import noise_frames
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH
 from avemotion.features import face_detection
 from avemotion.features.crops import crop_faces
-from avemotion.features.face_detection import KEY_FRAMES, find_face
+from avemotion.features.face_detection import SEARCHED_FRAMES, find_face
 from avemotion.features.frame_sampling import even_grid
 from avemotion.media.reader import read_frames
 from avemotion.media.types import Box
@@ -34,7 +34,7 @@ def test_real_faces_are_found_on_every_frame(real_videos):
         track = find_face(sampled(path))
         assert track is not None, path.name
         assert sum(track.found) == 20, path.name
-        assert track.key_frames == track.key_frames_found == KEY_FRAMES
+        assert track.searched_frames == track.searched_frames_with_face == SEARCHED_FRAMES
         assert abs(track.box.width * FACE_HEIGHT - track.box.height * FACE_WIDTH) <= FACE_HEIGHT
 
 

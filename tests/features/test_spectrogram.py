@@ -81,23 +81,23 @@ def librosa_log_mel(noisy: np.ndarray) -> np.ndarray:
 
 def test_log_mel_is_librosas(samples):
     noisy = noisy_of(samples)
-    picture, length = log_mel(noisy)
-    assert picture.dtype == np.float16 and picture.shape == (64, 500)
+    image, length = log_mel(noisy)
+    assert image.dtype == np.float16 and image.shape == (64, 500)
     assert length == len(samples) // 160
     expected = np.maximum(librosa_log_mel(noisy)[:, :length], 0)
     # float16 holds values around 100 in steps of 1/16
-    np.testing.assert_allclose(picture[:, :length], expected, atol=0.05)
-    assert not picture[:, length:].any()
+    np.testing.assert_allclose(image[:, :length], expected, atol=0.05)
+    assert not image[:, length:].any()
 
 
 def test_long_sounds_are_cropped_to_their_middle():
     noisy = noisy_of(speech_like(7.0))
-    picture, length = log_mel(noisy)
+    image, length = log_mel(noisy)
     assert length == 500
     middle, _ = log_mel(noisy[RATE : 6 * RATE])
-    np.testing.assert_array_equal(picture, middle)
+    np.testing.assert_array_equal(image, middle)
 
 
 def test_silence_is_the_floor():
-    picture, length = log_mel(np.zeros(RATE))
-    assert length == 100 and not picture.any()
+    image, length = log_mel(np.zeros(RATE))
+    assert length == 100 and not image.any()

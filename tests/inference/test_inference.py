@@ -38,9 +38,9 @@ def video_only_store(small_corpus: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def store_probabilities(store: FeatureStore, checkpoint: Path, clips: list[str]) -> np.ndarray:
-    network, facts = load_checkpoint(checkpoint)
+    network, metadata = load_checkpoint(checkpoint)
     rows = [row for row in store.rows if row.clip in clips]
-    dataset = ClipDataset(store, rows, facts.experiment)
+    dataset = ClipDataset(store, rows, metadata.experiment)
     return probabilities(network, dataset[[(i, 0) for i in range(len(rows))]].inputs()).numpy()
 
 
@@ -198,7 +198,7 @@ class TestWhichModelAnswers:
         assert find_checkpoint("runs/av") == Path("runs/av/checkpoint.safetensors")
         file = "runs/av/checkpoint.safetensors"
         assert find_checkpoint(file) == Path(file)
-        assert avemotion.Classifier("runs/av").facts.experiment.modality == "av"
+        assert avemotion.Classifier("runs/av").metadata.experiment.modality == "av"
 
 
 def test_two_threads_answer_as_one_does(clips: dict[str, Path], fitted: Path) -> None:

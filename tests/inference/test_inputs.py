@@ -27,7 +27,7 @@ from awkward_inputs import (
     wide,
 )
 from media_maker import noise_frames
-from network_maker import EXPERIMENTS, facts_of, untrained
+from network_maker import EXPERIMENTS, metadata_of, untrained
 
 import avemotion
 from avemotion.config import TrainingSettings
@@ -37,7 +37,7 @@ from avemotion.features.frame_sampling import even_grid
 from avemotion.inference.classify_clips import ClipFailure
 from avemotion.inference.prediction import Prediction
 from avemotion.media import audio, sources, timestamps
-from avemotion.media.frames import KeptFrames
+from avemotion.media.frames import FrameCollector
 from avemotion.media.reader import read_clip, read_frames
 from avemotion.media.types import Box
 from avemotion.models.checkpoint import save_checkpoint
@@ -49,8 +49,8 @@ ROWS = [row for rows in SECTIONS.values() for row in rows]
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> avemotion.Classifier:
     """Random weights, of a model that is not said to be synthetic: no warning but the clip's."""
     path = tmp_path_factory.mktemp("model") / "checkpoint.safetensors"
-    facts = dataclasses.replace(facts_of(EXPERIMENTS["av"]), synthetic=None)
-    save_checkpoint(path, untrained(EXPERIMENTS["av"]), facts)
+    metadata = dataclasses.replace(metadata_of(EXPERIMENTS["av"]), synthetic=None)
+    save_checkpoint(path, untrained(EXPERIMENTS["av"]), metadata)
     return avemotion.Classifier(path, device="cpu")
 
 
@@ -125,8 +125,8 @@ def test_of_a_long_video_the_same_frames_are_decoded(
     whole = read_frames(path, lambda n: even_grid(n, 0, 0.0))
     monkeypatch.setattr(timestamps, "LONG_FRAMES", 100)
     taken: list[object] = []
-    take = KeptFrames.take
-    monkeypatch.setattr(KeptFrames, "take", lambda s, f: (taken.append(f.pts), take(s, f))[1])
+    take = FrameCollector.take
+    monkeypatch.setattr(FrameCollector, "take", lambda s, f: (taken.append(f.pts), take(s, f))[1])
     parts = read_frames(path, lambda n: even_grid(n, 0, 0.0)[[0, 7, 19]])
     assert len(taken) < 250
     np.testing.assert_array_equal(parts.frames, whole.frames[[0, 7, 19]])
@@ -282,12 +282,12 @@ def test_what_is_no_array_no_path_and_no_name_is_refused(classifier: avemotion.C
 
 def test_a_model_without_modality_dropout_has_no_parts(pair: Path, tmp_path: Path) -> None:
     experiment = EXPERIMENTS["video"]
-    save_checkpoint(tmp_path / "m.safetensors", untrained(experiment), facts_of(experiment))
+    save_checkpoint(tmp_path / "m.safetensors", untrained(experiment), metadata_of(experiment))
     video = avemotion.classify_clip(pair, tmp_path / "m.safetensors", parts=True)
     assert video.parts == {"video": video.probabilities}, "its answer is what the face says"
     training = TrainingSettings(modality_dropout=0.0)
     plain = dataclasses.replace(EXPERIMENTS["av"], training=training)
-    save_checkpoint(tmp_path / "m.safetensors", untrained(plain), facts_of(plain))
+    save_checkpoint(tmp_path / "m.safetensors", untrained(plain), metadata_of(plain))
     both = avemotion.classify_clip(pair, tmp_path / "m.safetensors", parts=True)
     assert both.parts == {} and "alone would say is not known" in both.warnings[-1]
 

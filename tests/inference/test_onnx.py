@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 from media_maker import without_sound
-from network_maker import EXPERIMENTS, facts_of, random_batch, tensors_of, untrained
+from network_maker import EXPERIMENTS, metadata_of, random_batch, tensors_of, untrained
 from onnx import TensorProto, helper
 
 import avemotion
@@ -76,7 +76,7 @@ def test_any_number_of_clips(name: str, clips: int, exported: Path) -> None:
 
 
 def test_parts_of_unequal_length_are_refused(exported: Path) -> None:
-    clips = onnx_export.random_clips(facts_of(EXPERIMENTS["av"]), 3)
+    clips = onnx_export.random_clips(metadata_of(EXPERIMENTS["av"]), 3)
     with pytest.raises(ValueError, match="unequal length"):
         dataclasses.replace(clips, has_face=clips.has_face[:1])
 
@@ -96,12 +96,14 @@ class TestTheFile:
         assert said["version"] == avemotion.__version__
         path = exported / name
         again = avemotion.Classifier(path, runtime="onnx")
-        assert again.facts == avemotion.Classifier(path).facts == facts_of(EXPERIMENTS[name])
+        assert (
+            again.metadata == avemotion.Classifier(path).metadata == metadata_of(EXPERIMENTS[name])
+        )
 
     def test_has_the_inputs_that_are_documented(self, exported: Path) -> None:
         faces = {"faces": (TensorProto.UINT8, [20, 98, 80]), "has_face": (TensorProto.BOOL, [])}
         sound = {"lengths": (TensorProto.INT64, []), "has_sound": (TensorProto.BOOL, [])}
-        pictures = {"av": [1, 64, 500], "audio": [1, 128, 128]}
+        images = {"av": [1, 64, 500], "audio": [1, 128, 128]}
         for name in EXPERIMENTS:
             graph = onnx.load(exported / name / "checkpoint.onnx").graph
             found = {
@@ -111,7 +113,7 @@ class TestTheFile:
             }
             expected = {} if name == "audio" else dict(faces)
             if name != "video":
-                expected |= sound | {"spectrograms": (TensorProto.FLOAT, pictures[name])}
+                expected |= sound | {"spectrograms": (TensorProto.FLOAT, images[name])}
             assert found == expected and len(graph.input) == len(expected)
             assert [part.name for part in graph.output] == ["probabilities"]
 
@@ -127,9 +129,9 @@ def test_an_export_that_answers_otherwise_is_not_written(
 ) -> None:
     """The graph of one network for the checkpoint of another: what a wrong exporter would do."""
     other = untrained(EXPERIMENTS["video"], seed=1)
-    save_checkpoint(tmp_path / "c.safetensors", other, facts_of(EXPERIMENTS["video"]))
+    save_checkpoint(tmp_path / "c.safetensors", other, metadata_of(EXPERIMENTS["video"]))
     graph = onnx.load(exported / "video" / "checkpoint.onnx")
-    monkeypatch.setattr(onnx_export, "_graph", lambda network, facts: graph)
+    monkeypatch.setattr(onnx_export, "_graph", lambda network, metadata: graph)
     target = tmp_path / "c.onnx"
     with pytest.raises(AvemotionError, match="nothing was written"):
         avemotion.export(tmp_path / "c.safetensors", target)
@@ -144,7 +146,7 @@ def test_onnx_and_its_runtime_may_be_missing(
     with pytest.raises(UsageError, match="pip install onnxruntime"):
         avemotion.Classifier(model)
     # Without it the export cannot be checked, and says so.
-    monkeypatch.setattr(onnx_export, "_graph", lambda network, facts: onnx.load(model))
+    monkeypatch.setattr(onnx_export, "_graph", lambda network, metadata: onnx.load(model))
     report = avemotion.export(exported / "video", tmp_path / "new" / "video.onnx")
     assert report.largest_difference is None and report.file.read_bytes() == model.read_bytes()
     monkeypatch.setitem(sys.modules, "onnxscript", None)
@@ -217,7 +219,7 @@ class TestFilesThatAreNoModelsOfOurs:
         path = tmp_path / "x.onnx"
         self.refused(path, foreign().SerializeToString(), "another kind .unmarked")
         other = foreign(kind="avemotion/onnx/99").SerializeToString()
-        self.refused(path, other, "avemotion/onnx/99.*reads avemotion/onnx/1")
+        self.refused(path, other, "avemotion/onnx/99.*reads avemotion/onnx/2")
         self.refused(path, foreign(kind=KIND).SerializeToString(), "damaged: KeyError")
 
     def test_a_graph_that_does_not_fit_its_metadata(self, exported: Path, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from avemotion.cli import main
 from avemotion.config import TimelineSettings
 from avemotion.errors import MediaError, MissingModalityError, UsageError
 from avemotion.features.face_detection import find_face, find_faces
-from avemotion.features.face_tracking import FaceNumbers
-from avemotion.inference.timeline_plot import TimelinePicture
+from avemotion.features.face_tracking import FaceTracker
+from avemotion.inference.timeline_plot import TimelinePlot
 from avemotion.inference.timeline_rows import TimelineRow, smoothed
 from avemotion.media.reader import read_clip
 from avemotion.media.types import Box
@@ -231,7 +231,7 @@ def test_all_faces_are_found_and_known_again(parts: list, fitted: Path, tmp_path
 
 
 def test_faces_are_linked_by_the_overlap_of_their_boxes() -> None:
-    numbers = FaceNumbers()
+    numbers = FaceTracker()
     left, right, far = Box(0, 0, 80, 98), Box(200, 0, 80, 98), Box(600, 0, 80, 98)
     assert numbers.of([left, right], 0) == [1, 2]
     moved = Box(215, 5, 80, 98)
@@ -297,12 +297,12 @@ def test_an_interruption_keeps_the_rows_so_far_under_another_name(
 def test_the_picture_is_drawn_and_does_not_grow(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path
 ) -> None:
-    picture = tmp_path / "film.png"
-    avemotion.write_timeline(film[0], picture=picture, checkpoint=fitted / "av", progress=False)
-    pixels = cv2.imread(str(picture))
+    image = tmp_path / "film.png"
+    avemotion.write_timeline(film[0], plot=image, checkpoint=fitted / "av", progress=False)
+    pixels = cv2.imread(str(image))
     assert pixels.shape[1] == 1400 and pixels.shape[0] < 900
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
-    collected = TimelinePicture("long", LABELS, TimelineSettings())
+    collected = TimelinePlot("long", LABELS, TimelineSettings())
     crop = np.full((98, 80), 90, np.uint8)
     sums = np.zeros(3)
     for k in range(5000):
@@ -333,7 +333,7 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
         "must end in .csv or .jsonl": ["--out", str(tmp_path / "rows.txt")],
         "there is no folder": ["--out", str(tmp_path / "no" / "rows.csv")],
         "a folder": ["--out", str(tmp_path / "folder.csv")],
-        "must end in .png": ["--picture", str(tmp_path / "p.jpg")],
+        "must end in .png": ["--plot", str(tmp_path / "p.jpg")],
         "of one video, but 2": [clip],
         "give one or the other": ["--json", "--out", str(tmp_path / "rows.csv")],
     }  # fmt: skip
@@ -364,9 +364,7 @@ def test_the_command(
     assert main([*words, "--hop_seconds", "2"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert len(out) == len(lines) and "no answer" in "".join(out) and "(from av)" in out[0]
-    assert (
-        main([*words, "--out", str(tmp_path / "t.csv"), "--picture", str(tmp_path / "t.png")]) == 0
-    )
+    assert main([*words, "--out", str(tmp_path / "t.csv"), "--plot", str(tmp_path / "t.png")]) == 0
     said = capsys.readouterr()
     assert "with an answer" in said.out and "SYNTHETIC" in said.out and "t.png" in said.out
     assert "timeline" in said.err  # the bar

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from awkward_inputs import Track, face, film, silence, surround, voice
-from network_maker import EXPERIMENTS, facts_of, untrained
+from network_maker import EXPERIMENTS, metadata_of, untrained
 
 import avemotion
 from avemotion.config import TimelineSettings
@@ -52,8 +52,8 @@ def test_of_surround_sound_and_hdr_is_said_what_clips_are_told(tmp_path: Path) -
 
 
 def test_every_row_says_which_track_it_heard(tmp_path: Path) -> None:
-    facts = dataclasses.replace(facts_of(EXPERIMENTS["av"]), synthetic=None)
-    save_checkpoint(tmp_path / "m.safetensors", untrained(EXPERIMENTS["av"]), facts)
+    metadata = dataclasses.replace(metadata_of(EXPERIMENTS["av"]), synthetic=None)
+    save_checkpoint(tmp_path / "m.safetensors", untrained(EXPERIMENTS["av"]), metadata)
     path = film(tmp_path / "a.mkv", face(), [pcm(silence(3.2)), pcm(voice(3.2))], rate=25)
     rows = list(avemotion.timeline(path, checkpoint=tmp_path / "m.safetensors", settings=SETTINGS))
     assert len(rows) >= 2 and "audio" in {row.modality for row in rows[1:]}

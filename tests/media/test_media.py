@@ -133,12 +133,12 @@ def test_a_songs_cover_is_no_video(tmp_path):
     cover = cv2.imencode(".png", noise_frames(1)[0])[1].tobytes()
     with av.open(str(path), "w") as container:
         audio = container.add_stream("libmp3lame", rate=16_000, layout="mono")
-        picture = container.add_stream("png", rate=1)
-        picture.width, picture.height, picture.pix_fmt = 128, 96, "gray"
-        picture.disposition = av.stream.Disposition.attached_pic
+        image = container.add_stream("png", rate=1)
+        image.width, image.height, image.pix_fmt = 128, 96, "gray"
+        image.disposition = av.stream.Disposition.attached_pic
         container.start_encoding()
         packet = av.Packet(cover)
-        packet.stream = picture
+        packet.stream = image
         packet.pts = packet.dts = 0
         container.mux(packet)
         sound = (sine(440, 1, 16_000) * 32767).astype(np.int16)

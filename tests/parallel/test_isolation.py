@@ -15,7 +15,7 @@ import pytest
 
 from avemotion.errors import MediaError, UsageError
 from avemotion.media.sources import MemoryFile, as_portable
-from avemotion.parallel.isolated_worker import Lost
+from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess, map_isolated
 
 
@@ -64,12 +64,12 @@ def test_crashes_in_a_row_cost_themselves_alone(what: str, said: str) -> None:
     got = outcomes(["whole", *[what] * 3, "whole", what, "whole"])
     assert [got[i] for i in (0, -3, -1)] == ["whole"] * 3
     lost = got[1:-3] + got[-2:-1]
-    assert all(isinstance(one, Lost) and one.reason.startswith(said) for one in lost), lost
+    assert all(isinstance(one, TaskFailure) and one.reason.startswith(said) for one in lost), lost
 
 
 def test_hanging_tasks_in_a_row_are_killed_at_the_limit() -> None:
     got = outcomes([*["hangs"] * 4, "whole"], seconds=0.2)
-    assert got == [Lost("took longer than 0.2 s")] * 4 + ["whole"]
+    assert got == [TaskFailure("took longer than 0.2 s")] * 4 + ["whole"]
     assert not multiprocessing.active_children()
 
 
@@ -87,19 +87,23 @@ def test_a_process_that_dies_before_its_task_is_replaced_and_nobody_blamed(tmp_p
 
     assert results(often=2) == ["one"]
     assert results(often=99) == [
-        Lost("no process could be started for it: perhaps memory is short")
+        TaskFailure("no process could be started for it: perhaps memory is short")
     ]
 
 
 def test_memory_beyond_the_limit_is_refused_to_that_task_alone() -> None:
     got = outcomes(["takes memory", "whole", "takes memory"])
-    assert got == [Lost("needed more memory than 512 MiB"), "whole", Lost(got[0].reason)]
+    assert got == [
+        TaskFailure("needed more memory than 512 MiB"),
+        "whole",
+        TaskFailure(got[0].reason),
+    ]
 
 
 def test_errors_are_reasons() -> None:
     expected, surprise, whole = outcomes(["raises", "is a surprise", "whole"])
-    assert expected == Lost("the tea is gone") and whole == "whole"
-    assert isinstance(surprise, Lost) and "KeyError: 'no such key'" in surprise.reason
+    assert expected == TaskFailure("the tea is gone") and whole == "whole"
+    assert isinstance(surprise, TaskFailure) and "KeyError: 'no such key'" in surprise.reason
 
 
 class Unreadable:
@@ -121,9 +125,9 @@ def test_tasks_that_cannot_be_received_cost_themselves_and_nobody_complains(
 ) -> None:
     tasks: list[Any] = [Unreadable(), "whole", bytes(600 * 2**20), "whole", Growing(), "whole"]
     unreadable, *rest = outcomes(tasks)
-    assert isinstance(unreadable, Lost) and "no such number" in unreadable.reason
+    assert isinstance(unreadable, TaskFailure) and "no such number" in unreadable.reason
     assert "another process cannot read what it was sent (ValueError" in unreadable.reason
-    large = Lost("needed more memory than 512 MiB")
+    large = TaskFailure("needed more memory than 512 MiB")
     assert rest == ["whole", large, "whole", large, "whole"]
     assert capfd.readouterr().err == ""
 
@@ -167,9 +171,9 @@ def test_what_a_task_yields_is_told_as_it_comes() -> None:
     for what, reason in (("is killed", "SIGKILL"), ("raises", "the tea is gone")):
         told.clear()
         lost = process.do(what, 60, told.append)
-        assert isinstance(lost, Lost) and reason in lost.reason and told == ["one", "two"]
+        assert isinstance(lost, TaskFailure) and reason in lost.reason and told == ["one", "two"]
     start = time.monotonic()
-    assert process.do("hangs", 1, told.append) == Lost("took longer than 1 s")
+    assert process.do("hangs", 1, told.append) == TaskFailure("took longer than 1 s")
     assert time.monotonic() - start < 60
     assert process.do("whole", 60) is None, "nobody needs to listen"
     process.end()

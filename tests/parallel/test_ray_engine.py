@@ -30,7 +30,7 @@ from avemotion.data.splits import Fold, actors_of, of_actors
 from avemotion.data.store import FeatureStore
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.evaluation.cross_validation import FoldTask, train_and_test
-from avemotion.parallel.cluster_check import TOKEN_NAME, admission
+from avemotion.parallel.cluster_check import TOKEN_NAME, cluster_check
 
 ROOT = Path(avemotion.__file__).parents[1]
 NODE = {"num_cpus": 1, "object_store_memory": 150 * 2**20}
@@ -242,7 +242,7 @@ def test_a_folder_that_a_node_does_not_see_is_refused(
 def test_what_differs_is_named(tmp_path: Path):
     sample = tmp_path / "sample"
     sample.write_text("four")
-    with admission(tmp_path, sample) as admitted:
+    with cluster_check(tmp_path, sample) as admitted:
         assert not admitted.complaint()
         other = replace(admitted, software=(("avemotion", "9"), *admitted.software[1:]))
         assert "the machine that asks has 9" in other.complaint()

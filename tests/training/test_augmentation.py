@@ -90,9 +90,9 @@ def voice(seconds: float = 5.0) -> np.ndarray:
     return (3_000 * tone * np.clip(np.sin(8 * np.pi * time), 0.001, 1)).astype(np.int16)
 
 
-def pictures(samples: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    picture, length = log_mel(samples.astype(np.float64))
-    return torch.from_numpy(picture).float()[None, None], torch.tensor([length])
+def images(samples: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    image, length = log_mel(samples.astype(np.float64))
+    return torch.from_numpy(image).float()[None, None], torch.tensor([length])
 
 
 def noise(samples: int, fall_db: float) -> np.ndarray:
@@ -107,8 +107,8 @@ def noise(samples: int, fall_db: float) -> np.ndarray:
 def test_noise_in_the_log_mel_is_that_of_a_noisy_recording(snr_db: float, fall_db: float) -> None:
     """The oracle adds noise to the samples."""
     torch.manual_seed(0)
-    clean, length = pictures(voice())
-    recorded, _ = pictures(add_at_snr(voice(), noise(len(voice()), fall_db), snr_db))
+    clean, length = images(voice())
+    recorded, _ = images(add_at_snr(voice(), noise(len(voice()), fall_db), snr_db))
     ours = with_noise(clean, length, torch.tensor([snr_db]), torch.tensor([fall_db]))
     ours, recorded = (x[0, 0, :, : int(length)] for x in (ours, recorded))
     assert float((ours - recorded).mean()) == pytest.approx(0, abs=0.5)
@@ -120,7 +120,7 @@ def test_noise_in_the_log_mel_is_that_of_a_noisy_recording(snr_db: float, fall_d
 def test_each_clip_gets_noise_of_its_own() -> None:
     """Where noise covers all, its level under a louder voice is as much higher."""
     torch.manual_seed(0)
-    quiet, length = pictures(voice())
+    quiet, length = images(voice())
     clips = torch.cat([quiet, quiet + 20, quiet])
     lengths = torch.stack([length[0], length[0], length[0] // 2])
     snr_db = torch.tensor([-40.0, -40.0, -60.0])
@@ -132,8 +132,8 @@ def test_each_clip_gets_noise_of_its_own() -> None:
 
 def test_about_as_many_clips_as_asked_get_noise_where_they_sound() -> None:
     torch.manual_seed(0)
-    picture, length = pictures(voice(3.0))
-    clips, lengths = picture.expand(200, -1, -1, -1), length.repeat(200)
+    image, length = images(voice(3.0))
+    clips, lengths = image.expand(200, -1, -1, -1), length.repeat(200)
     lengths[::2] -= 100
     found = add_sound_noise(clips, lengths, 0.3)
     changed = (found != clips)[:, 0].any(dim=1)  # (clip, column)

@@ -99,41 +99,41 @@ def test_noise_needs_the_log_mel() -> None:
 
 
 def test_helper_heads_add_each_branchs_own_loss(small_store: Path) -> None:
-    module, batch = module_and_batch(small_store, helper_weight=0.5)
+    module, batch = module_and_batch(small_store, auxiliary_loss_weight=0.5)
     module.eval()
     plain = functional.cross_entropy(module.network(batch.inputs()), batch.labels)
-    vectors = module.network.vectors(batch.inputs())
+    embeddings = module.network.embeddings(batch.inputs())
     own = [
         functional.cross_entropy(head(vector), batch.labels)
-        for head, vector in zip(module.helpers, vectors, strict=True)
+        for head, vector in zip(module.auxiliary_heads, embeddings, strict=True)
     ]
     torch.testing.assert_close(module.loss(batch), plain + 0.5 * sum(own))
 
 
 def test_a_branch_whose_modality_is_missing_is_not_blamed(small_store: Path) -> None:
-    module, batch = module_and_batch(small_store, helper_weight=0.5)
+    module, batch = module_and_batch(small_store, auxiliary_loss_weight=0.5)
     nobody = dataclasses.replace(batch, has_face=torch.zeros(8, dtype=torch.bool))
     module.loss(nobody).backward()
-    video, audio = module.helpers
+    video, audio = module.auxiliary_heads
     assert not video.weight.grad.any() and not video.bias.grad.any()
     assert audio.weight.grad.any()
 
 
 def test_helper_heads_are_learned_but_no_part_of_the_network(small_store: Path) -> None:
-    module, _ = module_and_batch(small_store, helper_weight=0.5, schedule="constant")
+    module, _ = module_and_batch(small_store, auxiliary_loss_weight=0.5, schedule="constant")
     learned = {
         id(parameter)
         for group in module.configure_optimizers().param_groups
         for parameter in group["params"]
     }
-    assert {id(p) for p in module.helpers.parameters()} <= learned
-    assert not any("helper" in name for name in module.network.state_dict())
+    assert {id(p) for p in module.auxiliary_heads.parameters()} <= learned
+    assert not any("auxiliary" in name for name in module.network.state_dict())
 
 
 @pytest.mark.parametrize(("modality", "weight"), [("video", 0.5), ("audio", 0.5), ("av", 0.0)])
 def test_no_helper_heads_where_they_have_nothing_to_help(modality: str, weight: float) -> None:
-    settings = dataclasses.replace(PLAIN, helper_weight=weight)
+    settings = dataclasses.replace(PLAIN, auxiliary_loss_weight=weight)
     module = EmotionModule(
         AR5(modality, 6, SMALL), ExperimentSettings(modality, SMALL, settings), 6
     )
-    assert module.helpers is None
+    assert module.auxiliary_heads is None

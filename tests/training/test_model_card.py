@@ -26,7 +26,7 @@ from avemotion.data.store import FeatureStore
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.training.model_card import escaped, model_card
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "audio.mean", "audio.deviation")
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "audio.mean", "audio.std")
 """Tensors of a checkpoint that no gradient fits."""
 
 
@@ -47,23 +47,23 @@ def test_each_fact_is_that_of_the_run(fitted: Path, small_store: Path, modality:
     run = fitted / modality
     card = (run / "model_card.md").read_text()
     with safe_open(run / "checkpoint.safetensors", "np") as file:
-        facts = json.loads(file.metadata()["facts"])
+        metadata = json.loads(file.metadata()["metadata"])
         sizes = {name: file.get_tensor(name).size for name in file.keys()}  # noqa: SIM118
     fitted_numbers = sum(n for name, n in sizes.items() if not name.endswith(STATISTICS))
-    assert f"{fitted_numbers:,} parameters, 6 emotions ({', '.join(facts['labels'])})" in card
+    assert f"{fitted_numbers:,} parameters, 6 emotions ({', '.join(metadata['labels'])})" in card
 
     with (small_store / "manifest.csv").open(newline="") as file:
         clips = list(csv.DictReader(file))
     header, *parts = table(card, "actors")
-    assert header[3:] == facts["labels"]
-    for who, (_, actors, count, *emotions) in zip(facts["split"].values(), parts, strict=True):
+    assert header[3:] == metadata["labels"]
+    for who, (_, actors, count, *emotions) in zip(metadata["split"].values(), parts, strict=True):
         theirs = Counter(row["emotion"] for row in clips if row["actor"] in who)
         assert (int(actors), int(count)) == (len(who), theirs.total())
-        assert [int(n) for n in emotions] == [theirs[label] for label in facts["labels"]]
+        assert [int(n) for n in emotions] == [theirs[label] for label in metadata["labels"]]
         assert re.search(rf"^- Actors that .*: {', '.join(who)}\.$", card, re.MULTILINE)
 
     with (run / "metrics.csv").open(newline="") as file:
-        best = list(csv.DictReader(file))[facts["epoch"] - 1]
+        best = list(csv.DictReader(file))[metadata["epoch"] - 1]
     _, figures = table(card, "cross-entropy")
     assert figures[0] == "holdout of actors, one split, one seed (0)"
     for shown, name in zip(figures[3:5], ("val_accuracy", "val_uar"), strict=True):
@@ -91,8 +91,8 @@ def test_the_commands_make_this_very_model(fitted: Path) -> None:
 
 def described(fitted: Path, store: Path, modality: str = "av", **changes: object) -> str:
     """The card of a network with other facts."""
-    _, facts = load_checkpoint(fitted / modality / "checkpoint.safetensors")
-    return model_card(FeatureStore(store), replace(facts, **changes), 1)
+    _, metadata = load_checkpoint(fitted / modality / "checkpoint.safetensors")
+    return model_card(FeatureStore(store), replace(metadata, **changes), 1)
 
 
 def other_store(store: Path, folder: Path, **changes: object) -> Path:

@@ -43,14 +43,14 @@ def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:
 
 
 def test_the_checkpoint_carries_all_that_is_needed(fitted: Path, small_store: Path) -> None:
-    _, facts = load_checkpoint(fitted / "av" / "checkpoint.safetensors")
+    _, metadata = load_checkpoint(fitted / "av" / "checkpoint.safetensors")
     store = FeatureStore(small_store)
-    assert facts.labels == store.labels
-    assert facts.preprocessing == store.settings
-    assert facts.experiment == ExperimentSettings("av", NetworkSettings(), QUICK)
-    assert facts.answers == ("av", "video", "audio")
-    assert facts.synthetic is not None
-    split = facts.split
+    assert metadata.labels == store.labels
+    assert metadata.preprocessing == store.settings
+    assert metadata.experiment == ExperimentSettings("av", NetworkSettings(), QUICK)
+    assert metadata.answers == ("av", "video", "audio")
+    assert metadata.synthetic is not None
+    split = metadata.split
     parts = [set(split.train), set(split.validation), set(split.test)]
     assert all(parts) and set.union(*parts) == {row.actor for row in store.rows}
     assert sum(map(len, parts)) == 4
@@ -66,9 +66,9 @@ def test_the_kept_epoch_is_the_best_on_the_validation_actors(fitted: Path) -> No
     for modality in ("av", "video", "audio"):
         with (fitted / modality / "metrics.csv").open(newline="") as file:
             losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
-        _, facts = load_checkpoint(fitted / modality / "checkpoint.safetensors")
-        assert facts.epoch == losses.index(min(losses)) + 1
-        assert facts.scores["val_loss"] == pytest.approx(min(losses))
+        _, metadata = load_checkpoint(fitted / modality / "checkpoint.safetensors")
+        assert metadata.epoch == losses.index(min(losses)) + 1
+        assert metadata.scores["val_loss"] == pytest.approx(min(losses))
 
 
 def test_a_finished_run_is_not_trained_again(fitted: Path, small_store: Path) -> None:
@@ -121,8 +121,8 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     if how == signal.SIGINT:  # Lightning would end the process itself
         assert "KeyboardInterrupt" in process.stderr.read()
     # What is there now can be used.
-    _, facts = load_checkpoint(disturbed / "checkpoint.safetensors")
-    assert 1 <= facts.epoch < 30
+    _, metadata = load_checkpoint(disturbed / "checkpoint.safetensors")
+    assert 1 <= metadata.epoch < 30
     assert not json.loads((disturbed / "run.json").read_text())["finished"]
 
     assert start(disturbed).wait() == 0
@@ -212,7 +212,7 @@ def test_early_stopping_stops(small_store: Path, tmp_path: Path) -> None:
         progress=False,
     )
     epochs = len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) - 1
-    assert epochs == report.facts.epoch + 2 < 30
+    assert epochs == report.metadata.epoch + 2 < 30
 
 
 def test_clamped_weights_stay_within_the_interval(small_store: Path, tmp_path: Path) -> None:
@@ -229,8 +229,8 @@ def test_without_validation_the_last_epoch_is_kept(small_store: Path, tmp_path: 
     report = avemotion.fit(
         data=small_store, modality="audio", out=tmp_path / "run", training=training, progress=False
     )
-    assert report.facts.epoch == 2 and report.facts.scores == {}
-    assert report.facts.split.validation == ()
+    assert report.metadata.epoch == 2 and report.metadata.scores == {}
+    assert report.metadata.split.validation == ()
 
 
 def test_a_network_learns_ten_clips_by_heart(small_store: Path) -> None:

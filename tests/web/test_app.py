@@ -32,7 +32,7 @@ from avemotion.features.spectrogram import MEL_BANDS
 from avemotion.inference.classifier import classify_clip
 from avemotion.inference.runtimes.loading import load_runtime
 from avemotion.inference.timeline import write_timeline
-from avemotion.web.live import WINDOW_SECONDS, CameraPicture, LiveWindow
+from avemotion.web.live import WINDOW_SECONDS, CameraImage, LiveWindow
 from avemotion.web.server import CAMERAS
 from avemotion.web.uploads import Limits, safe_name
 
@@ -54,7 +54,7 @@ def clip(small_corpus: Path) -> Path:
     return min((small_corpus / "VideoFlash").glob("*.flv"))
 
 
-def picture(data_url: str) -> np.ndarray:
+def image(data_url: str) -> np.ndarray:
     kind, _, content = data_url.partition(",")
     assert kind == "data:image/png;base64"
     return cv2.imdecode(np.frombuffer(base64.b64decode(content), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -75,11 +75,11 @@ def test_an_upload_is_answered_as_by_classify(app: App, model: Path, clip: Path)
     assert "synthetic data" in expected["warnings"][0]
 
     seen = extract(clip.stem, clip, clip, PreprocessSettings(views=1, seed=3)).features
-    sheet = picture(found["pictures"]["faces"])
+    sheet = image(found["images"]["faces"])
     for number, face in enumerate(seen.faces[0]):
         y, x = number // 10 * 98, number % 10 * 80
         np.testing.assert_array_equal(sheet[y : y + 98, x : x + 80], face)
-    spectrogram = picture(found["pictures"]["spectrogram"])
+    spectrogram = image(found["images"]["spectrogram"])
     assert spectrogram.shape == (MEL_BANDS, seen.log_mel_length, 3)
     loud = seen.log_mels[0, :, : seen.log_mel_length].astype(float)
     row, column = np.unravel_index(loud.argmax(), loud.shape)
@@ -91,7 +91,7 @@ def test_a_sound_shows_no_faces(app: App, tmp_path: Path) -> None:
     sound = make_wav(tmp_path / "voice.wav", speech_like(1.5))
     status, found = app.classify(sound.read_bytes(), sound.name)
     assert status == 200 and found["prediction"]["modality"] == "audio"
-    assert set(found["pictures"]) == {"spectrogram"}
+    assert set(found["images"]) == {"spectrogram"}
     assert any("audio alone" in warning for warning in found["prediction"]["warnings"])
 
 
@@ -107,7 +107,7 @@ def test_a_long_clip_is_answered_over_time_as_by_timeline(
     assert status == 200 and app.uploads() == []
     head, *rows, last = parts
     assert head["timeline"]["seconds"] == pytest.approx(15, abs=3)
-    assert last["prediction"]["frames_sampled"] == 20 and last["pictures"]["faces"]
+    assert last["prediction"]["frames_sampled"] == 20 and last["images"]["faces"]
     assert any("unlike those of training" in w for w in last["prediction"]["warnings"])
 
     csv_file, json_file = tmp_path / "film.csv", tmp_path / "film.jsonl"
@@ -129,7 +129,7 @@ def test_a_long_clip_is_answered_over_time_as_by_timeline(
     shown = [number for number, part in enumerate(rows) if "face" in part]
     assert 5 < len(shown) <= 48
     for number in shown:
-        np.testing.assert_array_equal(picture(rows[number]["face"]), crops[number].face_crop)
+        np.testing.assert_array_equal(image(rows[number]["face"]), crops[number].face_crop)
 
 
 def test_what_was_found_of_a_long_clip_stays_where_the_whole_has_no_answer(
@@ -163,9 +163,9 @@ def still(clip: Path) -> np.ndarray:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
-def encoded(picture: np.ndarray, kind: str, **more: object) -> bytes:
+def encoded(image: np.ndarray, kind: str, **more: object) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, kind, **more)
+    Image.fromarray(image).save(file, kind, **more)
     return file.getvalue()
 
 
@@ -181,8 +181,8 @@ def test_a_picture_is_answered_from_its_face_alone(
     )
     assert "neither movement nor voice" in prediction["warnings"][0]
     assert any("a picture has no sound" in warning for warning in prediction["warnings"])
-    assert picture(found["pictures"]["faces"]).shape == (98, 80)
-    assert set(found["pictures"]) == {"faces"}
+    assert image(found["images"]["faces"]).shape == (98, 80)
+    assert set(found["images"]) == {"faces"}
     # The camera says the same of someone who does not move.
     grey = cv2.cvtColor(still, cv2.COLOR_RGB2GRAY)
     camera = watch(LiveWindow(load_runtime(model, "cpu")), [grey] * 20)[-1]
@@ -292,7 +292,7 @@ def watch(window: LiveWindow, frames: list[np.ndarray], start: float = 0.0, equa
     """Show pictures evenly over one window; return the answers."""
     times = start + np.linspace(0, WINDOW_SECONDS, len(frames))
     return [
-        window.see(CameraPicture(grey, equalise), float(at))
+        window.see(CameraImage(grey, equalise), float(at))
         for grey, at in zip(frames, times, strict=True)
     ]
 
@@ -318,11 +318,11 @@ def test_the_window_begins_anew_after_a_gap_and_with_other_pictures(
     window = LiveWindow(load_runtime(model, "cpu"))
     assert watch(window, frames[:20])[-1].probabilities
     grey = frames[0]
-    assert window.see(CameraPicture(grey, False), WINDOW_SECONDS + 0.1).filled == 1
-    assert window.see(CameraPicture(grey, False), WINDOW_SECONDS + 2).filled == 0
+    assert window.see(CameraImage(grey, False), WINDOW_SECONDS + 0.1).filled == 1
+    assert window.see(CameraImage(grey, False), WINDOW_SECONDS + 2).filled == 0
     assert watch(window, frames[:20], start=10)[-1].probabilities
-    assert window.see(CameraPicture(grey, True), 12.6).filled == 0
-    assert window.see(CameraPicture(grey[:300], True), 12.7).filled == 0
+    assert window.see(CameraImage(grey, True), 12.6).filled == 0
+    assert window.see(CameraImage(grey[:300], True), 12.7).filled == 0
 
 
 def test_a_flood_of_pictures_fills_the_window_and_not_the_memory(
@@ -363,12 +363,12 @@ def test_only_whole_pictures_are_taken(junk: bytes, width: int, height: int, fit
     pixels = bytes(width * height) if fits else junk
     message = struct.pack("<HHB", width, height, 1) + pixels
     if width in range(64, 1025) and height in range(64, 1025) and len(pixels) == width * height:
-        assert CameraPicture.from_bytes(message).grey.shape == (height, width)
+        assert CameraImage.from_bytes(message).grey.shape == (height, width)
     else:
         with pytest.raises(ValueError, match=r"sides must|cannot be"):
-            CameraPicture.from_bytes(message)
+            CameraImage.from_bytes(message)
     with pytest.raises(ValueError, match="header"):
-        CameraPicture.from_bytes(message[:4])
+        CameraImage.from_bytes(message[:4])
 
 
 def test_the_camera_over_the_wire(app: App, frames: list[np.ndarray]) -> None:

@@ -148,8 +148,8 @@ def test_a_clip_is_answered(page: Any, clip: Path, app: App) -> None:
         part = answer["parts"][modality]
         assert f"{name} alone says {max(part, key=part.__getitem__)}, " in said
     assert "synthetic data" in page.inner_text("#result-warnings")
-    for picture, width in (("faces", 800), ("spectrogram", None)):
-        drawn = page.evaluate(f"document.getElementById('{picture}').naturalWidth")
+    for image, width in (("faces", 800), ("spectrogram", None)):
+        drawn = page.evaluate(f"document.getElementById('{image}').naturalWidth")
         assert drawn == width if width else drawn > 100
     assert app.uploads() == []
 

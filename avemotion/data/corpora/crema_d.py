@@ -126,19 +126,16 @@ def read_corpus(directory: Path, *, ratings: bool = True) -> Corpus:
     """
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a folder. Give the folder of a CREMA-D checkout.")
-    videos, video_strangers = _media(directory / VIDEO_FOLDER, VIDEO_SUFFIX)
-    sounds, audio_strangers = _media(directory / AUDIO_FOLDER, AUDIO_SUFFIX)
+    videos, unrecognised_videos = _media(directory / VIDEO_FOLDER, VIDEO_SUFFIX)
+    sounds, unrecognised_sounds = _media(directory / AUDIO_FOLDER, AUDIO_SUFFIX)
     clips = []
     for name in sorted(videos.keys() | sounds.keys()):
         parts = parse_name(name)
         assert parts is not None  # _media keeps no other name
         clips.append(Clip(name, *parts, video=videos.get(name), audio=sounds.get(name)))
     if not clips:
-        hint = (
-            f" It has {len(video_strangers + audio_strangers)} files whose names are not CREMA-D's."
-            if video_strangers or audio_strangers
-            else ""
-        )
+        others = len(unrecognised_videos + unrecognised_sounds)
+        hint = f" It has {others} files whose names are not CREMA-D's." if others else ""
         raise UsageError(
             f"{directory} holds no CREMA-D clip: expected {VIDEO_FOLDER}/1001_DFA_ANG_XX"
             f"{VIDEO_SUFFIX} or {AUDIO_FOLDER}/1001_DFA_ANG_XX{AUDIO_SUFFIX} and the like.{hint}"
@@ -151,7 +148,7 @@ def read_corpus(directory: Path, *, ratings: bool = True) -> Corpus:
         labels=EMOTIONS,
         clips=tuple(clips),
         excluded={} if synthetic else {n: why for n, why in KNOWN_BAD.items() if n in names},
-        strangers=video_strangers + audio_strangers,
+        unrecognised_files=unrecognised_videos + unrecognised_sounds,
         ratings=tuple(r for r in read_ratings(directory) if r.clip in names) if ratings else (),
         demographics=read_demographics(directory),
         synthetic=synthetic,
@@ -162,17 +159,17 @@ def read_corpus(directory: Path, *, ratings: bool = True) -> Corpus:
 def _media(folder: Path, suffix: str) -> tuple[dict[str, Path], tuple[Path, ...]]:
     """Return a folder's media by the clip's full name, and the files named otherwise."""
     found: dict[str, Path] = {}
-    strangers: list[Path] = []
+    unrecognised_files: list[Path] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith("."):
             continue
         parts = parse_name(path.stem) if path.suffix.lower() == suffix else None
         if parts is None:
-            strangers.append(path)
+            unrecognised_files.append(path)
             continue
         full_name = path.stem + "X" if path.stem.endswith("_X") else path.stem
         found[full_name] = path
-    return found, tuple(strangers)
+    return found, tuple(unrecognised_files)
 
 
 def read_ratings(directory: Path) -> list[Rating]:
@@ -218,9 +215,9 @@ def read_demographics(directory: Path) -> dict[str, dict[str, str]]:
     Raises:
         UsageError: The table is a Git LFS pointer or lacks a column.
     """
-    facts = ("Age", "Sex", "Race", "Ethnicity")
-    rows = _read_table(directory / DEMOGRAPHICS_FILE, {"ActorID", *facts})
-    return {row["ActorID"]: {fact: row[fact] for fact in facts} for _, row in rows}
+    metadata = ("Age", "Sex", "Race", "Ethnicity")
+    rows = _read_table(directory / DEMOGRAPHICS_FILE, {"ActorID", *metadata})
+    return {row["ActorID"]: {fact: row[fact] for fact in metadata} for _, row in rows}
 
 
 def _read_table(path: Path, columns: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -251,7 +248,7 @@ def read_synthetic(directory: Path) -> dict[str, object] | None:
     if not path.is_file():
         return None
     try:
-        facts: dict[str, object] = dict(json.loads(path.read_text(encoding="utf-8")))
+        metadata: dict[str, object] = dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({error}). Run `avemotion synth` anew.") from error
-    return facts
+    return metadata

@@ -70,12 +70,12 @@ def read_corpus(directory: Path) -> Corpus:
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a folder. Give one that holds a folder an emotion.")
     folders: list[Path] = []
-    strangers: list[Path] = []
+    unrecognised_files: list[Path] = []
     for path in sorted(directory.iterdir()):
         if path.is_dir() and not path.name.startswith("."):
             folders.append(path)
         elif path.name != TABLE_NAME:
-            strangers.append(path)
+            unrecognised_files.append(path)
     if len(folders) < 2:
         raise UsageError(
             f"{directory} has {len(folders)} folders, but must have one for each emotion, at least "
@@ -84,7 +84,7 @@ def read_corpus(directory: Path) -> Corpus:
     found: list[tuple[Path | None, Path | None]] = []
     for folder in folders:
         media, others = _media(folder)
-        strangers += others
+        unrecognised_files += others
         found += _joined(media)
     table = _read_table(directory / TABLE_NAME)
     try:
@@ -93,7 +93,7 @@ def read_corpus(directory: Path) -> Corpus:
             directory=directory,
             labels=tuple(folder.name for folder in folders),
             clips=tuple(_clips(directory, found, table)),
-            strangers=tuple(strangers),
+            unrecognised_files=tuple(unrecognised_files),
             notes=() if table is not None else (_NO_TABLE,),
         )
     except ValueError as error:

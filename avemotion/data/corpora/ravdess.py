@@ -114,15 +114,15 @@ def read_corpus(directory: Path) -> Corpus:
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a folder. Give the folder of RAVDESS' files.")
     files: dict[str, Path] = {}
-    strangers: list[Path] = []
+    unrecognised_files: list[Path] = []
     songs = copies = 0
     for path in _media(directory, _DEPTH):
         if path.suffix.lower() != SUFFIXES.get(path.stem[:2]):
-            strangers.append(path)
+            unrecognised_files.append(path)
         elif _SONG.fullmatch(path.stem):
             songs += 1
         elif parse_name(path.stem) is None:
-            strangers.append(path)
+            unrecognised_files.append(path)
         elif files.setdefault(path.stem, path) != path:
             _check_same(files[path.stem], path)
             copies += 1
@@ -131,7 +131,7 @@ def read_corpus(directory: Path) -> Corpus:
         raise UsageError(
             f"{directory} holds no take of RAVDESS' speech: expected Actor_01/01-01-05-01-02-01-01"
             f".mp4 or Actor_01/03-01-05-01-02-01-01.wav and the like, but found {songs} takes of "
-            f"song and {len(strangers)} other media files."
+            f"song and {len(unrecognised_files)} other media files."
         )
     notes = {
         f"Files of song, left out since only speech is read: {songs}.": songs,
@@ -142,7 +142,7 @@ def read_corpus(directory: Path) -> Corpus:
         directory=directory,
         labels=LABELS,
         clips=tuple(clips),
-        strangers=tuple(strangers),
+        unrecognised_files=tuple(unrecognised_files),
         demographics=demographics(),
         notes=tuple(note for note, count in notes.items() if count),
     )

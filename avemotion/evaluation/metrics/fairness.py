@@ -109,17 +109,17 @@ def fairness(
     return tuple(_score(*key, groups[key], credit) for key in shown)
 
 
-def groups_of(facts: Mapping[str, str]) -> dict[str, str]:
+def groups_of(metadata: Mapping[str, str]) -> dict[str, str]:
     """Return an actor's group of each attribute.
 
     >>> groups_of({"Age": "51", "Sex": "Male", "Race": "Caucasian", "Ethnicity": ""})
     {'sex': 'Male', 'age': '45-59', 'race': 'Caucasian', 'ethnicity': 'unknown'}
     """
     return {
-        "sex": _named(facts.get("Sex")),
-        "age": _age_band(facts.get("Age")),
-        "race": _named(facts.get("Race")),
-        "ethnicity": _named(facts.get("Ethnicity")),
+        "sex": _named(metadata.get("Sex")),
+        "age": _age_band(metadata.get("Age")),
+        "race": _named(metadata.get("Race")),
+        "ethnicity": _named(metadata.get("Ethnicity")),
     }
 
 

@@ -40,14 +40,14 @@ class RobustnessScore:
 
 def robustness_scores(
     clean: Sequence[ClipPrediction],
-    spoiled: Mapping[str, Sequence[ClipPrediction]],
+    corrupted: Mapping[str, Sequence[ClipPrediction]],
     labels: Sequence[str],
 ) -> list[RobustnessScore]:
     """Score a system under each condition.
 
     Args:
         clean: What it says of the undisturbed clips, all seeds.
-        spoiled: Name of a condition -> what it says of the same clips, same seeds.
+        corrupted: Name of a condition -> what it says of the same clips, same seeds.
         labels: The emotions in the order of the probabilities.
 
     Raises:
@@ -55,7 +55,7 @@ def robustness_scores(
     """
     before = sorted(clean, key=_key)
     scores = []
-    for name, predictions in spoiled.items():
+    for name, predictions in corrupted.items():
         if name not in CONDITIONS:
             raise UsageError(
                 f"{name!r} is no condition of this version, which knows {', '.join(CONDITIONS)}. "

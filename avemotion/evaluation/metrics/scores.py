@@ -96,7 +96,7 @@ class Score:
     """Answers counted over all seeds: a row is a target, a column an answer, all labels in each."""
     seeds: tuple[SeedScore, ...]
     """Each training seed alone, in ascending order."""
-    seed_deviation: float | None
+    seed_std: float | None
     """Sample standard deviation of the seeds' accuracies; None with one seed."""
 
 

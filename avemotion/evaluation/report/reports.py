@@ -41,8 +41,8 @@ def report(evaluation: Path) -> EvaluationResults:
     return results
 
 
-def _embedded(picture: Path) -> str:
+def _embedded(image: Path) -> str:
     """Return a PNG as an address that holds it whole; "" without one."""
-    if not picture.is_file():
+    if not image.is_file():
         return ""
-    return "data:image/png;base64," + b64encode(picture.read_bytes()).decode()
+    return "data:image/png;base64," + b64encode(image.read_bytes()).decode()

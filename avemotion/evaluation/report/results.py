@@ -124,29 +124,29 @@ class EvaluationResults:
 
 def evaluation_results(records: Records, out: str) -> EvaluationResults:
     """Compute all figures."""
-    labels, facts = records.labels, records.facts
+    labels, metadata = records.labels, records.metadata
     predictions = records.predictions
     first = next(iter(predictions.values()))
     clips = {clip.clip: clip for clip in records.clips}
-    intended = facts["target"] == "intended"
+    intended = metadata["target"] == "intended"
     votes = records.ratings if intended else ()  # people's hits are counted on the intention
     credit = {m: clip_credit(votes, clips, labels, CHANNELS[m]) for m in predictions}
     # Ceilings and reported figures, too, are about the intention.
-    ceilings = (facts["synthetic"] or {}).get("ceilings", {}) if intended else {}
-    thesis = intended and facts["corpus"] == "crema_d" and not facts["synthetic"]
+    ceilings = (metadata["synthetic"] or {}).get("ceilings", {}) if intended else {}
+    thesis = intended and metadata["corpus"] == "crema_d" and not metadata["synthetic"]
     distances = {m: crowd_distance(p, records.ratings, labels) for m, p in predictions.items()}
     return EvaluationResults(
         out=out,
-        protocol=facts["protocol"],
-        target=facts["target"],
-        corpus=facts["corpus"],
+        protocol=metadata["protocol"],
+        target=metadata["target"],
+        corpus=metadata["corpus"],
         labels=labels,
-        synthetic=facts["synthetic"],
+        synthetic=metadata["synthetic"],
         clips=len(clips),
         actors=len({clip.actor for clip in records.clips}),
         folds=len({p.fold for p in first}),
         seeds=tuple(sorted({p.seed for p in first})),
-        notes=tuple(facts["notes"]),
+        notes=tuple(metadata["notes"]),
         scores={m: score(p, labels) for m, p in predictions.items()},
         actor_accuracies={m: actor_accuracies(p, labels) for m, p in predictions.items()},
         differences=_differences(records, credit),
@@ -160,15 +160,15 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
             if (found := fairness(p, labels, records.demographics, credit[m]))
         },
         robustness={
-            m: tuple(robustness_scores(predictions[m], spoiled, labels))
-            for m, spoiled in records.spoiled.items()
+            m: tuple(robustness_scores(predictions[m], corrupted, labels))
+            for m, corrupted in records.corrupted.items()
         },
         ceilings={m: ceilings[m] for m in predictions if m in ceilings},
-        settings={key: facts[key] for key in ("network", "training")},
-        preprocessing=facts["preprocessing"],
-        versions=facts["versions"],
-        command=facts["command"],
-        data=facts["data"],
+        settings={key: metadata[key] for key in ("network", "training")},
+        preprocessing=metadata["preprocessing"],
+        versions=metadata["versions"],
+        command=metadata["command"],
+        data=metadata["data"],
     )
 
 

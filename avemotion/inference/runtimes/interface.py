@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 
 RuntimeName = Literal["auto", "torch", "onnx"]
 """What computes the answer; ``auto`` is told by the model's file."""
@@ -46,7 +46,7 @@ class Runtime(Protocol):
     """A loaded model; it may be asked from several threads at once."""
 
     @property
-    def facts(self) -> CheckpointFacts:
+    def metadata(self) -> CheckpointMetadata:
         """What the model says of itself."""
 
     def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:

@@ -35,7 +35,7 @@ from avemotion.inference.runtimes.onnx_runtime import KIND, OUTPUT, OnnxRuntime
 from avemotion.inference.runtimes.torch_runtime import TorchRuntime
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import load_checkpoint
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -53,7 +53,7 @@ class ExportReport:
 
     file: Path
     """The exported model."""
-    facts: CheckpointFacts
+    metadata: CheckpointMetadata
     """What it says of itself."""
     largest_difference: float | None
     """Of a probability from torch's, on random clips; None where onnxruntime is not installed."""
@@ -84,14 +84,14 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise UsageError(f"Exporting needs {' and '.join(missing)}: {_INSTALL}")
-    network, facts = load_checkpoint(find_checkpoint(checkpoint, "torch"))
-    model = _graph(network, facts)
-    _describe(model, facts)
+    network, metadata = load_checkpoint(find_checkpoint(checkpoint, "torch"))
+    model = _graph(network, metadata)
+    _describe(model, metadata)
     content = model.SerializeToString()
-    difference = _check(network, facts, content, file.name)
+    difference = _check(network, metadata, content, file.name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, lambda p: p.write_bytes(content))
-    return ExportReport(file, facts, difference)
+    return ExportReport(file, metadata, difference)
 
 
 class _Answering(nn.Module):
@@ -119,9 +119,9 @@ class _Answering(nn.Module):
         return torch.softmax(self.network(inputs), dim=1)
 
 
-def _graph(network: AR5, facts: CheckpointFacts) -> ModelProto:
+def _graph(network: AR5, metadata: CheckpointMetadata) -> ModelProto:
     """Trace the network on two clips; their number stays open."""
-    sample = random_clips(facts, 2)
+    sample = random_clips(metadata, 2)
     names = []
     if network.video is not None:
         names += ["faces", "has_face"]
@@ -158,7 +158,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _describe(model: ModelProto, facts: CheckpointFacts) -> None:
+def _describe(model: ModelProto, metadata: CheckpointMetadata) -> None:
     """Take out the exporter's traces, which hold paths of this machine, and put in the facts."""
     from onnx.helper import set_model_props
 
@@ -168,18 +168,18 @@ def _describe(model: ModelProto, facts: CheckpointFacts) -> None:
         del part.metadata_props[:]
         part.doc_string = ""
     del graph.metadata_props[:]
-    values = facts.to_dict() | {"answers": facts.answers}
+    values = metadata.to_dict() | {"answers": metadata.answers}
     set_model_props(model, {"kind": KIND} | {key: json.dumps(values[key]) for key in values})
 
 
-def random_clips(facts: CheckpointFacts, clips: int) -> ClipArrays:
+def random_clips(metadata: CheckpointMetadata, clips: int) -> ClipArrays:
     """Draw clips, always the same; of an av network's, from the second on one lacks a modality."""
     rng = np.random.default_rng(0)
-    log_mel = facts.experiment.network.spectrogram == "log_mel"
+    log_mel = metadata.experiment.network.spectrogram == "log_mel"
     rows, columns = (MEL_BANDS, MEL_FRAMES) if log_mel else POWER_SHAPE
     loudest = 80.0 if log_mel else 1.0
     place = np.arange(clips)
-    one_branch = facts.experiment.modality != "av"
+    one_branch = metadata.experiment.modality != "av"
     return ClipArrays(
         faces=rng.integers(0, 256, (clips, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8),
         spectrograms=loudest * rng.random((clips, 1, rows, columns), np.float32),
@@ -189,12 +189,12 @@ def random_clips(facts: CheckpointFacts, clips: int) -> ClipArrays:
     )
 
 
-def _check(network: AR5, facts: CheckpointFacts, content: bytes, name: str) -> float | None:
+def _check(network: AR5, metadata: CheckpointMetadata, content: bytes, name: str) -> float | None:
     """Return the largest difference from torch's probabilities, on one clip and on three."""
     if find_spec("onnxruntime") is None:
         return None
-    exported, ours = OnnxRuntime(content, name), TorchRuntime(network, facts, "cpu")
-    batches = [random_clips(facts, clips) for clips in (1, 3)]
+    exported, ours = OnnxRuntime(content, name), TorchRuntime(network, metadata, "cpu")
+    batches = [random_clips(metadata, clips) for clips in (1, 3)]
     differences = [np.abs(exported.probabilities(b) - ours.probabilities(b)).max() for b in batches]
     largest = float(np.max(differences))
     if not largest <= TOLERANCE:

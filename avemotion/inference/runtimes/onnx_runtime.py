@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from avemotion.errors import UsageError
 from avemotion.inference.runtimes.interface import ClipArrays
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 
-KIND = "avemotion/onnx/1"
+KIND = "avemotion/onnx/2"
 """Marks our exported models and the form of their metadata (key ``kind``)."""
 
 OUTPUT = "probabilities"
@@ -48,8 +48,8 @@ class OnnxRuntime:
                 f"this version reads {KIND}. {_REMEDY}"
             )
         try:
-            self.facts = CheckpointFacts.from_dict(
-                {f.name: json.loads(metadata[f.name]) for f in fields(CheckpointFacts)}
+            self.metadata = CheckpointMetadata.from_dict(
+                {f.name: json.loads(metadata[f.name]) for f in fields(CheckpointMetadata)}
             )
             self._check_graph()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -69,8 +69,8 @@ class OnnxRuntime:
         if strange:
             raise ValueError(f"unknown inputs {sorted(strange)}")
         shapes = {part.name: part.shape for part in self._session.get_outputs()}
-        if shapes[OUTPUT][1:] != [len(self.facts.labels)]:
-            raise ValueError(f"{len(self.facts.labels)} labels, but outputs {shapes}")
+        if shapes[OUTPUT][1:] != [len(self.metadata.labels)]:
+            raise ValueError(f"{len(self.metadata.labels)} labels, but outputs {shapes}")
 
 
 def _session(model: bytes, name: str) -> Any:

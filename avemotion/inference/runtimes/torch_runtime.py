@@ -19,7 +19,7 @@ from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.models.ar5 import AR5
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
-from avemotion.models.metadata import CheckpointFacts
+from avemotion.models.metadata import CheckpointMetadata
 from avemotion.parallel.processes import cores
 
 NETWORK_THREADS = max(1, cores() // 8)
@@ -56,18 +56,18 @@ def _folded(layers: nn.Sequential) -> nn.Sequential:
 class TorchRuntime:
     """A network in evaluation mode."""
 
-    def __init__(self, network: AR5, facts: CheckpointFacts, device: str = "auto") -> None:
+    def __init__(self, network: AR5, metadata: CheckpointMetadata, device: str = "auto") -> None:
         """Put a network on a device.
 
         Args:
             network: In evaluation mode.
-            facts: What its checkpoint says.
+            metadata: What its checkpoint says.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``...
 
         Raises:
             UsageError: There is no such device.
         """
-        self.facts = facts
+        self.metadata = metadata
         self._openmp = ThreadpoolController()
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

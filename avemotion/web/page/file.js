@@ -108,7 +108,7 @@ function most(probabilities) {
   return `${label}, ${percent(value)}`;
 }
 
-function show({ prediction, pictures }) {
+function show({ prediction, images }) {
   const isPicture = prediction.frames_sampled === 1;
   const isLong = !byId("timeline").hidden;
   byId("result-whole").hidden = !isLong;
@@ -133,8 +133,8 @@ function show({ prediction, pictures }) {
   );
   byId("senses").textContent = SENSES[prediction.modality];
   for (const name of ["faces", "spectrogram"]) {
-    byId(`${name}-figure`).hidden = !(name in pictures);
-    if (name in pictures) byId(name).src = pictures[name];
+    byId(`${name}-figure`).hidden = !(name in images);
+    if (name in images) byId(name).src = images[name];
   }
   byId("faces-figure").classList.toggle("one", isPicture);
   byId("faces-caption").textContent = isPicture

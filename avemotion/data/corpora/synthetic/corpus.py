@@ -40,7 +40,7 @@ from avemotion.data.corpora.synthetic.tables import (
     find_tables,
 )
 from avemotion.errors import UsageError
-from avemotion.parallel.processes import FRESH, cores
+from avemotion.parallel.processes import SPAWN, cores
 
 SETTINGS_FILE = "synthetic.json"
 """Marks a folder as a synthetic corpus and holds the settings it was written with."""
@@ -154,7 +154,7 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterator[None]]]:
     if workers == 1:
         yield map
         return
-    pool = ProcessPoolExecutor(workers, mp_context=FRESH, initializer=_use_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=_use_one_thread)
     try:
         yield partial(pool.map, chunksize=4)
     finally:

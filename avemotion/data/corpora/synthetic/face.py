@@ -65,13 +65,11 @@ def draw_heads(head: Head, strokes: list[Stroke], scale: float) -> Iterator[Byte
                     cv2.LINE_AA, _SUBPIXEL_BITS,
                 )  # fmt: skip
         soft = cv2.GaussianBlur(shading, (0, 0), 1.0)
-        picture = cv2.multiply(head.skin, cv2.merge([soft] * 3), scale=1 / _NEUTRAL_TONE)
+        image = cv2.multiply(head.skin, cv2.merge([soft] * 3), scale=1 / _NEUTRAL_TONE)
         for stroke, where in zip(strokes, points, strict=True):
             if stroke.colour is not None:
-                cv2.fillPoly(
-                    picture, list(where[frame]), stroke.colour, cv2.LINE_AA, _SUBPIXEL_BITS
-                )
-        yield np.asarray(cv2.GaussianBlur(picture, (3, 3), 0.7), np.uint8)
+                cv2.fillPoly(image, list(where[frame]), stroke.colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+        yield np.asarray(cv2.GaussianBlur(image, (3, 3), 0.7), np.uint8)
 
 
 def face_frames(
@@ -116,7 +114,7 @@ def face_frames(
 
 def _filmed(
     head: Head,
-    pictures: Iterator[ByteImage],
+    images: Iterator[ByteImage],
     backdrop: ByteImage,
     centre: tuple[float, float],
     motion: FloatArray,
@@ -137,13 +135,13 @@ def _filmed(
     region = np.s_[top:bottom, left : left + width + 24]
     behind = cv2.convertScaleAbs(backdrop, alpha=exposure)
     covered = behind[region].copy()
-    for picture, (right, down, roll, size), offset in zip(pictures, motion, offsets, strict=True):
+    for image, (right, down, roll, size), offset in zip(images, motion, offsets, strict=True):
         turned = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
         linear = size * turned @ pose
         shift = np.array(centre) - (left, top) + (right, down) - linear @ head.origin
         turn = np.column_stack([linear, shift])
         box = (width + 24, bottom - top)
-        pasted = cv2.warpAffine(picture, turn, box, borderMode=cv2.BORDER_REPLICATE)
+        pasted = cv2.warpAffine(image, turn, box, borderMode=cv2.BORDER_REPLICATE)
         pasted = cv2.convertScaleAbs(pasted, alpha=exposure)
         alpha = cv2.warpAffine(head.alpha, turn, box)
         full = behind.copy()

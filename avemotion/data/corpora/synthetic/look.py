@@ -227,10 +227,10 @@ def build_head(look: Look, light: float, rng: np.random.Generator) -> Head:
         falls = 1.22 * _outline(look, 1.3, 1.0)
         falls[:, 1] = np.minimum(falls[:, 1], look.long_hair)
         behind = mask(falls, 2.0)
-    picture = hair * (1 - face) + skin * face
-    picture = picture * (1 - crown) + hair * crown
+    image = hair * (1 - face) + skin * face
+    image = image * (1 - crown) + hair * crown
     alpha = np.maximum(np.maximum(face, crown), behind)[..., 0]
-    return Head(np.clip(picture, 0, 255).astype(np.uint8), alpha, origin)
+    return Head(np.clip(image, 0, 255).astype(np.uint8), alpha, origin)
 
 
 def build_backdrop(
@@ -254,9 +254,7 @@ def build_backdrop(
         rate, slant, phase = rng.uniform(2, 7), rng.uniform(-3, 3), rng.uniform(0, 2 * np.pi)
         wave = np.sin(np.float32(rate) * x + np.float32(slant) * y + np.float32(phase))
         folds = folds + np.float32(0.035) * wave
-    picture = np.clip(folds[..., None] * np.array(look.backdrop, np.float32), 0, 255).astype(
-        np.uint8
-    )
+    image = np.clip(folds[..., None] * np.array(look.backdrop, np.float32), 0, 255).astype(np.uint8)
     skin = tuple(0.62 * channel for channel in look.skin)
     for points, colour in (
         ([(-0.5, 0.6), (0.5, 0.6), (0.56, 2.1), (-0.56, 2.1)], skin),
@@ -264,5 +262,5 @@ def build_backdrop(
           (0.95, 1.95), (0.55, 1.75), (0.3, 1.95), (-0.3, 1.95)], look.shirt),
     ):  # fmt: skip
         pixels = np.round((np.array(points) * look.scale + np.array(centre)) * 16)
-        cv2.fillPoly(picture, [pixels.astype(np.int32)], colour, cv2.LINE_AA, 4)
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.2), np.uint8)
+        cv2.fillPoly(image, [pixels.astype(np.int32)], colour, cv2.LINE_AA, 4)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 1.2), np.uint8)
