@@ -16,14 +16,13 @@ from typing import TypeAlias
 from tqdm import tqdm
 
 from avemotion.config import PreprocessSettings
-from avemotion.data.preprocessing import CLIP_TIMEOUT_SECONDS
 from avemotion.data.types import Corpus
 from avemotion.errors import MediaError
 from avemotion.features.extraction import read_views
 from avemotion.media.integrity import is_lfs_pointer, is_plainly_whole
 from avemotion.media.reader import read_streams
 from avemotion.parallel.isolated_worker import TaskFailure
-from avemotion.parallel.isolation import map_isolated
+from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, map_isolated
 from avemotion.parallel.processes import cores, one_thread
 
 _HEAD_WORKERS = 2  # few files are no plain FLV or WAV

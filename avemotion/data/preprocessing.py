@@ -38,11 +38,8 @@ from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
 from avemotion.media.integrity import is_lfs_pointer
 from avemotion.parallel.isolated_worker import TaskFailure
-from avemotion.parallel.isolation import IsolatedProcess, map_isolated
+from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, IsolatedProcess, map_isolated
 from avemotion.parallel.processes import cores, one_thread
-
-CLIP_TIMEOUT_SECONDS = 120
-"""A clip that takes longer has hung: real ones take well under a second."""
 
 _Task = tuple[str, Path | None, Path | None, PreprocessSettings]
 

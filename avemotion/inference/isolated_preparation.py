@@ -11,11 +11,8 @@ from avemotion.errors import AvemotionError, MediaError
 from avemotion.inference.preparation import InferenceRequest, PreparedClip, prepare_clip
 from avemotion.media.sources import DecodedClip, MediaFile, Source, as_portable, source_name
 from avemotion.parallel.isolated_worker import TaskFailure
-from avemotion.parallel.isolation import map_isolated
+from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, map_isolated
 from avemotion.parallel.processes import one_thread
-
-CLIP_TIMEOUT_SECONDS = 120.0
-"""A clip that takes longer to decode has hung, or is a matter of hours."""
 
 
 @dataclass(frozen=True, slots=True)

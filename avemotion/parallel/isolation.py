@@ -26,6 +26,9 @@ from avemotion.parallel.isolated_worker import (
 )
 from avemotion.parallel.processes import SPAWN
 
+CLIP_TIMEOUT_SECONDS = 120
+"""Time limit for one clip: a real one takes well under a second, one at this limit has hung."""
+
 MEMORY_MEBIBYTES = 4096
 """Most memory of a process: 4K video takes 2,000 MiB, a CREMA-D clip 220."""
 
