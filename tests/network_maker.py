@@ -71,3 +71,14 @@ def metadata_of(experiment: ExperimentSettings) -> CheckpointMetadata:
     return CheckpointMetadata(
         experiment, EMOTIONS, PreprocessSettings(seed=3), split, 7, scores, synthetic
     )
+
+
+def calibrated_answers(
+    clips: int, sharpness: float, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of random logits, and targets drawn with exactly these probabilities."""
+    rng = np.random.default_rng(seed)
+    exponentials = np.exp(rng.normal(0, sharpness, (clips, 3)))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    targets = (rng.random((clips, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    return probabilities, targets

@@ -22,7 +22,6 @@ from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 from avemotion.evaluation.corrupted_batches import corrupted_batches
 from avemotion.evaluation.corruptions import Condition, conditions_for
-from avemotion.evaluation.metrics.calibration import fit_temperature
 from avemotion.evaluation.predictions import (
     ClipPrediction,
     Groups,
@@ -31,6 +30,7 @@ from avemotion.evaluation.predictions import (
 )
 from avemotion.models.ar5 import AR5
 from avemotion.models.base import probabilities
+from avemotion.models.calibration import fit_temperature
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.parallel.pool import run_all

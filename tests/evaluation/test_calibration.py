@@ -1,26 +1,21 @@
 """Calibration against torchmetrics, scikit-learn, closed forms and simulation."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from network_maker import calibrated_answers
 from scipy import stats
 from sklearn.metrics import brier_score_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from avemotion.data.types import Rating
-from avemotion.evaluation.metrics.calibration import (
-    TEMPERATURES,
-    at_temperature,
-    calibration,
-    crowd_distance,
-    fit_temperature,
-)
+from avemotion.evaluation.metrics.calibration import calibration, crowd_distance
 from avemotion.evaluation.predictions import ClipPrediction
+from avemotion.models.calibration import at_temperature
 
 LABELS = ("neutral", "anger", "sadness")  # not in alphabetical order
 
@@ -34,19 +29,10 @@ def predictions(
     ]
 
 
-def drawn(clips: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of random logits, and targets drawn with exactly these probabilities."""
-    rng = np.random.default_rng(seed)
-    exponentials = np.exp(rng.normal(0, sharpness, (clips, 3)))
-    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    targets = (rng.random((clips, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
-    return probabilities, targets
-
-
 @settings(deadline=None)
 @given(st.integers(1, 200), st.floats(0.1, 5), st.integers(0, 10**6))
 def test_against_torchmetrics_and_sklearn(clips: int, sharpness: float, seed: int) -> None:
-    probabilities, targets = drawn(clips, sharpness, seed)
+    probabilities, targets = calibrated_answers(clips, sharpness, seed)
     targets = np.random.default_rng(seed).permutation(targets)  # badly calibrated, too
     # torchmetrics bins in single precision: what lies on an edge may fall to either side.
     place = probabilities.max(axis=1) * 15
@@ -65,7 +51,7 @@ def test_against_torchmetrics_and_sklearn(clips: int, sharpness: float, seed: in
 @settings(deadline=None)
 @given(st.integers(1, 200), st.integers(0, 10**6))
 def test_bins_hold_every_answer_once(clips: int, seed: int) -> None:
-    probabilities, targets = drawn(clips, 2.0, seed)
+    probabilities, targets = calibrated_answers(clips, 2.0, seed)
     bins = calibration(predictions(probabilities, targets), LABELS).bins
     assert len(bins) == 15 and (bins[0].low, bins[-1].high) == (0, 1)
     assert all(a.high == b.low for a, b in zip(bins, bins[1:], strict=False))
@@ -102,7 +88,7 @@ def test_what_is_no_number_is_refused() -> None:
 
 def test_each_prediction_has_its_own_temperature() -> None:
     """Two halves sharpened by 2 and by 5 are calibrated again, and not before."""
-    probabilities, targets = drawn(20_000, 2.0)
+    probabilities, targets = calibrated_answers(20_000, 2.0)
     half = len(targets) // 2
     found = [
         p
@@ -117,76 +103,8 @@ def test_each_prediction_has_its_own_temperature() -> None:
     assert plain.log_loss > truth.log_loss
 
 
-PROBABILITIES = st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda p: sum(p) > 0.01)
-
-
-@settings(deadline=None)
-@given(PROBABILITIES, st.floats(*TEMPERATURES))
-def test_temperature_keeps_the_answer(given: list[float], temperature: float) -> None:
-    probabilities = np.array([given]) / sum(given)
-    tempered = at_temperature(probabilities, temperature)
-    first, second = np.sort(probabilities[0])[[-1, -2]]
-    assume(first - second > 1e-9)
-    assert tempered.argmax() == probabilities.argmax()
-    assert tempered.sum() == pytest.approx(1)
-    order = np.argsort(probabilities[0])
-    assert (np.diff(tempered[0][order]) >= -1e-12).all()
-
-
-@settings(deadline=None)
-@given(st.floats(0.001, 0.999), st.floats(*TEMPERATURES))
-def test_temperature_divides_the_logit(p: float, temperature: float) -> None:
-    tempered = at_temperature(np.array([[p, 1 - p]]), temperature)[0, 0]
-    logit = math.log(p) - math.log(1 - p)
-    assert tempered == pytest.approx(1 / (1 + math.exp(-logit / temperature)), abs=1e-12)
-
-
-def test_a_temperature_of_one_changes_nothing_and_of_zero_is_refused() -> None:
-    probabilities, _ = drawn(50, 3.0)
-    np.testing.assert_allclose(at_temperature(probabilities, 1.0), probabilities)
-    with pytest.raises(ValueError, match="above 0"):
-        at_temperature(probabilities, 0.0)
-
-
-@settings(deadline=None)
-@given(st.floats(0.2, 5), st.integers(0, 10**6))
-def test_fit_recovers_the_temperature(temperature: float, seed: int) -> None:
-    """Targets are drawn at temperature 1 from what is then sharpened or spread."""
-    probabilities, targets = drawn(5000, 1.5, seed)
-    fitted = fit_temperature(at_temperature(probabilities, 1 / temperature), targets)
-    assert fitted == pytest.approx(temperature, rel=0.15)
-
-
-def test_fit_has_the_least_log_loss() -> None:
-    probabilities, targets = drawn(300, 2.0)
-    sharp = at_temperature(probabilities, 0.4)
-    fitted = fit_temperature(sharp, targets)
-    losses = [
-        calibration(predictions(sharp, targets, t), LABELS, tempered=True).log_loss
-        for t in (fitted, *np.geomspace(*TEMPERATURES, 200))
-    ]
-    assert losses[0] == pytest.approx(min(losses), abs=1e-6)
-
-
-def test_fit_stays_within_its_bounds() -> None:
-    """Nothing wrong: the sharper the better, till the loss is 0. Nothing right: the flatter."""
-    right = np.eye(3)[[0, 1, 2]] * 0.8 + 0.1
-    low, high = TEMPERATURES
-    assert fit_temperature(right / right.sum(axis=1, keepdims=True), np.arange(3)) < 1.2 * low
-    assert fit_temperature(np.eye(3), np.array([1, 2, 0])) > 0.99 * high
-
-
-def test_one_certain_mistake_does_not_spoil_the_fit() -> None:
-    """Its probability is 0, its log loss endless: it must neither rule the fit nor warn."""
-    probabilities, targets = drawn(5000, 1.5)
-    probabilities[0], targets[0] = [1, 0, 0], 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert 1 < fit_temperature(probabilities, targets) < 2
-
-
 def test_calibrated_predictions_have_a_small_error() -> None:
-    probabilities, targets = drawn(20_000, 1.5)
+    probabilities, targets = calibrated_answers(20_000, 1.5)
     assert calibration(predictions(probabilities, targets), LABELS).calibration_error < 0.015
     sharp = at_temperature(probabilities, 0.5)
     assert calibration(predictions(sharp, targets), LABELS).calibration_error > 0.08
