@@ -6,16 +6,18 @@ import csv
 import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from avemotion.errors import AvemotionError, UsageError
 
 PARTIAL = ".*.partial"
 """Names of files that are being written, or that a killed run was writing."""
+
+Row = TypeVar("Row")
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space",
@@ -146,6 +148,64 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
                 write_row(row)
 
     write_atomically(path, write)
+
+
+def read_csv(
+    path: Path,
+    columns: Collection[str],
+    parse: Callable[[dict[str, str]], Row],
+    remedy: str,
+    *,
+    optional: Collection[str] | None = (),
+) -> list[Row]:
+    """Read a table in UTF-8 with a header and commas.
+
+    Args:
+        path: The file.
+        columns: Columns that it must have, in any order.
+        parse: Makes the result of a row from its cells by column. Its ValueError or KeyError means
+            that the row is wrong.
+        remedy: What the user should do where the table is wrong.
+        optional: Further columns that it may have; None allows any.
+
+    Returns:
+        The result of each row.
+
+    Raises:
+        UsageError: The file is missing or no such table, or a row is wrong.
+    """
+    rows: list[Row] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file, strict=True)
+            if problem := _wrong_columns(table.fieldnames or (), columns, optional):
+                raise UsageError(f"{path} {problem}. {remedy}")
+            for cells in table:
+                if None in cells or None in cells.values():
+                    raise ValueError("it does not have one value for each column")
+                rows.append(parse(cells))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(
+            f"{path} is not a table in UTF-8 with commas ({error}). {remedy}"
+        ) from error
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"row {len(rows) + 1} of {path} is wrong ({error}). {remedy}") from error
+    return rows
+
+
+def _wrong_columns(
+    found: Sequence[str], columns: Collection[str], optional: Collection[str] | None
+) -> str:
+    """Say what is wrong with a table's columns; nothing where all is well."""
+    known = found if optional is None else [*columns, *optional]
+    problems = {
+        "lacks the columns": set(columns) - set(found),
+        "has the unknown columns": set(found) - set(known),
+        "has more than once the columns": {name for name in found if found.count(name) > 1},
+    }
+    return " and ".join(
+        f"{what} {', '.join(map(repr, sorted(names)))}" for what, names in problems.items() if names
+    )
 
 
 def csv_rows(file: TextIO) -> Callable[[Sequence[object]], None]:
