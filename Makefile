@@ -6,7 +6,7 @@ SITE := site
 .PHONY: help install demo test lint types bench docs
 
 help:
-	@echo "make demo   the whole road on a small synthetic corpus (minutes)"
+	@echo "make demo   all steps on a small synthetic corpus (minutes)"
 	@echo "make test   the whole test suite"
 	@echo "make lint   ruff;  make types  mypy;  make bench  the benchmarks"
 	@echo "make docs   the documentation, into site/"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from avemotion.evaluation.report.reports import report as report
     from avemotion.inference.classifier import Classifier as Classifier
     from avemotion.inference.classifier import classify_clip as classify_clip
+    from avemotion.inference.classifier import classify_faces as classify_faces
     from avemotion.inference.classify_clips import ClipFailure as ClipFailure
     from avemotion.inference.classify_clips import classify as classify
     from avemotion.inference.classify_clips import classify_clips as classify_clips
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from avemotion.training.fit import fit as fit
     from avemotion.web.serving import app as app
 
-__version__ = "0.1.0"
+    __version__: str
 
 _HOMES = {
     "AvemotionError": "errors",
@@ -45,6 +46,7 @@ _HOMES = {
     "classify": "inference.classify_clips",
     "classify_clip": "inference.classifier",
     "classify_clips": "inference.classify_clips",
+    "classify_faces": "inference.classifier",
     "demo": "cli.demonstration",
     "evaluate": "evaluation.evaluate",
     "export": "inference.runtimes.onnx_export",
@@ -63,6 +65,10 @@ __all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # 50 ms that most uses do without
+
+        return version("avemotion")
     if name not in _HOMES:
         raise AttributeError(f"module 'avemotion' has no attribute {name!r}")
     return getattr(import_module(f"avemotion.{_HOMES[name]}"), name)

@@ -17,19 +17,19 @@ from avemotion.cli.exit_codes import INTERRUPTED, OK, SOME_FAILED, WRONG_USAGE
 from avemotion.errors import AvemotionError, UsageError
 
 COMMANDS = {
-    "demo": "the whole road below on a small synthetic corpus: minutes on two cores",
+    "demo": "all of the steps below on a small synthetic corpus, in minutes",
     "synth": "write a synthetic corpus laid out like CREMA-D",
-    "verify": "is this a usable CREMA-D checkout? what is missing, broken, an LFS pointer?",
-    "preprocess": "turn a corpus into faces and spectrograms: the feature store",
+    "verify": "check a CREMA-D checkout: missing and broken files, Git LFS pointers",
+    "preprocess": "turn a corpus into a feature store: faces and spectrograms",
     "fit": "train a network on the feature store",
-    "evaluate": "compare av, video, audio and people on actors that no network saw",
-    "report": "draw the report of an evaluation anew from its files",
-    "ratings": "how people did on a corpus that has ratings: the human baselines",
-    "classify": "tell the emotion of clips",
-    "export": "write a checkpoint as an ONNX model, which `classify` reads without torch",
-    "app": "serve a local web page: the emotion of a file, or of a live camera",
+    "evaluate": "compare networks with each other and with people on unseen actors",
+    "report": "draw the report of an evaluation again, without training",
+    "ratings": "human baselines of a corpus that has ratings",
+    "classify": "classify the emotion of clips, or of a long video over time",
+    "export": "export a checkpoint to ONNX, for use without torch",
+    "app": "serve a local web page for files and the live camera",
 }
-"""Command -> what it does, in the order of the road."""
+"""Command -> what it does, in the order of use."""
 
 RESUMED = {"demo", "synth", "preprocess", "fit", "evaluate"}
 """Commands that go on where an interrupted run stopped."""
@@ -37,7 +37,7 @@ RESUMED = {"demo", "synth", "preprocess", "fit", "evaluate"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # no name of a file stops the answers
+    if isinstance(sys.stdout, io.TextIOWrapper):  # any file name can be printed
         sys.stdout.reconfigure(errors="backslashreplace")
     # Threads that wait by spinning slow each other down many times over on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -62,13 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return RUNNERS[name](partial(parse, name, COMMANDS[name], rest))
     except UsageError as error:
         return _fail(name, error, WRONG_USAGE)
-    except BrokenPipeError:  # whoever reads what is printed has enough, as `head` has
+    except BrokenPipeError:  # `head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
     except (AvemotionError, OSError) as error:
         return _fail(name, error, SOME_FAILED)
-    except ModuleNotFoundError as error:  # of an environment for answering alone, say
-        what = f"this needs {error.name}, which is not installed: pip install avemotion"
+    except ModuleNotFoundError as error:  # in an environment for classifying alone, say
+        what = f"{error.name} is not installed. Run `pip install avemotion`."
         return _fail(name, UsageError(what), WRONG_USAGE)
     except KeyboardInterrupt as stopped:
         how = "goes on where it stopped" if name in RESUMED else "starts anew"

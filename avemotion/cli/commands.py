@@ -19,7 +19,7 @@ Parse = Callable[[Callable[[Any], None]], dict[str, Any]]
 
 
 def _demo(parse: Parse) -> int:
-    values = parse(lambda p: add_function(p, avemotion.demo, {"tell"}))
+    values = parse(lambda p: add_function(p, avemotion.demo, {"echo"}))
     avemotion.demo(**values)
     return OK
 
@@ -85,7 +85,7 @@ def _evaluate(parse: Parse) -> int:
             type=modalities,
             default=(),
             metavar="av,video,audio",
-            help="what to compare, with commas; by default all that there is",
+            help="modalities to compare, separated by commas; by default all",
         )
 
     print(evaluate_text(avemotion.evaluate(**parse(add))))
@@ -116,10 +116,10 @@ def _classify(parse: Parse) -> int:
     def add(parser: Any) -> None:
         parser.add_argument("clips", nargs="+", type=as_path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
-        parser.add_argument("--parts", action="store_true", help="what face and voice say alone")
+        parser.add_argument("--parts", action="store_true", help="add the answers of face and voice alone")
         add_function(parser, avemotion.classify, {"clips", "parts"})
         parser.add_argument(
-            "--timeline", action="store_true", help="tell the emotion of one long video over time"
+            "--timeline", action="store_true", help="classify one long video over time"
         )
         shared = {"clip", "checkpoint", "modality", "device", "runtime", "settings"}
         add_function(parser, avemotion.write_timeline, shared)
@@ -128,7 +128,7 @@ def _classify(parse: Parse) -> int:
     values = parse(add)
     names = [field.name for field in dataclasses.fields(TimelineSettings)]
     settings = TimelineSettings(**{name: values[name] for name in names})
-    names.remove("face")  # it is for whole clips, too
+    names.remove("face")  # whole clips take it, too
     for name in names:
         del values[name]
     files = {name: values.pop(name) for name in ("out", "plot")}
@@ -136,7 +136,7 @@ def _classify(parse: Parse) -> int:
         return _classify_timeline(values, files, settings)
     if settings != TimelineSettings(face=settings.face) or any(files.values()):
         options = ", ".join(f"--{name}" for name in (*files, *names))
-        raise UsageError(f"These are for --timeline alone: {options}. Add it, or leave them out.")
+        raise UsageError(f"Only --timeline takes {options}. Add it, or leave them out.")
     as_json = values.pop("json")
     failed = False
     for result in avemotion.classify(**values):
@@ -150,20 +150,20 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
 
     clips, as_json, _ = values.pop("clips"), values.pop("json"), values.pop("face")
     if len(clips) > 1:
-        raise UsageError(f"--timeline is of one video, but {len(clips)} are given.")
+        raise UsageError(f"--timeline takes one video, but {len(clips)} are given.")
     if values.pop("parts"):
-        raise UsageError("--parts is of whole clips, not of --timeline: leave one of them out.")
+        raise UsageError("--parts does not go with --timeline: leave one of them out.")
     if as_json and any(files.values()):
         raise UsageError("--json prints rows, --out and --plot write them: give one or the other.")
     if any(files.values()):
         report = avemotion.write_timeline(clips[0], **values, **files, settings=settings)
         print(timeline_text(report))
         return OK
-    said: set[str] = set()
+    shown: set[str] = set()
     for row in avemotion.timeline(clips[0], **values, settings=settings):
-        for warning in [w for w in row.warnings if not as_json and w not in said]:
+        for warning in [w for w in row.warnings if not as_json and w not in shown]:
             print(f"warning: {warning}", file=sys.stderr)
-            said.add(warning)
+            shown.add(warning)
         print(json.dumps(row.to_dict()) if as_json else timeline_row_text(row), flush=True)
     return OK
 
@@ -177,8 +177,8 @@ def _export(parse: Parse) -> int:
 
 
 def _app(parse: Parse) -> int:
-    values = parse(lambda p: add_function(p, avemotion.app, {"tell"}))
-    avemotion.app(**values, tell=partial(print, flush=True))
+    values = parse(lambda p: add_function(p, avemotion.app, {"echo"}))
+    avemotion.app(**values, echo=partial(print, flush=True))
     return OK
 
 

@@ -1,4 +1,4 @@
-"""The whole road on a small synthetic corpus: the command `demo`.
+"""All steps on a small synthetic corpus: the command `demo`.
 
 Real settings scaled down, so that it takes minutes on two cores; each step can be interrupted, and
 a second run goes on where the first stopped.
@@ -41,42 +41,42 @@ class DemoReport:
     """What the demonstration ends with."""
 
     evaluation: EvaluationResults
-    """Networks, people and ceiling on the actors kept away."""
+    """Networks, people and ceiling on the held-out actors."""
     prediction: Prediction
-    """One clip of such an actor."""
+    """The prediction for one of their clips."""
 
 
 def demo(
-    out: Path = Path("demo"), *, progress: bool = True, tell: Callable[[str], None] = print
+    out: Path = Path("demo"), *, progress: bool = True, echo: Callable[[str], None] = print
 ) -> DemoReport:
     """Run synth, preprocess, fit (av, video, audio), evaluate and classify in one folder.
 
     Args:
         out: Folder of the corpus, the features and the runs.
         progress: Show progress bars.
-        tell: Receives what each step has to say.
+        echo: Called with the text that each step prints.
 
     Returns:
-        The evaluation on actors kept away, and the prediction of one of their clips.
+        The evaluation on the held-out actors, and the prediction for one of their clips.
 
     Raises:
         UsageError: The folder holds something else.
     """
     corpus, features, runs = out / "crema", out / "features", out / "runs"
 
-    tell(f"$ avemotion synth {corpus} --actors {ACTORS} --clips-per-actor {CLIPS_PER_ACTOR}")
+    echo(f"$ avemotion synth {corpus} --actors {ACTORS} --clips-per-actor {CLIPS_PER_ACTOR}")
     written = synth(corpus, actors=ACTORS, clips_per_actor=CLIPS_PER_ACTOR, progress=progress)
-    tell(synth_text(written))
+    echo(synth_text(written))
 
-    tell(f"\n$ avemotion preprocess {corpus} --out {features}")
-    tell(preprocess_text(preprocess(corpus, out=features, progress=progress)))
+    echo(f"\n$ avemotion preprocess {corpus} --out {features}")
+    echo(preprocess_text(preprocess(corpus, out=features, progress=progress)))
 
     for modality in MODALITIES:
-        tell(
+        echo(
             f"\n$ avemotion fit --modality {modality} --data {features} --out {runs / modality} "
             + OPTIONS
         )
-        tell(
+        echo(
             fit_text(
                 fit(
                     data=features,
@@ -89,18 +89,18 @@ def demo(
         )
 
     scores = out / "evaluation"
-    tell(f"\n$ avemotion evaluate --data {features} --runs {runs} --out {scores}")
+    echo(f"\n$ avemotion evaluate --data {features} --runs {runs} --out {scores}")
     report = evaluate(data=features, runs=runs, out=scores, progress=progress)
-    tell(evaluate_text(report))
+    echo(evaluate_text(report))
 
     clip = _unseen_clip(corpus, report)
-    tell(f"\n$ avemotion classify {clip} --checkpoint {runs / 'av'}")
+    echo(f"\n$ avemotion classify {clip} --checkpoint {runs / 'av'}")
     prediction = classify_clip(clip, checkpoint=runs / "av")
-    tell(prediction_text(prediction))
-    tell(
-        f"\nNow open {scores / 'report' / 'index.html'}, or ask this model yourself (it knows "
-        f"drawn faces alone): avemotion classify FILE --checkpoint {runs / 'av'}; or avemotion app "
-        "with the same option."
+    echo(prediction_text(prediction))
+    echo(
+        f"\nNow open {scores / 'report' / 'index.html'}. To try this model (it knows drawn faces "
+        f"alone): avemotion classify FILE --checkpoint {runs / 'av'}, or avemotion app with the "
+        "same option."
     )
     return DemoReport(report, prediction)
 

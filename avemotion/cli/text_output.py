@@ -35,8 +35,8 @@ TARGETS = {
 }
 
 SYNTHETIC_NOTICE = (
-    "SYNTHETIC DATA: drawn faces and synthesised voices. The figures show that the road works and "
-    "how far it is from the known ceiling; they say nothing about people."
+    "SYNTHETIC DATA: drawn faces and synthesised voices. The figures test the pipeline against a "
+    "known ceiling; they say nothing about people."
 )
 
 
@@ -45,6 +45,15 @@ def tabulate(rows: Sequence[Sequence[object]], headers: Sequence[str] = (), **st
     from tabulate import tabulate as draw
 
     return draw(rows, headers, **style)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun.
+
+    >>> counted(1, "actor"), counted(7442, "clip")
+    ('1 actor', '7,442 clips')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def shortened(lines: Sequence[str]) -> list[str]:
@@ -89,10 +98,10 @@ def preprocess_text(report: PreprocessReport) -> str:
             lines += shortened([f"  {row.clip}: {row.reason}" for row in rows])
     faceless = [row for row in report.rows if row.status == "audio" and row.video_file]
     if faceless:
-        lines.append("\nwith a video, but a voice alone:")
+        lines.append("\nwith a video, but without a face:")
         lines += shortened([f"  {row.clip}: {row.reason}" for row in faceless])
     if report.unrecognised_files:
-        lines.append("\nleft alone, since they fit no clip of the corpus:")
+        lines.append("\nnot recognised, and ignored:")
         lines += shortened([f"  {str(path)!r}" for path in report.unrecognised_files])
     lines += [f"\n{note}" for note in report.notes]
     return "\n".join(lines)
@@ -104,13 +113,14 @@ def fit_text(report: FitReport) -> str:
     split, modality = metadata.split, metadata.experiment.modality
     lines = ["This run was finished before; nothing was trained."] if report.was_finished else []
     chosen = metadata.experiment.training.early_stopping
-    how = f"chosen by {len(split.validation)} others" if chosen else "the last one"
+    validation = counted(len(split.validation), "validation actor")
+    how = f"chosen on {validation}" if chosen else "the last one"
     lines.append(
-        f"{modality}: trained on {len(split.train)} actors, epoch {metadata.epoch} ({how}), "
-        f"{len(split.test)} actors kept away; {report.clips} clips."
+        f"{modality}: trained on {counted(len(split.train), 'actor')}, epoch {metadata.epoch} "
+        f"({how}), {counted(len(split.test), 'actor')} held out; {counted(report.clips, 'clip')}."
     )
     if report.left_out:
-        lines.append(f"{report.left_out} clips were left out: they lack a face or a voice.")
+        lines.append(f"Left out: {counted(report.left_out, 'clip')} without a face or a voice.")
     if metadata.scores:
         lines.append(
             "On the validation actors: accuracy "
@@ -139,8 +149,8 @@ def evaluate_text(report: EvaluationResults) -> str:
         headers.append("ceiling %")
     seeds = f", {len(report.seeds)} seeds" if len(report.seeds) > 1 else ""
     lines = [
-        f"{report.protocol}: {report.clips} clips of {report.actors} actors that no network saw"
-        f"{seeds}; target: {TARGETS[report.target]}",
+        f"{report.protocol}: {counted(report.clips, 'clip')} of {counted(report.actors, 'actor')} "
+        f"that no network saw{seeds}; target: {TARGETS[report.target]}",
         tabulate([row[: len(headers)] for row in rows], headers, disable_numparse=True),
     ]
     for pair, d in report.differences.items():
@@ -154,7 +164,7 @@ def evaluate_text(report: EvaluationResults) -> str:
     if report.ceilings:
         lines.append(SYNTHETIC_NOTICE)
     lines.append(
-        f"Report: {report.out}/report/index.html; every answer: {report.out}/predictions.csv"
+        f"Report: {report.out}/report/index.html; predictions: {report.out}/predictions.csv"
     )
     return "\n".join(lines)
 
@@ -241,9 +251,9 @@ def export_text(report: ExportReport) -> str:
     metadata, difference = report.metadata, report.largest_difference
     lines = [f"Exported: {report.file}, which answers from {', '.join(metadata.answers)}."]
     if difference is None:
-        lines.append("Not checked against torch: onnxruntime is not installed.")
+        lines.append("Not compared with torch: onnxruntime is not installed.")
     else:
-        lines.append(f"Its probabilities are torch's, up to {difference:.1g}, on random clips.")
+        lines.append(f"On random clips its probabilities differ from torch's by {difference:.1g}.")
     if metadata.synthetic:
         lines.append(SYNTHETIC_NOTICE)
     return "\n".join(lines)

@@ -29,7 +29,7 @@ def app(
     port: int = 7860,
     upload_mebibytes: float = 200,
     length_minutes: float = 10,
-    tell: Callable[[str], None] = print,
+    echo: Callable[[str], None] = print,
 ) -> None:
     """Serve a local web page: the emotion of a file, or of a live camera, until interrupted.
 
@@ -41,7 +41,7 @@ def app(
         port: Port to listen on; 0 takes a free one.
         upload_mebibytes: Largest file that is taken.
         length_minutes: Longest video or sound that is taken.
-        tell: Receives the page's address once it can be opened.
+        echo: Called with the page's address once it can be opened.
 
     Raises:
         UsageError: There is no such model, the port is taken, a limit is out of range, or
@@ -88,7 +88,7 @@ def app(
         everywhere = host in ("0.0.0.0", "::")  # stands for every address, and is none itself
         address = f"http://{'127.0.0.1' if everywhere else shown}:{listener.getsockname()[1]}"
         others = "; for others: this machine's name or address in place of 127.0.0.1" * everywhere
-        tell(f"{address}  (model: {path}; Ctrl-C ends it{others})")
+        echo(f"{address}  (model: {path}; Ctrl-C ends it{others})")
         with _hangup_ends_it(), suppress(KeyboardInterrupt):  # the one way in which it ends
             PageServer(config).run(sockets=[listener])
 

@@ -16,7 +16,7 @@ def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     training = TrainingSettings(epochs=1, batch_size=8, holdout=0.25)
     monkeypatch.setattr(demonstration, "TRAINING", training)
     lines: list[str] = []
-    report = avemotion.demo(tmp_path / "demo", progress=False, tell=lines.append)
+    report = avemotion.demo(tmp_path / "demo", progress=False, echo=lines.append)
     text = "\n".join(lines)
     steps = ["synth", "preprocess", "fit --modality av", "fit --modality video"]
     steps += ["fit --modality audio", "evaluate", "classify"]
@@ -31,7 +31,7 @@ def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     # A second run finds everything done.
     again: list[str] = []
-    assert avemotion.demo(tmp_path / "demo", progress=False, tell=again.append) == report
+    assert avemotion.demo(tmp_path / "demo", progress=False, echo=again.append) == report
     assert sum("finished before" in line for line in again) == 4
 
 
