@@ -96,7 +96,7 @@ def test_stratified_folds_share_out_the_actors_with_all_emotions(crema_d: Path) 
     clips = {clip.name: (clip.actor, clip.emotion) for clip in read_corpus(crema_d).clips}
     packed = (
         crema_d / "more-voices-flac.zip"
-    )  # voices that are not unpacked: their names are enough
+    )  # voices, of which the names are enough
     if packed.exists():
         for name in map(PurePath, ZipFile(packed).namelist()):
             parts = parse_name(name.stem)
