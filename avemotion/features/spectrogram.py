@@ -23,6 +23,8 @@ MEL_BANDS = 64
 """Mel bands of the log-mel, from 0 Hz to 8 kHz."""
 MEL_FRAMES = 500
 """Columns of the log-mel: 5 s at 10 ms."""
+SPECTROGRAM_SHAPES = {"log_mel": (MEL_BANDS, MEL_FRAMES), "power": POWER_SHAPE}
+"""Rows (frequency) and columns (time) of each kind of spectrogram."""
 MEL_FLOOR_DB = 100.0
 """The log-mel counts decibels from -100 dB, about where the noise of one 16-bit step lies."""
 

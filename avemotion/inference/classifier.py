@@ -1,11 +1,10 @@
-"""From a clip to its emotion: `classify_clip` and `Classifier`."""
+"""From a clip to its emotion: `Classifier`, `classify_clip` and `classify_faces`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +23,17 @@ from avemotion.models.metadata import CheckpointMetadata
 
 _WINDOWS = TimelineSettings()
 
-_NO_PARTS = (
-    "what face and voice alone would say is not known: the model was trained without hiding "
-    "modalities"
-)
+_NO_PARTS = "per-modality predictions unavailable: the model was trained with modality_dropout=0"
 
 
 class Classifier:
-    """A loaded model, to classify many clips; asking it from several threads is safe."""
+    """A loaded model, to classify many clips; several threads may use it at once.
+
+    Example:
+        >>> classifier = Classifier("runs/av")  # doctest: +SKIP
+        >>> [classifier.classify(path).label for path in paths]  # doctest: +SKIP
+        ['anger', 'neutral']
+    """
 
     def __init__(
         self,
@@ -54,50 +56,41 @@ class Classifier:
 
     @property
     def metadata(self) -> CheckpointMetadata:
-        """What the model says of itself."""
+        """Metadata stored with the model: settings, labels, training and test actors."""
         return self._runtime.metadata
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The emotions in the order of the probabilities."""
+        """The emotions, in the order of the probabilities."""
         return self.metadata.labels
 
-    @overload
     def classify(
         self,
         source: Source,
         modality: AskedModality = "auto",
         *,
-        face: Literal["main"] = "main",
         parts: bool = False,
         isolated: bool = False,
-    ) -> Prediction: ...
+    ) -> Prediction:
+        """Predict the emotion of one clip; see `classify_clip`."""
+        return self._classify(source, self.request(modality), parts, isolated)[0]
 
-    @overload
-    def classify(
+    def classify_faces(
         self,
         source: Source,
         modality: AskedModality = "auto",
         *,
-        face: Literal["all"],
         parts: bool = False,
         isolated: bool = False,
-    ) -> list[Prediction]: ...
+    ) -> list[Prediction]:
+        """Predict the emotion of every face in one clip; see `avemotion.classify_faces`."""
+        return self._classify(source, self.request(modality, "all"), parts, isolated)
 
-    def classify(
-        self,
-        source: Source,
-        modality: AskedModality = "auto",
-        *,
-        face: FaceChoice = "main",
-        parts: bool = False,
-        isolated: bool = False,
-    ) -> Prediction | list[Prediction]:
-        """Tell the emotion of one clip; see `classify_clip`."""
-        request = self.request(modality, face)
+    def _classify(
+        self, source: Source, request: InferenceRequest, parts: bool, isolated: bool
+    ) -> list[Prediction]:
         prepare = prepare_isolated if isolated else prepare_clip
-        predictions = self.answer(prepare(source, request), parts)
-        return predictions if face == "all" else predictions[0]
+        return self.answer(prepare(source, request), parts)
 
     def timeline(
         self,
@@ -105,25 +98,24 @@ class Classifier:
         modality: AskedModality = "auto",
         settings: TimelineSettings = _WINDOWS,
     ) -> Iterator[TimelineRow]:
-        """Tell the emotion in each window of a video of any length, in memory that does not grow.
+        """Predict the emotion in each window of a video of any length, in constant memory.
 
         Args:
             path: A media file.
-            modality: What to answer from; ``auto`` takes all that the window and the model have.
+            modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that the window and the
+                model have.
             settings: Windows, smoothing and faces.
 
         Returns:
-            The rows as they come, by time; each is delayed by half the width of smoothing.
+            Rows in the order of time, each delayed by half the smoothing width.
 
         Raises:
-            UsageError: The model cannot answer from that modality, or this is no path.
-            MediaError: The file cannot be read; rows until then have been given.
-            MissingModalityError: The file has none of the streams that the answer needs.
+            UsageError: The model does not support the modality, or `path` is not a path.
+            MediaError: The file cannot be read; the rows before the error were yielded.
+            MissingModalityError: The file has none of the streams that the prediction needs.
         """
         if not isinstance(path, str | os.PathLike):
-            raise UsageError(
-                f"a timeline is of a file, but {type(path).__name__} is given. Give its path."
-            )
+            raise UsageError(f"a timeline needs the path of a file, not {type(path).__name__}.")
         request = self.request(modality, settings.face)
         windows = window_rows(Path(path), request, settings, lambda clip: self.answer([clip])[0])
         return smoothed(windows, settings.smooth_seconds)
@@ -131,10 +123,10 @@ class Classifier:
     def request(
         self, modality: AskedModality = "auto", face: FaceChoice = "main"
     ) -> InferenceRequest:
-        """Return what `prepare_clip` needs to know of this model.
+        """Return the request that `prepare_clip` needs to prepare clips for this model.
 
         Raises:
-            UsageError: The model cannot answer from that modality.
+            UsageError: The model does not support the modality.
         """
         return InferenceRequest(self.metadata, str(self.checkpoint), modality, face)
 
@@ -144,41 +136,56 @@ class Classifier:
         modality: AskedModality = "auto",
         face: FaceChoice = "main",
     ) -> list[PreparedClip]:
-        """Return what the network reads of a clip: crops, spectrogram, and the evidence."""
+        """Return what the network reads of a clip: face crops and spectrogram, and the evidence.
+
+        Args:
+            source: As for `classify_clip`.
+            modality: As for `classify_clip`.
+            face: ``main``, or ``all`` for one prepared clip per face.
+
+        Returns:
+            One `PreparedClip`, or one per face. The `arrays` of each are a batch of one clip:
+            faces uint8 (1, 20, 98, 80), spectrograms float32 (1, 1, 64, 500) for a log-mel or
+            (1, 1, 128, 128) for a power spectrogram.
+
+        Raises:
+            MediaError, MissingModalityError, UsageError: As for `classify_clip`.
+        """
         return prepare_clip(source, self.request(modality, face))
 
     def answer(self, clips: Sequence[PreparedClip], parts: bool = False) -> list[Prediction]:
-        """Tell the emotions of prepared clips, in one call of the network.
+        """Predict the emotions of prepared clips, as one batch.
 
         Args:
-            clips: Of `prepare`, or of `prepare_clip` in another process.
-            parts: Also say what each modality alone would have said.
+            clips: Results of `prepare`, or of `prepare_clip` in another process.
+            parts: Also return the predictions from each modality alone.
+
+        Returns:
+            One prediction per clip, in the same order.
         """
         if not clips:
             return []
-        scores = self.probabilities(_joined([clip.arrays for clip in clips]))
+        batch = ClipArrays.concatenate([clip.arrays for clip in clips])
+        scores = self.probabilities(batch)
         alone: dict[str, NDArray[np.float32]] = {}
-        is_av = self.metadata.experiment.modality == "av"
-        can = set(self.metadata.answers) >= {"video", "audio"}
-        if parts and not is_av:
-            alone = {self.metadata.experiment.modality: scores}
-        elif parts and can:
-            alone = {
-                modality: self.probabilities(_joined([_alone(c.arrays, modality) for c in clips]))
-                for modality in ("video", "audio")
-            }
+        own, answers = self.metadata.experiment.modality, self.metadata.answers
+        no_parts = parts and own == "av" and not {"video", "audio"} <= set(answers)
+        if parts and own != "av":
+            alone = {own: scores}
+        elif parts and not no_parts:
+            alone = {m: self.probabilities(batch.only(m)) for m in ("video", "audio")}
         return [
             self._prediction(
                 clip,
-                scores[place],
-                {m: alone[m][place] for m in alone if clip.modality in ("av", m)},
-                (_NO_PARTS,) if parts and is_av and not can else (),
+                scores[index],
+                {m: alone[m][index] for m in alone if clip.modality in ("av", m)},
+                (_NO_PARTS,) if no_parts else (),
             )
-            for place, clip in enumerate(clips)
+            for index, clip in enumerate(clips)
         ]
 
     def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
-        """Return the probability of each emotion, float32 (clip, emotion)."""
+        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1."""
         return self._runtime.probabilities(clips)
 
     def _prediction(
@@ -207,29 +214,6 @@ class Classifier:
         return dict(zip(self.labels, scores.tolist(), strict=True))
 
 
-def _joined(clips: Sequence[ClipArrays]) -> ClipArrays:
-    """Put clips into one batch."""
-    return ClipArrays(
-        *(
-            np.concatenate([getattr(clip, part) for clip in clips])
-            for part in ("faces", "spectrograms", "lengths", "has_face", "has_sound")
-        )
-    )
-
-
-def _alone(clip: ClipArrays, modality: str) -> ClipArrays:
-    """Hide the other modality."""
-    hidden = np.zeros_like(clip.has_face)
-    return ClipArrays(
-        clip.faces,
-        clip.spectrograms,
-        clip.lengths,
-        clip.has_face if modality == "video" else hidden,
-        clip.has_sound if modality == "audio" else hidden,
-    )
-
-
-@overload
 def classify_clip(
     source: Source,
     checkpoint: Path | str | None = None,
@@ -237,64 +221,75 @@ def classify_clip(
     device: str = "auto",
     runtime: RuntimeName = "auto",
     *,
-    face: Literal["main"] = "main",
     parts: bool = False,
     isolated: bool = False,
-) -> Prediction: ...
+) -> Prediction:
+    """Predict the emotion of one clip; to classify many, keep a `Classifier`.
 
-
-@overload
-def classify_clip(
-    source: Source,
-    checkpoint: Path | str | None = None,
-    modality: AskedModality = "auto",
-    device: str = "auto",
-    runtime: RuntimeName = "auto",
-    *,
-    face: Literal["all"],
-    parts: bool = False,
-    isolated: bool = False,
-) -> list[Prediction]: ...
-
-
-def classify_clip(
-    source: Source,
-    checkpoint: Path | str | None = None,
-    modality: AskedModality = "auto",
-    device: str = "auto",
-    runtime: RuntimeName = "auto",
-    *,
-    face: FaceChoice = "main",
-    parts: bool = False,
-    isolated: bool = False,
-) -> Prediction | list[Prediction]:
-    """Tell the emotion of one clip; to classify many, keep a `Classifier`.
-
-    The 20 frames are spread evenly over the clip's time, also at a variable frame rate.
+    Of several faces, the largest and most central one counts; `classify_faces` returns a
+    prediction for each. The 20 frames are spread evenly over the clip's duration, also at a
+    variable frame rate.
 
     Args:
-        source: A media file's path, its content as bytes, an open binary file (read from its
-            beginning; a pipe is read whole), or a `DecodedClip` of arrays.
+        source: Path of a media file, its content as bytes, an open binary file (read from its
+            start; a pipe is read to its end), or a `DecodedClip` of arrays.
         checkpoint: The model; see `find_checkpoint`.
-        modality: What to answer from; ``auto`` takes all that the clip and the model have.
+        modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that the clip and the model
+            have.
         device: ``auto``, ``cpu``, ``cuda``...
         runtime: See `find_checkpoint`.
-        face: Of several faces, answer for the largest and most central one (``main``), or for each
-            (``all``).
-        parts: Also say what each modality alone would have said.
-        isolated: Decode in a process of its own, which may crash, hang, or run out of memory.
+        parts: Also return the predictions from each modality alone.
+        isolated: Decode in a separate process, which may crash, hang, or run out of memory.
 
     Returns:
-        The prediction; what was missing is in its warnings. With ``face="all"`` a list: one for
-        each face, or one from the voice alone where there is none.
+        The prediction. Its `warnings` name a missing modality and other peculiarities of the clip.
 
     Raises:
         MediaError: The clip cannot be read.
-        MissingModalityError: It lacks the face or the sound that the answer needs.
-        UsageError: There is no such model, its runtime is not installed, it cannot answer from
-            that modality, or the source is no clip.
+        MissingModalityError: The clip lacks the face or the sound that the prediction needs.
+        UsageError: There is no such model, its runtime is not installed, it does not support the
+            modality, or the source is not a clip.
+
+    Example:
+        >>> prediction = classify_clip("clip.mp4")  # doctest: +SKIP
+        >>> prediction.label, prediction.probabilities["anger"]  # doctest: +SKIP
+        ('anger', 0.81)
     """
     classifier = Classifier(checkpoint, device, runtime)
-    if face == "all":
-        return classifier.classify(source, modality, face="all", parts=parts, isolated=isolated)
-    return classifier.classify(source, modality, face=face, parts=parts, isolated=isolated)
+    return classifier.classify(source, modality, parts=parts, isolated=isolated)
+
+
+def classify_faces(
+    source: Source,
+    checkpoint: Path | str | None = None,
+    modality: AskedModality = "auto",
+    device: str = "auto",
+    runtime: RuntimeName = "auto",
+    *,
+    parts: bool = False,
+    isolated: bool = False,
+) -> list[Prediction]:
+    """Predict the emotion of every face in one clip.
+
+    Args:
+        source: As for `classify_clip`.
+        checkpoint: The model; see `find_checkpoint`.
+        modality: As for `classify_clip`. The audio is the same for every face.
+        device: ``auto``, ``cpu``, ``cuda``...
+        runtime: See `find_checkpoint`.
+        parts: Also return the predictions from each modality alone.
+        isolated: Decode in a separate process, which may crash, hang, or run out of memory.
+
+    Returns:
+        One prediction per face, numbered from 1 by `Prediction.face`, the face that
+        `classify_clip` uses first. Without a face, a single prediction from the audio.
+
+    Raises:
+        MediaError, MissingModalityError, UsageError: As for `classify_clip`.
+
+    Example:
+        >>> [(p.face, p.label) for p in classify_faces("interview.mp4")]  # doctest: +SKIP
+        [(1, 'happiness'), (2, 'neutral')]
+    """
+    classifier = Classifier(checkpoint, device, runtime)
+    return classifier.classify_faces(source, modality, parts=parts, isolated=isolated)

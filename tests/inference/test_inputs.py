@@ -163,15 +163,17 @@ def test_every_face_has_an_answer_of_its_own(
     classifier: avemotion.Classifier, pair: Path, plain_box: Box
 ) -> None:
     main = classifier.classify(pair)
-    large, small = classifier.classify(pair, face="all")
+    large, small = classifier.classify_faces(pair)
     assert main.face_box is not None and large.face_box is not None and small.face_box is not None
     assert overlap(large.face_box, main.face_box) > 0.8
     assert small.face_box.x > 480 and small.face_box.width < 0.8 * large.face_box.width
     assert large.probabilities != small.probabilities
     clip = film(pair.with_name("none.mp4"), noise_frames(40), speaking())
-    (heard,) = classifier.classify(clip, face="all")
+    (heard,) = classifier.classify_faces(clip)
     assert heard.modality == "audio"
     assert (main.face, large.face, small.face, heard.face) == (None, 1, 2, None)
+    again = avemotion.classify_faces(pair, classifier.checkpoint, device="cpu", isolated=True)
+    assert [face.probabilities for face in again] == [large.probabilities, small.probabilities]
 
 
 def test_faces_cheek_to_cheek_are_two_and_a_part_of_a_face_is_none() -> None:
@@ -189,7 +191,7 @@ def test_of_many_clips_every_face_is_answered(
     results = list(avemotion.classify_clips([pair, "nowhere.mp4", pair], face="all", workers=1))
     faces = [r.face if isinstance(r, Prediction) else r.reason for r in results]
     assert faces == [1, 2, "no such file: nowhere.mp4", 1, 2]
-    alone = classifier.classify(pair, face="all")
+    alone = classifier.classify_faces(pair)
     assert list(avemotion.classify([pair], face="all")) == alone
     for one, many in zip(alone, results, strict=False):
         assert isinstance(many, Prediction)
@@ -211,7 +213,7 @@ def test_the_main_face_is_the_same_one_among_all(
     classifier: avemotion.Classifier, pair: Path, small_corpus: Path
 ) -> None:
     for clip in [pair, *sorted((small_corpus / "VideoFlash").glob("*.flv"))[:4]]:
-        main, first = classifier.classify(clip), classifier.classify(clip, face="all")[0]
+        main, first = classifier.classify(clip), classifier.classify_faces(clip)[0]
         assert main.face_box == first.face_box, clip
         assert main.probabilities == pytest.approx(first.probabilities, abs=1e-5)
 
@@ -270,7 +272,7 @@ def test_what_is_no_array_no_path_and_no_name_is_refused(classifier: avemotion.C
     with pytest.raises(UsageError, match="frame_rate is '25'"):
         sources.DecodedClip(np.zeros((2, 4, 4), np.uint8), given)
     given = b"abc"
-    with pytest.raises(UsageError, match="a timeline is of a file, but bytes is given"):
+    with pytest.raises(UsageError, match="a timeline needs the path of a file, not bytes"):
         classifier.timeline(given)
     with pytest.raises(MediaError, match="embedded null byte"):
         classifier.classify("a\0b.mp4")
@@ -289,7 +291,7 @@ def test_a_model_without_modality_dropout_has_no_parts(pair: Path, tmp_path: Pat
     plain = dataclasses.replace(EXPERIMENTS["av"], training=training)
     save_checkpoint(tmp_path / "m.safetensors", untrained(plain), metadata_of(plain))
     both = avemotion.classify_clip(pair, tmp_path / "m.safetensors", parts=True)
-    assert both.parts == {} and "alone would say is not known" in both.warnings[-1]
+    assert both.parts == {} and "per-modality predictions unavailable" in both.warnings[-1]
 
 
 def test_isolated_and_in_batches_the_answers_are_the_same(

@@ -75,7 +75,7 @@ def test_any_number_of_clips(name: str, clips: int, exported: Path) -> None:
     assert clips < 7 or np.ptp(found, axis=0).max() > 0.01
 
 
-def test_parts_of_unequal_length_are_refused(exported: Path) -> None:
+def test_arrays_of_unequal_length_are_refused(exported: Path) -> None:
     clips = onnx_export.random_clips(metadata_of(EXPERIMENTS["av"]), 3)
     with pytest.raises(ValueError, match="unequal length"):
         dataclasses.replace(clips, has_face=clips.has_face[:1])

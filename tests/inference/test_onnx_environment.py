@@ -69,7 +69,7 @@ def run_with_imports(allowed: list[str], *words: object) -> subprocess.Completed
 
 # Modules of the packages in requirements-onnx.txt, and of those that they need themselves.
 IMPORTS = ["av", "cv2", "docstring_parser", "jsonargparse", "numpy", "onnxruntime", "safetensors"]
-IMPORTS += ["threadpoolctl", "tqdm", "packaging", "yaml"]
+IMPORTS += ["soxr", "threadpoolctl", "tqdm", "packaging", "yaml"]
 
 
 def test_classifies_where_only_its_requirements_can_be_imported(clip: Path, exported: Path) -> None:
