@@ -1,33 +1,60 @@
-"""The one place that imports torchaudio.
+"""The one place that imports packages whose compiled part may not match the installed torch.
 
-Its Linux wheels are built against CUDA and raise OSError (libc10_cuda.so) beside a CPU build of
-torch, though the transforms that we use are pure torch. There, its compiled part is stood in for.
+The Linux wheels of torchaudio and torchvision are built for the CUDA build of torch. Beside a CPU
+build their compiled parts do not load, and importing the packages fails, though what we use of them
+is plain torch. Each function here imports its package as usual; only if that fails in the known way
+does it import the package again without its compiled part. Nothing is imported before it is asked
+for.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
-import types
+from types import ModuleType
 from typing import Any
 
+_kept_alive: list[object] = []
 
-def _without_extension() -> Any:
-    """Import torchaudio with its compiled parts declared absent."""
-    for name in [n for n in sys.modules if n.split(".")[0] == "torchaudio"]:
-        del sys.modules[name]
-    stand_in: Any = types.ModuleType("torchaudio._extension")
+
+def import_torchaudio() -> ModuleType:
+    """Import torchaudio, without its compiled part where that does not load."""
+    try:
+        return importlib.import_module("torchaudio")
+    except OSError:  # "Could not load this library: .../_torchaudio.so"
+        _forget("torchaudio")
+    # A private module of torchaudio, but there is no public way to leave its compiled part out.
+    stand_in: Any = ModuleType("torchaudio._extension")
     stand_in._IS_TORCHAUDIO_EXT_AVAILABLE = False
     stand_in._IS_ALIGN_AVAILABLE = False
     stand_in.fail_if_no_align = lambda function: function
     sys.modules["torchaudio._extension"] = stand_in
-    import torchaudio
-
-    return torchaudio
+    return importlib.import_module("torchaudio")
 
 
-try:
-    import torchaudio
-except OSError:
-    torchaudio = _without_extension()
+def import_torchvision() -> ModuleType:
+    """Import torchvision, without its compiled operators where they do not load.
 
-__all__ = ["torchaudio"]
+    Then its own `nms`, `roi_align` and the like raise when they are called; models and transforms
+    work. Packages that import torchvision themselves (timm) work after this call.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if str(error) != "operator torchvision::nms does not exist":
+            raise
+        _forget("torchvision")
+    import torch
+
+    # torchvision describes these two operators when it is imported, so they must be declared.
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _kept_alive.append(operators)  # the declarations go with this object
+    return importlib.import_module("torchvision")
+
+
+def _forget(package: str) -> None:
+    """Remove what a failed import of a package left behind."""
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        del sys.modules[name]

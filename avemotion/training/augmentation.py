@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avemotion.compat import torchaudio
+from avemotion.compat import import_torchaudio
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH, TrainingSettings
 from avemotion.data.batch import ClipInputs
 from avemotion.features.spectrogram import mel_edges, mel_values
@@ -133,11 +133,11 @@ def mask_spectrograms(spectrograms: Tensor, lengths: Tensor, fill: Tensor) -> Te
     Returns:
         float (clip, 1, row, column).
     """
-    centred = spectrograms - fill
-    bands = torchaudio.transforms.FrequencyMasking(MASKED_BANDS, iid_masks=True)
+    transforms = import_torchaudio().transforms
+    bands = transforms.FrequencyMasking(MASKED_BANDS, iid_masks=True)
     stretch = max(1, int(MASKED_SHARE * float(lengths.float().mean())))
-    times = torchaudio.transforms.TimeMasking(stretch, iid_masks=True)
-    masked: Tensor = times(bands(centred)) + fill
+    times = transforms.TimeMasking(stretch, iid_masks=True)
+    masked: Tensor = times(bands(spectrograms - fill)) + fill  # they blank with 0
     return masked
 
 
