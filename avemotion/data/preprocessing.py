@@ -296,7 +296,9 @@ def _extract(task: _Task) -> Extraction:
 
 def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | TaskFailure:
     """Extract a clip, or say why not, in a process beside this one that waits for the next."""
-    outcome: Extraction | TaskFailure = _companion().do(_task(clip, settings), CLIP_TIMEOUT_SECONDS)
+    outcome: Extraction | TaskFailure = _companion().run(
+        _task(clip, settings), CLIP_TIMEOUT_SECONDS
+    )
     return outcome
 
 

@@ -1,4 +1,4 @@
-"""What runs inside an isolated process: it receives tasks and answers each."""
+"""The child's side of an isolated process: it receives tasks and sends back their results."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from typing import Any
 from avemotion.errors import AvemotionError
 from avemotion.parallel.processes import exit_with_parent
 
-_PIECE_BYTES = 2**16
+_CHUNK_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFailure:
-    """Stands in place of a result that never came."""
+    """Takes the place of a task's result if there is none."""
 
     reason: str
-    """How the task ended, for the user."""
+    """What went wrong, for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFailure(TaskFailure):
+    """The process died, or never started: the same task may succeed in another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +36,36 @@ class PartialResult:
     """One of several values that a task yields."""
 
     value: Any
-    """As it was yielded."""
+    """The value as it was yielded."""
 
 
 class OutOfMemory:
-    """What a process answers that could not allocate what a task needs."""
+    """Sent instead of a result if a task needs more memory than there is."""
 
 
 def send_task(pipe: Connection, task: object) -> None:
-    """Send a task, in pieces: a process that lacks the memory for it can still take them in."""
+    """Send a task in chunks: a process without the memory for all of it can still read them."""
     pickled = ForkingPickler.dumps(task)
     pipe.send(len(pickled))
-    for start in range(0, len(pickled), _PIECE_BYTES):
-        pipe.send_bytes(pickled[start : start + _PIECE_BYTES])
+    for start in range(0, len(pickled), _CHUNK_BYTES):
+        pipe.send_bytes(pickled[start : start + _CHUNK_BYTES])
 
 
 def _receive_task(pipe: Connection) -> tuple[Any, OutOfMemory | TaskFailure | None]:
-    """Return the next task, or what to answer in its place.
+    """Return the next task, or what to send back instead of its result.
 
     Raises:
-        EOFError, ConnectionError: The parent is gone.
+        EOFError, ConnectionError: The parent has ended.
     """
     size = pipe.recv()
     try:
         pickled = bytearray(size)
     except MemoryError:
         pickled = None
-    for start in range(0, size, _PIECE_BYTES):
-        piece = pipe.recv_bytes()
+    for start in range(0, size, _CHUNK_BYTES):
+        chunk = pipe.recv_bytes()
         if pickled is not None:
-            pickled[start : start + len(piece)] = piece
+            pickled[start : start + len(chunk)] = chunk
     pipe.send("begun")
     if pickled is None:
         return None, OutOfMemory()
@@ -69,33 +74,34 @@ def _receive_task(pipe: Connection) -> tuple[Any, OutOfMemory | TaskFailure | No
     except Exception as error:  # whatever the classes of its parts raise
         if _is_out_of_memory(error):
             return None, OutOfMemory()
-        reason = f"{type(error).__name__}: {error}"
-        return None, TaskFailure(f"another process cannot read what it was sent ({reason})")
+        reason = f"could not be sent to a worker process ({type(error).__name__}: {error})"
+        return None, TaskFailure(reason)
 
 
 def serve(
     pipe: Connection,
     function: Callable[[Any], Any],
     prepare: Callable[[], None] | None,
-    mebibytes: int,
+    memory_mebibytes: int | None,
 ) -> None:
-    """Run in the process: do tasks until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends us
+    """Run tasks until the pipe is closed; the main function of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills us
     exit_with_parent()
     if prepare is not None:
         prepare()
-    _limit_memory(mebibytes)
-    with suppress(EOFError, ConnectionError):  # the parent is gone
+    if memory_mebibytes is not None:
+        _limit_memory(memory_mebibytes)
+    with suppress(EOFError, ConnectionError):  # the parent has ended
         pipe.send("ready")
         while True:
             task, unreadable = _receive_task(pipe)
             try:
-                pipe.send(unreadable or _answer(function, task, pipe))
-            except MemoryError:  # pickling it
+                pipe.send(unreadable or _result(function, task, pipe))
+            except MemoryError:  # while pickling it
                 pipe.send(OutOfMemory())
 
 
-def _answer(function: Callable[[Any], Any], task: object, pipe: Connection) -> object:
+def _result(function: Callable[[Any], Any], task: object, pipe: Connection) -> object:
     try:
         result = function(task)
         if not isinstance(result, Iterator):
@@ -103,16 +109,16 @@ def _answer(function: Callable[[Any], Any], task: object, pipe: Connection) -> o
         for value in result:
             pipe.send(PartialResult(value))
         return None
-    except Exception as error:  # OpenCV's and others': no single task may end the run
+    except Exception as error:  # OpenCV's and others': one task must not end the run
         if _is_out_of_memory(error):
             return OutOfMemory()
         if isinstance(error, AvemotionError):
             return TaskFailure(str(error))
-        return TaskFailure(f"failed in a way that nobody foresaw ({type(error).__name__}: {error})")
+        return TaskFailure(f"unexpected error: {type(error).__name__}: {error}")
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell an allocation that failed, in Python, FFmpeg or OpenCV, also as a cause."""
+    """Detect a failed allocation of Python, FFmpeg or OpenCV, also as the cause of an error."""
     while error is not None:
         if (
             isinstance(error, MemoryError)
@@ -125,7 +131,7 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def _limit_memory(mebibytes: int) -> None:
-    """Have allocations fail beyond a limit; code and files mapped for reading do not count."""
+    """Make allocations beyond a limit fail; code and files mapped for reading do not count."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -1,7 +1,9 @@
-"""Tasks in processes that may crash, hang or take all memory: that costs one task, never the run.
+"""Tasks in processes that may crash, hang or run out of memory: each costs one task, not the run.
 
-Each process has a pipe of its own. Where processes share a queue, one that is killed while it holds
-the queue's lock stops all others, and a crash cannot always be told from its neighbour's.
+Each process has its own pipe. The process pools of the standard library and of pebble share one
+queue among their processes: a process that is killed while it holds the queue's lock stops all the
+others, and the task that died with it cannot be told from theirs. With workers killed at random
+while they sent 30 MB results, pebble lost almost all tasks, this pool only those of the killed.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import current_process
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from avemotion.errors import UsageError
 from avemotion.parallel.isolated_worker import (
     OutOfMemory,
     PartialResult,
+    ProcessFailure,
     TaskFailure,
     send_task,
     serve,
@@ -30,14 +33,14 @@ CLIP_TIMEOUT_SECONDS = 120
 """Time limit for one clip: a real one takes well under a second, one at this limit has hung."""
 
 MEMORY_MEBIBYTES = 4096
-"""Most memory of a process: 4K video takes 2,000 MiB, a CREMA-D clip 220."""
+"""Memory limit of a process that reads clips: 4K video takes 2,000 MiB, a CREMA-D clip 220."""
 
-_AHEAD = 8  # tasks a worker has waiting, so that neither workers nor memory run out
-_STARTS = 3  # tries to have a process begin a task
+_AHEAD = 8  # tasks queued for each worker: enough to keep it busy, few enough for the memory
+_STARTS = 3  # attempts to start a process for a task
 _START_SECONDS = 300  # imports, on a busy machine
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-_STARTING = threading.Lock()  # starting a process touches what all threads share
+_STARTING = threading.Lock()  # starting a process changes what all threads share
 
 
 def map_isolated(
@@ -45,85 +48,126 @@ def map_isolated(
     tasks: Sequence[Task],
     *,
     workers: int,
-    timeout_seconds: float,
-    memory_mebibytes: int = MEMORY_MEBIBYTES,
+    timeout_seconds: float | None,
+    memory_mebibytes: int | None = MEMORY_MEBIBYTES,
     prepare: Callable[[], None] | None = None,
 ) -> Generator[Result | TaskFailure, None, None]:
-    """Do tasks in worker processes and yield each result, or how it was lost, in their order.
+    """Run tasks in worker processes; yield the result or the failure of each, in their order.
+
+    Only a few tasks run ahead of the one whose result is taken next.
 
     Args:
-        function: Importable by name; takes and returns what can be pickled. The message of an
-            `AvemotionError` is the reason of a loss; other exceptions are named.
-        tasks: What it is called with.
-        workers: Processes.
-        timeout_seconds: A task that takes longer has hung: its process is killed. The start of a
-            process does not count.
-        memory_mebibytes: A task that needs more is lost, where the system can limit it (Linux).
-        prepare: Called in each process first.
+        function: See `IsolatedPool`.
+        tasks: Its arguments, which must be picklable.
+        workers: Number of processes.
+        timeout_seconds: See `IsolatedPool`.
+        memory_mebibytes: See `IsolatedPool`.
+        prepare: See `IsolatedPool`.
 
     Raises:
-        UsageError: This process is one that may not start others.
+        UsageError: This process is daemonic, so it cannot start others.
     """
     if not tasks:
         return
     workers = min(workers, len(tasks))
-    processes = [IsolatedProcess(function, prepare, memory_mebibytes) for _ in range(workers)]
-    idle: SimpleQueue[IsolatedProcess] = SimpleQueue()
-    for process in processes:
-        idle.put(process)
-
-    def do(task: Task) -> Any:
-        process = idle.get()
-        try:
-            return process.do(task, timeout_seconds)
-        finally:
-            idle.put(process)
-
-    threads = ThreadPoolExecutor(workers)  # each waits for one process
-    try:
-        running: deque[Future[Any]] = deque()
+    with IsolatedPool(function, workers, timeout_seconds, memory_mebibytes, prepare) as pool:
+        running: deque[Future[Result | TaskFailure]] = deque()
         left = iter(tasks)
         for _ in tasks:
             while len(running) < _AHEAD * workers and (task := next(left, None)) is not None:
-                running.append(threads.submit(do, task))
+                running.append(pool.submit(task))
             yield running.popleft().result()
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+
+
+class IsolatedPool(Generic[Task, Result]):
+    """Worker processes that run one task at a time each; leaving the block kills them."""
+
+    def __init__(
+        self,
+        function: Callable[[Task], Result],
+        workers: int,
+        timeout_seconds: float | None,
+        memory_mebibytes: int | None,
+        prepare: Callable[[], None] | None,
+    ) -> None:
+        """Make a pool; its processes start with their first tasks.
+
+        Args:
+            function: Importable by name; its result must be picklable. An `AvemotionError` that it
+                raises becomes the reason of a `TaskFailure`, and so does any other exception.
+            workers: Number of processes.
+            timeout_seconds: A process whose task takes longer is killed; None for no limit. Its
+                own start does not count.
+            memory_mebibytes: A task that needs more fails, on systems that can limit memory
+                (Linux); None for no limit.
+            prepare: Called first in each process.
+        """
+        self._timeout_seconds = timeout_seconds
+        self._processes = [
+            IsolatedProcess(function, prepare, memory_mebibytes) for _ in range(workers)
+        ]
+        self._idle: SimpleQueue[IsolatedProcess] = SimpleQueue()
+        for process in self._processes:
+            self._idle.put(process)
+        self._threads = ThreadPoolExecutor(workers)  # each waits for one process
+
+    def submit(self, task: Task) -> Future[Result | TaskFailure]:
+        """Queue a task; the future holds its result or its failure."""
+        return self._threads.submit(self._run, task)
+
+    def _run(self, task: Task) -> Any:
+        process = self._idle.get()
+        try:
+            return process.run(task, self._timeout_seconds)
+        finally:
+            self._idle.put(process)
+
+    def __enter__(self) -> Self:
+        """Return the pool."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill the processes; tasks that have not ended fail."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
             process.close()
-        threads.shutdown()
-        for process in processes:
+        self._threads.shutdown()
+        for process in self._processes:
             process.end()
 
 
 class IsolatedProcess:
-    """A process that does a task at a time, started when needed and replaced when gone."""
+    """A process that runs one task at a time, started when needed and replaced when it died."""
 
     def __init__(
         self,
         function: Callable[[Any], Any],
         prepare: Callable[[], None] | None,
-        mebibytes: int = MEMORY_MEBIBYTES,
+        memory_mebibytes: int | None = MEMORY_MEBIBYTES,
     ) -> None:
-        """Keep what the process will do; see `map_isolated`."""
-        self._work = (function, prepare, mebibytes)
-        self._mebibytes = mebibytes
+        """Keep what the process will run; see `IsolatedPool`."""
+        self._work = (function, prepare, memory_mebibytes)
+        self._memory_mebibytes = memory_mebibytes
         self._process: Any = None
         self._pipe: Connection | None = None
         self._closed = False
 
-    def do(
-        self, task: object, timeout_seconds: float, tell: Callable[[Any], None] | None = None
+    def run(
+        self,
+        task: object,
+        timeout_seconds: float | None,
+        on_partial: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Return what the function makes of a task, or a `TaskFailure`.
+        """Return the function's result for a task, or a `TaskFailure`.
 
         Args:
-            task: What the function is called with.
-            timeout_seconds: See `map_isolated`.
-            tell: For a function that yields: receives each value as it comes; None is returned.
+            task: The function's argument.
+            timeout_seconds: See `IsolatedPool`.
+            on_partial: Called with each value of a function that yields, as it comes; the result
+                is then None.
 
         Raises:
-            UsageError: This process is one that may not start others.
+            UsageError: This process is daemonic, so it cannot start others.
         """
         for _ in range(_STARTS):
             try:
@@ -131,14 +175,14 @@ class IsolatedProcess:
             except (EOFError, OSError):  # it died idle or starting: no task is to blame
                 self.end()
                 continue
-            return self._result(pipe, timeout_seconds, tell)
-        return TaskFailure("no process could be started for it: perhaps memory is short")
+            return self._result(pipe, timeout_seconds, on_partial)
+        return ProcessFailure("no worker process could be started: perhaps memory is short")
 
     def _begin(self, task: object) -> Any:
         with _Deadline(_START_SECONDS, self.kill):
             pipe = self._pipe or self._start()
             send_task(pipe, task)
-            pipe.recv()  # it has begun: what happens from here on is the task's doing
+            pipe.recv()  # it has begun: from here on the task is to blame
         return pipe
 
     def _start(self) -> Connection:
@@ -160,26 +204,31 @@ class IsolatedProcess:
         return ours
 
     def _result(
-        self, pipe: Connection, timeout_seconds: float, tell: Callable[[Any], None] | None
+        self,
+        pipe: Connection,
+        timeout_seconds: float | None,
+        on_partial: Callable[[Any], None] | None,
     ) -> Any:
         with _Deadline(timeout_seconds, self.kill) as deadline:
             try:
                 while isinstance(outcome := pipe.recv(), PartialResult):
-                    if tell:
-                        tell(outcome.value)
+                    if on_partial:
+                        on_partial(outcome.value)
             except (EOFError, OSError):
                 code = self.end()
                 if self._closed:
-                    return TaskFailure("it was given up: the program ends")
+                    return TaskFailure("cancelled: the program is shutting down")
                 if not deadline.passed:
-                    return TaskFailure(f"the decoder crashed ({_cause(code)})")
+                    return ProcessFailure(f"the process crashed ({_cause(code)})")
                 outcome = None
         if deadline.passed:
             self.end()
             return TaskFailure(f"took longer than {timeout_seconds:g} s")
         if isinstance(outcome, OutOfMemory):
-            self.end()  # what is left of its memory may be in pieces
-            return TaskFailure(f"needed more memory than {self._mebibytes:,} MiB")
+            self.end()  # its memory may be fragmented
+            limit = self._memory_mebibytes
+            most = "the machine has" if limit is None else f"{limit:,} MiB"
+            return TaskFailure(f"needed more memory than {most}")
         return outcome
 
     def kill(self) -> None:
@@ -188,13 +237,13 @@ class IsolatedProcess:
             self._process.kill()
 
     def end(self) -> int | None:
-        """Make sure that the process is gone; return its exit code."""
+        """Make sure that the process has ended; return its exit code."""
         process, pipe = self._process, self._pipe
         self._process = self._pipe = None
         if process is None or pipe is None:
             return None
         pipe.close()
-        process.join(1)  # it may be dying: its own exit code says more than ours
+        process.join(1)  # it may be dying: its own exit code says more than that of our kill
         process.kill()
         process.join()
         code: int | None = process.exitcode
@@ -208,14 +257,16 @@ class IsolatedProcess:
 
 
 class _Deadline:
-    """Strikes unless the block has ended by then; never after it."""
+    """Calls a function unless the block has ended by then; never after it."""
 
-    def __init__(self, seconds: float, strike: Callable[[], None]) -> None:
+    def __init__(self, seconds: float | None, on_passed: Callable[[], None]) -> None:
         self.passed = False
         self._over = False
-        self._strike = strike
+        self._on_passed = on_passed
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._pass)
+        self._timer = threading.Timer(
+            threading.TIMEOUT_MAX if seconds is None else seconds, self._pass
+        )
         self._timer.daemon = True
 
     def __enter__(self) -> _Deadline:
@@ -231,7 +282,7 @@ class _Deadline:
         with self._lock:
             if not self._over:
                 self.passed = True
-                self._strike()
+                self._on_passed()
 
 
 def _cause(code: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Processes that work beside this one: how they start, and how they end."""
+"""Worker processes: how they start, how many threads they have, and how they end."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ import threading
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
-from typing import Any
 
 
 class _SpawnProcess(SpawnProcess):
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802 (multiprocessing's name)
-        """Start it without the caller's script, which it would run from the top."""
-        main = sys.modules["__main__"]
+    def start(self) -> None:
+        """Start without the caller's script, which the new process would run from the top."""
+        script = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
         try:
-            return SpawnProcess._Popen(process_obj)
+            super().start()
         finally:
-            sys.modules["__main__"] = main
+            sys.modules["__main__"] = script
 
 
 class _SpawnContext(SpawnContext):
@@ -28,10 +26,10 @@ class _SpawnContext(SpawnContext):
 
 
 SPAWN = _SpawnContext()
-"""Starts processes afresh, since forking one that runs threads can deadlock.
+"""Starts new processes instead of forking, because forking a process with threads can deadlock.
 
-A script that calls this package needs no ``if __name__ == "__main__"``: what the processes run is
-all in this package.
+A script that calls this package needs no ``if __name__ == "__main__"``: all that the processes run
+is in this package.
 """
 
 
@@ -41,7 +39,7 @@ def cores() -> int:
 
 
 def one_thread() -> None:
-    """Keep this process to one thread: the work is spread over processes."""
+    """Limit OpenCV and BLAS to one thread in this process: the work is spread over processes."""
     import cv2
     from threadpoolctl import threadpool_limits
 
@@ -50,14 +48,14 @@ def one_thread() -> None:
 
 
 def exit_with_parent() -> None:
-    """Let this process end when its parent is gone: nobody else would end it, and it would go on.
+    """Exit this process when its parent ends, even if the parent is killed.
 
-    Where it was not started by this package there is no such parent, and nothing happens.
+    Does nothing in a process that multiprocessing did not start.
     """
-    threading.Thread(target=_outlive_nobody, daemon=True).start()
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
 
 
-def _outlive_nobody() -> None:
+def _exit_after_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()

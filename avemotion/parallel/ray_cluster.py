@@ -17,7 +17,7 @@ from typing import Any
 
 from avemotion.errors import UsageError
 from avemotion.parallel.cluster_check import ClusterCheck, cluster_check
-from avemotion.parallel.pool import Task, init_training_worker, name_failures
+from avemotion.parallel.pool import Task, describe, init_training_worker, raise_failures
 
 try:
     import ray
@@ -148,7 +148,7 @@ def run_all(
                     failures[name] = plain(error)
                 else:
                     yield name
-    name_failures({name: failures[name] for name in tasks if name in failures})
+    raise_failures({name: failures[name] for name in tasks if name in failures})
 
 
 @ray.remote(num_cpus=1, max_retries=RETRIES)

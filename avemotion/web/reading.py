@@ -55,7 +55,7 @@ class Reader:
         """Wait for the turn, and have a file read; cancelled, the process is killed."""
         async with self._turn:
             work = asyncio.ensure_future(
-                run_in_threadpool(self._process.do, task, self._answer_seconds, tell)
+                run_in_threadpool(self._process.run, task, self._answer_seconds, tell)
             )
             try:
                 await asyncio.wait([work])

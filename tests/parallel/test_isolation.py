@@ -4,6 +4,8 @@ import io
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import pytest
 
 from avemotion.errors import MediaError, UsageError
 from avemotion.media.sources import MemoryFile, as_portable
-from avemotion.parallel.isolated_worker import TaskFailure
+from avemotion.parallel.isolated_worker import ProcessFailure, TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess, map_isolated
 
 
@@ -53,18 +55,20 @@ def outcomes(tasks: list[str], seconds: float = 60, workers: int = 2) -> list[ob
 
 
 @pytest.mark.parametrize(
-    "what, said",
+    "what, reason",
     [
-        ("is killed", "the decoder crashed (SIGKILL: perhaps the machine ran short of memory)"),
-        ("exits", "the decoder crashed (exit code 0)"),
-        ("is killed while it answers", "the decoder crashed (SIGKILL"),
+        ("is killed", "the process crashed (SIGKILL: perhaps the machine ran short of memory)"),
+        ("exits", "the process crashed (exit code 0)"),
+        ("is killed while it answers", "the process crashed (SIGKILL"),
     ],
 )
-def test_crashes_in_a_row_cost_themselves_alone(what: str, said: str) -> None:
+def test_crashes_in_a_row_cost_themselves_alone(what: str, reason: str) -> None:
     got = outcomes(["whole", *[what] * 3, "whole", what, "whole"])
     assert [got[i] for i in (0, -3, -1)] == ["whole"] * 3
     lost = got[1:-3] + got[-2:-1]
-    assert all(isinstance(one, TaskFailure) and one.reason.startswith(said) for one in lost), lost
+    assert all(isinstance(one, ProcessFailure) and one.reason.startswith(reason) for one in lost), (
+        lost
+    )
 
 
 def test_hanging_tasks_in_a_row_are_killed_at_the_limit() -> None:
@@ -87,7 +91,7 @@ def test_a_process_that_dies_before_its_task_is_replaced_and_nobody_blamed(tmp_p
 
     assert results(often=2) == ["one"]
     assert results(often=99) == [
-        TaskFailure("no process could be started for it: perhaps memory is short")
+        ProcessFailure("no worker process could be started: perhaps memory is short")
     ]
 
 
@@ -103,7 +107,7 @@ def test_memory_beyond_the_limit_is_refused_to_that_task_alone() -> None:
 def test_errors_are_reasons() -> None:
     expected, surprise, whole = outcomes(["raises", "is a surprise", "whole"])
     assert expected == TaskFailure("the tea is gone") and whole == "whole"
-    assert isinstance(surprise, TaskFailure) and "KeyError: 'no such key'" in surprise.reason
+    assert surprise == TaskFailure("unexpected error: KeyError: 'no such key'")
 
 
 class Unreadable:
@@ -126,7 +130,7 @@ def test_tasks_that_cannot_be_received_cost_themselves_and_nobody_complains(
     tasks: list[Any] = [Unreadable(), "whole", bytes(600 * 2**20), "whole", Growing(), "whole"]
     unreadable, *rest = outcomes(tasks)
     assert isinstance(unreadable, TaskFailure) and "no such number" in unreadable.reason
-    assert "another process cannot read what it was sent (ValueError" in unreadable.reason
+    assert "could not be sent to a worker process (ValueError" in unreadable.reason
     large = TaskFailure("needed more memory than 512 MiB")
     assert rest == ["whole", large, "whole", large, "whole"]
     assert capfd.readouterr().err == ""
@@ -164,18 +168,18 @@ def yield_some(what: str) -> Iterator[str]:
     act(what)
 
 
-def test_what_a_task_yields_is_told_as_it_comes() -> None:
+def test_values_that_a_task_yields_arrive_as_they_come() -> None:
     process = IsolatedProcess(yield_some, None)
-    told: list[str] = []
-    assert process.do("whole", 60, told.append) is None and told == ["one", "two"]
+    yielded: list[str] = []
+    assert process.run("whole", 60, yielded.append) is None and yielded == ["one", "two"]
     for what, reason in (("is killed", "SIGKILL"), ("raises", "the tea is gone")):
-        told.clear()
-        lost = process.do(what, 60, told.append)
-        assert isinstance(lost, TaskFailure) and reason in lost.reason and told == ["one", "two"]
+        yielded.clear()
+        lost = process.run(what, 60, yielded.append)
+        assert isinstance(lost, TaskFailure) and reason in lost.reason and yielded == ["one", "two"]
     start = time.monotonic()
-    assert process.do("hangs", 1, told.append) == TaskFailure("took longer than 1 s")
+    assert process.run("hangs", 1, yielded.append) == TaskFailure("took longer than 1 s")
     assert time.monotonic() - start < 60
-    assert process.do("whole", 60) is None, "nobody needs to listen"
+    assert process.run("whole", 60) is None, "nobody needs to listen"
     process.end()
 
 
@@ -184,3 +188,24 @@ def test_leaving_early_ends_the_processes() -> None:
     assert next(results) == "whole"
     results.close()
     assert not multiprocessing.active_children()
+
+
+SCRIPT = """
+from avemotion.parallel.isolation import map_isolated
+print("the script runs")
+print(list(map_isolated(abs, [-1, 2], workers=2, timeout_seconds=60)))
+"""
+
+
+def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.stdout == "the script runs\n[1, 2]\n" and not done.stderr
+
+
+def test_memory_and_time_need_not_be_limited() -> None:
+    unlimited = map_isolated(
+        act, ["takes memory"], workers=1, timeout_seconds=None, memory_mebibytes=None
+    )
+    assert list(unlimited) == [2**30]

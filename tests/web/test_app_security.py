@@ -266,7 +266,7 @@ def test_a_decoder_that_crashes_costs_one_upload(app: App, clip: bytes, film: by
         others = [pool.submit(app.classify, clip) for _ in range(2)]  # they wait
         os.kill(reader, signal.SIGSEGV)
         *_, last = answer
-        assert "the decoder crashed (SIGSEGV)" in json.loads(last)["error"]
+        assert "the process crashed (SIGSEGV)" in json.loads(last)["error"]
         assert [other.result()[0] for other in others] == [200, 200]
     (idle,) = (pid for pid in app.children() if b"spawn_main" in cmdline(pid))
     os.kill(idle, signal.SIGSEGV)
