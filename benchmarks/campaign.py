@@ -14,10 +14,9 @@ import avemotion
 from avemotion.config import Modality, NetworkSettings, TrainingSettings
 from avemotion.data.corpora.synthetic import TABLES
 from avemotion.data.store import FeatureStore
-from avemotion.evaluation.cross_validation import Predictions
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.scores import Difference, Score
-from avemotion.evaluation.predictions import ClipPrediction, read_records
+from avemotion.evaluation.predictions import ClipPrediction, Predictions, read_records
 
 PROTOCOL = "5fold"
 

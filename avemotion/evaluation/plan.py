@@ -1,4 +1,4 @@
-"""What an evaluation is asked: its networks to train, its facts, the command that repeats it."""
+"""What an evaluation compares: the networks to train, its metadata, the command that repeats it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from avemotion.config import ExperimentSettings, Modality, differences
-from avemotion.data.splits import PROTOCOLS, check_trainable, of_actors
+from avemotion.data.splits import (
+    MIN_ACTORS,
+    PROTOCOLS,
+    actors_of,
+    check_trainable,
+    of_actors,
+)
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
+from avemotion.evaluation.corruptions import CONDITIONS
 from avemotion.evaluation.cross_validation import FoldTask
+from avemotion.evaluation.predictions import FORMAT, check_format
 from avemotion.files import read_json, write_json
 from avemotion.training.provenance import changed_options, versions
 
-_GUARDED = ("protocol", "data", "clips", "network", "training")
-"""Facts that all folds in one folder share."""
+_GUARDED = ("protocol", "data", "clips", "conditions", "network", "training")
+"""Metadata that all folds in one folder share."""
 
 ASKED_NAME = "asked.json"
-"""These facts, in the folder from the first moment on."""
+"""File with that metadata; it is in the folder before the first training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +41,33 @@ class EvaluationPlan:
     target: str
     """``intended`` or ``crowd``."""
     modalities: tuple[Modality, ...]
-    """What is compared."""
+    """Modalities that are compared."""
     seeds: int
     """Trainings of each fold."""
     robustness: bool
-    """Spoiled clips too."""
+    """Whether corrupted clips are tested too."""
     experiment: ExperimentSettings
-    """Network and training; its modality is replaced, and its seed the first of `seeds`."""
+    """Network and training; each task has its own modality and seed, from `training.seed` on."""
 
     def tasks(self, store: FeatureStore, rows: Sequence[ManifestRow], out: Path) -> list[FoldTask]:
         """Return a network to train for each seed, fold and modality.
-
-        Raises:
-            UsageError: A fold leaves too few actors, or an emotion without a clip, to train on.
 
         Args:
             store: Features.
             rows: The clips that are tested.
             out: Folder of the evaluation.
+
+        Raises:
+            UsageError: The protocol needs more actors, or a fold leaves too few actors, or an
+                emotion without a clip, to train on.
         """
+        actors, least = len(actors_of(rows)), MIN_ACTORS[self.protocol]
+        if actors < least:
+            raise UsageError(
+                f"--protocol {self.protocol} needs at least {least} actors; {actors} have clips "
+                "that every modality can use. Choose fewer with --modalities, or another "
+                "--protocol."
+            )
         settings = self.experiment.training
         folds = PROTOCOLS[self.protocol](rows)
         tested = {fold: frozenset(row.clip for row in of_actors(rows, fold.test)) for fold in folds}
@@ -62,12 +78,14 @@ class EvaluationPlan:
                 check_trainable(rest, store.labels, modality)
         return [
             FoldTask(
-                store.directory,
-                out,
-                fold,
-                replace(self.experiment, modality=modality, training=replace(settings, seed=seed)),
-                tested[fold],
-                self.robustness,
+                data=store.directory,
+                out=out,
+                fold=fold,
+                experiment=replace(
+                    self.experiment, modality=modality, training=replace(settings, seed=seed)
+                ),
+                clips=tested[fold],
+                robustness=self.robustness,
             )
             for seed in range(settings.seed, settings.seed + self.seeds)
             for fold in folds
@@ -77,9 +95,10 @@ class EvaluationPlan:
     def metadata(
         self, store: FeatureStore, rows: Sequence[ManifestRow], runs: Path, out: Path
     ) -> dict[str, Any]:
-        """Say what is asked, of what, with what: ``evaluation.json``, but for its notes."""
+        """Return the content of ``evaluation.json`` without its notes."""
         settings = self.experiment.to_dict()
         return {
+            "format": FORMAT,
             "protocol": self.protocol,
             "target": self.target,
             "seeds": self.seeds,
@@ -91,12 +110,13 @@ class EvaluationPlan:
             "training": settings["training"],
             "data": store.content_hash(),
             "clips": hashlib.sha256("\n".join(row.clip for row in rows).encode()).hexdigest(),
+            "conditions": list(CONDITIONS),
             "command": self.command(store.directory, runs, out),
             "versions": versions(),
         }
 
     def command(self, data: Path, runs: Path, out: Path) -> str:
-        """Return what repeats the evaluation: the options that are not defaults."""
+        """Return the command that repeats the evaluation, without options that are defaults."""
         words = ["avemotion", "evaluate", "--data", str(data), "--protocol", self.protocol]
         words += ["--modalities", ",".join(self.modalities), "--out", str(out)]
         if self.target != "intended":
@@ -111,19 +131,20 @@ class EvaluationPlan:
 
 
 def open_evaluation(out: Path, metadata: dict[str, Any]) -> None:
-    """Say in a folder what is evaluated in it, so that nothing else ever is.
+    """Write ``asked.json``, or check that the folder holds no other evaluation.
 
     Raises:
         UsageError: It holds another evaluation.
     """
     holdout = metadata["protocol"] == "holdout"
-    guarded = ("protocol",) if holdout else _GUARDED  # what `fit` wrote is scored as it is now
-    ours = {key: metadata[key] for key in guarded}
+    guarded = ("protocol",) if holdout else _GUARDED  # holdout trains nothing that is kept
+    ours = {key: metadata[key] for key in ("format", *guarded)}
     path = out / ASKED_NAME
     if not path.exists():
         write_json(path, ours)
         return
     theirs = read_json(path, f"Remove {out}, or give another --out.")
+    check_format(out, theirs)
     for key, value in ours.items():
         if theirs.get(key) != value:
             raise UsageError(
@@ -133,11 +154,13 @@ def open_evaluation(out: Path, metadata: dict[str, Any]) -> None:
 
 
 def _contrast(key: str, theirs: Any, ours: Any) -> str:
-    """Name a fact and show what differs; hashes tell a person nothing."""
+    """Return what differs, in words where the values are hashes or lists."""
     if isinstance(ours, dict):
         return "\n  ".join([f"{key} (there -> asked):", *differences(theirs, ours)])
     if key == "clips":
         return "clips: perhaps other --modalities, since only clips that all can use are tested."
     if key == "data":
         return "data: the feature store was made from other files or settings, or with other votes."
+    if key == "conditions":
+        return "conditions: another version of avemotion corrupts the clips in other ways."
     return f"{key}: there {theirs}, asked {ours}."

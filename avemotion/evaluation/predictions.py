@@ -1,13 +1,12 @@
-"""The files of an evaluation: all that its figures need, so that they can be drawn anew.
+"""The files of an evaluation: everything that its figures are computed from.
 
-``evaluation.json``: what was asked; ``clips.csv``: which clips were tested; ``predictions.csv``:
-each network's predictions on them; ``corrupted.csv``: predictions on the corrupted clips;
-``votes.csv``: how the crowd voted; ``actors.csv``: who the actors are, where that is known.
+``evaluation.json``: protocol, settings, versions; ``clips.csv``: the tested clips;
+``predictions.csv``: each network's predictions for them; ``corrupted.csv``: predictions for the
+corrupted clips; ``votes.csv``: the raters' votes; ``actors.csv``: demographics, where known.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,19 +21,22 @@ from avemotion.data.annotations import (
 )
 from avemotion.data.types import Rating
 from avemotion.errors import UsageError
-from avemotion.files import read_json, write_csv, write_json
+from avemotion.files import read_csv, read_json, write_csv, write_json
+
+FORMAT = 2
+"""Version of these files."""
 
 METADATA_NAME = "evaluation.json"
 METADATA_FIELDS = (
     "protocol", "target", "seeds", "labels", "corpus", "synthetic", "preprocessing", "network",
-    "training", "data", "clips", "command", "versions", "notes",
+    "training", "data", "clips", "conditions", "command", "versions", "notes",
 )  # fmt: skip
-"""What that file says."""
+"""Fields of that file."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipPrediction:
-    """What a network said of one test clip."""
+    """A network's prediction for one test clip."""
 
     seed: int
     """Seed of the training that made the network."""
@@ -43,7 +45,7 @@ class ClipPrediction:
     clip: str
     """Name of the clip."""
     actor: str
-    """Who is in it; nobody in the fold's training or validation."""
+    """Who is in it; never an actor of the fold's training or validation."""
     target: str
     """The emotion that counts as right: the intended one, or the crowd's."""
     probabilities: tuple[float, ...]
@@ -52,8 +54,14 @@ class ClipPrediction:
     """Divides the logits for calibrated probabilities; fitted on validation actors alone."""
 
 
+Predictions = dict[Modality, list[ClipPrediction]]
+"""Modality -> its networks' predictions for the test clips, all seeds."""
+
+CorruptedPredictions = dict[Modality, dict[str, list[ClipPrediction]]]
+"""Modality -> condition -> its networks' predictions for the corrupted test clips, all seeds."""
+
 Groups = dict[tuple[str, ...], list[ClipPrediction]]
-"""Predictions by what the columns before them say."""
+"""Values of a table's first columns -> predictions in the rows with these values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class TestedClip:
     actor: str
     """Who is in it."""
     sentence: str
-    """Code of what is said."""
+    """Code of the sentence that is spoken."""
     emotion: str
     """The intended emotion."""
     level: str
@@ -76,28 +84,28 @@ class TestedClip:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What an evaluation leaves."""
+    """The content of an evaluation's files."""
 
     metadata: dict[str, Any]
-    """What was asked: protocol, target, seeds, settings, data, versions, command."""
+    """Protocol, target, seeds, settings, data, versions, command: the `METADATA_FIELDS`."""
     labels: tuple[str, ...]
     """The emotions in the order of the probabilities."""
     clips: tuple[TestedClip, ...]
     """The clips that were tested."""
-    predictions: dict[Modality, list[ClipPrediction]]
-    """Modality -> what its networks said, all seeds."""
-    corrupted: dict[Modality, dict[str, list[ClipPrediction]]]
-    """Modality -> condition -> what they said of the spoiled clips."""
+    predictions: Predictions
+    """Predictions for these clips."""
+    corrupted: CorruptedPredictions
+    """Predictions for the same clips, corrupted; empty without robustness."""
     ratings: tuple[Rating, ...]
-    """The crowd's votes on these clips."""
+    """The raters' votes on these clips."""
     demographics: dict[str, dict[str, str]]
-    """What is known of the actors."""
+    """Actor -> ``Age``, ``Sex`` and the like, where known."""
 
 
 def write_records(out: Path, records: Records) -> None:
     """Write ``evaluation.json`` and the tables; a table without rows is left out.
 
-    ``predictions.csv`` goes first and comes last: with it the evaluation is whole.
+    ``predictions.csv`` is removed first and written last: where it is, the evaluation is complete.
     """
     (out / "predictions.csv").unlink(missing_ok=True)
     write_json(out / METADATA_NAME, records.metadata)
@@ -108,12 +116,12 @@ def write_records(out: Path, records: Records) -> None:
         for modality, conditions in records.corrupted.items()
         for condition, found in conditions.items()
     }
-    for name, there in (
+    for name, content in (
         ("corrupted.csv", corrupted),
         ("votes.csv", records.ratings),
         ("actors.csv", records.demographics),
     ):
-        if not there:
+        if not content:
             (out / name).unlink(missing_ok=True)
     if corrupted:
         write_predictions(
@@ -135,7 +143,7 @@ def read_records(out: Path) -> Records:
     """Read an evaluation back.
 
     Raises:
-        UsageError: There is no finished evaluation, or a file is damaged.
+        UsageError: There is no finished evaluation, another version wrote it, or a file is damaged.
     """
     if not (out / "predictions.csv").is_file():
         raise UsageError(
@@ -143,33 +151,51 @@ def read_records(out: Path) -> Records:
             "`avemotion evaluate` wrote, or run that command to its end."
         )
     metadata = read_json(out / METADATA_NAME, "Evaluate again.")
+    check_format(out, metadata)
     missing = [name for name in METADATA_FIELDS if name not in metadata]
     if missing:
-        raise UsageError(
-            f"{out / METADATA_NAME} lacks {', '.join(missing)}: another version may have written "
-            "it. Evaluate again."
-        )
+        raise UsageError(f"{out / METADATA_NAME} lacks {', '.join(missing)}. Evaluate again.")
     labels = tuple(metadata["labels"])
     predictions = read_predictions(out / "predictions.csv", labels, ("modality",))
-    corrupted: dict[Modality, dict[str, list[ClipPrediction]]] = {}
+    corrupted: CorruptedPredictions = {}
     if (out / "corrupted.csv").is_file():
-        found = read_predictions(out / "corrupted.csv", labels, ("modality", "condition"))
-        for (modality, condition), said in found.items():
-            corrupted.setdefault(_modality(modality), {})[condition] = said
-    try:
-        with (out / "clips.csv").open(newline="", encoding="utf-8") as file:
-            clips = tuple(TestedClip(**row) for row in csv.DictReader(file))
-    except (OSError, TypeError, csv.Error) as error:
-        raise UsageError(f"{out / 'clips.csv'} is damaged ({error}). Evaluate again.") from error
+        groups = read_predictions(out / "corrupted.csv", labels, ("modality", "condition"))
+        for (modality, condition), found in groups.items():
+            corrupted.setdefault(_modality(modality), {})[condition] = found
     return Records(
-        metadata,
-        labels,
-        clips,
-        {_modality(modality): said for (modality,), said in predictions.items()},
-        corrupted,
-        tuple(read_ratings(out / "votes.csv", labels)),
-        read_demographics(out / "actors.csv"),
+        metadata=metadata,
+        labels=labels,
+        clips=tuple(
+            read_csv(
+                out / "clips.csv",
+                [field.name for field in fields(TestedClip)],
+                lambda row: TestedClip(**row),
+                "Evaluate again.",
+            )
+        ),
+        predictions={_modality(modality): found for (modality,), found in predictions.items()},
+        corrupted=corrupted,
+        ratings=tuple(read_ratings(out / "votes.csv", labels)),
+        demographics=read_demographics(out / "actors.csv"),
     )
+
+
+def check_format(out: Path, metadata: Mapping[str, Any]) -> None:
+    """Refuse the files of another version.
+
+    Args:
+        out: Folder of the evaluation.
+        metadata: Content of one of its JSON files.
+
+    Raises:
+        UsageError: Their format is not `FORMAT`.
+    """
+    if metadata.get("format") != FORMAT:
+        version = "0.1" if "format" not in metadata else "of another version"
+        raise UsageError(
+            f"{out} was written by avemotion {version}, whose files have other names and values. "
+            "Evaluate again into another folder (--out)."
+        )
 
 
 def _modality(name: str) -> Modality:
@@ -177,6 +203,10 @@ def _modality(name: str) -> Modality:
         if modality == name:
             return modality
     raise UsageError(f"{name!r} in predictions.csv is no modality. Evaluate again.")
+
+
+_COLUMNS = ("seed", "fold", "clip", "actor", "target", "temperature")
+"""Columns of a table of predictions, before those of the labels."""
 
 
 def write_predictions(
@@ -191,19 +221,17 @@ def write_predictions(
         path: The file; its folder is made.
         groups: Predictions by the values of `columns`; one group, ``()``, where there are none.
         labels: The emotions in the order of the probabilities.
-        columns: Columns that come first.
+        columns: Names of the columns that come first.
     """
 
     def rows() -> Iterator[list[object]]:
         for key, predictions in groups.items():
             for p in predictions:
-                chances = (f"{x:.9g}" for x in p.probabilities)
-                about = [p.seed, p.fold, p.clip, p.actor, p.target, f"{p.temperature:.6f}"]
-                yield [*key, *about, *chances]
+                values = [p.seed, p.fold, p.clip, p.actor, p.target, f"{p.temperature:.6f}"]
+                yield [*key, *values, *(f"{x:.9g}" for x in p.probabilities)]
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = ["seed", "fold", "clip", "actor", "target", "temperature"]
-    write_csv(path, [*columns, *names, *labels], rows())
+    write_csv(path, [*columns, *_COLUMNS, *labels], rows())
 
 
 def read_predictions(path: Path, labels: Sequence[str], columns: Sequence[str] = ()) -> Groups:
@@ -212,22 +240,21 @@ def read_predictions(path: Path, labels: Sequence[str], columns: Sequence[str] =
     Raises:
         UsageError: The file is damaged.
     """
+
+    def parse(row: dict[str, str]) -> tuple[tuple[str, ...], ClipPrediction]:
+        prediction = ClipPrediction(
+            seed=int(row["seed"]),
+            fold=row["fold"],
+            clip=row["clip"],
+            actor=row["actor"],
+            target=row["target"],
+            probabilities=tuple(float(row[label]) for label in labels),
+            temperature=float(row["temperature"]),
+        )
+        return tuple(row[column] for column in columns), prediction
+
     groups: Groups = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        try:
-            for row in csv.DictReader(file):
-                prediction = ClipPrediction(
-                    int(row["seed"]),
-                    row["fold"],
-                    row["clip"],
-                    row["actor"],
-                    row["target"],
-                    tuple(float(row[label]) for label in labels),
-                    float(row["temperature"]),
-                )
-                groups.setdefault(tuple(row[c] for c in columns), []).append(prediction)
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise UsageError(
-                f"{path} is damaged ({error}). Remove that file and evaluate again."
-            ) from error
+    remedy = "Remove that file and evaluate again."
+    for key, prediction in read_csv(path, [*columns, *_COLUMNS, *labels], parse, remedy):
+        groups.setdefault(key, []).append(prediction)
     return groups

@@ -1,4 +1,4 @@
-"""What counts as right, and an evaluation's records judged by it."""
+"""Which emotion counts as right for each clip: the intended one, or the crowd's."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ from typing import Any
 
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
-from avemotion.evaluation.cross_validation import Predictions, SpoiledPredictions
-from avemotion.evaluation.predictions import ClipPrediction, Records, TestedClip
+from avemotion.evaluation.predictions import (
+    ClipPrediction,
+    CorruptedPredictions,
+    Predictions,
+    Records,
+    TestedClip,
+)
 
 
 def choose_targets(
     store: FeatureStore, rows: Sequence[ManifestRow], target: str
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Say which emotion counts as right for each clip.
+    """Return the emotion that counts as right for each clip.
 
     Args:
-        store: Where the votes are.
+        store: Features, with the raters' votes.
         rows: The clips.
-        target: ``intended``, or ``crowd``: what most audio-visual raters answered.
+        target: ``intended``, or ``crowd``: what most raters who saw and heard the clip answered.
 
     Returns:
         Clip -> emotion, without clips on which the crowd has no single winner; and notes for the
         report.
 
     Raises:
-        UsageError: The crowd is asked for, and did not vote.
+        UsageError: The target is the crowd, and there are no votes.
     """
     if target == "intended":
         return {row.clip: row.emotion for row in rows}, ()
@@ -36,7 +41,7 @@ def choose_targets(
         rating.clip: store.labels[rating.votes.index(max(rating.votes))]
         for rating in store.ratings()
         if rating.clip in clips
-        and rating.channel == "both"
+        and rating.channel == "av"
         and rating.votes.count(max(rating.votes)) == 1
     }
     if not winners:
@@ -53,46 +58,56 @@ def choose_targets(
     return winners, tuple(notes)
 
 
-def judged(
+def with_targets(
     store: FeatureStore,
     metadata: dict[str, Any],
     targets: Mapping[str, str],
-    said: Predictions,
-    corrupted: SpoiledPredictions,
+    predictions: Predictions,
+    corrupted: CorruptedPredictions,
 ) -> Records:
-    """Put what counts as right beside each prediction.
+    """Return an evaluation's records, each prediction with its target.
+
+    Clips without a target are left out.
 
     Args:
         store: Where clips, votes and demographics are.
-        metadata: What was asked.
-        targets: From `choose_targets`.
-        said: Predictions of the tested clips.
-        corrupted: Predictions of the spoiled ones.
+        metadata: Content of ``evaluation.json``.
+        targets: Clip -> emotion, from `choose_targets`.
+        predictions: Predictions for the tested clips.
+        corrupted: Predictions for the same clips, corrupted.
     """
-    tested = {p.clip for p in next(iter(said.values()))} & targets.keys()
+    tested = {p.clip for p in next(iter(predictions.values()))} & targets.keys()
     intended = metadata["target"] == "intended"
 
-    def judge(predictions: list[ClipPrediction]) -> list[ClipPrediction]:
+    def scored(found: list[ClipPrediction]) -> list[ClipPrediction]:
         if intended:  # as the folds wrote them
-            return predictions
+            return found
         return [
-            replace(p, target=targets[p.clip], temperature=1.0)
-            for p in predictions
-            if p.clip in tested
+            replace(p, target=targets[p.clip], temperature=1.0) for p in found if p.clip in tested
         ]
 
     clips = tuple(
-        TestedClip(r.clip, r.actor, r.sentence, r.emotion, r.level, targets[r.clip])
-        for r in store.rows
-        if r.clip in tested
+        TestedClip(
+            clip=row.clip,
+            actor=row.actor,
+            sentence=row.sentence,
+            emotion=row.emotion,
+            level=row.level,
+            target=targets[row.clip],
+        )
+        for row in store.rows
+        if row.clip in tested
     )
     actors = {clip.actor for clip in clips}
     return Records(
-        metadata,
-        store.labels,
-        clips,
-        {modality: judge(predictions) for modality, predictions in said.items()},
-        {m: {name: judge(p) for name, p in found.items()} for m, found in corrupted.items()},
-        tuple(rating for rating in store.ratings() if rating.clip in tested),
-        {actor: known for actor, known in store.demographics().items() if actor in actors},
+        metadata=metadata,
+        labels=store.labels,
+        clips=clips,
+        predictions={m: scored(found) for m, found in predictions.items()},
+        corrupted={
+            m: {name: scored(found) for name, found in conditions.items()}
+            for m, conditions in corrupted.items()
+        },
+        ratings=tuple(rating for rating in store.ratings() if rating.clip in tested),
+        demographics={a: known for a, known in store.demographics().items() if a in actors},
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_store import corpus_of, features_of, row_of
+from store_maker import corpus_of, features_of, row_of
 
 from avemotion.config import ExperimentSettings, NetworkSettings, PreprocessSettings
 from avemotion.data.store import FeatureStore
@@ -23,7 +23,7 @@ from avemotion.evaluation.corruptions import (
     cover,
     telephone,
 )
-from avemotion.evaluation.cross_validation import predict
+from avemotion.evaluation.predict import predict
 from avemotion.features.extraction import noisy_sound
 from avemotion.features.spectrogram import log_mel
 from avemotion.models.base import probabilities

@@ -23,9 +23,10 @@ import avemotion
 from avemotion.config import MODALITIES, NetworkSettings
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
-from avemotion.evaluation.corruptions import conditions_for
-from avemotion.evaluation.cross_validation import predict
+from avemotion.evaluation.corruptions import CONDITIONS, conditions_for
 from avemotion.evaluation.metrics.human_baseline import clip_credit, human_scores
+from avemotion.evaluation.predict import predict
+from avemotion.evaluation.predictions import FORMAT
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.models.checkpoint import load_checkpoint
 
@@ -69,7 +70,7 @@ def test_holdout_scores_actors_that_no_network_saw(
         assert not tested & {*split.train, *split.validation}
     assert len(tested) == 1
     assert {s.clips for s in holdout.scores.values()} == {12}
-    assert holdout.humans["both"].clips == 12
+    assert holdout.humans["av"].clips == 12
 
 
 def test_the_figures_can_be_recomputed_from_the_predictions(loso: EvaluationResults) -> None:
@@ -166,12 +167,12 @@ def test_people_are_scored_on_the_very_clips(holdout: EvaluationResults, small_s
     tested = {row["clip"] for row in table(Path(holdout.out, "predictions.csv"))}
     rows = {row.clip: row for row in store.rows if row.clip in tested}
     assert holdout.humans == human_scores(store.ratings(), rows, store.labels)
-    for modality, channel in (("av", "both"), ("video", "face"), ("audio", "voice")):
-        credit = clip_credit(store.ratings(), rows, store.labels, channel)
+    for modality in MODALITIES:
+        credit = clip_credit(store.ratings(), rows, store.labels, modality)
         (actor,) = {rows[clip].actor for clip in credit}
         people = np.mean(list(credit.values()))
         lead = holdout.actor_accuracies[modality][actor] - people
-        pair = holdout.differences[f"{modality} - people ({channel}, majority)"]
+        pair = holdout.differences[f"{modality} - people ({modality}, majority)"]
         assert pair.mean == pytest.approx(lead)
         group = holdout.fairness[modality][0]
         assert (group.human, group.over_human) == pytest.approx((people, lead))
@@ -181,7 +182,7 @@ def test_the_crowd_can_be_the_target(small_store: Path, fitted: Path, tmp_path: 
     found = avemotion.evaluate(
         data=small_store, runs=fitted, out=tmp_path, target="crowd", robustness=False
     )
-    votes = {r.clip: r.votes for r in FeatureStore(small_store).ratings() if r.channel == "both"}
+    votes = {r.clip: r.votes for r in FeatureStore(small_store).ratings() if r.channel == "av"}
     for row in table(tmp_path / "predictions.csv"):
         counts = votes[row["clip"]]
         assert counts[found.labels.index(row["target"])] == max(counts)
@@ -292,9 +293,46 @@ def test_a_plain_script_needs_no_guard(small_store: Path, tmp_path: Path) -> Non
 
 
 def test_another_evaluation_in_the_folder_is_refused(small_store: Path, tmp_path: Path) -> None:
-    (tmp_path / "asked.json").write_text('{"protocol": "5fold"}')
+    words = {"data": small_store, "protocol": "loso", "out": tmp_path, "training": ONE_EPOCH}
+    (tmp_path / "asked.json").write_text(json.dumps({"format": FORMAT, "protocol": "5fold"}))
     with pytest.raises(UsageError, match="other protocol"):
-        avemotion.evaluate(data=small_store, protocol="loso", out=tmp_path, training=ONE_EPOCH)
+        avemotion.evaluate(**words)
+    (tmp_path / "asked.json").write_text('{"protocol": "loso"}')
+    with pytest.raises(UsageError, match="written by avemotion 0.1, .* into another folder"):
+        avemotion.evaluate(**words)
+
+
+def test_an_evaluation_of_an_older_version_is_refused(
+    holdout: EvaluationResults, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(holdout.out, copy)
+    (copy / "corrupted.csv").rename(copy / "spoiled.csv")
+    metadata = json.loads((copy / "evaluation.json").read_text())
+    assert metadata.pop("format") == FORMAT
+    (copy / "evaluation.json").write_text(json.dumps(metadata))
+    with pytest.raises(UsageError, match="written by avemotion 0.1, .* into another folder"):
+        avemotion.report(copy)
+    (copy / "evaluation.json").write_text(json.dumps(metadata | {"format": FORMAT + 1}))
+    with pytest.raises(UsageError, match="written by avemotion of another version"):
+        avemotion.report(copy)
+
+
+def test_folds_tested_under_other_conditions_are_not_continued(
+    loso: EvaluationResults, small_store: Path, tmp_path: Path
+) -> None:
+    asked = json.loads(Path(loso.out, "asked.json").read_text())
+    assert asked["conditions"] == list(CONDITIONS)
+    (tmp_path / "asked.json").write_text(json.dumps(asked | {"conditions": ["thunder"]}))
+    with pytest.raises(UsageError, match="other conditions: another version"):
+        avemotion.evaluate(
+            data=small_store,
+            protocol="loso",
+            seeds=2,
+            out=tmp_path,
+            network=SMALL,
+            training=ONE_EPOCH,
+        )
 
 
 def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path) -> None:
@@ -312,7 +350,7 @@ def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path)
     with pytest.raises(UsageError, match="other clips"):
         avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
     fold.write_text(whole.replace("0.", "x."))
-    with pytest.raises(UsageError, match="damaged"):
+    with pytest.raises(UsageError, match="row 1: .* Remove that file and evaluate again"):
         avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
     metadata = json.loads((tmp_path / "asked.json").read_text())
     (tmp_path / "asked.json").write_text(json.dumps(metadata | {"clips": "others"}))

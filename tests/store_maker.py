@@ -1,0 +1,44 @@
+"""A small store, written by hand: what a corpus, a row of its manifest and features look like."""
+
+from pathlib import Path
+
+import numpy as np
+
+from avemotion.config import PreprocessSettings
+from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.store import ManifestRow
+from avemotion.data.types import Clip, Corpus, Rating
+from avemotion.features.types import ClipFeatures
+
+SETTINGS = PreprocessSettings(views=2)
+NAMES = ["1001_DFA_ANG_XX", "1001_DFA_DIS_XX", "1001_DFA_HAP_XX", "1002_DFA_ANG_XX"]
+
+
+def corpus_of(directory: Path, names=tuple(NAMES), synthetic=None) -> Corpus:
+    clips = tuple(
+        Clip(name, name[:4], "DFA", "anger", "XX", directory / "v", directory / "a")
+        for name in names
+    )
+    ratings = (Rating(names[0], "audio", (5, 0, 1, 0, 2, 0)),)
+    return Corpus("crema_d", directory, EMOTIONS, clips, ratings=ratings, synthetic=synthetic)
+
+
+def row_of(name: str, status: str = "av") -> ManifestRow:
+    return ManifestRow(
+        clip=name, actor=name[:4], sentence="DFA", emotion="anger", level="XX", status=status,
+        reason="" if status == "av" else 'of a kind, "quoted", with\na line break',
+        frames_decoded=60, faces_found=20, searched_frames=5, searched_frames_with_face=5,
+        face_box="1 2 80 98", video_file="v", video_bytes=7, audio_file="a", audio_bytes=8,
+    )  # fmt: skip
+
+
+def features_of(seed: int, samples: int) -> ClipFeatures:
+    rng = np.random.default_rng(seed)
+    zeros = ClipFeatures.zeros(SETTINGS.views)
+    return ClipFeatures(
+        faces=rng.integers(0, 255, zeros.faces.shape, dtype=np.uint8),
+        spectrograms=rng.random(zeros.spectrograms.shape, dtype=np.float32),
+        log_mels=rng.random(zeros.log_mels.shape).astype(np.float16),
+        log_mel_length=samples // 160,
+        waveform=rng.integers(-9, 9, samples, dtype=np.int16),
+    )
