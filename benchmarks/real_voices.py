@@ -49,7 +49,7 @@ def _publish(out: Path, results: EvaluationResults, records: Records) -> None:
         len({clip.emotion for clip in records.clips if clip.actor == actor})
         for actor in {clip.actor for clip in records.clips}
     )
-    people = results.humans["voice"]
+    people = results.humans["audio"]
     ears = {group.name: group for group in people.by_emotion}
     ear_recall = float(np.mean([group.majority for group in ears.values()]))
     single_recall = float(np.mean([group.single_response for group in ears.values()]))

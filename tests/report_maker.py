@@ -70,7 +70,7 @@ def invented(
 
     ratings = tuple(
         Rating(clip.clip, channel, tuple(rng.multinomial(9, shares(clip.emotion, hit)).tolist()))
-        for channel, hit in {"voice": 0.4, "face": 0.57, "both": 0.63}.items()
+        for channel, hit in {"audio": 0.4, "video": 0.57, "av": 0.63}.items()
         for clip in clips
     )
     races = ["Caucasian", "Caucasian", "African American", "Asian"]

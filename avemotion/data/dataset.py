@@ -131,7 +131,7 @@ def _vote_shares(store: FeatureStore, rows: Sequence[ManifestRow]) -> Tensor:
     votes = {
         rating.clip: torch.tensor(rating.votes).float()
         for rating in store.ratings()
-        if rating.channel == "both" and any(rating.votes)
+        if rating.channel == "av" and any(rating.votes)
     }
     if not votes:
         raise UsageError(

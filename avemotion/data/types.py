@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from avemotion.config import MODALITIES
+
 UNKNOWN_ACTOR = "unknown"
 """The actor of clips of which nobody said who is in them: nothing can be trained or tested on."""
 
@@ -19,7 +21,6 @@ COLUMNS_BESIDE_LABELS = (
 )  # fmt: skip
 """Columns of the tables that have one for each label too: no label may be called so."""
 
-_CHANNELS = ("voice", "face", "both")
 _ACTOR = re.compile(r"[^\W_](?:[\w .-]{0,48}[\w-])?")
 
 
@@ -56,7 +57,7 @@ class Rating:
     clip: str
     """Name of the clip."""
     channel: str
-    """What the raters were given: ``voice``, ``face`` or ``both``."""
+    """What the raters were given: ``audio``, ``video`` or ``av``."""
     votes: tuple[int, ...]
     """Answers for each emotion, in the order of the corpus' labels."""
 
@@ -117,8 +118,8 @@ class Corpus:
         if others := self.excluded.keys() - names:
             raise ValueError(f"excluded names no clip: {min(others)!r}")
         for rating in self.ratings:
-            if rating.clip not in names or rating.channel not in _CHANNELS:
-                raise ValueError(f"a rating of no clip, or of no channel of {_CHANNELS}: {rating}")
+            if rating.clip not in names or rating.channel not in MODALITIES:
+                raise ValueError(f"a rating of no clip, or of no channel of {MODALITIES}: {rating}")
             if len(rating.votes) != len(self.labels):
                 raise ValueError(f"a rating must have {len(self.labels)} votes: {rating}")
 

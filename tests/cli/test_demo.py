@@ -23,7 +23,7 @@ def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     places = [text.index(f"$ avemotion {step}") for step in steps]
     assert places == sorted(places)
     table = text[text.index("$ avemotion evaluate") :]
-    for row in ("av  ", "video  ", "audio  ", "people, both: majority", "ceiling %", "84.86"):
+    for row in ("av  ", "video  ", "audio  ", "people, av: majority", "ceiling %", "84.86"):
         assert row in table
     assert "SYNTHETIC DATA" in table
     assert report.prediction.label in table and report.prediction.frames_sampled == 20

@@ -143,7 +143,7 @@ CORPUS = Corpus(
     labels=("sad", "happy"),
     clips=tuple(Clip(n, a, "", "sad", "", HERE / n, None) for n, a in (("a", "Zoë"), ("b", "2"))),
     excluded={"b": "dark"},
-    ratings=(Rating("a", "both", (3, 4)),),
+    ratings=(Rating("a", "av", (3, 4)),),
 )
 
 
@@ -170,9 +170,9 @@ def with_clip(**changes: object) -> Corpus:
         (lambda: replace(CORPUS, labels=("sad", "\udcff")), "UTF-8"),
         (lambda: replace(CORPUS, labels=("sad", "target")), "name of a column"),
         (lambda: replace(CORPUS, excluded={"c": "?"}), "excluded names no clip: 'c'"),
-        (lambda: replace(CORPUS, ratings=(Rating("c", "both", (1, 2)),)), "rating of no clip"),
+        (lambda: replace(CORPUS, ratings=(Rating("c", "av", (1, 2)),)), "rating of no clip"),
         (lambda: replace(CORPUS, ratings=(Rating("a", "smell", (1, 2)),)), "channel"),
-        (lambda: replace(CORPUS, ratings=(Rating("a", "both", (1,)),)), "2 votes"),
+        (lambda: replace(CORPUS, ratings=(Rating("a", "av", (1,)),)), "2 votes"),
     ],
 )
 def test_a_corpus_that_would_do_harm_is_refused(wrong, said: str) -> None:

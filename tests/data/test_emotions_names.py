@@ -138,8 +138,8 @@ def test_real_tables_are_whole(crema_d: Path):
     assert len(read_demographics(crema_d)) == 91
     ratings = read_ratings(crema_d)
     assert Counter(rating.channel for rating in ratings) == dict.fromkeys(
-        ("voice", "face", "both"), CLIPS
+        ("audio", "video", "av"), CLIPS
     )
     # The first row as it stands in the file: 10 of 11 heard the first clip as neutral.
-    assert (ratings[0].clip, ratings[0].channel) == ("1001_IEO_NEU_XX", "voice")
+    assert (ratings[0].clip, ratings[0].channel) == ("1001_IEO_NEU_XX", "audio")
     assert ratings[0].votes == (0, 0, 0, 1, 10, 0)

@@ -110,7 +110,7 @@ def test_calibrated_predictions_have_a_small_error() -> None:
     assert calibration(predictions(sharp, targets), LABELS).calibration_error > 0.08
 
 
-def rated(votes: dict[str, tuple[int, ...]], channel: str = "both") -> list[Rating]:
+def rated(votes: dict[str, tuple[int, ...]], channel: str = "av") -> list[Rating]:
     return [Rating(clip, channel, counts) for clip, counts in votes.items()]
 
 
@@ -150,18 +150,18 @@ def test_distance_is_a_mean_over_actors_of_rated_clips() -> None:
         for clip, answer in (("x1", 0), ("x2", 1), ("y1", 1), ("z1", 0), ("z2", 0))
     ]
     votes = rated({"x1": (4, 0, 0), "x2": (4, 0, 0), "y1": (0, 0, 2), "z1": (0, 0, 0)})
-    votes += rated({"z2": (1, 0, 0)}, "face")
+    votes += rated({"z2": (1, 0, 0)}, "video")
     found = crowd_distance(said, votes, LABELS)
     assert found is not None
-    assert (found.channel, found.clips, found.mean) == ("both", 3, 0.75)
+    assert (found.channel, found.clips, found.mean) == ("av", 3, 0.75)
     assert (found.low, found.high) == (0, 1)  # of two actors: -2.4 to 3.9, cut
-    face = crowd_distance(said, votes, LABELS, "face")
-    assert face is not None and (face.channel, face.clips, face.mean) == ("face", 1, 0)
+    face = crowd_distance(said, votes, LABELS, "video")
+    assert face is not None and (face.channel, face.clips, face.mean) == ("video", 1, 0)
 
 
 def test_without_votes_there_is_no_distance() -> None:
     said = predictions(np.eye(3), np.arange(3))
     assert crowd_distance(said, [], LABELS) is None
-    assert crowd_distance(said, rated({"0": (1, 0, 0)}, "voice"), LABELS) is None
+    assert crowd_distance(said, rated({"0": (1, 0, 0)}, "audio"), LABELS) is None
     with pytest.raises(ValueError, match="3 labels"):
         crowd_distance(said, rated({"0": (1, 0, 0, 0)}), LABELS)

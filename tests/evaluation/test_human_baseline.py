@@ -26,15 +26,15 @@ def acted(emotion: str, actor: str = "1001", level: str = "XX") -> Clip:
 def test_real_votes_give_the_known_figures(crema_d: Path) -> None:
     """All of tabulatedVotes.csv; Cao et al. (2014) report 40.9 / 58.2 / 63.6 for one answer."""
     scores = ratings(crema_d)
-    assert {c: s.clips for c, s in scores.items()} == {"voice": 7442, "face": 7442, "both": 7442}
+    assert {c: s.clips for c, s in scores.items()} == {"audio": 7442, "video": 7442, "av": 7442}
     single = {c: round(100 * s.single_response, 2) for c, s in scores.items()}
-    assert single == {"voice": 40.00, "face": 57.44, "both": 63.07}
+    assert single == {"audio": 40.00, "video": 57.44, "av": 63.07}
     majority = {c: round(100 * s.majority, 2) for c, s in scores.items()}
-    assert majority == {"voice": 44.62, "face": 68.51, "both": 74.36}
+    assert majority == {"audio": 44.62, "video": 68.51, "av": 74.36}
 
 
 def test_real_votes_by_emotion_and_level(crema_d: Path) -> None:
-    both = ratings(crema_d)["both"]
+    both = ratings(crema_d)["av"]
     by_emotion = {g.name: round(100 * g.majority, 1) for g in both.by_emotion}
     assert by_emotion == {
         "anger": 77.2, "disgust": 76.7, "fear": 67.9, "happiness": 95.3, "neutral": 96.7,
@@ -62,7 +62,7 @@ def test_real_votes_against_the_bare_table(crema_d: Path) -> None:
             found = right.setdefault(level, [0, 0])
             found[0] += hits
             found[1] += sum(counts)
-    both = ratings(crema_d)["both"]
+    both = ratings(crema_d)["av"]
     assert both.single_response_by_clip == pytest.approx(np.mean(shares))
     votes = {EMOTION_BY_CODE[code]: np.mean(values) for code, values in by_code.items()}
     assert {g.name: g.majority for g in both.by_emotion} == pytest.approx(votes)
@@ -84,7 +84,7 @@ def test_real_votes_against_the_bare_table(crema_d: Path) -> None:
 def test_ties_are_split_and_empty_votes_left_out(
     table: list[tuple[tuple[int, ...], str]],
 ) -> None:
-    votes = [Rating(str(i), "voice", counts) for i, (counts, _) in enumerate(table)]
+    votes = [Rating(str(i), "audio", counts) for i, (counts, _) in enumerate(table)]
     clips = {str(i): acted(emotion) for i, (_, emotion) in enumerate(table)}
     scores = human_scores(votes, clips, LABELS)
     answered = [(counts, emotion) for counts, emotion in table if sum(counts)]
@@ -96,18 +96,18 @@ def test_ties_are_split_and_empty_votes_left_out(
     for counts, emotion in answered:
         winners = [LABELS[i] for i in range(3) if counts[i] == max(counts)]
         right += Fraction(winners.count(emotion), len(winners))
-    assert scores["voice"].majority == pytest.approx(float(right / len(answered)))
-    assert scores["voice"].clips == len(answered)
-    assert scores["voice"].responses == sum(sum(counts) for counts, _ in answered)
-    assert sum(g.clips for g in scores["voice"].by_emotion) == len(answered)
+    assert scores["audio"].majority == pytest.approx(float(right / len(answered)))
+    assert scores["audio"].clips == len(answered)
+    assert scores["audio"].responses == sum(sum(counts) for counts, _ in answered)
+    assert sum(g.clips for g in scores["audio"].by_emotion) == len(answered)
 
 
 VOTES = [
-    Rating("x", "face", (2, 0, 0)),
-    Rating("y", "face", (1, 2, 1)),
-    Rating("z", "face", (3, 3, 2)),
-    Rating("w", "face", (0, 0, 0)),
-    Rating("x", "voice", (0, 1, 0)),
+    Rating("x", "video", (2, 0, 0)),
+    Rating("y", "video", (1, 2, 1)),
+    Rating("z", "video", (3, 3, 2)),
+    Rating("w", "video", (0, 0, 0)),
+    Rating("x", "audio", (0, 1, 0)),
 ]
 CLIPS = {
     "x": acted("b", "1001", "HI"),
@@ -118,7 +118,7 @@ CLIPS = {
 
 
 def test_groups_and_both_readings_by_hand() -> None:
-    face = human_scores(VOTES, CLIPS, LABELS)["face"]
+    face = human_scores(VOTES, CLIPS, LABELS)["video"]
     assert (face.clips, face.responses) == (3, 14)
     assert face.single_response == pytest.approx(6 / 14)
     assert face.single_response_by_clip == pytest.approx((1 + 1 / 4 + 3 / 8) / 3)
@@ -132,20 +132,20 @@ def test_groups_and_both_readings_by_hand() -> None:
 
 
 def test_one_actor_has_no_interval() -> None:
-    voice = human_scores(VOTES, CLIPS, LABELS)["voice"]
+    voice = human_scores(VOTES, CLIPS, LABELS)["audio"]
     assert voice.low is None and voice.high is None
 
 
 def test_credit_of_clips() -> None:
     """A clip without an answer has no credit."""
-    assert clip_credit(VOTES, CLIPS, LABELS, "face") == {"x": 1, "y": 0, "z": 0.5}
-    assert clip_credit(VOTES, CLIPS, LABELS, "voice") == {"x": 0}
-    assert clip_credit(VOTES, CLIPS, LABELS, "both") == {}
+    assert clip_credit(VOTES, CLIPS, LABELS, "video") == {"x": 1, "y": 0, "z": 0.5}
+    assert clip_credit(VOTES, CLIPS, LABELS, "audio") == {"x": 0}
+    assert clip_credit(VOTES, CLIPS, LABELS, "av") == {}
 
 
 def test_only_the_asked_clips_count() -> None:
-    votes = [Rating("x", "face", (5, 0, 0)), Rating("y", "face", (0, 5, 0))]
-    assert human_scores(votes, {"x": acted("b")}, LABELS)["face"].single_response == 1.0
+    votes = [Rating("x", "video", (5, 0, 0)), Rating("y", "video", (0, 5, 0))]
+    assert human_scores(votes, {"x": acted("b")}, LABELS)["video"].single_response == 1.0
 
 
 def test_a_folder_without_ratings_is_refused(tmp_path: Path) -> None:

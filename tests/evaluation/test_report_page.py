@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from report_maker import MODALITIES, Page, invented, minimal
 
 from avemotion.data.corpora import CorpusName
-from avemotion.evaluation.report import charts
+from avemotion.evaluation.report import charts as report_charts
 from avemotion.evaluation.report import page as report_page
 from avemotion.evaluation.report.page import render
 
@@ -68,7 +68,7 @@ def test_main_table(full: Page, results: dict[str, Any]) -> None:
         scores = [spread(score, name) for name in ("accuracy", "recall", "f1", "")]
         std, ceiling = score["seed_std"], results["ceilings"][m]
         assert row == [*scores, shown(std), shown(ceiling)]
-    for channel, head in {"voice": "voice", "both": "face and voice"}.items():
+    for channel, head in {"audio": "voice", "av": "face and voice"}.items():
         human = results["humans"][channel]
         assert table[f"{head}, single response"][0] == shown(human["single_response"])
         majority = {**human, "actor_mean": human["majority"]}
@@ -118,9 +118,9 @@ def test_differences_in_words(full: Page, results: dict[str, Any]) -> None:
     found = results["differences"]["av - video"]
     low, high = shown(found["low"]), shown(found["high"])
     assert f"av is {shown(found['mean'])} points above video (95 % {low} to {high}, p" in full.text
-    people = results["differences"]["audio - people (voice, majority)"]
+    people = results["differences"]["audio - people (audio, majority)"]
     side = "above" if people["mean"] > 0 else "below"
-    words = f"audio is {shown(abs(people['mean']))} points {side} people (voice, majority)"
+    words = f"audio is {shown(abs(people['mean']))} points {side} people (audio, majority)"
     assert words in full.text
 
 
@@ -207,9 +207,9 @@ HOSTILE = (
 
 
 def corrupt(value: Any) -> Any:
-    """Replace every string by a hostile one, but those that name a modality or a channel."""
+    """Replace every string by a hostile one, but those that name a modality."""
     if isinstance(value, str):
-        return value if value in {*MODALITIES, "voice", "face", "both"} else HOSTILE + value
+        return value if value in {*MODALITIES} else HOSTILE + value
     if isinstance(value, list):
         return [corrupt(item) for item in value]
     if isinstance(value, dict):
@@ -240,7 +240,7 @@ def test_hostile_names_are_inert(full: Page, results: dict[str, Any]) -> None:
 @pytest.mark.filterwarnings("ignore:Glyph")  # matplotlib only measures; the browser draws
 def test_any_emotion_can_be_drawn(labels: list[str]) -> None:
     counts = [[1] * len(labels)] * len(labels)
-    drawn = Page(charts.confusion("x", "title", counts, labels))
+    drawn = Page(report_charts.confusion("x", "title", counts, labels))
     assert {tag for tag, _ in drawn.elements} <= {"svg", "title", "defs", "clippath", *DRAWN}
     if labels[0] == "x font-family: y":
         assert labels[0] in drawn.text
@@ -295,8 +295,8 @@ def test_it_can_be_read_without_eyes_or_colours(full: Page) -> None:
     assert len({a["aria-label"] for a in charts}) > 10
     labelled = {a["aria-labelledby"] for a in full.all("section")}
     assert labelled == {a["id"] for a in full.all("h2")}
-    markers = [marker for _, marker in charts.LOOKS.values()]
-    assert len({*markers, charts.PEOPLE[1]}) == 4
+    markers = [marker for _, marker in report_charts.LOOKS.values()]
+    assert len({*markers, report_charts.PEOPLE[1]}) == 4
 
 
 def test_examples_in_docstrings() -> None:

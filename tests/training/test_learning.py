@@ -46,7 +46,7 @@ def test_votes_are_mixed_into_the_target_by_their_weight(small_store: Path, weig
     module, batch = module_and_batch(small_store, labels="votes", vote_weight=weight)
     _, targets = module.augmented(batch)
     store = FeatureStore(small_store)
-    votes = {r.clip: r.votes for r in store.ratings() if r.channel == "both"}
+    votes = {r.clip: r.votes for r in store.ratings() if r.channel == "av"}
     for row, target in zip(store.rows[:8], targets, strict=True):
         counts = torch.tensor(votes[row.clip], dtype=torch.float64)
         wanted = weight * counts / counts.sum()

@@ -86,7 +86,7 @@ DEMOGRAPHICS_FILE = Path("VideoDemographics.csv")
 NAMES_FILE = Path("SentenceFilenames.csv")
 SYNTHETIC_FILE = Path("synthetic.json")
 
-CHANNELS: dict[str, str] = {"1": "voice", "2": "face", "3": "both"}
+CHANNELS: dict[str, str] = {"1": "audio", "2": "video", "3": "av"}
 """First digit of a row's id in the vote table -> what the raters were given."""
 
 _FETCH_AGAIN = "Restore it with `git checkout` in the corpus, or clone the corpus again."

@@ -59,7 +59,7 @@ class CrowdDistance:
     """How far a network's probabilities are from how the crowd's answers spread."""
 
     channel: str
-    """What the crowd was given: ``voice``, ``face`` or ``both``."""
+    """What the crowd was given: ``audio``, ``video`` or ``av``."""
     clips: int
     """Clips with ratings."""
     mean: float
@@ -132,7 +132,7 @@ def crowd_distance(
     predictions: Sequence[ClipPrediction],
     ratings: Iterable[Rating],
     labels: Sequence[str],
-    channel: str = "both",
+    channel: str = "av",
 ) -> CrowdDistance | None:
     """Return how far the probabilities are from the clips' shares of votes.
 

@@ -57,7 +57,7 @@ class HumanScore:
     """How people did on one channel."""
 
     channel: str
-    """``voice``, ``face`` or ``both``."""
+    """``audio``, ``video`` or ``av``."""
     clips: int
     """Clips with ratings."""
     responses: int
@@ -119,7 +119,7 @@ def human_scores(
         Channel -> score, for each channel that has a rating with at least one answer.
 
     >>> clip = Clip("a", "1001", "DFA", "x", "XX", video=None, audio=None)
-    >>> human_scores([Rating("a", "voice", (3, 3, 0))], {"a": clip}, "xyz")["voice"].majority
+    >>> human_scores([Rating("a", "audio", (3, 3, 0))], {"a": clip}, "xyz")["audio"].majority
     0.5
     """
     channels: dict[str, list[_Answers]] = {}
@@ -140,7 +140,7 @@ def clip_credit(
         ratings: Votes; those on clips not in `clips` are left out.
         clips: Name of a clip -> its actor, intended emotion and level.
         labels: The emotions in the order of the votes.
-        channel: What the raters were given: ``voice``, ``face`` or ``both``.
+        channel: What the raters were given: ``audio``, ``video`` or ``av``.
     """
     return {
         answers.clip: answers.majority
@@ -199,7 +199,7 @@ def ratings(corpus: Path) -> dict[str, HumanScore]:
         corpus: Folder of a CREMA-D checkout, or of a synthetic corpus.
 
     Returns:
-        Channel (``voice``, ``face``, ``both``) -> score.
+        Channel (``audio``, ``video``, ``av``) -> score.
 
     Raises:
         UsageError: There is no vote table, or it holds no rating.

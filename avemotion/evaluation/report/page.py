@@ -79,7 +79,7 @@ def counted(number: int, noun: str) -> str:
 
 def channel(name: str) -> str:
     """Say what raters were given."""
-    return "face and voice" if name == "both" else name
+    return {"av": "face and voice", "video": "face", "audio": "voice"}.get(name, name)
 
 
 def versus(difference: Mapping[str, Any], pair: str) -> str:

@@ -27,9 +27,6 @@ from avemotion.evaluation.metrics.scores import (
 )
 from avemotion.evaluation.predictions import ClipPrediction, Records
 
-CHANNELS: dict[Modality, str] = {"av": "both", "video": "face", "audio": "voice"}
-"""What people were given who are compared with a network of some modality."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reported:
@@ -95,7 +92,7 @@ class EvaluationResults:
     actor_accuracies: dict[Modality, dict[str, float]]
     """Modality -> actor -> accuracy, the mean over seeds."""
     differences: dict[str, Difference]
-    """``av - video``, ``av - people (both, majority)``...: paired over actors."""
+    """``av - video``, ``av - people (av, majority)``...: paired over actors."""
     humans: dict[str, HumanScore]
     """Channel -> how people did on exactly these clips; empty without votes."""
     reported: tuple[Reported, ...]
@@ -130,7 +127,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     clips = {clip.clip: clip for clip in records.clips}
     intended = metadata["target"] == "intended"
     votes = records.ratings if intended else ()  # people's hits are counted on the intention
-    credit = {m: clip_credit(votes, clips, labels, CHANNELS[m]) for m in predictions}
+    credit = {m: clip_credit(votes, clips, labels, m) for m in predictions}
     # Ceilings and reported figures, too, are about the intention.
     ceilings = (metadata["synthetic"] or {}).get("ceilings", {}) if intended else {}
     thesis = intended and metadata["corpus"] == "crema_d" and not metadata["synthetic"]
@@ -189,7 +186,7 @@ def _differences(
         if people:
             ours = actor_accuracies([p for p in said if p.clip in people], labels)
             theirs = actor_means((clips[clip].actor, value) for clip, value in people.items())
-            name = f"{modality} - people ({CHANNELS[modality]}, majority)"
+            name = f"{modality} - people ({modality}, majority)"
             found[name] = difference(ours, theirs)
     return found
 
