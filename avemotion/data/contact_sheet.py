@@ -1,7 +1,7 @@
 """A contact sheet of a feature store: what the networks see, the clips with the fewest faces first.
 
-Each clip is a strip: some frames of view 0 at their true size, 80 x 98 pixels, and its log-mel of
-5 s beside them. Of each actor the worst clips are shown, so that a bad crop strikes the eye.
+Each clip is a strip: some frames of view 0 at their true size, 80 x 98 pixels, and its log-mel
+beside them. Of each actor the worst clips are shown, so that a bad crop strikes the eye.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.data.spectrogram_plot import draw_spectrogram
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
@@ -31,12 +31,13 @@ FRAMES = (0, 6, 13, 19)
 """Frames of view 0 that a strip shows."""
 
 _COLUMNS = 3
-_MEL_WIDTH = 128
-_GAP, _MARGIN, _CAPTION = 14, 20, 18  # pixels
-_SEAM = 2
-_STRIP_WIDTH = len(FRAMES) * (FACE_WIDTH + _SEAM) + _SEAM + _MEL_WIDTH
+# In pixels:
+_LINE, _GAP, _MARGIN, _CAPTION, _TICK_LABELS = 18, 14, 20, 18, 14
+_SEAM, _FREQUENCIES, _MEL_WIDTH = 2, 34, 150
+_FACES_WIDTH = len(FRAMES) * (FACE_WIDTH + _SEAM)
+_STRIP_WIDTH = _FACES_WIDTH + _FREQUENCIES + _MEL_WIDTH
 _LISTED = 4  # failed clips that are named
-_QUIET_DB, _LOUD_DB = 20.0, 90.0  # of the log-mel: white and black
+_LIMITS_DB = (-80.0, -10.0)  # of the log-mel: the same for all clips, so that quiet ones show
 _INK, _MUTED, _WARNING = "#1d1d1b", "#64645e", "#a3290f"
 _MEANS = {
     "av": "with face and voice",
@@ -45,7 +46,7 @@ _MEANS = {
     "excluded": "known to be bad",
     "failed": "failed",
 }
-_BLANK = 240  # grey of a missing face, and of silence
+_BLANK = 240  # grey of missing faces
 _DOTS_PER_INCH = 72  # so that a point of text is a pixel
 
 
@@ -121,7 +122,7 @@ def heading(store: FeatureStore, layout: Layout) -> list[str]:
         f"{store.info['corpus']}: {len(store.rows):,} clips of {actors} actors{synthetic}",
         ", ".join(parts),
         f"Of {of}, {which} with the fewest faces found, worst first. "
-        f"{len(FRAMES)} of {FACE_FRAMES} frames of view 0; log-mel of 5 s, low frequencies below.",
+        f"{len(FRAMES)} of {FACE_FRAMES} frames of view 0, and the log-mel.",
     ]
     failed = [row.clip for row in store.rows if row.status == "failed"]
     if failed:
@@ -170,59 +171,56 @@ def draw_preview(store: FeatureStore, path: Path, *, clips: int = CLIPS) -> None
 
 
 def _figure(store: FeatureStore, layout: Layout) -> Figure:
-    """Put pictures into one array, pixel by pixel, and letters above it."""
+    """Draw captions and spectrograms on a figure, and put the faces under it pixel by pixel."""
     from matplotlib.figure import Figure  # not pyplot: no display, no global state
 
     lines = heading(store, layout)
-    top = _MARGIN + 18 * len(lines) + _GAP
-    row_height = _CAPTION + FACE_HEIGHT + _GAP
-    height = top + len(layout.rows) * row_height + _MARGIN
+    top = _MARGIN + _LINE * len(lines) + _GAP
+    row_height = _CAPTION + FACE_HEIGHT + _TICK_LABELS + _GAP
+    height = top + len(layout.rows) * row_height + _MARGIN - _GAP
     columns = max(layout.columns, 2)  # the heading needs the width
     width = 2 * _MARGIN + columns * (_STRIP_WIDTH + _GAP) - _GAP
-    sheet = np.full((height, width, 3), 255, np.uint8)
+    faces = np.full((height, width, 3), 255, np.uint8)
     figure = Figure(figsize=(width / _DOTS_PER_INCH, height / _DOTS_PER_INCH), dpi=_DOTS_PER_INCH)
 
-    def write(x: int, y: int, text: str, **look: Any) -> None:
+    def write(x: float, y: float, text: str, **style: Any) -> None:
         """Write text whose lower edge lies on pixel row `y`."""
-        figure.text(x / width, 1 - y / height, text, parse_math=False, **look)
+        figure.text(x / width, 1 - y / height, text, parse_math=False, **style)
 
     for number, line in enumerate(lines):
         weight = "bold" if number == 0 else "normal"
-        write(_MARGIN, _MARGIN + 18 * number + 12, line, fontsize=12, color=_INK, weight=weight)
+        y = _MARGIN + _LINE * number + 12
+        write(_MARGIN, y, line, fontsize=12, color=_INK, weight=weight)
     for r, clips in enumerate(layout.rows):
         for c, row in enumerate(clips):
             x, y = _MARGIN + c * (_STRIP_WIDTH + _GAP), top + r * row_height + _CAPTION
-            sheet[y : y + FACE_HEIGHT, x : x + _STRIP_WIDTH] = _strip(store, row)[..., None]
             name, found, warns = caption(row)
+            style = {"color": _WARNING, "weight": "bold"} if warns else {"color": _MUTED}
             write(x, y - 5, name, fontsize=11, color=_INK)
-            for status, part, missing in (
-                ("audio", len(FRAMES) * (FACE_WIDTH + _SEAM) // 2, "no face"),
-                ("video", _STRIP_WIDTH - _MEL_WIDTH // 2, "no sound"),
-            ):
-                if row.status == status:
-                    centre = {"ha": "center", "va": "center", "color": _MUTED}
-                    write(x + part, y + FACE_HEIGHT // 2, missing, fontsize=11, **centre)
-            look = {"color": _WARNING, "weight": "bold"} if warns else {"color": _MUTED}
-            write(x + _STRIP_WIDTH, y - 5, found, fontsize=11, ha="right", **look)
-    figure.figimage(sheet, origin="upper", zorder=-1)
+            write(x + _STRIP_WIDTH, y - 5, found, fontsize=11, ha="right", **style)
+            strip = faces[y : y + FACE_HEIGHT, x : x + _FACES_WIDTH]
+            missing = {"y": y + FACE_HEIGHT / 2, "fontsize": 11, "color": _MUTED, "ha": "center"}
+            missing["va"] = "center"
+            if row.status == "audio":
+                strip[:] = _BLANK
+                write(x + _FACES_WIDTH / 2, text="no face", **missing)
+            else:
+                strip[:] = _side_by_side(store.read(row, "faces")[0, list(FRAMES)])[..., None]
+            left = x + _STRIP_WIDTH - _MEL_WIDTH
+            if row.status == "video":
+                write(left + _MEL_WIDTH / 2, text="no sound", **missing)
+                continue
+            box = (left, height - y - FACE_HEIGHT, _MEL_WIDTH, FACE_HEIGHT)
+            axes = figure.add_axes(tuple(np.divide(box, (width, height) * 2)))
+            length = int(store.read(row, "log_mel_lengths"))
+            log_mel = store.read(row, "log_mels")[0, :, :length]
+            draw_spectrogram(axes, log_mel, "log_mel", limits_db=_LIMITS_DB)
+            axes.tick_params(labelsize=9, labelcolor=_MUTED, length=2, width=0.5, pad=2)
+    figure.figimage(faces, origin="upper", zorder=-1)
     return figure
 
 
-def _strip(store: FeatureStore, row: ManifestRow) -> NDArray[np.uint8]:
-    """Return a clip's frames and log-mel side by side, uint8 (98, width)."""
-    strip = np.full((FACE_HEIGHT, _STRIP_WIDTH), 255, np.uint8)
-    faces = store.read(row, "faces")[0, list(FRAMES)]
-    for number, face in enumerate(faces):
-        x = number * (FACE_WIDTH + _SEAM)
-        strip[:, x : x + FACE_WIDTH] = face if faces.any() else _BLANK
-    log_mel = store.read(row, "log_mels")[0].astype(np.float32)
-    strip[:, -_MEL_WIDTH:] = _ink(log_mel)
-    return strip
-
-
-def _ink(log_mel: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Draw a log-mel, float32 (64, 500), dark where it is loud, high frequencies at the top."""
-    size = (_MEL_WIDTH, FACE_HEIGHT)
-    resized = cv2.resize(log_mel[::-1], size, interpolation=cv2.INTER_AREA)
-    loudness = np.clip((resized - _QUIET_DB) / (_LOUD_DB - _QUIET_DB), 0, 1)
-    return np.asarray(_BLANK * (1 - loudness), np.uint8)
+def _side_by_side(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return faces, uint8 (frame, 98, 80), beside each other, uint8 (98, width), with seams."""
+    seams = np.pad(faces, ((0, 0), (0, 0), (0, _SEAM)), constant_values=255)
+    return np.hstack(list(seams))
