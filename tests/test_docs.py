@@ -1,6 +1,8 @@
 """The documentation: it builds clean, stands alone, and what it shows is what happens."""
 
 import ast
+import doctest
+import inspect
 import json
 import os
 import re
@@ -61,6 +63,7 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
                 file.seek(0)
                 done.append((command, promised, code, file.read()))
         patch.undo()
+    shutil.copy(min((folder / "crema" / "VideoFlash").iterdir()), folder / "clip.mp4")
     return folder, done
 
 
@@ -79,11 +82,26 @@ def test_python_examples_run(
 ) -> None:
     folder, _ = toured
     monkeypatch.chdir(folder)
-    if not (folder / "clip.mp4").exists():
-        shutil.copy(min((folder / "crema" / "VideoFlash").iterdir()), folder / "clip.mp4")
     names: dict[str, object] = {"__name__": "example"}
     for n, example in enumerate(PYTHON.findall(page.read_text(encoding="utf-8")), 1):
         exec(compile(example, f"{page.name}, example {n}", "exec"), names)
+
+
+EXAMPLES = sorted({*avemotion.__all__} - {"__version__", "demo"})  # `demo` has a test of its own
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_of_a_public_name_runs(
+    name: str, toured: tuple[Path, list[Step]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder that the tutorial leaves, with a ``clip.mp4``."""
+    monkeypatch.chdir(toured[0])
+    text = inspect.getdoc(getattr(avemotion, name)) or ""
+    example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
+    assert example.examples
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    complaints: list[str] = []
+    assert not runner.run(example, out=complaints.append).failed, "".join(complaints)
 
 
 class Loaded(HTMLParser):
