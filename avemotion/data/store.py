@@ -36,8 +36,8 @@ A line is the actor and the rows' cells, none where the actor is no longer liste
 actor would cost a rewriting of the whole manifest.
 """
 
-FORMAT = 1
-"""Changes with the layout of the files; a store of another format is refused."""
+FORMAT = 2
+"""Changes with the layout or the content of the files; a store of another format is refused."""
 
 USABLE = ("av", "video", "audio")
 """Statuses of clips that have features: with both modalities, or with one."""
@@ -171,7 +171,8 @@ class FeatureStore:
         if self.info.get("format") != FORMAT:
             raise UsageError(
                 f"{directory} is a store of format {self.info.get('format')}, this version reads "
-                f"{FORMAT}. Preprocess into another folder."
+                f"{FORMAT} (since 0.2 sound is resampled by soxr, and columns have new names). "
+                "Preprocess into another folder."
             )
         self.labels: tuple[str, ...] = tuple(self.info["labels"])
         self.settings = PreprocessSettings(**self.info["settings"])

@@ -38,6 +38,7 @@ LOOK_AHEAD_SECONDS = 60.0
 """Of several tracks, so much is listened to for the first that has sound on it."""
 
 _JITTER_SECONDS = 0.04  # time stamps of sound that is unbroken err by less
+_NO_SAMPLES = np.zeros(0, np.float32)
 
 
 class _Glimpse(AudioTrack):
@@ -146,7 +147,8 @@ class SoundStream:
         while not self._finished and reached < tick:
             block = next(self._blocks, None)
             self._finished = block is None
-            ready = self._resampler.finish() if block is None else self._resampler.push(block)
+            given = _NO_SAMPLES if block is None else block
+            ready = self._resampler.push(given, last=self._finished)
             fresh.append(to_int16(ready))
             reached += len(ready)
         self._samples = np.concatenate([self._samples, *fresh])

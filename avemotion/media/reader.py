@@ -221,7 +221,7 @@ def read_sound(path: MediaFile) -> Sound:
 
     Of several tracks it is the one that the file plays by default, else the first with sound; of
     surround sound the front centre channel. Other channels are averaged (FFmpeg's own down-mix is
-    3 dB louder). A polyphase filter resamples; 16 kHz mono PCM comes out as it went in.
+    3 dB louder). Other rates are resampled by soxr; 16 kHz mono PCM comes out as it went in.
 
     Raises:
         NoAudioError: The file has no audio track, or one of zeros alone, or next to no samples.
@@ -236,8 +236,7 @@ def _heard(name: str, streams: Streams) -> Sound:
     if not len(streams.samples):
         raise NoAudioError(f"the audio track of {name} holds no samples")
     check_sample_rate(name, streams.sample_rate)
-    # As many as resampling will give, known before it.
-    seconds = -(-len(streams.samples) * SAMPLE_RATE // streams.sample_rate) / SAMPLE_RATE
+    seconds = len(streams.samples) / streams.sample_rate
     if seconds < MIN_SOUND_SECONDS:
         raise NoAudioError(
             f"the sound of {name} lasts {seconds:.3f} s, at least {MIN_SOUND_SECONDS} s are needed"

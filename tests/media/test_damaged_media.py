@@ -55,7 +55,7 @@ def first_window(path: Path) -> MediaWindow:
 
 
 @pytest.mark.parametrize("read", [read_sound, first_window])
-@pytest.mark.parametrize("rate", [0, 1, 999, 767_999, 768_001, 2_147_483_647])
+@pytest.mark.parametrize("rate", [0, 1, 999, 768_001, 2_147_483_647])
 def test_impossible_sampling_rates_are_named(
     tmp_path: Path, rate: int, read: Callable[[Path], object]
 ):
@@ -68,20 +68,24 @@ def test_impossible_sampling_rates_are_named(
 @pytest.mark.parametrize(
     "rate",
     [1_000, 8_000, 11_025, 22_050, 24_000, 32_000, 44_056, 44_100, 44_101, 47_952, 48_000, 88_200,
-     96_000, 176_400, 192_000, 250_000, 352_800, 384_000, 705_600, 768_000],
+     96_000, 176_400, 192_000, 250_000, 352_800, 384_000, 705_600, 767_999, 768_000],
 )  # fmt: skip
-def test_sampling_rates_of_devices_are_read(tmp_path: Path, rate: int):
-    sound = read_sound(claiming(tmp_path / "sound.wav", 24, rate, 4, seconds=5))
-    assert len(sound.samples) == -(-80_000 * 16_000 // rate)
+def test_sampling_rates_of_devices_and_odd_ones_are_read(tmp_path: Path, rate: int):
+    path = claiming(tmp_path / "sound.wav", 24, rate, 4, seconds=5)
+    sound = read_sound(path)
+    assert len(sound.samples) == round(80_000 * 16_000 / rate)
+    window = first_window(path)
+    assert window.samples is not None
+    np.testing.assert_array_equal(window.samples, sound.samples[: len(window.samples)])
 
 
 def test_a_short_sound_is_refused_before_it_is_resampled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    path = claiming(tmp_path / "sound.wav", 24, 44_100, 4, seconds=4407 / 16_000)
+    path = claiming(tmp_path / "sound.wav", 24, 44_100, 4, seconds=4409 / 16_000)
     with pytest.raises(NoAudioError, match="sound.wav lasts 0.100 s"):
         read_sound(path)
-    assert len(read_sound(claiming(path, 24, 44_100, 4, 4408 / 16_000)).samples) == 1600
+    assert len(read_sound(claiming(path, 24, 44_100, 4, 4410 / 16_000)).samples) == 1600
     monkeypatch.setattr(reader, "resample", None)
     with pytest.raises(NoAudioError, match="lasts 0.083 s"):
         read_sound(claiming(path, 24, 192_000, 4, 1))
