@@ -64,14 +64,16 @@ _HOMES = {
 __all__ = [*_HOMES, "__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version  # 50 ms that most uses do without
+if not TYPE_CHECKING:  # to a type checker, a name that is not there is a mistake
 
-        return version("avemotion")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'avemotion' has no attribute {name!r}")
-    return getattr(import_module(f"avemotion.{_HOMES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version  # 50 ms that most uses do without
+
+            return version("avemotion")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'avemotion' has no attribute {name!r}")
+        return getattr(import_module(f"avemotion.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
