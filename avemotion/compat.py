@@ -1,16 +1,19 @@
-"""The one place that imports packages whose compiled part may not match the installed torch.
+"""What it takes to work with other packages: imports that need help, and silence.
 
 The Linux wheels of torchaudio and torchvision are built for the CUDA build of torch. Beside a CPU
 build their compiled parts do not load, and importing the packages fails, though what we use of them
-is plain torch. Each function here imports its package as usual; only if that fails in the known way
-does it import the package again without its compiled part. Nothing is imported before it is asked
-for.
+is plain torch. Their functions here import them as usual; only if that fails in the known way do
+they import them again, without the compiled part. Nothing is imported before it is asked for.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -58,3 +61,22 @@ def _forget(package: str) -> None:
     """Remove what a failed import of a package left behind."""
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         del sys.modules[name]
+
+
+@contextmanager
+def quiet(logger_name: str, modules: str = "") -> Iterator[None]:
+    """Silence a package's warnings, and what it logs below errors; exceptions are still raised.
+
+    Args:
+        logger_name: The package's logger.
+        modules: Regular expression of the modules whose warnings are silenced; by default all.
+    """
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=modules)
+            yield
+    finally:
+        logger.setLevel(level)

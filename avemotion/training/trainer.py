@@ -3,18 +3,16 @@
 A run leaves in its folder: ``checkpoint.safetensors`` (the best epoch so far, replaced whole at
 each improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``curves.png``,
 ``model_card.md``, ``run.json`` and, until it is finished, ``state/last.ckpt``, from which the same
-command goes on.
+command resumes.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
@@ -24,11 +22,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from torch.utils.data import DataLoader
 
-from avemotion.config import (
-    ExperimentSettings,
-    TrainingSettings,
-)
+from avemotion.compat import quiet
+from avemotion.config import ExperimentSettings, TrainingSettings
+from avemotion.data.batch import Batch
 from avemotion.data.dataset import ClipDataset, EpochSampler, batches, roomy_device
 from avemotion.data.splits import check_trainable, of_actors
 from avemotion.data.store import FeatureStore
@@ -41,33 +39,33 @@ from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.training.lightning_module import EmotionModule
 
 STATE = "state"
-"""Folder in a run that holds what an interrupted one goes on from."""
+"""Folder in a run that holds the state that an interrupted run resumes from."""
 
 
 class RunRecorder(pl.Callback):
-    """After each epoch: a row of metrics, and the checkpoint where the epoch is the best so far."""
+    """Write a row of metrics after each epoch, and the checkpoint if the epoch is the best yet."""
 
     def __init__(self, out: Path, metadata: CheckpointMetadata) -> None:
         """Record into a folder.
 
         Args:
             out: The run's folder.
-            metadata: What the checkpoint says of itself; epoch and scores are filled in.
+            metadata: Metadata of the checkpoint; epoch and scores are filled in here.
         """
         self.out, self.metadata = out, metadata
         self.rows: list[dict[str, float]] = []
         self.best_loss = float("inf")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs."""
+        """Return what a resumed run needs, for Lightning to keep."""
         return {"rows": self.rows, "best_loss": self.best_loss}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where an interrupted run stopped."""
+        """Take over what an interrupted run had recorded."""
         self.rows, self.best_loss = state["rows"], state["best_loss"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Record the epoch."""
+        """Write the row of the epoch, and the checkpoint if it is to be kept."""
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -90,66 +88,84 @@ def train(
     out: Path,
     progress: bool = True,
 ) -> CheckpointMetadata:
-    """Train one network on a split; an interrupted run in the same folder goes on.
+    """Train one network on a split; an interrupted run in the same folder is resumed.
 
     Args:
-        store: Features.
-        split: Who trains and who chooses the epoch.
-        experiment: What is trained, and how.
-        out: The run's folder, made if need be.
+        store: Features of the clips.
+        split: Actors that train, and actors that choose the epoch.
+        experiment: Modality, network and training settings.
+        out: Folder of the run; made if need be.
         progress: Show a progress bar.
 
     Returns:
-        What the finished checkpoint ``out/checkpoint.safetensors`` says of itself. The state for
-        resuming stays until the caller has used it and calls `forget_state`.
+        Metadata of the finished checkpoint, ``out/checkpoint.safetensors``. The state for resuming
+        stays until the caller has used the checkpoint and calls `forget_state`.
 
     Raises:
         UsageError: An emotion has no clip to train on.
         AvemotionError: The training diverged.
     """
     rows = store.usable(experiment.modality)
-    trained, watched = of_actors(rows, split.train), of_actors(rows, split.validation)
-    check_trainable(trained, store.labels, experiment.modality, least_actors=1)
+    train_rows, validation_rows = of_actors(rows, split.train), of_actors(rows, split.validation)
+    check_trainable(train_rows, store.labels, experiment.modality, least_actors=1)
     out.mkdir(parents=True, exist_ok=True)
     last = out / STATE / "last.ckpt"
     if _stopped_early(last):
         return load_checkpoint(out / CHECKPOINT_NAME)[1]
+    if not last.exists():  # a run killed in its first epoch may have left one
+        (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
     device = roomy_device(store, [*split.train, *split.validation])
-    dataset = ClipDataset(store, trained, experiment, device)
+    dataset = ClipDataset(store, train_rows, experiment, device)
     network = _new_network(dataset, experiment, len(store.labels))
-    metadata = CheckpointMetadata(
-        experiment, store.labels, store.settings, split, 0, {}, store.synthetic
-    )
-    recorder = RunRecorder(out, metadata)
-    if not last.exists():  # what a run killed in its first epoch may have left
-        (out / CHECKPOINT_NAME).unlink(missing_ok=True)
-    loader = batches(dataset, settings.batch_size, settings.seed)
-    assert isinstance(loader.sampler, EpochSampler)
-    loader.sampler.set_epoch(_epochs_done(last))  # Lightning says so too late when it resumes
-    watch = ClipDataset(store, watched, experiment, device) if watched else None
-    with _quiet():
-        trainer = _trainer(settings, out, recorder, progress)
-        with _interruptible():
-            trainer.fit(
-                EmotionModule(network, experiment, len(store.labels)),
-                loader,
-                batches(watch, 64) if watch else None,
-                ckpt_path=last if last.exists() else None,
-                weights_only=True,  # nothing in the file is executed
-            )
+    recorder = RunRecorder(out, _initial_metadata(store, split, experiment))
+    validation = None
+    if validation_rows:
+        validation = batches(ClipDataset(store, validation_rows, experiment, device), 64)
+    with _quiet_and_interruptible():
+        _trainer(settings, out, recorder, progress).fit(
+            EmotionModule(network, experiment, len(store.labels)),
+            _training_batches(dataset, settings, _epochs_done(last)),
+            validation,
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,  # nothing in the file is executed
+        )
     if settings.early_stopping and not math.isfinite(recorder.best_loss):
         raise AvemotionError(
-            f"Training in {out} diverged: the validation loss was never a number. "
+            f"Training in {out} diverged: the validation loss was never a finite number. "
             f"Lower --training.learning_rate (it is {settings.learning_rate})."
         )
-    _, metadata = load_checkpoint(out / CHECKPOINT_NAME)
-    return metadata
+    return load_checkpoint(out / CHECKPOINT_NAME)[1]
+
+
+def _initial_metadata(
+    store: FeatureStore, split: Split, experiment: ExperimentSettings
+) -> CheckpointMetadata:
+    """Return the metadata of a run before its first epoch."""
+    return CheckpointMetadata(
+        experiment=experiment,
+        labels=store.labels,
+        preprocessing=store.settings,
+        split=split,
+        epoch=0,
+        scores={},
+        synthetic=store.synthetic,
+    )
+
+
+def _training_batches(
+    dataset: ClipDataset, settings: TrainingSettings, epochs_done: int
+) -> DataLoader[Batch]:
+    """Return the loader of the training clips, at the epoch where training starts."""
+    loader = batches(dataset, settings.batch_size, settings.seed)
+    assert isinstance(loader.sampler, EpochSampler)
+    loader.sampler.set_epoch(epochs_done)  # Lightning sets it too late when it resumes
+    return loader
 
 
 def _new_network(dataset: ClipDataset, experiment: ExperimentSettings, classes: int) -> AR5:
-    """Build the network, with the statistics of the training clips' sound in it."""
+    """Build the network, with the mean and std of the training clips' log-mels in it."""
     network = AR5(experiment.modality, classes, experiment.network)
     if network.audio is not None and experiment.network.spectrogram == "log_mel":
         mean, std = dataset.sound_statistics()
@@ -160,7 +176,7 @@ def _new_network(dataset: ClipDataset, experiment: ExperimentSettings, classes: 
 
 
 def forget_state(out: Path) -> None:
-    """Remove what a finished run no longer needs; until then the same command goes on from it."""
+    """Remove the state for resuming, which a finished run no longer needs."""
     shutil.rmtree(out / STATE, ignore_errors=True)
 
 
@@ -170,7 +186,7 @@ def _epochs_done(last: Path) -> int:
 
 
 def _stopped_early(last: Path) -> bool:
-    """Tell whether a run ended by itself before it was interrupted: Lightning would train on."""
+    """Return whether early stopping ended the run; resumed, Lightning would train on."""
     if not last.exists():
         return False
     callbacks = torch.load(last, weights_only=True)["callbacks"]
@@ -206,28 +222,35 @@ def _trainer(
 
 
 class _Bar(TQDMProgressBar):
-    """Lightning's bar, which would be drawn once more after our last word to an interrupt."""
+    """Lightning's bar, which would be drawn once more below our message after an interrupt."""
 
     def on_exception(self, *_: Any) -> None:
         self.train_progress_bar.close()
 
 
 def uses_bfloat16(settings: TrainingSettings) -> bool:
-    """Tell whether training runs in bfloat16: as asked, or where the processor has it."""
+    """Return whether training runs in bfloat16: as set, or where the processor has it."""
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    capabilities = torch.cpu.get_capabilities()  # other processors than x86 have other names
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_tile"))
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn Lightning's answer to Ctrl-C (exit, and deaf to further ones) back into an interrupt."""
+def _quiet_and_interruptible() -> Iterator[None]:
+    """Keep Lightning from giving advice, from writing to standard output and from exiting.
+
+    Its advice is on loggers and devices. It ends the program on Ctrl-C and ignores further ones:
+    here KeyboardInterrupt is raised, and the handler of SIGINT is restored.
+    """
     in_main_thread = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
+    advice = quiet("pytorch_lightning", "pytorch_lightning|lightning_fabric")
     try:
-        yield
+        with advice, redirect_stdout(sys.stderr):  # standard output is for results, not bars
+            yield
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
@@ -235,19 +258,3 @@ def _interruptible() -> Iterator[None]:
     finally:
         if in_main_thread:
             signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Lightning's advice on loggers, loaders and devices; our messages say what matters."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            warnings.filterwarnings("ignore", module="lightning_fabric")
-            with redirect_stdout(sys.stderr):  # standard output is for what was asked, not bars
-                yield
-    finally:
-        logger.setLevel(level)

@@ -11,10 +11,6 @@ instead of some) and gives the same numbers, but is deprecated and no longer dev
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from avemotion.compat import quiet
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.data.batch import ClipInputs, normalise_faces
 from avemotion.errors import AvemotionError, UsageError
@@ -128,7 +125,7 @@ def _graph(network: AR5, metadata: CheckpointMetadata) -> ModelProto:
     if network.audio is not None:
         names += ["spectrograms", "lengths", "has_sound"]
     clips = torch.export.Dim("clip")
-    with _quiet():
+    with quiet("torch.onnx"):
         program = torch.onnx.export(
             _Answering(network).eval(),
             kwargs={name: torch.from_numpy(getattr(sample, name)) for name in names},
@@ -142,20 +139,6 @@ def _graph(network: AR5, metadata: CheckpointMetadata) -> ModelProto:
         )
     assert program is not None
     return program.model_proto
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to itself what the exporter says of its own ways; errors are still raised."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _describe(model: ModelProto, metadata: CheckpointMetadata) -> None:
