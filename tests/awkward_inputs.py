@@ -1,4 +1,4 @@
-"""Clips as strangers have them, and what `classify_clip` gives: the table of docs/inputs.md.
+"""Clips as users have them, and what `classify_clip` gives: the table of docs/inputs.md.
 
 `python tests/awkward_inputs.py` writes that page anew; a test holds both together.
 """
@@ -357,7 +357,7 @@ PICTURES = [
         lambda p: film(p / "a.mp4", two_faces(), speaking()), "av", box=same),
     Row("the face leaves after a third",
         lambda p: film(p / "a.mp4", leaving(0.35), speaking()), "av",
-        ("a face was found on only 7 of 20 frames",), same),
+        ("a face was found in only 7 of 20 frames",), same),
     Row("the face leaves at once", lambda p: film(p / "a.mp4", leaving(0.15), speaking()), "audio",
         (NO_FACE,)),
     Row("a single frame", lambda p: film(p / "a.mp4", face(1), speaking()), MediaError,
@@ -377,12 +377,12 @@ TIMES = [
         box=same),
     Row("variable frame rate", lambda p: uneven(p / "a.mkv"), "av", box=same),
     Row("variable frame rate, a picture that hangs", lambda p: halting(p / "a.mkv"), "video",
-        (NO_TRACK.format("a.mkv"), "the video stands still for most of its time"), same),
+        (NO_TRACK.format("a.mkv"), "the video is frozen for most of its duration"), same),
     Row("12 s", lambda p: film(p / "a.mp4", face(), [Track(voice(12.0))], rate=4), "av",
-        ("the clip lasts 12.0 s, unlike those of training: it is judged by 20 frames spread over "
-         "it and by the middle 5 s of its sound",), same),
+        ("the clip lasts 12.0 s, much longer than training clips; the prediction uses 20 evenly "
+         "spaced frames and the middle 5 s of audio",), same),
     Row("8 s of sound", lambda p: make_wav(p / "a.wav", speech_like(8)), "audio",
-        ("a.wav has no video stream", "of 8.0 s of sound, the middle 5 s are heard")),
+        ("a.wav has no video stream", "the audio lasts 8.0 s; the prediction uses its middle 5 s")),
     Row("6 minutes of sound", lambda p: make_wav(p / "a.wav", speech_like(360)), "audio",
         ("a.wav has no video stream", "the clip lasts 360.0 s")),
     Row("0.04 s of sound", lambda p: make_wav(p / "a.wav", speech_like(0.04)),

@@ -13,7 +13,8 @@ from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.errors import UsageError
 from avemotion.inference.isolated_preparation import prepare_isolated
 from avemotion.inference.prediction import Prediction
-from avemotion.inference.preparation import InferenceRequest, PreparedClip, prepare_clip
+from avemotion.inference.preparation import PreparedClip, prepare_clip
+from avemotion.inference.request import InferenceRequest
 from avemotion.inference.runtimes.interface import ClipArrays, RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
 from avemotion.inference.timeline_rows import TimelineRow, most_probable, smoothed

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avemotion.errors import AvemotionError, MediaError
-from avemotion.inference.preparation import InferenceRequest, PreparedClip, prepare_clip
+from avemotion.inference.preparation import PreparedClip, prepare_clip
+from avemotion.inference.request import InferenceRequest
 from avemotion.media.sources import DecodedClip, MediaFile, Source, as_portable, source_name
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, map_isolated

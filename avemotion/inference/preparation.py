@@ -1,134 +1,93 @@
-"""From one clip to what a network reads of it, with the evidence; needs no torch."""
+"""From one clip to the network's input, with the evidence; needs no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, AskedModality, FaceChoice
-from avemotion.errors import MissingModalityError, UsageError
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.errors import MissingModalityError
 from avemotion.features.crops import crop_faces, scaled_box
 from avemotion.features.extraction import noisy_sound, view_grids
 from avemotion.features.face_detection import NO_FACE, FaceTrack, find_face, find_faces
 from avemotion.features.spectrogram import (
-    MEL_BANDS,
     MEL_FRAMES,
-    POWER_SHAPE,
+    SPECTROGRAM_SHAPES,
     log_mel,
     power_spectrogram,
 )
+from avemotion.inference.request import InferenceRequest
 from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.media.audio import LONGEST_SOUND_SECONDS
 from avemotion.media.reader import read_arrays, read_clip
 from avemotion.media.sources import DecodedClip, Source, as_media, source_name
 from avemotion.media.types import Box, ClipMedia
-from avemotion.models.metadata import CheckpointMetadata
 
 LONG_CLIP_SECONDS = 10.0
-"""Clips longer than this are unlike those of CREMA-D (about 2.5 s), and the prediction says so."""
-
-_HEARS_SEES: dict[str, tuple[str, ...]] = {
-    "av": ("av", "video", "audio"),
-    "video": ("video",),
-    "audio": ("audio",),
-    "": (),
-}
-"""What a clip offers -> what can be answered from it, best first."""
-
-
-@dataclass(frozen=True, slots=True)
-class InferenceRequest:
-    """What a model is asked of a clip."""
-
-    metadata: CheckpointMetadata
-    """What the model says of itself."""
-    checkpoint: str
-    """Its file."""
-    modality: AskedModality = "auto"
-    """What to answer from; ``auto`` takes all that the clip and the model have."""
-    face: FaceChoice = "main"
-    """Which faces to answer for."""
-
-    def __post_init__(self) -> None:
-        """Refuse what the model cannot answer.
-
-        Raises:
-            UsageError: It does not answer from that modality, or there is no such choice of faces.
-        """
-        if self.modality not in ("auto", *self.metadata.answers):
-            raise UsageError(
-                f"{self.checkpoint} cannot answer with modality {self.modality!r}; it answers with "
-                f"{', '.join(self.metadata.answers)}. Choose one of these, or another checkpoint."
-            )
-        if self.face not in get_args(FaceChoice):
-            raise UsageError(f"face is {self.face!r}, but must be main or all.")
-
-    @property
-    def wanted(self) -> str:
-        """The modality asked for, or the model's own where none is."""
-        return self.metadata.experiment.modality if self.modality == "auto" else self.modality
+"""Longer clips get a warning: those of the usual corpora last 2 to 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedClip:
-    """What the network reads of a clip, or of one of its faces, and the evidence beside it."""
+    """The network's input for a clip, or for one of its faces, and the evidence beside it."""
 
     clip: str
-    """What the clip is called."""
+    """Name of the clip: its path as it was given, or ``clip given as bytes`` and the like."""
     arrays: ClipArrays
-    """A batch of this one."""
+    """A batch of one clip: faces uint8 (1, 20, 98, 80), spectrograms float32 (1, 1, frequency,
+    time). A missing modality is zeros, and hidden from the network."""
     modality: str
-    """What the answer rests on: ``av``, ``video`` or ``audio``."""
+    """Modality that the prediction uses: ``av``, ``video`` or ``audio``."""
     faces_found: int
-    """Sampled frames on which the face was found."""
+    """Sampled frames in which the face was found, 0 to 20."""
     frames_sampled: int
-    """Frames that were searched: 20, or 0 without a video."""
+    """Frames searched for a face: 20, or 0 without a video."""
     face_box: Box | None
-    """The crop in pixels of the video, upright; None without a face."""
+    """The crop in pixels of the upright video; None without a face."""
     face: int | None
-    """Number of the face, from 1, where all were asked for and there is one."""
+    """Number of the face, from 1, where all faces were requested and there is one."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceCrops:
-    """A face of the clip, or that there is none."""
+    """The crops of one face, or the reason why there is none."""
 
     crops: NDArray[np.uint8]
     """uint8 (20, 98, 80); zeros without a face."""
     found: tuple[bool, ...] = ()
-    """For each frame, is the face seen on it?"""
+    """For each of the 20 frames, whether the face was found in it; empty without a face."""
     box: Box | None = None
-    """The crop in pixels of the video, upright; None without a face."""
+    """The crop in pixels of the upright video; None without a face."""
     number: int | None = None
-    """From 1, where all faces were asked for; None without a face."""
+    """From 1, where all faces were requested; None without a face."""
     missing: str = ""
-    """Why there is none."""
+    """Why there is no face; empty where there is one."""
 
 
 def prepare_clip(source: Source, request: InferenceRequest) -> list[PreparedClip]:
-    """Turn a clip into what the network reads: the same as `preprocess` stores in view 0.
+    """Compute the network's input for a clip: the features that `preprocess` stores in view 0.
 
     The reader is always PyAV, since it reads every kind of source.
 
     Args:
         source: A path, bytes, a binary file or arrays.
-        request: The model, and what it is asked.
+        request: Model, modality and choice of faces.
 
     Returns:
-        One, or one for each face; without a face one for the voice alone.
+        One prepared clip, or one per face; without a face, one for the audio alone.
 
     Raises:
         MediaError: The clip cannot be read.
-        MissingModalityError: It lacks the face or the sound that the answer needs.
-        UsageError: The source is none.
+        MissingModalityError: The clip lacks the face or the sound that the prediction needs.
+        UsageError: The source is not a clip.
     """
-    name, media = source_name(source), as_media(source)
-    stem = media.name if isinstance(media, DecodedClip) else media.stem
+    name, clip = source_name(source), as_media(source)
+    stem = clip.name if isinstance(clip, DecodedClip) else clip.stem
     settings = replace(request.metadata.preprocessing, views=1)
     grids: list[NDArray[np.intp]] = []
 
@@ -136,18 +95,19 @@ def prepare_clip(source: Source, request: InferenceRequest) -> list[PreparedClip
         grids[:] = view_grids(stem, n_frames, settings)
         return np.unique(grids[0])
 
-    if isinstance(media, DecodedClip):
-        read = read_arrays(_part(media, request.wanted), choose)
+    if isinstance(clip, DecodedClip):
+        media = read_arrays(_without_unused(clip, request.wanted), choose)
     else:
-        sees, hears = request.wanted != "audio", request.wanted != "video"
-        read = read_clip(media if sees else None, media if hears else None, choose)
-    faces = crop_asked_faces(read, grids[0] if grids else np.zeros(0, np.intp), request)
-    heard = hear(stem, read, request)
-    return [prepared(name, read, face, heard, request) for face in faces]
+        video = clip if request.wanted != "audio" else None
+        audio = clip if request.wanted != "video" else None
+        media = read_clip(video, audio, choose)
+    faces = crop_faces_of(media, grids[0] if grids else np.zeros(0, np.intp), request)
+    spectrogram = compute_spectrogram(stem, media, request)
+    return [combine(name, media, face, spectrogram, request) for face in faces]
 
 
-def _part(clip: DecodedClip, wanted: str) -> DecodedClip:
-    """Leave out what is not asked for; a clip that has nothing else stays as it is."""
+def _without_unused(clip: DecodedClip, wanted: str) -> DecodedClip:
+    """Drop the modality that was not requested, unless the clip has nothing else."""
     if wanted == "audio" and clip.waveform is not None:
         return replace(clip, frames=None, frame_rate=None)
     if wanted == "video" and clip.frames is not None:
@@ -155,20 +115,23 @@ def _part(clip: DecodedClip, wanted: str) -> DecodedClip:
     return clip
 
 
-def crop_asked_faces(
-    read: ClipMedia, grid: NDArray[np.intp], request: InferenceRequest
+def crop_faces_of(
+    media: ClipMedia, grid: NDArray[np.intp], request: InferenceRequest
 ) -> list[FaceCrops]:
-    """Find and crop the faces that are asked for; one that is missing where there is none.
+    """Find and crop the requested faces.
 
     Args:
-        read: Frames and sound.
-        grid: int (20,): the places of the frames that the network sees.
-        request: What is asked.
+        media: Frames and sound.
+        grid: Indices of the 20 sampled frames among all frames of the video, int (20,).
+        request: Model, modality and choice of faces.
+
+    Returns:
+        At least one: without a face, one `FaceCrops` with the reason.
     """
     none = np.zeros((FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8)
-    video = read.frames
+    video = media.frames
     if video is None or request.wanted == "audio":
-        return [FaceCrops(none, missing=read.no_frames)]
+        return [FaceCrops(none, missing=media.no_frames)]
     frames = video.frames[np.searchsorted(video.places, grid)]
     tracks: list[FaceTrack] = []
     if request.face == "all":
@@ -188,45 +151,52 @@ def crop_asked_faces(
     ]
 
 
-def hear(name: str, read: ClipMedia, request: InferenceRequest) -> tuple[NDArray[np.float32], int]:
-    """Return the spectrogram, float32 (row, column), and its columns that hold sound.
+def compute_spectrogram(
+    name: str, media: ClipMedia, request: InferenceRequest
+) -> tuple[NDArray[np.float32], int]:
+    """Compute the kind of spectrogram that the model reads, with the noise of view 0.
 
     Args:
-        name: Seeds the noise.
-        read: Frames and sound; without sound, zeros are returned.
-        request: The model, which tells the kind of spectrogram and the seed.
+        name: Name of the clip without folder and suffix; it seeds the noise.
+        media: Frames and sound; without sound, the spectrogram is zeros.
+        request: Tells the kind of spectrogram and the seed.
+
+    Returns:
+        The spectrogram, float32 (64, 500) for a log-mel or (128, 128) for a power spectrogram, and
+        the number of its columns that hold sound.
     """
-    is_log_mel = request.metadata.experiment.network.spectrogram == "log_mel"
-    if read.sound is None or not read.sound.samples.any():
-        return np.zeros((MEL_BANDS, MEL_FRAMES) if is_log_mel else POWER_SHAPE, np.float32), 0
-    noisy = noisy_sound(name, 0, request.metadata.preprocessing.seed, read.sound.samples)
-    if not is_log_mel:
-        return power_spectrogram(noisy), POWER_SHAPE[1]
+    kind = request.metadata.experiment.network.spectrogram
+    shape = SPECTROGRAM_SHAPES[kind]
+    if media.sound is None or not media.sound.samples.any():
+        return np.zeros(shape, np.float32), 0
+    noisy = noisy_sound(name, 0, request.metadata.preprocessing.seed, media.sound.samples)
+    if kind == "power":
+        return power_spectrogram(noisy), shape[1]
     image, length = log_mel(noisy)
     return image.astype(np.float32), length
 
 
-def prepared(
+def combine(
     name: str,
-    read: ClipMedia,
+    media: ClipMedia,
     face: FaceCrops,
-    heard: tuple[NDArray[np.float32], int],
+    spectrogram: tuple[NDArray[np.float32], int],
     request: InferenceRequest,
 ) -> PreparedClip:
-    """Put together what the network reads of one face and the sound, and what is to be said of it.
+    """Combine one face and the sound into the network's input, with its warnings.
 
     Args:
-        name: What the clip is called.
-        read: Frames and sound.
-        face: Of `crop_asked_faces`.
-        heard: Of `hear`.
-        request: What is asked.
+        name: Name of the clip, for messages.
+        media: Frames and sound.
+        face: The face, a result of `crop_faces_of`.
+        spectrogram: The spectrogram and its length, the result of `compute_spectrogram`.
+        request: Model, modality and choice of faces.
 
     Raises:
-        MissingModalityError: The face or the sound that the answer needs is not there.
+        MissingModalityError: The face or the sound that the prediction needs is missing.
     """
-    used = _used(name, face, read, request)
-    image, length = heard
+    used = _used_modality(name, face, media, request)
+    image, length = spectrogram
     return PreparedClip(
         clip=name,
         arrays=ClipArrays(
@@ -238,70 +208,71 @@ def prepared(
         ),
         modality=used,
         faces_found=sum(face.found),
-        frames_sampled=FACE_FRAMES if read.frames else 0,
+        frames_sampled=FACE_FRAMES if media.frames else 0,
         face_box=face.box,
         face=face.number,
-        warnings=tuple(_warnings(face, read, used, request)),
+        warnings=tuple(_warnings(face, media, used, request)),
     )
 
 
-def _used(name: str, face: FaceCrops, read: ClipMedia, request: InferenceRequest) -> str:
-    """Return what the answer rests on: what is wanted, or what of it the clip has."""
-    wanted, answers = request.wanted, request.metadata.answers
-    no_face = "" if face.box else face.missing
-    offers = {(True, True): "av", (True, False): "video", (False, True): "audio"}
-    possible = _HEARS_SEES[offers.get((face.box is not None, read.sound is not None), "")]
-    if wanted in possible:
+def _used_modality(name: str, face: FaceCrops, media: ClipMedia, request: InferenceRequest) -> str:
+    """Return the requested modality, or the only one of ``av`` that the clip has."""
+    wanted = request.wanted
+    both = {(True, True): "av", (True, False): "video", (False, True): "audio"}
+    present = both.get((face.box is not None, media.sound is not None), "")
+    if present in ("av", wanted):
         return wanted
-    lacks = (no_face if wanted != "audio" else "", read.no_sound if wanted != "video" else "")
-    missing = "; ".join(why for why in lacks if why)
-    for modality in possible:
-        if modality in answers and wanted == "av":
-            return modality
-    if wanted == "av" and possible:
+    if wanted == "av" and present in request.metadata.answers:
+        return present
+    reasons = (
+        face.missing if wanted != "audio" else "",
+        media.no_sound if wanted != "video" else "",
+    )
+    missing = "; ".join(filter(None, reasons))
+    if wanted == "av" and present:
         raise MissingModalityError(
-            f"{name} has only one modality ({missing}), and {request.checkpoint} was trained "
-            "without hiding modalities: it needs both. Train with modality dropout."
+            f"{name} has only one modality ({missing}), but {request.checkpoint} needs both: it "
+            "was trained with modality_dropout=0. Train a model with modality dropout."
         )
-    raise MissingModalityError(f"{name} cannot be classified by {wanted}: {missing}.")
+    raise MissingModalityError(f"{name} cannot be classified from {wanted}: {missing}.")
 
 
-def _warnings(face: FaceCrops, read: ClipMedia, used: str, request: InferenceRequest) -> list[str]:
-    """Say what was missing or unusual."""
-    metadata, wanted = request.metadata, request.wanted
-    warnings = []
+def _warnings(
+    face: FaceCrops, media: ClipMedia, used: str, request: InferenceRequest
+) -> Iterator[str]:
+    """Yield what was missing or unusual."""
+    metadata = request.metadata
     if metadata.synthetic is not None:
-        warnings.append(
-            "the model was trained on synthetic data: its answer says nothing about people"
+        yield (
+            "the model was trained on synthetic data: its predictions say nothing about real people"
         )
-    if used != wanted:
-        missing = face.missing if used == "audio" else read.no_sound
-        warnings.append(f"answered from {used} alone: {missing}")
+    if used != request.wanted:
+        missing = face.missing if used == "audio" else media.no_sound
+        yield f"answered from {used} alone: {missing}"
     if used != "audio" and sum(face.found) * 2 < FACE_FRAMES:
-        warnings.append(f"a face was found on only {sum(face.found)} of {FACE_FRAMES} frames")
-    if used != "audio" and read.frames is not None:
-        shown = len(np.unique(read.frames.indices))
-        if shown * 2 < len(read.frames.indices):
-            warnings.append(
-                f"the video stands still for most of its time: of {len(read.frames.indices)} "
-                f"moments spread over it, only {shown} show a new frame"
+        yield f"a face was found in only {sum(face.found)} of {FACE_FRAMES} frames"
+    if used != "audio" and media.frames is not None:
+        indices = media.frames.indices
+        if (distinct := len(np.unique(indices))) * 2 < len(indices):
+            yield (
+                f"the video is frozen for most of its duration: only {distinct} of {len(indices)} "
+                "evenly spaced samples show a new frame"
             )
-    warnings += read.notes
-    return warnings + _length_warnings(read, used, metadata.experiment.network.spectrogram)
+    yield from media.notes
+    yield from _length_warnings(media, used, metadata.experiment.network.spectrogram)
 
 
-def _length_warnings(read: ClipMedia, used: str, spectrogram: str) -> list[str]:
-    heard = MEL_FRAMES / 100 if spectrogram == "log_mel" else LONGEST_SOUND_SECONDS
-    sound = read.sound_seconds if used != "video" else 0.0
-    video = read.frames.duration_seconds if read.frames and used != "audio" else 0.0
-    middle = f"the middle {heard:.0f} s of its sound" if sound > heard else "its sound"
-    frames = f"{FACE_FRAMES} frames spread over it"
-    by = {"av": f"{frames} and by {middle}", "video": frames, "audio": middle}[used]
+def _length_warnings(media: ClipMedia, used: str, spectrogram: str) -> Iterator[str]:
+    limit = MEL_FRAMES / 100 if spectrogram == "log_mel" else LONGEST_SOUND_SECONDS
+    sound = media.sound_seconds if used != "video" else 0.0
+    video = media.frames.duration_seconds if media.frames and used != "audio" else 0.0
+    frames = f"{FACE_FRAMES} evenly spaced frames"
+    audio = f"the middle {limit:.0f} s of audio" if sound > limit else "all audio"
     if max(sound, video) > LONG_CLIP_SECONDS:
-        return [
-            f"the clip lasts {max(sound, video):.1f} s, unlike those of training: it is judged by "
-            f"{by}"
-        ]
-    if sound > heard:
-        return [f"of {sound:.1f} s of sound, the middle {heard:.0f} s are heard"]
-    return []
+        parts = {"av": f"{frames} and {audio}", "video": frames, "audio": audio}[used]
+        yield (
+            f"the clip lasts {max(sound, video):.1f} s, much longer than training clips; the "
+            f"prediction uses {parts}"
+        )
+    elif sound > limit:
+        yield f"the audio lasts {sound:.1f} s; the prediction uses its middle {limit:.0f} s"

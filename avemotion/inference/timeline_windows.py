@@ -1,4 +1,4 @@
-"""The rows of each window of a long video, whatever computes the answers."""
+"""From the windows of a long video to the rows of its timeline."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from avemotion.features.face_tracking import FaceTracker
 from avemotion.inference.prediction import Prediction
 from avemotion.inference.preparation import (
     FaceCrops,
-    InferenceRequest,
     PreparedClip,
-    crop_asked_faces,
-    hear,
-    prepared,
+    combine,
+    compute_spectrogram,
+    crop_faces_of,
 )
+from avemotion.inference.request import InferenceRequest
 from avemotion.inference.timeline_rows import TimelineRow
 from avemotion.media.types import ClipMedia, Sound, VideoFrames
 from avemotion.media.windows import MediaWindow, stream_windows
 
-_WORTH_SAYING_SECONDS = 0.1  # of a window's sound that is missing
+_WARNED_GAP_SECONDS = 0.1  # of missing sound in a window
 
 
 def window_rows(
@@ -33,36 +33,36 @@ def window_rows(
     settings: TimelineSettings,
     answer: Callable[[PreparedClip], Prediction],
 ) -> Iterator[list[TimelineRow]]:
-    """Yield the rows of each window, not yet smoothed: one, or one for each face.
+    """Yield the rows of each window, not yet smoothed: one, or one per face.
 
     Args:
         path: The video.
-        request: The model, and what it is asked of each window.
-        settings: Windows.
-        answer: Tells the emotion.
+        request: Model, modality and choice of faces.
+        settings: Length and spacing of the windows.
+        answer: Predicts the emotion of a prepared window.
 
     Raises:
-        MediaError: The file cannot be read; rows until then have been given.
-        MissingModalityError: The file has none of the streams that are wanted.
+        MediaError: The file cannot be read; the rows before the error were yielded.
+        MissingModalityError: The file has none of the streams that the prediction needs.
     """
-    numbers, wanted = FaceTracker(), request.wanted
+    tracker, wanted = FaceTracker(), request.wanted
     for window in stream_windows(path, settings, wanted != "audio", wanted != "video"):
         media = window_media(window)
-        heard = hear(window_name(path.stem, window.number), media, request)
-        faces = crop_asked_faces(media, np.arange(FACE_FRAMES), request)
+        spectrogram = compute_spectrogram(window_name(path.stem, window.number), media, request)
+        faces = crop_faces_of(media, np.arange(FACE_FRAMES), request)
         boxes = [face.box for face in faces if face.box]
-        known = numbers.of(boxes, window.start_seconds) if request.face == "all" else []
-        said = tuple(_window_warnings(window, len(boxes), wanted))
+        numbers = tracker.of(boxes, window.start_seconds) if request.face == "all" else []
+        warnings = tuple(_window_warnings(window, len(boxes), wanted))
         rows = []
-        for face, number in zip_longest(faces, known):
-            given, reason = None, ""
+        for face, number in zip_longest(faces, numbers):
+            prediction, reason = None, ""
             try:
-                given = answer(prepared(path.name, media, face, heard, request))
+                prediction = answer(combine(path.name, media, face, spectrogram, request))
             except MissingModalityError:
                 reason = "; ".join(why for why in (face.missing, media.no_sound) if why)
                 if face.box or media.sound:
-                    reason += "; the model cannot answer from the rest"
-            rows.append(_row(window, face, number, given, reason, said))
+                    reason += "; the model needs both face and voice"
+            rows.append(_row(window, face, number, prediction, reason, warnings))
         yield rows
 
 
@@ -70,43 +70,43 @@ def _row(
     window: MediaWindow,
     face: FaceCrops,
     number: int | None,
-    given: Prediction | None,
+    prediction: Prediction | None,
     reason: str,
     warnings: tuple[str, ...],
 ) -> TimelineRow:
-    shown = np.flatnonzero(face.found)
+    found = np.flatnonzero(face.found)
     return TimelineRow(
         window=window.number,
         start_seconds=window.start_seconds,
         end_seconds=window.end_seconds,
         face=number,
-        label=given.label if given else None,
-        smoothed_label=given.label if given else None,
-        probabilities=given.probabilities if given else None,
-        smoothed=given.probabilities if given else None,
-        modality=given.modality if given else "",
-        faces_found=len(shown),
+        label=prediction.label if prediction else None,
+        smoothed_label=prediction.label if prediction else None,
+        probabilities=prediction.probabilities if prediction else None,
+        smoothed=prediction.probabilities if prediction else None,
+        modality=prediction.modality if prediction else "",
+        faces_found=len(found),
         face_box=face.box,
         reason=reason,
-        warnings=(given.warnings if given else window.notes) + warnings,
-        face_crop=face.crops[shown[len(shown) // 2]] if len(shown) else None,
+        warnings=(prediction.warnings if prediction else window.notes) + warnings,
+        face_crop=face.crops[found[len(found) // 2]] if len(found) else None,
     )
 
 
 def _window_warnings(window: MediaWindow, faces: int, wanted: str) -> Iterator[str]:
-    if window.missing_seconds > _WORTH_SAYING_SECONDS:
-        yield f"{window.missing_seconds:.1f} s of the window's sound are missing"
+    if window.missing_seconds > _WARNED_GAP_SECONDS:
+        yield f"{window.missing_seconds:.1f} s of the window's audio missing"
     if faces > 1 and wanted == "av" and window.samples is not None:
-        yield f"whose voice it is, of {faces} faces, is not known: each is judged with it"
+        yield f"unknown which of the {faces} faces is speaking: the same audio is used for each"
 
 
 def window_name(clip: str, number: int) -> str:
-    """Return the name that seeds a window's noise: the clip's, with the window's number."""
+    """Return the name that seeds a window's noise: the clip's name and the window's number."""
     return f"{clip}@{number}"
 
 
 def window_media(window: MediaWindow) -> ClipMedia:
-    """Return a window as if it were a clip of its own."""
+    """Return a window as a clip of its own."""
     frames = sound = None
     if window.frames is not None:
         _, numbers = np.unique(window.frame_seconds, return_inverse=True)

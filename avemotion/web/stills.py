@@ -17,11 +17,11 @@ from avemotion.features.crops import crop_faces, scaled_box
 from avemotion.features.face_detection import find_face
 from avemotion.inference.preparation import (
     FaceCrops,
-    InferenceRequest,
     PreparedClip,
-    hear,
-    prepared,
+    combine,
+    compute_spectrogram,
 )
+from avemotion.inference.request import InferenceRequest
 from avemotion.media.decoder import decode, opened
 from avemotion.media.types import ClipMedia
 
@@ -69,6 +69,7 @@ def prepare_still(path: Path, request: InferenceRequest) -> PreparedClip:
         FACE_FRAMES * track.found,
         scaled_box(track.box, video.scale),
     )
-    read = ClipMedia(video, None, no_sound="a picture has no sound")
-    clip = prepared(path.name, read, face, hear(path.stem, read, request), request)
+    media = ClipMedia(video, None, no_sound="a still image has no sound")
+    spectrogram = compute_spectrogram(path.stem, media, request)  # silence
+    clip = combine(path.name, media, face, spectrogram, request)
     return replace(clip, faces_found=1, frames_sampled=1, warnings=(WARNING, *clip.warnings))

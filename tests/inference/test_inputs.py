@@ -1,4 +1,4 @@
-"""Clips as strangers have them: every row of docs/inputs.md, and what else a source may be."""
+"""Clips as users have them: every row of docs/inputs.md, and what else a source may be."""
 
 import dataclasses
 import io
@@ -249,7 +249,7 @@ def test_only_what_was_asked_for_is_called_missing(
     classifier: avemotion.Classifier, tmp_path: Path
 ) -> None:
     mute = film(tmp_path / "mute.mp4", face(40, 1007))
-    with pytest.raises(MissingModalityError, match=r"by audio: mute.mp4 has no audio track\.$"):
+    with pytest.raises(MissingModalityError, match=r"from audio: mute.mp4 has no audio track\.$"):
         classifier.classify(mute, "audio")
     nobody = film(tmp_path / "nobody.mp4", noise_frames(40), speaking())
     with pytest.raises(MissingModalityError, match=r"no face found in the 20 frames sampled\.$"):

@@ -225,7 +225,7 @@ def test_all_faces_are_found_and_known_again(parts: list, fitted: Path, tmp_path
     assert {row.face for row in rows} == {1, 2}
     left = {row.face for row in rows if row.face_box.x < both.shape[2] / 2 - 60}
     assert len(left) == 1  # one number stays on its side
-    assert any("whose voice" in w for w in rows[0].warnings)
+    assert any("which of the 2 faces is speaking" in w for w in rows[0].warnings)
     by_window = [row.window for row in rows]
     assert by_window == sorted(by_window) and len(rows) == 2 * len(set(by_window))
 
@@ -334,7 +334,7 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
         "there is no folder": ["--out", str(tmp_path / "no" / "rows.csv")],
         "a folder": ["--out", str(tmp_path / "folder.csv")],
         "must end in .png": ["--plot", str(tmp_path / "p.jpg")],
-        "of one video, but 2": [clip],
+        "takes one video, but 2": [clip],
         "give one or the other": ["--json", "--out", str(tmp_path / "rows.csv")],
     }  # fmt: skip
     for message, words in refused.items():
@@ -378,5 +378,5 @@ def test_sound_alone(fitted: Path, tmp_path: Path) -> None:
     assert rows[-1].end_seconds == 6 and "the file has no video" in "".join(rows[0].warnings)
     with pytest.raises(MissingModalityError, match="has no video"):
         list(avemotion.timeline(path, checkpoint=fitted / "video"))
-    with pytest.raises(UsageError, match="cannot answer with modality 'video'"):
+    with pytest.raises(UsageError, match="does not support modality 'video', only audio"):
         avemotion.timeline(path, checkpoint=fitted / "audio", modality="video")

@@ -108,7 +108,7 @@ def test_a_long_clip_is_answered_over_time_as_by_timeline(
     head, *rows, last = parts
     assert head["timeline"]["seconds"] == pytest.approx(15, abs=3)
     assert last["prediction"]["frames_sampled"] == 20 and last["images"]["faces"]
-    assert any("unlike those of training" in w for w in last["prediction"]["warnings"])
+    assert any("longer than training clips" in w for w in last["prediction"]["warnings"])
 
     csv_file, json_file = tmp_path / "film.csv", tmp_path / "film.jsonl"
     for out in (csv_file, json_file):
@@ -150,7 +150,7 @@ def test_ten_seconds_make_a_clip_long(app: App, tmp_path: Path) -> None:
         sound = make_wav(tmp_path / "voice.wav", voice)
         found = app.parts(sound.read_bytes(), sound.name)[1]
         assert (len(found) > 5) == is_long and (len(found) == 1) == (not is_long)
-        warned = any("unlike those" in w for w in found[-1]["prediction"]["warnings"])
+        warned = any("longer than training clips" in w for w in found[-1]["prediction"]["warnings"])
         assert warned == is_long
 
 
@@ -180,7 +180,7 @@ def test_a_picture_is_answered_from_its_face_alone(
         ("video", 1, 1)
     )
     assert "neither movement nor voice" in prediction["warnings"][0]
-    assert any("a picture has no sound" in warning for warning in prediction["warnings"])
+    assert any("a still image has no sound" in warning for warning in prediction["warnings"])
     assert image(found["images"]["faces"]).shape == (98, 80)
     assert set(found["images"]) == {"faces"}
     # The camera says the same of someone who does not move.

@@ -45,7 +45,9 @@ class ClipArrays:
     def only(self, modality: str) -> ClipArrays:
         """Hide all but one modality, ``video`` or ``audio``."""
         hidden = np.zeros_like(self.has_face)
-        return replace(self, **{"has_sound" if modality == "video" else "has_face": hidden})
+        if modality == "video":
+            return replace(self, has_sound=hidden)
+        return replace(self, has_face=hidden)
 
 
 class Runtime(Protocol):
