@@ -12,16 +12,16 @@ from typing import Any, Literal, get_args
 from avemotion.errors import UsageError
 
 Modality = Literal["av", "video", "audio"]
-"""What a network looks at: face and voice, the face alone, the voice alone."""
+"""What a network reads: face and voice, the face alone, the voice alone."""
 AskedModality = Literal["auto", "av", "video", "audio"]
-"""What an answer is asked from; ``auto``: all that the clip and the model have."""
+"""Modality of a requested prediction; ``auto``: all that the clip and the model have."""
 FaceChoice = Literal["main", "all"]
-"""Which faces are answered for: the largest and most central one, or each."""
+"""Faces that get a prediction: the largest and most central one, or each."""
 
 MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
 
 Engine = Literal["local", "ray"]
-"""Where the work is done: in processes of this machine, or as tasks of a Ray cluster."""
+"""Where work runs: in processes of this machine, or as tasks of a Ray cluster."""
 
 FACE_FRAMES = 20
 """Face frames sampled from a clip (thesis, section 6: its text says 20, its listing 15)."""
@@ -32,7 +32,7 @@ FACE_WIDTH = 80
 SAMPLE_RATE = 16_000
 """Sample rate of every waveform in Hz: that of CREMA-D's own WAVs."""
 SAMPLE_RATES = range(1_000, 768_001)
-"""Of what is read, in Hz; a file that claims another is damaged: resampling could take hours."""
+"""Accepted sample rates of input, in Hz; from a corrupt higher one, resampling could take hours."""
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -42,40 +42,40 @@ def _require(holds: bool, name: str, value: object, allowed: str) -> None:
 
 @dataclass(frozen=True)
 class PreprocessSettings:
-    """What a feature store is made with; a store made with other values is refused."""
+    """Settings of a feature store; a store made with other values is refused."""
 
     views: int = 4
-    """Draws stored of a clip: 0 is the plain one, others shift the frames and draw new noise."""
+    """Views stored of a clip: view 0 is plain, others shift the frames and draw new noise."""
     grid: Literal["even", "thesis"] = "even"
     """Frames of a view: `even` is round(i (n - 1) / 19); `thesis` its listing's k + i (n // 20)."""
     seed: int = 0
-    """Seed of noise and shifts; each draw also depends on the clip's name and the view."""
+    """Seed of noise and shifts; each draw also depends on the name of the clip and on the view."""
     reader: Literal["pyav", "decord"] = "pyav"
     """Library that decodes the video."""
 
     def __post_init__(self) -> None:
-        """Refuse values that no store can be made with."""
+        """Refuse values out of range."""
         _require(1 <= self.views <= 64, "--views", self.views, "from 1 to 64")
         _require(self.seed >= 0, "--seed", self.seed, "0 or more")
 
 
 @dataclass(frozen=True)
 class TimelineSettings:
-    """How a long video is cut into windows, and how their answers are smoothed."""
+    """How a long video is cut into windows, and how their predictions are smoothed."""
 
     window_seconds: float = 2.5
-    """Length of a window: about that of the clips of training."""
+    """Length of a window; the default is about that of the training clips."""
     hop_seconds: float = 1.0
-    """From the start of a window to that of the next one."""
+    """Time from the start of one window to the start of the next."""
     smooth_seconds: float = 3.0
     """Width of the centred moving average over log-probabilities; 0 switches it off."""
     face: FaceChoice = "main"
-    """`main`: of several faces the largest and most central one; `all`: a row for each."""
+    """`main`: the largest and most central face; `all`: a row for each face."""
 
     def __post_init__(self) -> None:
-        """Refuse windows that cannot be judged, or that leave out parts of the video."""
+        """Refuse windows that the networks cannot read, or that leave out parts of the video."""
         window, hop = self.window_seconds, self.hop_seconds
-        allowed = "from 0.5 to 5, the longest sound that is heard whole"
+        allowed = "from 0.5 to 5, the longest audio that a network reads whole"
         _require(0.5 <= window <= 5, "--window_seconds", window, allowed)
         allowed = f"from 0.1 to --window_seconds ({window}), so that nothing is left out"
         _require(0.1 <= hop <= window, "--hop_seconds", hop, allowed)
@@ -90,21 +90,21 @@ class TimelineSettings:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """The AR5 network. The thesis gives no layer sizes in its text: these are choices."""
+    """Sizes of the AR5 network. The text of the thesis gives none: these are our choices."""
 
     spectrogram: Literal["log_mel", "power"] = "log_mel"
-    """What the audio branch reads: the log-mel of 5 s, or the thesis' power spectrogram."""
+    """Input of the audio branch: the log-mel of 5 s, or the power spectrogram of the thesis."""
     width: float = 1.0
-    """Factor on the channels of every convolution (the thesis' width setting)."""
+    """Factor on the channels of every convolution."""
     video_features: int = 128
-    """Length of the face branch's feature vector: sets how much weight that modality gets."""
+    """Length of the video embedding; a longer one gives the face more weight."""
     audio_features: int = 128
-    """Length of the voice branch's feature vector: sets how much weight that modality gets."""
+    """Length of the audio embedding; a longer one gives the voice more weight."""
     dropout: float = 0.4
     """Share of features dropped before each fully connected layer in training."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that make no network."""
+        """Refuse sizes out of range."""
         _require(0.1 <= self.width <= 4, "--network.width", self.width, "from 0.1 to 4")
         for name in ("video_features", "audio_features"):
             value = getattr(self, name)
@@ -117,9 +117,9 @@ class TrainingSettings:
     """How a network is trained."""
 
     epochs: int = 30
-    """Passes over the training clips, at the most."""
+    """Largest number of passes over the training clips."""
     batch_size: int = 32
-    """Clips in a step."""
+    """Clips in a training step."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     """AdamW, or the plain Adam of the thesis."""
     learning_rate: float = 2e-3
@@ -129,23 +129,23 @@ class TrainingSettings:
     weight_decay: float = 0.05
     """Decoupled weight decay (AdamW only)."""
     labels: Literal["intended", "votes"] = "intended"
-    """What is learned: the intended emotion, or a mixture of it and the crowd's votes."""
+    """Training target: the intended emotion, or a mixture of it and the raters' votes."""
     vote_weight: float = 0.25
-    """Share of the audio-visual votes in that mixture (`labels` votes); 1 learns them alone."""
+    """Share of the audio-visual votes in that mixture (with `labels` votes); 1 uses them alone."""
     label_smoothing: float = 0.1
-    """Probability spread evenly over all emotions in the target."""
+    """Share of the target that is spread evenly over all emotions."""
     mixup: float = 0.2
-    """Both parameters of the Beta distribution that mixes pairs of clips; 0 switches mixing off."""
+    """Both parameters of the Beta distribution of mixup, which blends clips; 0 switches it off."""
     spectrogram_masking: bool = True
-    """Blank a random band of frequencies and a random stretch of time (SpecAugment)."""
+    """Mask a random band of frequencies and a random stretch of time (SpecAugment)."""
     sound_noise: float = 0.0
-    """Chance that noise is put under a clip's voice in a step: 0 to 30 dB SNR, white to pink."""
+    """Chance that noise is added to a clip's voice in a step: 0 to 30 dB SNR, white to pink."""
     modality_dropout: float = 0.15
     """Chance that a clip's face, and likewise its voice, is hidden from an av network in a step."""
     auxiliary_loss_weight: float = 0.0
-    """Weight of the losses of two helper classifiers, one on each branch of an av network."""
+    """Weight of the losses of two auxiliary classifiers, one on each branch of an av network."""
     mirror: bool = True
-    """Flip half of the clips left to right."""
+    """Mirror half of the clips left to right."""
     rotation_degrees: float = 8.0
     """Largest rotation of a clip's faces."""
     scale: float = 0.1
@@ -155,22 +155,22 @@ class TrainingSettings:
     pixel_noise: float = 0.0
     """Standard deviation of white noise on the normalised faces."""
     clamp_weights: float | None = None
-    """Keep every weight within plus and minus this value (tried by the thesis), if given."""
+    """If given, keep every weight within plus and minus this value (tried in the thesis)."""
     early_stopping: bool = True
-    """Keep the epoch that is best on the validation actors; stop `patience` epochs after it."""
+    """Keep the epoch with the best validation loss; stop `patience` epochs after it."""
     patience: int = 10
     """Epochs without improvement before training stops."""
     holdout: float = 0.2
-    """Share of actors kept away from `fit` altogether, for `evaluate --protocol holdout`."""
+    """Share of actors that `fit` leaves out, for `evaluate --protocol holdout`."""
     validation: float = 0.15
-    """Share of the remaining actors that choose the epoch; never trained on."""
+    """Share of the remaining actors that choose the epoch and are never trained on."""
     seed: int = 0
-    """Seed of the split, the first weights and every draw in training."""
+    """Seed of the split, the initial weights and every random draw in training."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic: `auto` takes bfloat16 where the processor has it."""
+    """Arithmetic of training: `auto` is bfloat16 where the processor has it, else float32."""
 
     def __post_init__(self) -> None:
-        """Refuse values that no training can run with, and contradictions."""
+        """Refuse values out of range, and contradictions."""
         for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1)):
             value = getattr(self, name)
             _require(value >= least, f"--training.{name}", value, f"{least} or more")
@@ -206,28 +206,28 @@ class TrainingSettings:
             )
         if self.early_stopping and not self.validation:
             raise UsageError(
-                "--training.early_stopping needs actors to watch, but --training.validation is 0. "
-                "Give a share of actors, or set --training.early_stopping false."
+                "--training.early_stopping needs validation actors, but --training.validation is "
+                "0. Give a share of actors, or set --training.early_stopping false."
             )
 
 
 @dataclass(frozen=True)
 class ExperimentSettings:
-    """Everything that a checkpoint needs to know of how it was made."""
+    """All settings of a trained network."""
 
     modality: Modality = "av"
-    """What the network looks at."""
+    """What the network reads."""
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    """The network's sizes."""
+    """Sizes of the network."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    """How it is trained."""
+    """How the network is trained."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that do not go together."""
+        """Refuse settings that contradict each other."""
         if self.training.sound_noise and self.network.spectrogram != "log_mel":
             raise UsageError(
-                "--training.sound_noise is for --network.spectrogram log_mel alone, and "
-                f"{self.network.spectrogram} is asked. Set the noise to 0, or take log_mel."
+                "--training.sound_noise works only with --network.spectrogram log_mel, which is "
+                f"{self.network.spectrogram}. Set the noise to 0, or use log_mel."
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Networks with random weights, and random clips for them: what they answer is beside the point."""
+"""Networks with random weights, random clips for them, and random predictions."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ EXPERIMENTS = {
 
 
 def untrained(experiment: ExperimentSettings, seed: int = 0) -> AR5:
-    """A network whose answers depend on its clip, with statistics that are not the initial ones."""
+    """A network whose predictions depend on the clip; its statistics are not the initial ones."""
     torch.manual_seed(seed)
     network = AR5(experiment.modality, len(EMOTIONS), experiment.network)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
@@ -40,7 +40,7 @@ def untrained(experiment: ExperimentSettings, seed: int = 0) -> AR5:
 
 
 def random_batch(experiment: ExperimentSettings, clips: int, seed: int) -> ClipArrays:
-    """Blocks of grey that tremble from frame to frame; sounds as loud as real ones."""
+    """Grey blocks that change from frame to frame; spectrograms as loud as real ones."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(20, 230, (clips, 1, 7, 5)).repeat(14, axis=2).repeat(16, axis=3)
     images = (
@@ -73,7 +73,7 @@ def metadata_of(experiment: ExperimentSettings) -> CheckpointMetadata:
     )
 
 
-def calibrated_answers(
+def calibrated_predictions(
     clips: int, sharpness: float, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of random logits, and targets drawn with exactly these probabilities."""

@@ -2,7 +2,7 @@
 
 Source: N.-C. Ristea, "Emotion recognition using deep neural networks", 2019; Ristea, Dutu, Radoi,
 SpeD 2019 (arXiv 2003.00351): a denser branch for the stacked faces, a lighter one for the
-spectrogram; each ends in a feature vector whose length sets that modality's weight; the vectors are
+spectrogram; each ends in an embedding whose length sets that modality's weight; the embeddings are
 concatenated and classified. Layer sizes appear only in a figure that is not available: **those here
 are ours**, all in the two tables below. About 1.3 million parameters at width 1.
 """
@@ -21,26 +21,26 @@ from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 VIDEO_STAGES = ((48,), (96, 96), (160, 160))
 AUDIO_STAGES = ((16,), (32,), (64, 128))
 HIDDEN = 128
-"""Units of the fully connected layer over both feature vectors."""
+"""Units of the fully connected layer over both embeddings."""
 
-_SHRINK = 16  # the stride and three poolings: one place of the last maps stands for 16 x 16 pixels
+_SHRINK = 16  # the stride and three poolings: a value of the last maps covers 16 x 16 pixels
 _SOUND_SHAPES = {"log_mel": (MEL_BANDS, MEL_FRAMES), "power": POWER_SHAPE}
 
 
 class AR5(nn.Module):
-    """The network; ``modality`` decides which branches it has.
+    """The network; its modality decides which branches it has.
 
-    With both branches a clip may lack a modality (`ClipInputs.has_face`, `has_sound`): that feature
-    vector is then zero, which the classifier learns to read where training hides modalities.
+    With both branches a clip may lack a modality (`ClipInputs.has_face`, `has_sound`): that
+    embedding is then zero, which the classifier learns to handle where training hides modalities.
     """
 
     def __init__(self, modality: Modality, classes: int, settings: NetworkSettings) -> None:
         """Build the branches.
 
         Args:
-            modality: Both branches, or one alone.
-            classes: Emotions.
-            settings: Width, lengths of the feature vectors, dropout, kind of spectrogram.
+            modality: ``av`` for both branches, ``video`` or ``audio`` for one.
+            classes: Number of emotions.
+            settings: Width, lengths of the embeddings, dropout, kind of spectrogram.
         """
         super().__init__()
         self.video = VideoBranch(settings) if modality != "audio" else None
@@ -55,28 +55,28 @@ class AR5(nn.Module):
         )
 
     def forward(self, inputs: ClipInputs) -> Tensor:
-        """Return the logits, float (clip, classes)."""
+        """Return logits, float (clip, classes)."""
         return self.classify(self.embeddings(inputs))
 
     def embeddings(self, inputs: ClipInputs) -> list[Tensor]:
-        """Return each branch's feature vectors, float (clip, features): face, then voice."""
+        """Return the embedding of each branch, float (clip, features): video, then audio."""
         embeddings = []
         if self.video is not None:
             if inputs.faces is None:
-                embeddings.append(_nothing(inputs, self._video_features))
+                embeddings.append(_zeros(inputs, self._video_features))
             else:
                 embeddings.append(self.video(inputs.faces) * inputs.has_face[:, None])
         if self.audio is not None:
             if inputs.spectrograms is None:
-                embeddings.append(_nothing(inputs, self._audio_features))
+                embeddings.append(_zeros(inputs, self._audio_features))
             else:
                 assert inputs.lengths is not None
-                heard = self.audio(inputs.spectrograms, inputs.lengths)
-                embeddings.append(heard * inputs.has_sound[:, None])
+                embedding = self.audio(inputs.spectrograms, inputs.lengths)
+                embeddings.append(embedding * inputs.has_sound[:, None])
         return embeddings
 
     def classify(self, embeddings: list[Tensor]) -> Tensor:
-        """Map the feature vectors to the logits, float (clip, classes)."""
+        """Map the embeddings of all branches to logits, float (clip, classes)."""
         logits: Tensor = self.classifier(torch.cat(embeddings, dim=1))
         return logits
 
@@ -85,11 +85,11 @@ class VideoBranch(nn.Module):
     """The denser branch: 20 faces stacked as channels, so that the first layer sees motion."""
 
     def __init__(self, settings: NetworkSettings) -> None:
-        """Build the convolutions and the layer that makes the feature vector."""
+        """Build the convolutions and the layer of the embedding."""
         super().__init__()
         self.convolutions, channels = _stages(FACE_FRAMES, VIDEO_STAGES, settings.width)
         rows, columns = FACE_HEIGHT // _SHRINK, FACE_WIDTH // _SHRINK
-        # The face is always in the same place, so where a feature is matters: no global pooling.
+        # A crop shows the face always at the same position, so positions matter: no global pooling.
         self.features = nn.Sequential(
             nn.Flatten(),
             *_embedding_layers(channels * rows * columns, settings.video_features, settings),
@@ -98,8 +98,8 @@ class VideoBranch(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """Map float (clip, 20, 98, 80) to float (clip, video_features)."""
         maps = self.convolutions(faces.contiguous(memory_format=torch.channels_last))
-        vector: Tensor = self.features(maps.contiguous())
-        return vector
+        embedding: Tensor = self.features(maps.contiguous())
+        return embedding
 
 
 class AudioBranch(nn.Module):
@@ -109,10 +109,10 @@ class AudioBranch(nn.Module):
     std: Tensor
 
     def __init__(self, settings: NetworkSettings) -> None:
-        """Build the convolutions and the layer that makes the feature vector."""
+        """Build the convolutions and the layer of the embedding."""
         super().__init__()
         rows, _ = _SOUND_SHAPES[settings.spectrogram]
-        # Each row's mean and deviation over the training clips; the thesis' picture stays as it is.
+        # Of each row over the training clips; the thesis' power spectrogram is not standardised.
         self.register_buffer("mean", torch.zeros(rows, 1))
         self.register_buffer("std", torch.ones(rows, 1))
         self.convolutions, channels = _stages(1, AUDIO_STAGES, settings.width)
@@ -129,17 +129,17 @@ class AudioBranch(nn.Module):
         valid = sounding[:, ::_SHRINK][:, None, None, : maps.shape[-1]]
         mean = (maps * valid).sum(dim=-1) / valid.sum(dim=-1).clamp(min=1)
         peak = (maps * valid).amax(dim=-1)  # after ReLU no value is below the masked zeros
-        vector: Tensor = self.features(torch.cat([mean, peak], dim=1).flatten(1))
-        return vector
+        embedding: Tensor = self.features(torch.cat([mean, peak], dim=1).flatten(1))
+        return embedding
 
 
-def _nothing(inputs: ClipInputs, features: int) -> Tensor:
-    """Return the feature vectors of clips that all lack a modality."""
+def _zeros(inputs: ClipInputs, features: int) -> Tensor:
+    """Return the embeddings of clips that all lack a modality."""
     return torch.zeros(len(inputs.has_face), features, device=inputs.has_face.device)
 
 
 def _embedding_layers(inputs: int, features: int, settings: NetworkSettings) -> list[nn.Module]:
-    """Build the end of a branch: its feature vector, at one scale whatever the modality."""
+    """Build the end of a branch; batch norm gives both modalities' embeddings one scale."""
     return [
         nn.Linear(inputs, features, bias=False),
         nn.BatchNorm1d(features),

@@ -1,6 +1,6 @@
 """A trained network as one file: weights in safetensors, everything needed to use it in its header.
 
-Nothing in it is executed when it is loaded, so a checkpoint from a stranger is safe to open.
+Nothing in it is executed when it is loaded, so a checkpoint from an unknown source is safe to open.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from avemotion.models.ar5 import AR5
 from avemotion.models.metadata import CheckpointMetadata
 
 KIND = "avemotion/ar5/2"
-"""Marks our checkpoints and the form of their header."""
+"""Marks our checkpoints and the version of their header."""
+
+_KIND_OF_0_1 = "avemotion/ar5/1"
 
 
 def save_checkpoint(path: Path, network: AR5, metadata: CheckpointMetadata) -> None:
-    """Write the network and its facts, atomically."""
+    """Write a network and its metadata, atomically."""
     weights = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     header = {"kind": KIND, "metadata": json.dumps(metadata.to_dict())}
     write_atomically(path, lambda p: p.write_bytes(save(weights, header)))
 
 
 def load_checkpoint(path: Path) -> tuple[AR5, CheckpointMetadata]:
-    """Read a network back, on the CPU and ready to answer.
+    """Read a network and its metadata, on the CPU and in evaluation mode.
 
     Raises:
-        UsageError: There is no such file, or it is not a checkpoint of ours.
+        UsageError: There is no such file, or it is no checkpoint that this version can read.
     """
     if not path.is_file():
         raise UsageError(f"No checkpoint at {path}. Train one with `avemotion fit`.")
@@ -45,6 +47,11 @@ def load_checkpoint(path: Path) -> tuple[AR5, CheckpointMetadata]:
             f"{path} is not a checkpoint of avemotion: it is no safetensors file ({error}). "
             "Only files written by `avemotion fit` can be used."
         ) from error
+    if header.get("kind") == _KIND_OF_0_1:
+        raise UsageError(
+            f"{path} was written by avemotion 0.1, whose checkpoints this version cannot read. "
+            "Train the network anew with `avemotion fit`."
+        )
     if header.get("kind") != KIND:
         raise UsageError(
             f"{path} is a checkpoint of another kind ({header.get('kind', 'unmarked')}); "

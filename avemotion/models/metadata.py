@@ -1,6 +1,6 @@
-"""What a trained network's file says of itself; needs no torch.
+"""Metadata of a trained network: the same in a checkpoint and in its export to ONNX.
 
-A checkpoint and a model exported to ONNX carry the same facts.
+This module needs no torch.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from avemotion.config import ExperimentSettings, PreprocessSettings
 from avemotion.data.types import Split
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
-"""A run's network, in the run's folder."""
+"""File name of the network in the folder of its run."""
 
 ONNX_NAME = "checkpoint.onnx"
-"""The same network for the ONNX runtime, where it was exported into the run's folder."""
+"""File name of its export to ONNX in that folder."""
 
 LATEST = Path("runs", "latest")
-"""Link to the run that `fit` finished last: what `classify` uses when it is told of no other."""
+"""Link to the run that `fit` finished last: what `classify` uses by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointMetadata:
-    """What a checkpoint says of itself."""
+    """How a network was made, and what it can be used for."""
 
     experiment: ExperimentSettings
-    """Modality, network, training."""
+    """Modality, network and training settings."""
     labels: tuple[str, ...]
-    """The emotions in the order of the outputs."""
+    """Emotions in the order of the network's outputs."""
     preprocessing: PreprocessSettings
-    """Settings of the store that it was trained on."""
+    """Settings of the feature store that it was trained on."""
     split: Split
-    """Who trained it, who chose the epoch, and who was kept away."""
+    """Actors that trained it, that chose the epoch, and that were held out."""
     epoch: int
-    """Epoch that the weights come from, from 1."""
+    """Epoch of the weights, counted from 1."""
     scores: dict[str, float]
-    """Scores on the validation actors at that epoch; empty without any."""
+    """Scores on the validation actors at that epoch; empty without such actors."""
     synthetic: dict[str, Any] | None
-    """What the corpus says of itself if it is synthetic."""
+    """Description of the corpus if it is synthetic, else None."""
     version: str = field(default_factory=lambda: installed_version("avemotion"))
-    """Version of avemotion that wrote it."""
+    """Version of avemotion that trained it."""
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """What it can answer from: an av network also from one modality if trained to."""
+        """Modalities it can answer from: an av network also from one if trained with hiding."""
         modality = self.experiment.modality
         if modality == "av" and self.experiment.training.modality_dropout > 0:
             return ("av", "video", "audio")

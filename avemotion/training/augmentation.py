@@ -1,6 +1,6 @@
-"""What training does to a batch so that the network learns the emotion and not the clip.
+"""Augmentation of training batches, so that a network learns the emotion and not the clip.
 
-All of it works on whole batches on the device that holds them, and differs from step to step.
+All functions work on whole batches on the device that holds them, and draw anew in each step.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from avemotion.data.batch import ClipInputs
 from avemotion.features.spectrogram import mel_edges, mel_values
 
 NOISE_SNR_DB = (0.0, 30.0)
-"""Voice over noise that is added in training, in dB, drawn evenly for each clip."""
+"""Signal-to-noise ratio of added noise in dB: drawn evenly between the two for each clip."""
 NOISE_FALL_DB = 10.0
-"""Most that this noise falls in a decade of frequency: from white to pink."""
+"""Steepest fall of that noise, in dB a decade of frequency: 0 is white, 10 is pink."""
 MASKED_BANDS = 10
-"""Widest band of frequencies blanked out of a spectrogram, in rows."""
+"""Widest band of frequencies that is masked, in rows of the spectrogram."""
 MASKED_SHARE = 0.2
-"""Longest stretch of time blanked out, as a share of the sound."""
+"""Longest stretch of time that is masked, as a share of the sound's mean length in the batch."""
 
 
 def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
@@ -32,10 +32,10 @@ def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
 
     Args:
         faces: float (clip, 20, 98, 80), normalised.
-        settings: The ranges.
+        settings: Ranges of the random transforms.
 
     Returns:
-        float (clip, 20, 98, 80); past the border the last pixels repeat.
+        float (clip, 20, 98, 80); beyond the border the last pixels repeat.
     """
     if settings.mirror or settings.rotation_degrees or settings.scale or settings.shift:
         grid = functional.affine_grid(
@@ -50,7 +50,7 @@ def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
 
 
 def _random_affine(clips: int, settings: TrainingSettings) -> Tensor:
-    """Draw float (clip, 2, 3): output to input coordinates, both -1 to 1 across the crop."""
+    """Draw float (clip, 2, 3): maps output to input coordinates, -1 to 1 across the crop."""
 
     def draw(limit: float) -> Tensor:
         return (torch.rand(clips) * 2 - 1) * limit
@@ -68,12 +68,12 @@ def _random_affine(clips: int, settings: TrainingSettings) -> Tensor:
 
 
 def add_sound_noise(log_mels: Tensor, lengths: Tensor, chance: float) -> Tensor:
-    """Put noise of random level and colour under the sound of some clips.
+    """Add noise of random level and colour to the sound of some clips.
 
     Args:
         log_mels: float (clip, 1, 64, 500), as `spectrogram.log_mel` makes them.
-        lengths: int64 (clip,): the columns that hold sound.
-        chance: Probability that a clip gets noise.
+        lengths: int64 (clip,): number of columns that hold sound.
+        chance: Probability that a clip gets noise, 0 to 1.
 
     Returns:
         float (clip, 1, 64, 500).
@@ -87,19 +87,18 @@ def add_sound_noise(log_mels: Tensor, lengths: Tensor, chance: float) -> Tensor:
 
 
 def with_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tensor) -> Tensor:
-    """Add noise to sounds that are known by their log-mel alone.
+    """Add noise to sounds of which only the log-mel is at hand.
 
     Voice and noise are independent, so on average their powers add. A band of noise is the mean of
     m exponential values (`mel_values`); its logarithm is drawn from a normal distribution with the
-    same moments, `digamma(m) - ln m` and `trigamma(m)`. Left out: how voice and noise beat, and how
-    noise is alike in neighbouring bands and columns.
+    same moments, `digamma(m) - ln m` and `trigamma(m)`. Not modelled: the interference of voice and
+    noise, and the correlation of noise in neighbouring bands and columns.
 
     Args:
         log_mels: float (clip, 1, 64, 500).
-        lengths: int64 (clip,).
-        snr_db: float (clip,): mean power of the voice over that of the noise.
-        fall_db: float (clip,): how far the noise falls in a decade of frequency: 0 is white, 10
-            pink.
+        lengths: int64 (clip,): number of columns that hold sound.
+        snr_db: float (clip,): mean power of the voice over that of the noise, in dB.
+        fall_db: float (clip,): fall of the noise in dB a decade of frequency: 0 is white, 10 pink.
 
     Returns:
         float (clip, 1, 64, 500); columns without sound stay as they are.
@@ -121,14 +120,14 @@ def with_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tenso
 
 
 def mask_spectrograms(spectrograms: Tensor, lengths: Tensor, fill: Tensor) -> Tensor:
-    """Blank a band of frequencies and a stretch of time in each clip.
+    """Mask a band of frequencies and a stretch of time in each clip.
 
-    SpecAugment (Park et al. 2019), without its warping of time.
+    SpecAugment (Park et al. 2019) by torchaudio, without its warping of time.
 
     Args:
         spectrograms: float (clip, 1, row, column).
-        lengths: int64 (clip,): the columns that hold sound.
-        fill: float (row, 1): what a blanked place becomes: the network's mean.
+        lengths: int64 (clip,): number of columns that hold sound.
+        fill: float (row, 1): value of masked parts: the network's mean of each row.
 
     Returns:
         float (clip, 1, row, column).
@@ -137,7 +136,7 @@ def mask_spectrograms(spectrograms: Tensor, lengths: Tensor, fill: Tensor) -> Te
     bands = transforms.FrequencyMasking(MASKED_BANDS, iid_masks=True)
     stretch = max(1, int(MASKED_SHARE * float(lengths.float().mean())))
     times = transforms.TimeMasking(stretch, iid_masks=True)
-    masked: Tensor = times(bands(spectrograms - fill)) + fill  # they blank with 0
+    masked: Tensor = times(bands(spectrograms - fill)) + fill  # they mask with 0
     return masked
 
 
@@ -145,7 +144,7 @@ def mix(inputs: ClipInputs, targets: Tensor, strength: float) -> tuple[ClipInput
     """Blend each clip, face and voice alike, with another of the batch (mixup, Zhang et al. 2018).
 
     Args:
-        inputs: The batch.
+        inputs: Inputs of the batch.
         targets: float (clip, classes): probabilities.
         strength: Both parameters of the Beta distribution of the blend; above 0.
 
@@ -172,11 +171,11 @@ def mix(inputs: ClipInputs, targets: Tensor, strength: float) -> tuple[ClipInput
 def hide_modalities(inputs: ClipInputs, chance: float) -> ClipInputs:
     """Hide the face of some clips and the voice of others, never both.
 
-    An av network trained so also answers where one modality is missing.
+    An av network trained so can also predict where one modality is missing.
 
     Args:
-        inputs: The batch.
-        chance: Probability for each of the two; at most a half.
+        inputs: Inputs of the batch.
+        chance: Probability for each of the two; at most 0.5.
     """
     draw = torch.rand(len(inputs.has_face), device=inputs.has_face.device)
     return replace(

@@ -1,4 +1,4 @@
-"""The command `fit`: one run in one folder, with the actors of a later test kept away."""
+"""The command `fit`: one run in one folder; the actors of a later test are left out."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from avemotion.training.trainer import forget_state, train
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """What `fit` did."""
+    """Result of `fit`."""
 
     checkpoint: Path
-    """The trained network."""
+    """File of the trained network."""
     metadata: CheckpointMetadata
-    """Epoch, scores on the validation actors, split."""
+    """Metadata of the checkpoint: epoch, scores on the validation actors, split and settings."""
     clips: int
-    """Clips of the actors that trained and chose the epoch."""
+    """Number of clips of the actors that trained or chose the epoch."""
     left_out: int
-    """Usable clips of the store that lack a modality this network needs."""
+    """Number of usable clips of the store that lack a modality of this network."""
     was_finished: bool
-    """The folder already held this very run."""
+    """Whether the folder already held this run, finished."""
 
 
 def fit(
@@ -49,21 +49,21 @@ def fit(
     training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
     progress: bool = True,
 ) -> FitReport:
-    """Train a network on a feature store; an interrupted run goes on where it stopped.
+    """Train a network on a feature store; an interrupted run resumes where it stopped.
 
-    A share of the actors (`training.holdout`) is kept away altogether, the same for every modality,
-    so that `evaluate --protocol holdout` has someone to test on.
+    A share of the actors (`training.holdout`) is left out, the same actors for every modality, so
+    that `evaluate --protocol holdout` can test on them.
 
     Args:
         data: Feature store written by `preprocess`.
-        modality: What the network looks at.
+        modality: What the network reads: `av`, `video` or `audio`.
         out: Folder of the run; by default ``runs/MODALITY``.
         network: Sizes of the network.
-        training: How it is trained.
+        training: How the network is trained.
         progress: Show a progress bar.
 
     Returns:
-        Where the checkpoint is, and how it scored on the validation actors.
+        The checkpoint and its scores on the validation actors.
 
     Raises:
         UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
@@ -88,16 +88,16 @@ def fit(
             _finish_run(out, metadata, store)
     _become_latest(out)
     return FitReport(
-        out / CHECKPOINT_NAME,
-        metadata,
-        len(of_actors(rows, [*split.train, *split.validation])),
-        len(everyone) - len(rows),
-        finished,
+        checkpoint=out / CHECKPOINT_NAME,
+        metadata=metadata,
+        clips=len(of_actors(rows, [*split.train, *split.validation])),
+        left_out=len(everyone) - len(rows),
+        was_finished=finished,
     )
 
 
 def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> bool:
-    """Claim a run's folder; tell whether this very run is finished in it.
+    """Write ``run.json`` into a new run's folder; return whether this run is already finished.
 
     Raises:
         UsageError: The folder holds a run with other settings or data.
@@ -107,20 +107,20 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     if not path.exists():
         write_json(path, run)
         return False
-    there = read_json(path, f"Remove {out}, or give another --out.")
-    if there.get("data") != run["data"]:
+    found = read_json(path, f"Remove {out}, or give another --out.")
+    if found.get("data") != run["data"]:
         raise UsageError(
             f"{out} holds a run on other data than {store.directory}. "
             "Give another --out, or remove that folder."
         )
-    if there.get("experiment") != run["experiment"]:
-        changed = differences(there.get("experiment"), run["experiment"])
+    if found.get("experiment") != run["experiment"]:
+        changed = differences(found.get("experiment"), run["experiment"])
         raise UsageError(
-            f"{out} holds a run with other settings (there -> asked):\n  "
+            f"{out} holds a run with other settings (its setting -> yours):\n  "
             + "\n  ".join(changed)
             + "\nGive another --out, or remove that folder."
         )
-    return bool(there.get("finished"))
+    return bool(found.get("finished"))
 
 
 def _finish_run(out: Path, metadata: CheckpointMetadata, store: FeatureStore) -> None:
@@ -140,7 +140,7 @@ def _finish_run(out: Path, metadata: CheckpointMetadata, store: FeatureStore) ->
 
 
 def _become_latest(out: Path) -> None:
-    """Let ``runs/latest`` point to the run, if it is in a folder ``runs``."""
+    """Point ``runs/latest`` to the run, if it is in a folder ``runs``."""
     run = out.resolve()  # where `out` is the link itself, the run that it points to
     if run.parent.name != LATEST.parent.name or run.name == LATEST.name:
         return
@@ -156,10 +156,11 @@ def draw_curves(
     """Draw the rows of ``metrics.csv`` as a PNG.
 
     Args:
-        rows: One mapping an epoch, with ``epoch``, ``train_loss`` and perhaps ``val_...``.
-        best_epoch: The epoch that was kept; marked.
-        title: Says what was trained.
-        path: Where the picture goes.
+        rows: One mapping for each epoch, with ``epoch``, ``train_loss`` and, if there are
+            validation actors, ``val_loss``, ``val_accuracy`` and ``val_uar``.
+        best_epoch: Epoch that was kept; a line marks it.
+        title: Title of the figure.
+        path: File to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # not pyplot: no display, no global state

@@ -24,15 +24,15 @@ from avemotion.training.augmentation import (
 
 
 class EmotionModule(pl.LightningModule):
-    """How the network learns; the steps only log, and what they log are pure functions."""
+    """Training and validation steps of a network; their scores are pure functions."""
 
     def __init__(self, network: AR5, experiment: ExperimentSettings, classes: int) -> None:
         """Wrap a network.
 
         Args:
-            network: What is trained.
-            experiment: Modality and training settings.
-            classes: Emotions.
+            network: The network to train.
+            experiment: Modality, network and training settings.
+            classes: Number of emotions.
         """
         super().__init__()
         self.network = network
@@ -43,10 +43,10 @@ class EmotionModule(pl.LightningModule):
         self.auxiliary_heads = self._auxiliary_heads(experiment)
 
     def _auxiliary_heads(self, experiment: ExperimentSettings) -> nn.ModuleList | None:
-        """Build a classifier for each branch: each must learn though the other is easier.
+        """Build a classifier on each branch, so that each learns although the other is easier.
 
-        Without them the branch that learns first takes over (Wang et al., CVPR 2020). They serve
-        in training alone and are no part of the network.
+        Without them the branch that learns first takes over (Wang et al., CVPR 2020). They are used
+        in training only and are no part of the network.
         """
         if not experiment.training.auxiliary_loss_weight or experiment.modality != "av":
             return None
@@ -55,28 +55,28 @@ class EmotionModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """Log and return the loss."""
-        if number == 0:  # a resumed run draws what it would have drawn
+        if number == 0:  # a resumed run draws the same numbers as one that was not interrupted
             torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + 1)
         loss = self.loss(batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
         return loss
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the cross-entropy of an augmented batch."""
+        """Augment a batch; return its cross-entropy plus the weighted auxiliary losses."""
         inputs, targets = self.augmented(batch)
         embeddings = self.network.embeddings(inputs)
         loss = functional.cross_entropy(self.network.classify(embeddings), targets)
         if self.auxiliary_heads is not None:
             present = inputs.has_face, inputs.has_sound
-            for helper, vector, there in zip(
+            for head, embedding, mask in zip(
                 self.auxiliary_heads, embeddings, present, strict=True
             ):
-                each = functional.cross_entropy(helper(vector), targets, reduction="none")
-                loss = loss + self.settings.auxiliary_loss_weight * (each * there).mean()
+                each = functional.cross_entropy(head(embedding), targets, reduction="none")
+                loss = loss + self.settings.auxiliary_loss_weight * (each * mask).mean()
         return loss
 
     def augmented(self, batch: Batch) -> tuple[ClipInputs, Tensor]:
-        """Return what the network sees in training, and float (clip, classes) targets."""
+        """Return the augmented inputs, and their targets, float (clip, classes)."""
         s = self.settings
         inputs = batch.inputs()
         if inputs.faces is not None:
@@ -104,7 +104,7 @@ class EmotionModule(pl.LightningModule):
         return sound
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Collect the logits of the validation actors."""
+        """Collect the logits of a batch of the validation actors."""
         self._validated.append((self.network(batch.inputs()).float(), batch.labels))
 
     def on_validation_epoch_end(self) -> None:
@@ -115,7 +115,7 @@ class EmotionModule(pl.LightningModule):
         self.log_dict(validation_scores(logits, labels), prog_bar=True)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Clamp the weights where the settings ask for it."""
+        """Clamp the weights if `clamp_weights` is set."""
         limit = self.settings.clamp_weights
         if limit is not None:
             with torch.no_grad():
@@ -123,7 +123,7 @@ class EmotionModule(pl.LightningModule):
                     parameter.clamp_(-limit, limit)
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer and its schedule, one step a batch."""
+        """Return the optimizer and its learning rate schedule, one step a batch."""
         s = self.settings
         parameters = list(self.parameters())
         if s.optimizer == "adam":
@@ -157,7 +157,7 @@ def validation_scores(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
     Args:
         logits: float (clip, classes).
-        labels: int64 (clip,).
+        labels: int64 (clip,), index of the right class.
     """
     classes = logits.shape[1]
     return {

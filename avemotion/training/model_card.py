@@ -1,4 +1,4 @@
-"""The card beside a checkpoint: what the model is, whom it was trained on, and what it is not for.
+"""The card beside a checkpoint: what the model is, its training data, figures and limits.
 
 Markdown, after Mitchell et al., "Model cards for model reporting" (FAT* 2019). It holds no date and
 no path, so that the same training gives the same text wherever it is run.
@@ -24,7 +24,7 @@ from avemotion.models.metadata import CheckpointMetadata
 from avemotion.training.provenance import changed_options, versions
 
 CARD_NAME = "model_card.md"
-"""The card, in the run's folder."""
+"""File name of the card in the folder of a run."""
 
 # All but what is plain within a line; a point may stand in a number and at a word's end, but not
 # where it could make a link.
@@ -35,9 +35,9 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
     """Write the card of a trained network.
 
     Args:
-        store: What it was trained on.
-        metadata: What its checkpoint says of itself.
-        parameters: How many numbers were fitted.
+        store: Feature store that it was trained on.
+        metadata: Metadata of its checkpoint.
+        parameters: Number of trained parameters.
 
     Returns:
         Markdown. Labels and names of actors may hold anything: they are shown as text, never as
@@ -70,9 +70,9 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
 
 
 def escaped(value: Any) -> Any:
-    """Show a text as it is in Markdown and HTML: each mark that could mean something is an entity.
+    """Escape a text for Markdown and HTML: each mark that could mean something is an entity.
 
-    What cannot be seen (line ends, marks that turn the direction of writing) is spelled out.
+    Invisible characters (line ends, marks that change the direction of writing) are spelled out.
 
     >>> escaped("a|b <i>"), escaped(3)
     ('a&#124;b &#60;i&#62;', 3)
@@ -89,8 +89,8 @@ def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, 
     chose = metadata.experiment.training.early_stopping
     uses = {
         "train": "trained the weights",
-        "validation": "chose the epoch" if chose else "were watched; they chose nothing",
-        "test": "were kept away from training",
+        "validation": "chose the epoch" if chose else "were scored, but chose nothing",
+        "test": "were left out of training",
     }
     return [
         {
@@ -109,7 +109,7 @@ def _by_emotion(rows: Sequence[ManifestRow], labels: Sequence[str]) -> list[int]
 
 
 def _lacking(store: FeatureStore, modality: str) -> int:
-    """Count the usable clips of the store that lack what the network looks at."""
+    """Count the usable clips of the store that lack a modality of the network."""
     return sum(row.status in USABLE for row in store.rows) - len(store.usable(modality))
 
 
@@ -117,16 +117,16 @@ def _changed(metadata: CheckpointMetadata) -> list[tuple[Markup, str, str]]:
     """List the settings that are not defaults: name, default, value."""
     asked = {"preprocessing": asdict(metadata.preprocessing), **metadata.experiment.to_dict()}
     default = {"preprocessing": asdict(PreprocessSettings()), **ExperimentSettings().to_dict()}
-    del asked["modality"]  # said at the top of the card
+    del asked["modality"]  # it stands at the top of the card
     lines = (re.split(": | -> ", line, maxsplit=2) for line in differences(default, asked))
     return [(Markup(f"`{name}`"), theirs, ours) for name, theirs, ours in lines]
 
 
 def _commands(store: FeatureStore, metadata: CheckpointMetadata) -> list[str]:
-    """Return what makes the model anew, with the folders left to the reader."""
+    """Return the commands that make the model anew, with placeholders for the folders."""
     corpus, default = store.info["corpus"], asdict(PreprocessSettings())
     commands = []
-    if corpus in get_args(CorpusName):  # else another tool filled the store
+    if corpus in get_args(CorpusName):  # else another program wrote the store
         words = ["avemotion", "preprocess", "CORPUS", "--out", "FEATURES", "--corpus", corpus]
         for name, value in asdict(metadata.preprocessing).items():
             words += [f"--{name}", str(value)] if value != default[name] else []

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from network_maker import calibrated_answers
+from network_maker import calibrated_predictions
 from scipy import stats
 from sklearn.metrics import brier_score_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
@@ -32,7 +32,7 @@ def predictions(
 @settings(deadline=None)
 @given(st.integers(1, 200), st.floats(0.1, 5), st.integers(0, 10**6))
 def test_against_torchmetrics_and_sklearn(clips: int, sharpness: float, seed: int) -> None:
-    probabilities, targets = calibrated_answers(clips, sharpness, seed)
+    probabilities, targets = calibrated_predictions(clips, sharpness, seed)
     targets = np.random.default_rng(seed).permutation(targets)  # badly calibrated, too
     # torchmetrics bins in single precision: what lies on an edge may fall to either side.
     place = probabilities.max(axis=1) * 15
@@ -51,7 +51,7 @@ def test_against_torchmetrics_and_sklearn(clips: int, sharpness: float, seed: in
 @settings(deadline=None)
 @given(st.integers(1, 200), st.integers(0, 10**6))
 def test_bins_hold_every_answer_once(clips: int, seed: int) -> None:
-    probabilities, targets = calibrated_answers(clips, 2.0, seed)
+    probabilities, targets = calibrated_predictions(clips, 2.0, seed)
     bins = calibration(predictions(probabilities, targets), LABELS).bins
     assert len(bins) == 15 and (bins[0].low, bins[-1].high) == (0, 1)
     assert all(a.high == b.low for a, b in zip(bins, bins[1:], strict=False))
@@ -88,7 +88,7 @@ def test_what_is_no_number_is_refused() -> None:
 
 def test_each_prediction_has_its_own_temperature() -> None:
     """Two halves sharpened by 2 and by 5 are calibrated again, and not before."""
-    probabilities, targets = calibrated_answers(20_000, 2.0)
+    probabilities, targets = calibrated_predictions(20_000, 2.0)
     half = len(targets) // 2
     found = [
         p
@@ -104,7 +104,7 @@ def test_each_prediction_has_its_own_temperature() -> None:
 
 
 def test_calibrated_predictions_have_a_small_error() -> None:
-    probabilities, targets = calibrated_answers(20_000, 1.5)
+    probabilities, targets = calibrated_predictions(20_000, 1.5)
     assert calibration(predictions(probabilities, targets), LABELS).calibration_error < 0.015
     sharp = at_temperature(probabilities, 0.5)
     assert calibration(predictions(sharp, targets), LABELS).calibration_error > 0.08

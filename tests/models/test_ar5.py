@@ -42,7 +42,7 @@ def test_size_is_sensible_and_width_shrinks_it() -> None:
 
 
 def test_a_missing_modality_cannot_be_seen() -> None:
-    """Whatever lies where a face should be, an av network told of no face answers the same."""
+    """With `has_face` False the faces have no effect on an av network."""
     network = AR5("av", 6, NetworkSettings()).eval()
     one, other = inputs(seed=1), inputs(seed=2)
     mixed = ClipInputs(other.faces, one.spectrograms, one.lengths, one.has_face, one.has_sound)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from network_maker import calibrated_answers
+from network_maker import calibrated_predictions
 from sklearn.metrics import log_loss
 
 from avemotion.models.calibration import TEMPERATURES, at_temperature, fit_temperature
@@ -37,7 +37,7 @@ def test_temperature_divides_the_logit(p: float, temperature: float) -> None:
 
 
 def test_a_temperature_of_one_changes_nothing_and_of_zero_is_refused() -> None:
-    probabilities, _ = calibrated_answers(50, 3.0)
+    probabilities, _ = calibrated_predictions(50, 3.0)
     np.testing.assert_allclose(at_temperature(probabilities, 1.0), probabilities)
     with pytest.raises(ValueError, match="above 0"):
         at_temperature(probabilities, 0.0)
@@ -47,13 +47,13 @@ def test_a_temperature_of_one_changes_nothing_and_of_zero_is_refused() -> None:
 @given(st.floats(0.2, 5), st.integers(0, 10**6))
 def test_fit_recovers_the_temperature(temperature: float, seed: int) -> None:
     """Targets are drawn at temperature 1 from what is then sharpened or spread."""
-    probabilities, targets = calibrated_answers(5000, 1.5, seed)
+    probabilities, targets = calibrated_predictions(5000, 1.5, seed)
     fitted = fit_temperature(at_temperature(probabilities, 1 / temperature), targets)
     assert fitted == pytest.approx(temperature, rel=0.15)
 
 
 def test_fit_has_the_least_log_loss() -> None:
-    probabilities, targets = calibrated_answers(300, 2.0)
+    probabilities, targets = calibrated_predictions(300, 2.0)
     sharp = at_temperature(probabilities, 0.4)
     fitted = fit_temperature(sharp, targets)
     losses = [
@@ -73,7 +73,7 @@ def test_fit_stays_within_its_bounds() -> None:
 
 def test_one_certain_mistake_does_not_spoil_the_fit() -> None:
     """Its probability is 0, its log loss endless: it must neither rule the fit nor warn."""
-    probabilities, targets = calibrated_answers(5000, 1.5)
+    probabilities, targets = calibrated_predictions(5000, 1.5)
     probabilities[0], targets[0] = [1, 0, 0], 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""What training does to a batch, against closed forms."""
+"""Augmentation of batches, against closed forms and noisy recordings."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 
 from avemotion.config import TrainingSettings
 from avemotion.data.batch import ClipInputs
-from avemotion.evaluation.corruptions import add_at_snr
 from avemotion.features.spectrogram import log_mel, mel_edges
+from avemotion.features.waveform_effects import add_at_snr
 from avemotion.training.augmentation import (
     MASKED_BANDS,
     add_sound_noise,
@@ -76,10 +76,10 @@ def test_shift_moves_by_at_most_its_share() -> None:
     dot = torch.zeros(16, 20, 98, 80)
     dot[:, :, 49, 40] = 1
     found = augment_faces(dot, TrainingSettings(**(NOTHING | {"shift": 0.1})))[:, 0]
-    places = found.flatten(1).argmax(dim=1)
-    rows, columns = places // 80, places % 80
+    indices = found.flatten(1).argmax(dim=1)
+    rows, columns = indices // 80, indices % 80
     assert (rows - 49).abs().max() <= 10 and (columns - 40).abs().max() <= 8
-    assert len(set(places.tolist())) > 8
+    assert len(set(indices.tolist())) > 8
 
 
 def voice(seconds: float = 5.0) -> np.ndarray:
@@ -130,7 +130,7 @@ def test_each_clip_gets_noise_of_its_own() -> None:
     assert float(levels[2] - levels[0]) == pytest.approx(20, abs=1.5)  # half of the voice
 
 
-def test_about_as_many_clips_as_asked_get_noise_where_they_sound() -> None:
+def test_the_set_share_of_clips_gets_noise_where_they_sound() -> None:
     torch.manual_seed(0)
     image, length = images(voice(3.0))
     clips, lengths = image.expand(200, -1, -1, -1), length.repeat(200)
@@ -153,16 +153,16 @@ def test_silence_gets_no_more_than_its_own_level() -> None:
     assert 1 < float(floor.mean()) < 3.1  # two equal powers are 3 dB above one
 
 
-def test_masking_blanks_bands_and_stretches_with_the_mean() -> None:
+def test_masking_fills_bands_and_stretches_with_the_mean() -> None:
     torch.manual_seed(0)
     spectrograms = torch.full((32, 1, 64, 500), 50.0)
     fill = torch.arange(64.0)[:, None]
     found = mask_spectrograms(spectrograms, torch.full((32,), 250), fill)
-    blanked = found != 50.0
-    assert blanked.any()
-    assert torch.allclose(found[blanked], fill.expand(32, 1, 64, 500)[blanked])
-    whole_rows = blanked.all(dim=-1).sum(dim=-1)
-    whole_columns = blanked.all(dim=-2).sum(dim=-1)
+    masked = found != 50.0
+    assert masked.any()
+    assert torch.allclose(found[masked], fill.expand(32, 1, 64, 500)[masked])
+    whole_rows = masked.all(dim=-1).sum(dim=-1)
+    whole_columns = masked.all(dim=-2).sum(dim=-1)
     assert whole_rows.max() <= MASKED_BANDS
     assert whole_columns.max() <= 50
 

@@ -1,4 +1,4 @@
-"""What the networks are taught: soft labels, noise, and helper heads."""
+"""What the networks learn from: soft labels, noise, and auxiliary losses."""
 
 import dataclasses
 import shutil
@@ -54,7 +54,7 @@ def test_votes_are_mixed_into_the_target_by_their_weight(small_store: Path, weig
         torch.testing.assert_close(target.double(), wanted, atol=1e-6, rtol=0)
 
 
-def test_intended_labels_ask_for_no_votes(small_store: Path) -> None:
+def test_intended_labels_need_no_votes(small_store: Path) -> None:
     module, batch = module_and_batch(small_store)
     assert batch.votes is None
     _, targets = module.augmented(batch)
@@ -73,7 +73,7 @@ def test_a_clip_without_votes_keeps_its_intended_emotion(small_store: Path, tmp_
     shutil.copytree(small_store, partial)
     first = FeatureStore(small_store).rows[0]
     lines = (partial / "ratings.csv").read_text().splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith(f"{first.clip},both")]
+    kept = [line for line in lines if not line.startswith(f"{first.clip},av")]
     assert len(kept) == len(lines) - 1
     (partial / "ratings.csv").write_text("".join(kept))
     module, batch = module_and_batch(partial, labels="votes", vote_weight=1.0)
@@ -81,7 +81,7 @@ def test_a_clip_without_votes_keeps_its_intended_emotion(small_store: Path, tmp_
     assert torch.equal(targets[0], functional.one_hot(batch.labels[0], 6).float())
 
 
-def test_noise_is_put_under_voices_where_it_is_asked_for(small_store: Path) -> None:
+def test_noise_is_added_to_voices_with_the_chance_that_is_set(small_store: Path) -> None:
     for chance in (0.0, 1.0):
         module, batch = module_and_batch(small_store, sound_noise=chance)
         given, seen = batch.spectrograms, module.augmented(batch)[0].spectrograms
@@ -92,25 +92,25 @@ def test_noise_is_put_under_voices_where_it_is_asked_for(small_store: Path) -> N
 
 def test_noise_needs_the_log_mel() -> None:
     noisy = TrainingSettings(sound_noise=0.5)
-    with pytest.raises(UsageError, match="sound_noise is for --network.spectrogram log_mel"):
+    with pytest.raises(UsageError, match="works only with --network.spectrogram log_mel"):
         ExperimentSettings(network=NetworkSettings(spectrogram="power"), training=noisy)
     with pytest.raises(UsageError, match="--training.sound_noise is 1.5, but must be from 0 to 1"):
         TrainingSettings(sound_noise=1.5)
 
 
-def test_helper_heads_add_each_branchs_own_loss(small_store: Path) -> None:
+def test_auxiliary_heads_add_each_branchs_own_loss(small_store: Path) -> None:
     module, batch = module_and_batch(small_store, auxiliary_loss_weight=0.5)
     module.eval()
     plain = functional.cross_entropy(module.network(batch.inputs()), batch.labels)
     embeddings = module.network.embeddings(batch.inputs())
     own = [
-        functional.cross_entropy(head(vector), batch.labels)
-        for head, vector in zip(module.auxiliary_heads, embeddings, strict=True)
+        functional.cross_entropy(head(embedding), batch.labels)
+        for head, embedding in zip(module.auxiliary_heads, embeddings, strict=True)
     ]
     torch.testing.assert_close(module.loss(batch), plain + 0.5 * sum(own))
 
 
-def test_a_branch_whose_modality_is_missing_is_not_blamed(small_store: Path) -> None:
+def test_a_missing_modality_adds_no_auxiliary_loss(small_store: Path) -> None:
     module, batch = module_and_batch(small_store, auxiliary_loss_weight=0.5)
     nobody = dataclasses.replace(batch, has_face=torch.zeros(8, dtype=torch.bool))
     module.loss(nobody).backward()
@@ -119,7 +119,7 @@ def test_a_branch_whose_modality_is_missing_is_not_blamed(small_store: Path) -> 
     assert audio.weight.grad.any()
 
 
-def test_helper_heads_are_learned_but_no_part_of_the_network(small_store: Path) -> None:
+def test_auxiliary_heads_are_learned_but_no_part_of_the_network(small_store: Path) -> None:
     module, _ = module_and_batch(small_store, auxiliary_loss_weight=0.5, schedule="constant")
     learned = {
         id(parameter)
@@ -131,7 +131,9 @@ def test_helper_heads_are_learned_but_no_part_of_the_network(small_store: Path) 
 
 
 @pytest.mark.parametrize(("modality", "weight"), [("video", 0.5), ("audio", 0.5), ("av", 0.0)])
-def test_no_helper_heads_where_they_have_nothing_to_help(modality: str, weight: float) -> None:
+def test_no_auxiliary_heads_without_their_loss_or_two_branches(
+    modality: str, weight: float
+) -> None:
     settings = dataclasses.replace(PLAIN, auxiliary_loss_weight=weight)
     module = EmotionModule(
         AR5(modality, 6, SMALL), ExperimentSettings(modality, SMALL, settings), 6

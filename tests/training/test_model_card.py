@@ -1,4 +1,4 @@
-"""The card beside a checkpoint: each fact against the run's own files, and hostile names."""
+"""The card beside a checkpoint: each figure against the run's own files, and hostile names."""
 
 import csv
 import html
@@ -27,7 +27,7 @@ from avemotion.models.checkpoint import load_checkpoint
 from avemotion.training.model_card import escaped, model_card
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "audio.mean", "audio.std")
-"""Tensors of a checkpoint that no gradient fits."""
+"""Tensors of a checkpoint that are not trained by gradients."""
 
 
 def table(card: str, first: str) -> list[list[str]]:
@@ -43,7 +43,7 @@ def table(card: str, first: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("modality", ["av", "video", "audio"])
-def test_each_fact_is_that_of_the_run(fitted: Path, small_store: Path, modality: str) -> None:
+def test_each_figure_is_that_of_the_run(fitted: Path, small_store: Path, modality: str) -> None:
     run = fitted / modality
     card = (run / "model_card.md").read_text()
     with safe_open(run / "checkpoint.safetensors", "np") as file:
@@ -90,13 +90,13 @@ def test_the_commands_make_this_very_model(fitted: Path) -> None:
 
 
 def described(fitted: Path, store: Path, modality: str = "av", **changes: object) -> str:
-    """The card of a network with other facts."""
+    """The card of a network with other metadata."""
     _, metadata = load_checkpoint(fitted / modality / "checkpoint.safetensors")
     return model_card(FeatureStore(store), replace(metadata, **changes), 1)
 
 
 def other_store(store: Path, folder: Path, **changes: object) -> Path:
-    """A store with the same manifest that says something else of itself."""
+    """A store with the same manifest and other information in ``store.json``."""
     folder.mkdir()
     for name in ("manifest.csv", "store.json"):
         shutil.copy(store / name, folder)
@@ -121,12 +121,12 @@ def test_the_licence_is_that_of_the_corpus(
 ) -> None:
     store = other_store(small_store, tmp_path / "store", synthetic=None, corpus=corpus)
     card = described(fitted, store, synthetic=None)
-    says = {
+    expected = {
         "crema_d": "Open Database License 1.0",
         "ravdess": "CC BY-NC-SA 4.0",
         "ravdess_landmarks": "LANDMARK VIDEO",
     }
-    assert says.get(corpus, "must say so here") in card
+    assert expected.get(corpus, "must say so here") in card
     assert ("avemotion preprocess" in card) == (corpus in get_args(CorpusName))
     assert "<b>" not in card
 
@@ -168,7 +168,7 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def test_hostile_labels_stay_in_their_places(
+def test_hostile_labels_stay_in_their_cells(
     fitted: Path, small_store: Path, tmp_path: Path
 ) -> None:
     labels: Sequence[str] = json.loads((small_store / "store.json").read_text())["labels"]

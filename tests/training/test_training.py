@@ -295,7 +295,7 @@ def test_every_clip_comes_once_an_epoch_and_never_alone(size: int, batch_size: i
     assert list(sampler) == first
 
 
-class TestStrangeCheckpoints:
+class TestUnreadableCheckpoints:
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="No checkpoint"):
             load_checkpoint(tmp_path / "none.safetensors")
@@ -312,8 +312,14 @@ class TestStrangeCheckpoints:
 
     def test_of_another_kind(self, tmp_path: Path) -> None:
         save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
-        with pytest.raises(UsageError, match="another kind"):
+        with pytest.raises(UsageError, match="another kind .unmarked"):
             load_checkpoint(tmp_path / "other.safetensors")
+
+    def test_of_version_0_1(self, tmp_path: Path) -> None:
+        header = {"kind": "avemotion/ar5/1", "facts": '{"labels": ["neutral"], "version": "0.1.0"}'}
+        save_file({"audio.deviation": torch.ones(64, 1)}, tmp_path / "old.safetensors", header)
+        with pytest.raises(UsageError, match=r"by avemotion 0\.1.* anew with `avemotion fit`"):
+            load_checkpoint(tmp_path / "old.safetensors")
 
     def test_truncated(self, fitted: Path, tmp_path: Path) -> None:
         whole = (fitted / "audio" / "checkpoint.safetensors").read_bytes()
