@@ -20,7 +20,13 @@ from avemotion.features.extraction import Extraction
 from avemotion.features.types import ClipFeatures
 from avemotion.parallel.cluster_check import ClusterCheck
 from avemotion.parallel.isolated_worker import TaskFailure
-from avemotion.parallel.ray_cluster import RETRIES, cancelled_at_end, cluster, finished, plain
+from avemotion.parallel.ray_cluster import (
+    RETRIES,
+    cancelled_at_end,
+    cluster,
+    failure_reason,
+    finished,
+)
 
 import ray  # isort: skip  (after ray_cluster, which says what to do where it is missing)
 from ray.exceptions import RayError, RayTaskError  # isort: skip
@@ -44,8 +50,8 @@ def write_on_ray(
     media = (p for clips in shards.values() for clip in clips for p in (clip.video, clip.audio))
     sample = next((path for path in media if path and path.is_file()), out / "store.json")
     absolute = ((path.absolute(), [c.absolute() for c in clips]) for path, clips in shards.items())
-    with cluster(out, sample.absolute()) as admitted:
-        yield from write_shards(absolute, extract_one, clip_bytes, workers, admitted, tell)
+    with cluster(out, sample.absolute()) as check:
+        yield from write_shards(absolute, extract_one, clip_bytes, workers, check, tell)
 
 
 def write_shards(
@@ -53,7 +59,7 @@ def write_shards(
     extract_one: ExtractOne,
     clip_bytes: int,
     workers: int | None,
-    admitted: ClusterCheck,
+    check: ClusterCheck,
     tell: Callable[[], object],
 ) -> Generator[Written, None, None]:
     """Extract clips and write shards of their features, without their passing through here.
@@ -65,7 +71,7 @@ def write_shards(
         clip_bytes: Size of a clip's features: those that wait to be written fill no more than a
             share of the cluster's object stores.
         workers: Clips under way at once; None for what keeps the cluster's cores busy.
-        admitted: From `cluster`.
+        check: From `cluster`.
         tell: Called when a clip is done.
 
     Yields:
@@ -74,7 +80,7 @@ def write_shards(
     Raises:
         AvemotionError: A shard cannot be written.
     """
-    work = _ShardWork(extract_one, admitted, tell)
+    work = _ShardWork(extract_one, check, tell)
     with cancelled_at_end(work.extracting), cancelled_at_end(work.writing):
         for path, clips in shards:
             has = ray.cluster_resources()
@@ -108,24 +114,24 @@ class _ShardWork:
     def __init__(
         self,
         extract_one: ExtractOne,
-        admitted: ClusterCheck,
+        check: ClusterCheck,
         tell: Callable[[], object],
     ) -> None:
-        self._extract_one, self._admitted, self._tell = extract_one, admitted, tell
+        self._extract_one, self._check, self._tell = extract_one, check, tell
         self.extracting: dict[Any, tuple[_Shard, int, Any]] = {}
         self.writing: dict[Any, _Shard] = {}
         self.held = 0
         """Clips that were begun and whose shard is not written yet."""
 
     def extract(self, shard: _Shard, place: int, clip: Clip) -> None:
-        task: Any = _extract.remote(self._admitted, self._extract_one, clip)
+        task: Any = _extract.remote(self._check, self._extract_one, clip)
         metadata, features = task  # num_returns=2, which the type does not say
         self.extracting[metadata] = shard, place, features
         self.held += 1
 
     def write(self, shard: _Shard) -> None:
         features = [shard.features[place] for place in sorted(shard.features)]
-        self.writing[_write.remote(self._admitted, shard.path, *features)] = shard
+        self.writing[_write.remote(self._check, shard.path, *features)] = shard
 
     def advance(self) -> Iterator[Written]:
         """Wait until something is done; write shards whose clips are, and yield the written."""
@@ -148,15 +154,15 @@ class _ShardWork:
 
 @ray.remote(num_cpus=1, num_returns=2, max_retries=RETRIES)
 def _extract(
-    admitted: ClusterCheck, extract_one: ExtractOne, clip: Clip
+    check: ClusterCheck, extract_one: ExtractOne, clip: Clip
 ) -> tuple[Extraction | TaskFailure, ClipFeatures | None]:
-    admitted.require()
+    check.require()
     return without_features(extract_one(clip))
 
 
 @ray.remote(num_cpus=1, max_retries=RETRIES)
-def _write(admitted: ClusterCheck, path: Path, *features: ClipFeatures) -> None:
-    admitted.require()
+def _write(check: ClusterCheck, path: Path, *features: ClipFeatures) -> None:
+    check.require()
     write_shard(path, features)
 
 
@@ -166,7 +172,7 @@ def _outcome(task: Any) -> Extraction | TaskFailure:
     except RayTaskError as error:  # not of the clip: those are outcomes
         raise error.cause from None
     except RayError as error:
-        return TaskFailure(plain(error))
+        return TaskFailure(failure_reason(error))
     return outcome
 
 
@@ -175,6 +181,6 @@ def _check_written(task: Any, path: Path) -> None:
         ray.get(task)
     except RayError as error:
         raise AvemotionError(
-            f"{path} could not be written: {plain(error)}\n"
-            "All else is done and kept: the same command goes on."
+            f"{path} could not be written: {failure_reason(error)}\n"
+            "All other tasks are done. Run the same command again to try the failed ones."
         ) from error

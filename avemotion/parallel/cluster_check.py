@@ -16,7 +16,7 @@ from uuid import uuid4
 from avemotion.errors import UsageError
 
 TOKEN_NAME = ".shared"
-"""A file in the folder that is written, there while the cluster works."""
+"""Name of the token, a file that lies in the output folder while the cluster works."""
 
 _PACKAGES = (
     "av",
@@ -24,7 +24,9 @@ _PACKAGES = (
     "numpy",
     "opencv-python-headless",
     "pytorch-lightning",
+    "scikit-learn",
     "scipy",
+    "soxr",
     "torch",
     "torchaudio",
 )
@@ -32,22 +34,22 @@ _PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class ClusterCheck:
-    """What a worker compares with what it sees and has."""
+    """What a worker compares with its own machine before it works."""
 
     token: Path
-    """A file in the folder that is written."""
+    """The token in the output folder."""
     content: str
-    """What stands in it."""
+    """Its content, random for each run."""
     sample: Path
-    """A file of what is read."""
+    """One of the input files."""
     sample_bytes: int
     """Its size."""
     software: tuple[tuple[str, str], ...]
-    """Packages that results depend on, and their versions; avemotion itself by its code."""
+    """See `software`."""
 
-    def complaint(self) -> str:
-        """Say why this machine cannot take part; empty where it can. Looked up once a process."""
-        return _complaint(self)
+    def problem(self) -> str:
+        """Return why this machine cannot take part; empty if it can. Computed once a process."""
+        return _problem(self)
 
     def require(self) -> None:
         """Refuse to work on a machine that cannot take part.
@@ -55,72 +57,88 @@ class ClusterCheck:
         Raises:
             UsageError: It does not see the folders, or has other software.
         """
-        if complaint := self.complaint():
-            raise UsageError(f"{platform.node()} cannot take part: {complaint}")
+        if problem := self.problem():
+            raise UsageError(f"{platform.node()} cannot take part: {problem}")
 
 
 @contextmanager
 def cluster_check(out: Path, sample: Path) -> Iterator[ClusterCheck]:
-    """Leave a token in a folder while others work for this process.
+    """Keep a token in the output folder while a cluster works.
 
     Args:
-        out: Absolute path of the folder that is written.
-        sample: Absolute path of a file that is read.
+        out: Absolute path of the output folder.
+        sample: Absolute path of an input file.
     """
     token, content = out / TOKEN_NAME, uuid4().hex
     token.write_text(content, encoding="utf-8")
     try:
-        yield ClusterCheck(token, content, sample, sample.stat().st_size, software())
+        yield ClusterCheck(
+            token=token,
+            content=content,
+            sample=sample,
+            sample_bytes=sample.stat().st_size,
+            software=software(),
+        )
     finally:
         token.unlink(missing_ok=True)
 
 
 @cache
-def _complaint(admitted: ClusterCheck) -> str:
-    for path, same in ((admitted.token, _has_token), (admitted.sample, _has_sample)):
-        if not same(admitted):
+def _problem(check: ClusterCheck) -> str:
+    for path, is_same in ((check.token, _has_token), (check.sample, _has_sample)):
+        if not is_same(check):
             return (
-                f"it does not see the same {path.parent} as the machine that asks. Put that folder "
-                "on a file system that all machines share, under one path."
+                f"it does not see the same {path.parent} as the machine that runs the command. "
+                "Put that folder on a file system that all machines share, under one path."
             )
-    for (name, theirs), (_, ours) in zip(admitted.software, software(), strict=True):
+    for (name, theirs), (_, ours) in zip(check.software, software(), strict=True):
         if theirs != ours:
             return (
-                f"it has {name} {ours or 'not at all'}, the machine that asks has "
-                f"{theirs or 'none'}. Results depend on it: install the same on all machines."
+                f"its {name} is {ours or 'not installed'}, but {theirs or 'not installed'} on the "
+                "machine that runs the command. Results depend on it: install the same version on "
+                "all machines."
             )
     return ""
 
 
-def _has_token(admitted: ClusterCheck) -> bool:
+def _has_token(check: ClusterCheck) -> bool:
     try:
-        return admitted.token.read_text(encoding="utf-8") == admitted.content
+        return check.token.read_text(encoding="utf-8") == check.content
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def _has_sample(admitted: ClusterCheck) -> bool:
+def _has_sample(check: ClusterCheck) -> bool:
     try:
-        return admitted.sample.stat().st_size == admitted.sample_bytes
+        return check.sample.stat().st_size == check.sample_bytes
     except OSError:
         return False
 
 
 @cache
 def software() -> tuple[tuple[str, str], ...]:
-    """Return what results depend on, and its versions here; empty where it is not installed."""
-    found = [("avemotion", f"{version('avemotion')} (code {_code_digest()})")]
-    for package in _PACKAGES:
+    """Return name and version of what results depend on: this package's code, and packages."""
+    ours = f"{version('avemotion')} (code {code_digest(Path(str(files('avemotion'))))})"
+    return ("avemotion", ours), *package_versions().items()
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that results depend on; empty if not installed."""
+    found = {}
+    for name in _PACKAGES:
         try:
-            found.append((package, version(package)))
+            found[name] = version(name)
         except PackageNotFoundError:
-            found.append((package, ""))
-    return tuple(found)
+            found[name] = ""
+    return found
 
 
-def _code_digest() -> str:
-    """Identify the package's own code: versions stay the same while one works on it."""
-    package = Path(str(files("avemotion")))
+def code_digest(package: Path) -> str:
+    """Identify the code of a package, all folders included: its version rarely changes with it.
+
+    Args:
+        package: Its folder.
+    """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py"), key=lambda p: p.relative_to(package).as_posix()):
         digest.update(path.relative_to(package).as_posix().encode())

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from avemotion.errors import AvemotionError
 from avemotion.parallel.isolated_worker import ProcessFailure
-from avemotion.parallel.isolation import IsolatedPool
+from avemotion.parallel.isolation import isolated_workers
 from avemotion.parallel.processes import one_thread
 
 TRIES = 3
@@ -40,8 +40,8 @@ def run_all(
     failures: dict[str, str] = {}
     tries: Counter[str] = Counter()
     attempt, workers = partial(_attempt, function), min(jobs, len(tasks))
-    with IsolatedPool(attempt, workers, None, None, init_training_worker) as pool:
-        running = {pool.submit(task): name for name, task in tasks.items()}
+    with isolated_workers(attempt, workers, None, None, init_training_worker) as submit:
+        running = {submit(task): name for name, task in tasks.items()}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name, outcome = running.pop(future), future.result()
@@ -51,7 +51,7 @@ def run_all(
                 elif not isinstance(outcome, ProcessFailure):
                     failures[name] = outcome.reason
                 elif tries[name] < TRIES:
-                    running[pool.submit(tasks[name])] = name
+                    running[submit(tasks[name])] = name
                 else:
                     failures[name] = (
                         f"gave up after {TRIES} tries: {outcome.reason}. Try fewer --jobs."

@@ -7,8 +7,7 @@ import platform
 from importlib.metadata import version
 
 from avemotion.config import ExperimentSettings
-
-_PACKAGES = ("avemotion", "torch", "pytorch-lightning", "numpy", "scipy", "scikit-learn")
+from avemotion.parallel.cluster_check import package_versions
 
 
 def changed_options(experiment: ExperimentSettings) -> list[str]:
@@ -24,9 +23,10 @@ def changed_options(experiment: ExperimentSettings) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, of this package and what it rests on, and the platform."""
+    """Return the platform, and the versions of Python and of all packages that results need."""
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in _PACKAGES},
+        "avemotion": version("avemotion"),
+        **{name: found for name, found in package_versions().items() if found},
         "platform": platform.platform(),
     }
