@@ -21,14 +21,6 @@ if TYPE_CHECKING:  # only named here: each command loads what it needs itself
 LISTED = 10
 """Longest list printed in full."""
 
-_STATUS_MEANS = {
-    "av": "with face and voice",
-    "video": "with a face alone",
-    "audio": "with a voice alone",
-    "excluded": "excluded: known to be bad",
-    "failed": "failed",
-}
-
 TARGETS = {
     "intended": "the intended emotion",
     "crowd": "what most of the crowd saw and heard",
@@ -74,9 +66,11 @@ def synth_text(corpus: SyntheticCorpus) -> str:
 
 def preprocess_text(report: PreprocessReport) -> str:
     """Say what became of the clips."""
+    from avemotion.data.store import STATUS_WORDS
+
     table = [
-        [count, f"clips {_STATUS_MEANS[status]}"]
-        for status in _STATUS_MEANS
+        [count, f"clips {words}"]
+        for status, words in STATUS_WORDS.items()
         if (count := report.counts.get(status, 0))
     ]
     seen = [row for row in report.rows if row.status in ("av", "video")]
@@ -94,7 +88,7 @@ def preprocess_text(report: PreprocessReport) -> str:
     for status in ("failed", "excluded", "video"):
         rows = [row for row in report.rows if row.status == status]
         if rows:
-            lines.append(f"\n{_STATUS_MEANS[status]}:")
+            lines.append(f"\n{STATUS_WORDS[status]}:")
             lines += shortened([f"  {row.clip}: {row.reason}" for row in rows])
     faceless = [row for row in report.rows if row.status == "audio" and row.video_file]
     if faceless:

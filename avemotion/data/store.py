@@ -42,6 +42,15 @@ FORMAT = 2
 USABLE = ("av", "video", "audio")
 """Statuses of clips that have features: with both modalities, or with one."""
 
+STATUS_WORDS: dict[str, str] = {
+    "av": "with face and voice",
+    "video": "with a face alone",
+    "audio": "with a voice alone",
+    "excluded": "excluded as known to be bad",
+    "failed": "failed",
+}
+"""Status of a clip -> how messages call it; in the order of summaries."""
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
