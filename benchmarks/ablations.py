@@ -1,4 +1,4 @@
-"""What each training setting brings: one change at a time, on the same folds."""
+"""The effect of single training settings: one change at a time, on the same folds."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ BASE = "as configured"
 ABLATIONS = (
     Ablation("no modality dropout", {"modality_dropout": 0.0}, True),
     Ablation("modality dropout 0.15", {"modality_dropout": 0.15}, True),
-    Ablation("no helper heads", {"auxiliary_loss_weight": 0.0}, True),
-    Ablation("helper heads, weight 0.5", {"auxiliary_loss_weight": 0.5}, True),
-    Ablation("helper heads, weight 1", {"auxiliary_loss_weight": 1.0}, True),
+    Ablation("no auxiliary loss", {"auxiliary_loss_weight": 0.0}, True),
+    Ablation("auxiliary loss, weight 0.5", {"auxiliary_loss_weight": 0.5}, True),
+    Ablation("auxiliary loss, weight 1", {"auxiliary_loss_weight": 1.0}, True),
     Ablation("noise under half of the voices", {"sound_noise": 0.5}, False),
     Ablation("votes, weight 0.25", {"labels": "votes", "vote_weight": 0.25}, False),
 )
-"""Those that change nothing of the configuration they are given are left out."""
+"""Those that the given configuration already has are left out."""
 
-SPOILED = ("audio missing", "video missing", "white noise 20 dB", "babble 10 dB")
-"""Conditions whose recall is shown."""
+CORRUPTIONS = ("audio missing", "video missing", "white noise 20 dB", "babble 10 dB")
+"""Corrupted conditions whose recall is shown."""
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def _publish(
     for name, ours in found.items():
         ahead = difference(ours.actor_accuracies[modality], base.actor_accuracies[modality])
         recalls = {r.condition: r.recall for r in ours.robustness.get(modality, ())}
-        corrupted = [f"{100 * recalls[c]:.1f}" if c in recalls else "" for c in SPOILED]
+        corrupted = [f"{100 * recalls[c]:.1f}" if c in recalls else "" for c in CORRUPTIONS]
         crowd = ours.crowd_distance.get(modality)
         rows.append([
             name, percent(ours.scores[modality]), "" if name == BASE else percent(ahead),
@@ -103,7 +103,7 @@ def _publish(
             "accuracy": ours.scores[modality].accuracy,
             "recall": ours.scores[modality].recall,
             "ahead": plain(ahead),
-            "corrupted": {k: v for k, v in recalls.items() if k in SPOILED},
+            "corrupted": {k: v for k, v in recalls.items() if k in CORRUPTIONS},
         }
     clips = read_records(Path(base.out)).predictions[modality]
     about = corpus_line(store, clips, given.seed) if store.synthetic else _about(base)
@@ -116,14 +116,14 @@ def _publish(
             f"Protocol `{base.protocol}`, {base.folds} folds, {modality}, training seed "
             f"{training.seed}, at most {training.epochs} epochs. Accuracy (mean over actors) and "
             "mean recall (UAR) in per cent, difference to the first row paired over actors; UAR "
-            "on spoiled clips; log loss; Jensen-Shannon distance to the audio-visual votes:",
+            "on corrupted clips; log loss; Jensen-Shannon distance to the audio-visual votes:",
             table(
                 [
                     "training",
                     "accuracy",
                     "difference",
                     "UAR",
-                    *SPOILED,
+                    *CORRUPTIONS,
                     "log loss",
                     "to the crowd",
                 ],

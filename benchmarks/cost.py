@@ -20,17 +20,17 @@ FOLDS = 91
 EPOCHS = TrainingSettings().epochs
 VALIDATION = TrainingSettings().validation
 TRAINED_CLIPS = round(CLIPS * (FOLDS - 1) / FOLDS * (1 - VALIDATION))
-"""Clips that a fold trains on; the others are tested, or choose the epoch."""
+"""Clips that a fold trains on; the others are tested on, or choose the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one modality with one number of jobs."""
+    """Time that one modality takes with one number of jobs."""
 
     per_clip_seconds: float
     """Wall time for a clip in an epoch, over all jobs."""
     per_fold_seconds: float
-    """Wall time of a fold beside its epochs: starting, statistics, testing."""
+    """Wall time of a fold without its epochs: starting, statistics, testing."""
 
     @property
     def hours(self) -> float:
@@ -95,8 +95,8 @@ def main() -> None:
             f"networks, each job one thread. **Measured**: two folds with {given.epochs[0]} and "
             f"with {given.epochs[1]} epochs. **Extrapolated**: {FOLDS} folds x {EPOCHS} epochs x "
             f"{TRAINED_CLIPS} training clips of {CLIPS}; early stopping, which would shorten it, "
-            "is not counted, nor is testing on spoiled clips:",
-            table(["", "jobs", "training clips/s", "s a fold beside", "hours, extrapolated"], rows),
+            "is not counted, nor is testing on corrupted clips:",
+            table(["", "jobs", "training clips/s", "other s a fold", "hours, extrapolated"], rows),
         ],
         {f"{m}_{jobs}_jobs_hours": cost.hours for (m, jobs), cost in costs.items()},
     )

@@ -134,8 +134,8 @@ def test_ablations_change_one_setting_at_a_time(campaign: tuple[object, ...], tm
     quick = Path(str(campaign[1])).parent / "quick.yaml"
     result = run("ablations", tmp_path, *campaign, "--config", quick)
     assert set(result) == {
-        "as configured", "no modality dropout", "helper heads, weight 0.5",
-        "helper heads, weight 1", "noise under half of the voices", "votes, weight 0.25",
+        "as configured", "no modality dropout", "auxiliary loss, weight 0.5",
+        "auxiliary loss, weight 1", "noise under half of the voices", "votes, weight 0.25",
     }  # fmt: skip
     assert result["as configured"]["ahead"] == {"mean": 0, "low": 0, "high": 0}
     for found in result.values():

@@ -1,12 +1,16 @@
-"""Packages whose compiled part does not match the installed torch, each in a process of its own."""
+"""Imports whose compiled part does not match torch, each in a process of its own; silence."""
 
+import logging
 import os
 import subprocess
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from avemotion.compat import quiet
 
 AS_TORCHVISION = """
 import torch
@@ -129,3 +133,17 @@ network = timm.create_model("resnet18", num_classes=6, in_chans=1)
 print(tuple(network(torch.zeros(2, 1, 64, 64)).shape))
 """
     assert run(code) == "(2, 6)"
+
+
+def test_quiet_silences_one_package_and_only_inside(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("chatty.advice")
+    with quiet("chatty", "chatty"), warnings.catch_warnings(record=True) as found:
+        for module in ("chatty.advice", "other"):
+            warnings.warn_explicit("unwise", UserWarning, f"{module}.py", 1, module=module)
+        logger.warning("hidden")
+        logger.error("shown inside")
+    assert [w.filename for w in found] == ["other.py"]
+    logger.warning("shown after")
+    assert caplog.messages == ["shown inside", "shown after"]
+    with pytest.raises(ValueError, match="wrong"), quiet("chatty"):
+        raise ValueError("wrong")

@@ -69,7 +69,7 @@ def test_each_figure_is_that_of_the_run(fitted: Path, small_store: Path, modalit
     for shown, name in zip(figures[3:5], ("val_accuracy", "val_uar"), strict=True):
         assert shown == f"{100 * float(best[name]):.1f} %"
     assert float(figures[5]) == pytest.approx(float(best["val_loss"]), abs=6e-4)
-    assert "**no interval**" in card and "figures flatter" in card
+    assert "**no interval**" in card and "figures are optimistic" in card
 
     assert json.loads((run / "run.json").read_text())["data"] in card
     assert f"torch {__import__('torch').__version__}" in card
@@ -134,7 +134,7 @@ def test_the_licence_is_that_of_the_corpus(
 def test_what_it_answers_from(fitted: Path, small_store: Path) -> None:
     needs_both = replace(QUICK, modality_dropout=0.0)
     experiment = ExperimentSettings("av", training=needs_both)
-    assert "answers from the other" in described(fitted, small_store)
+    assert "predicts from the other" in described(fitted, small_store)
     assert "It needs both" in described(fitted, small_store, experiment=experiment)
     assert "It needs a face" in described(fitted, small_store, "video")
     assert "It needs sound" in described(fitted, small_store, "audio")

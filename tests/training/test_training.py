@@ -25,6 +25,7 @@ from avemotion.files import claimed
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.training.lightning_module import EmotionModule, validation_scores
+from avemotion.training.trainer import uses_bfloat16
 
 
 def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:
@@ -201,6 +202,21 @@ def test_latest_never_points_to_itself(fitted: Path, small_store: Path) -> None:
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         TrainingSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [({"avx512_bf16": True}, True), ({"amx_tile": True}, True), ({"avx512_f": True}, False),
+     ({"neon": True, "bf16": True}, False)],
+)  # fmt: skip
+def test_bfloat16_is_chosen_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, processor: dict[str, bool], expected: bool
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: processor)
+    assert uses_bfloat16(TrainingSettings()) == expected
+    assert uses_bfloat16(TrainingSettings(precision="bfloat16"))
+    assert not uses_bfloat16(TrainingSettings(precision="float32"))
 
 
 def test_early_stopping_stops(small_store: Path, tmp_path: Path) -> None:
