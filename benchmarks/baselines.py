@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import librosa
 import numpy as np
-from campaign import saying
+from campaign import certain_predictions
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -67,4 +67,4 @@ def logistic(
         tested = folds == fold
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
         answers[tested] = model.fit(inputs[~tested], truth[~tested]).predict(inputs[tested])
-    return saying(clips, answers.tolist(), store.labels)
+    return certain_predictions(clips, answers.tolist(), store.labels)

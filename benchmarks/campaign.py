@@ -76,10 +76,10 @@ def train_and_test(
     return read_records(out).predictions
 
 
-def saying(
+def certain_predictions(
     clips: Sequence[ClipPrediction], answers: Sequence[str], labels: Sequence[str]
 ) -> list[ClipPrediction]:
-    """Return predictions of the same clips that put everything on one answer."""
+    """Return predictions for the same clips with probability 1 for one answer each."""
     certain = {label: tuple(np.eye(len(labels))[i].tolist()) for i, label in enumerate(labels)}
     return [
         replace(p, probabilities=certain[answer]) for p, answer in zip(clips, answers, strict=True)
@@ -87,7 +87,7 @@ def saying(
 
 
 def corpus_line(store: FeatureStore, clips: Sequence[ClipPrediction], seed: int) -> str:
-    """Say what the figures are about."""
+    """Describe the data behind the figures."""
     metadata = store.synthetic or {}
     actors = len({p.actor for p in clips})
     return (

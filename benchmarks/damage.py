@@ -1,4 +1,4 @@
-"""Ways to spoil a media file, as a table of functions from whole bytes to damaged ones."""
+"""Ways to damage a media file, as a table of functions from whole bytes to damaged ones."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MP4_BOXES = rb"ftyp|moov|mvhd|trak|tkhd|mdia|mdhd|minf|stbl|stsd|stts|stsc|stsz
 _MP4_TABLES = rb"stsd|stts|stsc|stsz|stco|ctts"
 
 
-def _flip(data: bytes, places: np.ndarray, rng: np.random.Generator) -> bytes:
+def _flip(data: bytes, positions: np.ndarray, rng: np.random.Generator) -> bytes:
     corrupted = np.frombuffer(data, np.uint8).copy()
-    corrupted[places] ^= (1 << rng.integers(0, 8, len(places))).astype(np.uint8)
+    corrupted[positions] ^= (1 << rng.integers(0, 8, len(positions))).astype(np.uint8)
     return corrupted.tobytes()
 
 
@@ -82,21 +82,21 @@ def noise_after_head(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
 def absurd_sizes(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
     """Give tags, chunks, boxes or elements lengths and counts that cannot be."""
     corrupted = bytearray(data)
-    places, width, order = _size_fields(data)
-    for place in rng.choice(places, rng.integers(1, 4)):
+    positions, width, order = _size_fields(data)
+    for position in rng.choice(positions, rng.integers(1, 4)):
         value = int(rng.choice(_ABSURD)) & (256**width - 1)
-        corrupted[place : place + width] = value.to_bytes(width, order)  # type: ignore[arg-type]
+        corrupted[position : position + width] = value.to_bytes(width, order)  # type: ignore[arg-type]
     return bytes(corrupted[: len(data)])
 
 
 def _size_fields(data: bytes) -> tuple[list[int], int, str]:
-    """Return where lengths and counts stand, their width in bytes, and their byte order."""
+    """Return the positions of lengths and counts, their width in bytes, and their byte order."""
     if data[:3] == b"FLV":
-        places, place = [], 13
-        while place + 11 < len(data):
-            places.append(place + 1)
-            place += 15 + int.from_bytes(data[place + 1 : place + 4], "big")
-        return places[:5] + places[5::10], 3, "big"
+        positions, position = [], 13
+        while position + 11 < len(data):
+            positions.append(position + 1)
+            position += 15 + int.from_bytes(data[position + 1 : position + 4], "big")
+        return positions[:5] + positions[5::10], 3, "big"
     if data[:4] == b"RIFF":
         names = rb"RIFF|LIST|fmt |data|hdrl|strl|avih|strh|strf|movi|idx1"
         return [m.end() for m in re.finditer(names, data[:4096])], 4, "little"
@@ -107,41 +107,41 @@ def _size_fields(data: bytes) -> tuple[list[int], int, str]:
 
 
 def absurd_sound(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
-    """Claim a strange format, number of channels, sampling rate or width of samples (WAV)."""
-    place = data.index(b"fmt ") + 8
+    """Claim an absurd format, number of channels, sampling rate or width of samples (WAV)."""
+    position = data.index(b"fmt ") + 8
     offset, width = [(0, 2), (2, 2), (4, 4), (8, 4), (12, 2), (14, 2)][rng.integers(6)]
     value = int(rng.choice([0, 1, 7, 255, 0x7FFF, 0xFFFF, 100_003, 0x7FFF_FFFF, 0xFFFF_FFFF]))
     value &= 256**width - 1
-    start = place + offset
+    start = position + offset
     return data[:start] + value.to_bytes(width, "little") + data[start + width :]
 
 
-def huge_picture(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
-    """Claim a picture of 100,000 x 100,000 pixels, or as many as the format can say."""
+def huge_frame(data: bytes, _: bytes, rng: np.random.Generator) -> bytes:
+    """Claim a frame of 100,000 x 100,000 pixels, or as many as the format allows."""
     corrupted = bytearray(data)
 
     def put(name: bytes, offset: int, value: bytes) -> None:
         for match in re.finditer(name, data[:200_000] + data[-100_000:]):
-            place = match.end() + offset
-            if match.end() <= 200_000 and place + len(value) <= len(corrupted):
-                corrupted[place : place + len(value)] = value
+            position = match.end() + offset
+            if match.end() <= 200_000 and position + len(value) <= len(corrupted):
+                corrupted[position : position + len(value)] = value
 
     if data[:3] == b"FLV":
-        place = 13
-        while place + 20 < len(data):  # rows and columns of VP6's key frames, in blocks of 16
-            if data[place] == 9 and data[place + 11] >> 4 == 1:
-                corrupted[place + 15 : place + 21] = rng.choice(
+        position = 13
+        while position + 20 < len(data):  # rows and columns of VP6's key frames, in blocks of 16
+            if data[position] == 9 and data[position + 11] >> 4 == 1:
+                corrupted[position + 15 : position + 21] = rng.choice(
                     [b"\xff" * 6, b"\0" * 2 + b"\xff" * 4]
                 )
-            place += 15 + int.from_bytes(data[place + 1 : place + 4], "big")
+            position += 15 + int.from_bytes(data[position + 1 : position + 4], "big")
     elif data[:4] == b"RIFF":
         side = (100_000).to_bytes(4, "little")
         put(rb"avih", 4 + 32, side * 2)
         put(rb"strf....\x28\0\0\0", 0, side * 2)
     elif data[4:8] == b"ftyp":
-        for place in (m.end() + 24 for m in re.finditer(rb"avc1|mp4v", data)):
-            if place + 4 <= len(corrupted):
-                corrupted[place : place + 4] = b"\xff" * 4
+        for position in (m.end() + 24 for m in re.finditer(rb"avc1|mp4v", data)):
+            if position + 4 <= len(corrupted):
+                corrupted[position : position + 4] = b"\xff" * 4
     else:
         put(rb"\xb0\x82", 0, b"\xff\xff")
         put(rb"\xba\x82", 0, b"\xff\xff")
@@ -162,12 +162,12 @@ DAMAGES: dict[str, Damage] = {
     "the start of one file, the end of another": spliced,
     "noise after the head": noise_after_head,
     "absurd lengths of tags, chunks, boxes": absurd_sizes,
-    "100,000 x 100,000 pixels claimed": huge_picture,
+    "100,000 x 100,000 pixels claimed": huge_frame,
 }
 """What is done to videos, by name."""
 
 SOUND_DAMAGES: dict[str, Damage] = {
-    name: damage for name, damage in DAMAGES.items() if damage is not huge_picture
+    name: damage for name, damage in DAMAGES.items() if damage is not huge_frame
 } | {"absurd sampling rate, channels, format": absurd_sound}
 """What is done to WAVs."""
 

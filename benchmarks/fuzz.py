@@ -1,8 +1,8 @@
-"""Thousands of damaged files through `avemotion preprocess`: what becomes of each, and of the run.
+"""Thousands of damaged files through `avemotion preprocess`: how each ends, and the run.
 
 Real clips, and the same in other containers, are damaged at random (from a seed) and laid out as a
 corpus with files that are worse than damaged. The command itself runs on it. Afterwards every clip
-must be listed with a reason that a person understands, and each accepted video is decoded anew to
+must be listed with a reason that users understand, and each accepted video is decoded anew to
 see that its sampled frames differ.
 """
 
@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from damage import CONTAINERS, DAMAGES, SOUND_DAMAGES, encode_again, sound_of
 from decoding import found_clips, sampled_and_distinct
+from odd_files import HEAVY, ODD_SOUNDS, ODD_VIDEOS, UNRECOGNISED_NAMES
 from reporting import parser, publish, table
-from strange import HEAVY, STRANGE, STRANGE_SOUNDS, STRANGER_NAMES
 from trials import UNPRIVILEGED
 
 from avemotion.data.corpora.crema_d import EMOTION_BY_CODE, SENTENCES
@@ -36,8 +36,8 @@ from avemotion.parallel.isolation import map_isolated
 
 OUTCOMES = ("both", "one modality", "refused", "time-out", "memory", "crash")
 
-# What a person cannot make sense of: names of exceptions, numbers of errors, addresses.
-_NOT_UNDERSTOOD = re.compile(r"nobody foresaw|Errno|Error\b|Exception|0x[0-9a-f]{6}|Traceback|^$")
+# What users do not understand: names of exceptions, numbers of errors, addresses.
+_NOT_UNDERSTOOD = re.compile(r"unexpected error|Errno|Error\b|Exception|0x[0-9a-f]{6}|Traceback|^$")
 
 _RUN = """
 import resource, sys
@@ -81,8 +81,8 @@ def lay_out(corpus: Path, sources: Sources, files: int, seed: int, hours: float)
         (corpus / folder).mkdir(parents=True)
     free, done = names(), {}
     for kind, makers, folder, suffix in (
-        ("video", STRANGE, "VideoFlash", "flv"),
-        ("sound", STRANGE_SOUNDS, "AudioWAV", "wav"),
+        ("video", ODD_VIDEOS, "VideoFlash", "flv"),
+        ("sound", ODD_SOUNDS, "AudioWAV", "wav"),
     ):
         for what, make in makers.items():
             if what in HEAVY and not hours:
@@ -99,7 +99,7 @@ def lay_out(corpus: Path, sources: Sources, files: int, seed: int, hours: float)
         if kind == "video":
             whole = sources.videos[next(containers)]
             video.write_bytes(DAMAGES[what](_one(whole, rng), _one(whole, rng), rng))
-            if rng.random() < 0.5:  # else its own track is heard
+            if rng.random() < 0.5:  # else its own track is used
                 sound.write_bytes(_one(sources.sounds, rng))
         else:
             whole = sources.sounds
@@ -107,7 +107,7 @@ def lay_out(corpus: Path, sources: Sources, files: int, seed: int, hours: float)
             if rng.random() < 0.5:
                 video.write_bytes(_one(sources.videos["flv"], rng))
         done[name] = f"{what} ({kind})"
-    for name in STRANGER_NAMES:
+    for name in UNRECOGNISED_NAMES:
         Path(os.fsdecode(os.fsencode(corpus / "VideoFlash") + b"/" + name)).write_bytes(b"FLV")
     return done
 
@@ -141,8 +141,8 @@ def run_command(corpus: Path, out: Path, seconds: float, workers: int) -> Run:
     return Run(done.returncode, time.monotonic() - start, int(peak), noise)
 
 
-def judge(corpus: Path, out: Path, clips: int) -> dict[str, list[str]]:
-    """Return what must not be, by name: empty lists where all is well."""
+def find_violations(corpus: Path, out: Path, clips: int) -> dict[str, list[str]]:
+    """Return the clips that break each rule, by rule: empty lists if all is well."""
     rows = FeatureStore(out).rows
     with_video = [row for row in rows if row.status in ("av", "video")]
     counted = map_isolated(
@@ -176,11 +176,11 @@ def judge(corpus: Path, out: Path, clips: int) -> dict[str, list[str]]:
 
 
 def outcome_of(row: ManifestRow) -> str:
-    """Put a clip's end into a word."""
+    """Return how a clip ended, in a word."""
     if row.status != "failed":
         return "both" if row.status == "av" else "one modality"
     ends = {"took longer": "time-out", "crashed": "crash", "more memory": "memory"}
-    return next((word for said, word in ends.items() if said in row.reason), "refused")
+    return next((word for text, word in ends.items() if text in row.reason), "refused")
 
 
 def pattern_of(row: ManifestRow) -> str:
@@ -276,7 +276,7 @@ def main() -> None:
         for line in run.noise:
             print(line, file=sys.stderr)
         rows = FeatureStore(store).rows
-        wrong = judge(corpus, store, len(done))
+        wrong = find_violations(corpus, store, len(done))
     for what, which in wrong.items():
         for line in which[:20]:
             print(f"{what}: {line}", file=sys.stderr)

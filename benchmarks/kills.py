@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from blows import EXITS, HANGS, KILLED
 from decoding import found_clips
+from faulty_extraction import EXITS, HANGS, KILLED
 from reporting import parser, publish, table
 from trials import CODES, UNPRIVILEGED, Trials, lay_out, members, wait_until
 
@@ -34,15 +34,15 @@ _DYING = """
 import sys
 from avemotion.data import preprocessing
 from avemotion import cli
-import blows
+import faulty_extraction
 preprocessing.CLIP_TIMEOUT_SECONDS = 1
-preprocessing._extract = blows.extract_or_die
+preprocessing._extract = faulty_extraction.extract_or_fail
 sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def blow_at_random(trials: Trials, rng: np.random.Generator, out: Path, how: str) -> None:
-    """Let a run come to a random actor, wait for a random moment, and strike."""
+def interrupt_at_random(trials: Trials, rng: np.random.Generator, out: Path, how: str) -> None:
+    """Let a run come to a random actor, wait for a random moment, and kill it."""
     process = trials.start(out)
     done = int(rng.integers(0, trials.actors))
     wait_until(lambda: out.exists() and trials.shards(out) >= done, process)
@@ -64,7 +64,7 @@ def blow_at_random(trials: Trials, rng: np.random.Generator, out: Path, how: str
 
 
 def watched(trials: Trials, out: Path) -> None:
-    """Look at all files again and again while an undisturbed run writes them."""
+    """Read all files again and again while an undisturbed run writes them."""
     process = trials.start(out)
     found: list[str] = []
     while process.poll() is None:
@@ -93,14 +93,14 @@ def refused(
     kind: str,
     out: Path,
     process: subprocess.Popen,
-    said: str,
+    message: str,
     relieve: Callable[[], object] = lambda: None,
 ) -> None:
     """See that a run ended with one clear message, and that the store can be finished later."""
     _, errors = process.communicate()
-    message = [line for line in errors.splitlines() if "error:" in line]
+    errors_shown = [line for line in errors.splitlines() if "error:" in line]
     complaints = []
-    if process.returncode != 1 or len(message) != 1 or said not in message[0]:
+    if process.returncode != 1 or len(errors_shown) != 1 or message not in errors_shown[0]:
         complaints.append(f"ended with {process.returncode}: {errors[-300:]}")
     if "Traceback" in errors:
         complaints.append("a traceback")
@@ -163,9 +163,9 @@ def forbidden(trials: Trials) -> None:
                 while members(process.pid):
                     time.sleep(0.05)
             remount(disk, "ro")
-            said = "Read-only file system. Allow writing there"
+            message = "Read-only file system. Allow writing there"
             relieve = partial(remount, disk, "rw")
-            refused(trials, "read-only", out, trials.start(out), said, relieve)
+            refused(trials, "read-only", out, trials.start(out), message, relieve)
     before = UNPRIVILEGED if os.geteuid() == 0 else []
     for begun in (False, True):
         out = trials.work / f"locked {begun}"
@@ -188,15 +188,15 @@ def dying_workers(work: Path, clips: list[Path]) -> tuple[dict[str, int], list[s
     corpus, out = work / "dying", work / "dying features"
     lay_out(corpus, clips, 2 + 3 * IN_A_ROW // len(CODES))
     videos = sorted((corpus / "VideoFlash").iterdir())
-    blows = [None] * 6 + [KILLED] * IN_A_ROW + [EXITS] * IN_A_ROW + [HANGS] * IN_A_ROW + [None] * 6
-    said = {
+    faults = [None] * 6 + [KILLED] * IN_A_ROW + [EXITS] * IN_A_ROW + [HANGS] * IN_A_ROW + [None] * 6
+    reasons = {
         KILLED: "crashed (SIGKILL",
         EXITS: "crashed (exit code 3",
         HANGS: "took longer than 1 s",
     }
-    for video, blow in zip(videos, blows, strict=True):
-        if blow is not None:
-            video.write_bytes(blow)
+    for video, fault in zip(videos, faults, strict=True):
+        if fault is not None:
+            video.write_bytes(fault)
     words = ["preprocess", str(corpus), "--out", str(out), "--workers", "2", "--views", "1"]
     done = subprocess.run(
         [sys.executable, "-c", _DYING, *words],
@@ -207,9 +207,9 @@ def dying_workers(work: Path, clips: list[Path]) -> tuple[dict[str, int], list[s
     rows = read_manifest(out)
     wrong = [] if done.returncode == 1 else [f"exit code {done.returncode}: {done.stderr[-500:]}"]
     wrong += ["clips are missing"] * (len(rows) != len(videos))
-    for row, blow in zip(rows, blows, strict=False):
-        expected = row.status == "av" if blow is None else said[blow] in row.reason
-        wrong += [] if expected else [f"{row.clip}, {blow!r}: {row.status}, {row.reason}"]
+    for row, fault in zip(rows, faults, strict=False):
+        expected = row.status == "av" if fault is None else reasons[fault] in row.reason
+        wrong += [] if expected else [f"{row.clip}, {fault!r}: {row.status}, {row.reason}"]
     return dict(Counter(row.reason or row.status for row in rows)), wrong
 
 
@@ -225,9 +225,9 @@ def main() -> None:
         work = Path(temporary)
         lay_out(work / "crema", clips, given.actors)
         trials = Trials(work / "crema", work)
-        blows = ["killed"] * given.kills + ["only the parent killed", "interrupted"] * 3
-        for number, how in enumerate(blows):
-            blow_at_random(trials, rng, work / f"out {number}", how)
+        ways = ["killed"] * given.kills + ["only the parent killed", "interrupted"] * 3
+        for number, how in enumerate(ways):
+            interrupt_at_random(trials, rng, work / f"out {number}", how)
         watched(trials, work / "watched")
         for number in range(3):
             two_at_once(trials, work / f"two {number}")

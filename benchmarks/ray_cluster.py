@@ -1,4 +1,4 @@
-"""Machines that are lost while a Ray cluster preprocesses: is the store still the same?
+"""Machines lost while a Ray cluster preprocesses: is the store still the same?
 
 Each round starts two nodes on this machine, lets `avemotion preprocess --engine ray` work on them,
 and kills one node at a random moment; in every other round the command itself is killed too, and
@@ -80,7 +80,7 @@ def two_nodes() -> Iterator[tuple[Cluster, Any]]:
 
 
 def start(corpus: Path, out: Path, address: str) -> subprocess.Popen[bytes]:
-    """Give the command."""
+    """Start the command."""
     words = ["preprocess", str(corpus), "--out", str(out), "--engine", "ray"]
     return subprocess.Popen(
         [sys.executable, "-m", "avemotion", *words],

@@ -1,4 +1,4 @@
-"""Trials of `avemotion preprocess`: each must leave whole files and a store to be finished."""
+"""Trials of `avemotion preprocess`: its files must stay whole, its store completable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
 class Trials:
-    """One corpus, its undisturbed store, and what came out of every trial."""
+    """One corpus, its undisturbed store, and the result of every trial."""
 
     def __init__(self, corpus: Path, work: Path) -> None:
         """Make the undisturbed store."""
@@ -65,7 +65,7 @@ class Trials:
         return self.shards(self.work / "undisturbed")
 
     def check(self, kind: str, out: Path, *complaints: str) -> None:
-        """Note a trial: what lies there must be whole, and a plain run must mend the rest."""
+        """Record a trial: its files must be whole, and another run must finish the store."""
         self.tried[kind] += 1
         found = [*complaints, *self.half_written(out)]
         self.finish(out)
@@ -76,7 +76,7 @@ class Trials:
             print(f"{kind}: {complaint}", file=sys.stderr)
 
     def half_written(self, out: Path) -> list[str]:
-        """Return what is under a final name and not as it will be in the end."""
+        """Return files with a final name whose content is not final."""
         self.observations += 1
         bad = []
         for path in out.rglob("*"):

@@ -1,4 +1,4 @@
-"""What a worker does in a campaign instead of `extract`: it dies where the file says so."""
+"""Used by kills.py instead of `extract`: a worker that dies or hangs if the file says so."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from avemotion.config import PreprocessSettings
 from avemotion.features.extraction import Extraction, extract
 
 KILLED, EXITS, HANGS = b"be killed", b"exit", b"hang"
-"""Contents of such files."""
+"""Contents of files that make the worker do so."""
 
 
-def extract_or_die(
+def extract_or_fail(
     task: tuple[str, Path | None, Path | None, PreprocessSettings],
 ) -> Extraction:
     content = task[2].read_bytes()[:20] if task[2] else b""

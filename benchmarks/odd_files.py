@@ -1,4 +1,4 @@
-"""Files that are worse than damaged: pipes, loops of links, an hour of film, huge frames."""
+"""Files that are worse than damaged: pipes, loops of links, an hour of video, huge frames."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def pointer(path: Path, _: float) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
 
 
-STRANGE: dict[str, Callable[[Path, float], object]] = {
+ODD_VIDEOS: dict[str, Callable[[Path, float], object]] = {
     "zeros": lambda path, _: path.write_bytes(bytes(300_000)),
     "nothing": lambda path, _: path.touch(),
     "one byte": lambda path, _: path.write_bytes(b"F"),
@@ -128,14 +128,14 @@ STRANGE: dict[str, Callable[[Path, float], object]] = {
     "24 frames of 16,000 x 16,000": large_frames,
     "long video": long_video,
 }
-"""What stands in place of a video, by name."""
+"""Functions that write a file in place of a video, by what it is."""
 
-STRANGE_SOUNDS = {
+ODD_SOUNDS = {
     name: make
-    for name, make in STRANGE.items()
+    for name, make in ODD_VIDEOS.items()
     if name in ("zeros", "nothing", "a folder", "a named pipe", "a loop of links", "long video")
 } | {"long sound": long_sound}
-"""What stands in place of a WAV."""
+"""The same in place of a WAV."""
 
 HEAVY = {
     "a PNG of 8,000 x 8,000",
@@ -144,9 +144,9 @@ HEAVY = {
     "long video",
     "long sound",
 }
-"""Those that take long to make."""
+"""Names of those that take long to make."""
 
-STRANGER_NAMES = (
+UNRECOGNISED_NAMES = (
     b"1001_DFA_ANG_XX\n.flv",
     b"a\nb.flv",
     "1001_DFA_ÄRGER_XX.flv".encode(),
@@ -155,4 +155,4 @@ STRANGER_NAMES = (
     b"1001_DFA_ANG_XX (copy).flv",
     b"x" * 240 + b".flv",
 )
-"""Names that are not the corpus', one of them not even UTF-8."""
+"""File names that are not of the corpus, one of them not even UTF-8."""
