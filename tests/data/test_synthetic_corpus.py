@@ -15,16 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import correlate, resample_poly
 
-from avemotion.data.corpora.crema_d import CODE_BY_EMOTION, EMOTIONS, VOTE_LETTERS
+from avemotion.data.corpora.crema_d import CODE_BY_EMOTION, EMOTIONS, SENTENCES, VOTE_LETTERS
 from avemotion.data.corpora.synthetic import TABLES, bayes_predictions, ceilings, synth
 from avemotion.data.corpora.synthetic.corpus import plan_clips
 from avemotion.data.corpora.synthetic.face import face_frames
-from avemotion.data.corpora.synthetic.names import SENTENCES, clips_of_each, names_of
+from avemotion.data.corpora.synthetic.names import clips_of_each, names_of
 from avemotion.data.corpora.synthetic.performance import cast_actor, media_paths
 from avemotion.data.corpora.synthetic.phones import PHONES, SPOKEN
 from avemotion.data.corpora.synthetic.records import VOTE_COLUMNS, draw_votes, winners
 from avemotion.data.corpora.synthetic.tables import posterior
 from avemotion.errors import UsageError
+from avemotion.files import PARTIAL
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,7 @@ def test_layout_and_names_are_those_of_crema_d(corpus: Path) -> None:
     assert len(names) == len(set(names)) == 12
     assert sorted(path.stem for path in (corpus / "VideoFlash").iterdir()) == sorted(names)
     assert sorted(path.stem for path in (corpus / "AudioWAV").iterdir()) == sorted(names)
-    assert not list(corpus.rglob("*.part"))
+    assert not list(corpus.rglob(PARTIAL))
     for name in names:
         actor, sentence, code, level = name.split("_")
         assert actor in {"1001", "1002"}
@@ -304,7 +305,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "synthetic.json").write_text("{", encoding="utf-8")
-    with pytest.raises(UsageError, match="not readable JSON"):
+    with pytest.raises(UsageError, match="synthetic.json is damaged"):
         synth(broken, workers=1)
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "mine"
 

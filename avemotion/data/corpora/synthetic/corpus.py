@@ -1,10 +1,9 @@
-"""Writes a synthetic corpus that is laid out, named and encoded like CREMA-D.
+"""Write a synthetic corpus that is laid out, named and encoded like CREMA-D.
 
-It stands in for the corpus wherever a whole run must be shown or tested, and because its tables
-say how much can be known at best, it tells whether a network learns all there is to learn.
+It stands in for the corpus wherever a whole run must be shown or tested, and because the best
+possible accuracy follows from its tables, it shows whether a network learns all that it can.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -12,11 +11,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.corpora.crema_d import (
+    AUDIO_FOLDER,
+    EMOTIONS,
+    SYNTHETIC_FILE,
+    VIDEO_FOLDER,
+    VOTES_FILE,
+)
 from avemotion.data.corpora.synthetic.names import (
     FIRST_ACTOR,
     MAX_ACTORS,
@@ -28,7 +32,6 @@ from avemotion.data.corpora.synthetic.names import (
 from avemotion.data.corpora.synthetic.performance import (
     SHOWN_STREAM,
     cast_actor,
-    finished_file,
     media_paths,
     record,
 )
@@ -40,17 +43,16 @@ from avemotion.data.corpora.synthetic.tables import (
     find_tables,
 )
 from avemotion.errors import UsageError
-from avemotion.parallel.processes import SPAWN, cores
+from avemotion.files import read_json, write_json
+from avemotion.parallel.processes import SPAWN, cores, one_thread
 
-SETTINGS_FILE = "synthetic.json"
-"""Marks a folder as a synthetic corpus and holds the settings it was written with."""
 _GENERATOR = 1  # counts the changes to how a clip is rendered, so that no corpus mixes two ways
 _MIN_CLIPS_PER_ACTOR = 6  # one of every emotion
 
 
 @dataclass(frozen=True)
 class SyntheticCorpus:
-    """What `synth` has written."""
+    """Result of `synth`."""
 
     directory: Path
     """The corpus; give it to ``preprocess`` as one would CREMA-D."""
@@ -65,7 +67,7 @@ class SyntheticCorpus:
 def plan_clips(
     actors: int, clips_per_actor: int, seed: int, tables: ConfusionTables
 ) -> list[PlannedClip]:
-    """Decides on every clip: its name, and what its face and its voice show."""
+    """Decide on every clip: its name, and what its face and its voice show."""
     clips = []
     for actor_index in range(actors):
         actor = FIRST_ACTOR + actor_index
@@ -92,10 +94,10 @@ def plan_clips(
 
 
 def _check_number(name: str, value: object, lowest: int, highest: int | None, why: str) -> None:
-    """Refuses what is not a whole number in the range.
+    """Check that a value is a whole number in the range.
 
     Raises:
-        UsageError: it is not.
+        UsageError: It is not one.
     """
     whole = isinstance(value, int) and not isinstance(value, bool)
     if whole and lowest <= value and (highest is None or value <= highest):  # type: ignore[operator]
@@ -105,27 +107,21 @@ def _check_number(name: str, value: object, lowest: int, highest: int | None, wh
 
 
 def _prepare(directory: Path, settings: dict[str, object]) -> None:
-    """Makes the folders of a new corpus, or accepts one begun with the same settings.
+    """Make the folders of a new corpus, or accept one begun with the same settings.
 
     Raises:
         UsageError: the folder holds something else, or a corpus with other settings.
     """
-    marker = directory / SETTINGS_FILE
+    marker = directory / SYNTHETIC_FILE
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file; give a new or empty folder.")
     if marker.exists():
-        try:
-            found = json.loads(marker.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UsageError(
-                f"{marker} is not readable JSON ({error}); delete the folder or give another one."
-            ) from error
-        if not isinstance(found, dict) or found != settings:
-            held = found if isinstance(found, dict) else {}
+        found = read_json(marker, "Delete the folder or give another one.")
+        if found != settings:
             different = [
-                f"{name} there {held.get(name)!r}, asked for {value!r}"
+                f"{name} there {found.get(name)!r}, asked for {value!r}"
                 for name, value in settings.items()
-                if held.get(name) != value and not name.endswith("_table")
+                if found.get(name) != value and not name.endswith("_table")
             ]
             raise UsageError(
                 f"{directory} holds a synthetic corpus with other settings "
@@ -134,27 +130,21 @@ def _prepare(directory: Path, settings: dict[str, object]) -> None:
             )
     elif directory.exists() and any(directory.iterdir()):
         raise UsageError(
-            f"{directory} is not empty and holds no {SETTINGS_FILE}; give a new or empty folder, "
+            f"{directory} is not empty and holds no {SYNTHETIC_FILE}; give a new or empty folder, "
             "or one that an earlier run with the same settings began."
         )
-    for folder in ("VideoFlash", "AudioWAV", "processedResults"):
+    for folder in (VIDEO_FOLDER, AUDIO_FOLDER, VOTES_FILE.parent):
         (directory / folder).mkdir(parents=True, exist_ok=True)
-    with finished_file(marker) as temporary:
-        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-
-def _use_one_thread() -> None:
-    """Keeps a worker to its own core: the processes share the work already."""
-    cv2.setNumThreads(1)
+    write_json(marker, settings)
 
 
 @contextmanager
 def _mapper(workers: int) -> Iterator[Callable[..., Iterator[None]]]:
-    """Gives a `map` over `workers` processes, or the plain one for a single worker."""
+    """Yield a `map` over `workers` processes, or the plain one for a single worker."""
     if workers == 1:
         yield map
         return
-    pool = ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=_use_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=one_thread)
     try:
         yield partial(pool.map, chunksize=4)
     finally:
@@ -164,7 +154,7 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterator[None]]]:
 def _record_all(
     directory: Path, clips: Sequence[PlannedClip], workers: int, progress: bool
 ) -> None:
-    """Records the clips, with a progress bar if asked for."""
+    """Record the clips, with a progress bar if asked for."""
     with _mapper(min(workers, max(1, len(clips) // 4))) as mapped:
         recorded = mapped(partial(record, directory), clips)
         for _ in tqdm(recorded, total=len(clips), desc="synth", unit="clip", disable=not progress):
@@ -174,7 +164,7 @@ def _record_all(
 def _settings(
     tables: ConfusionTables, seed: int, actors: int, clips_per_actor: int
 ) -> dict[str, object]:
-    """What ``synthetic.json`` holds: all that the files depend on, and the facts that follow."""
+    """Return the content of ``synthetic.json``: all that the files depend on, and the ceilings."""
     return {
         "tables": tables.name,
         "seed": seed,
@@ -198,7 +188,7 @@ def synth(
     workers: int | None = None,
     progress: bool = True,
 ) -> SyntheticCorpus:
-    """Writes a synthetic corpus laid out like CREMA-D: talking faces, voices, ratings.
+    """Write a synthetic corpus laid out like CREMA-D: talking faces, voices, ratings.
 
     The files depend on the settings alone, not on the number of workers. An interrupted run goes
     on where it stopped when called again with the same settings.
@@ -215,7 +205,7 @@ def synth(
         progress: show a progress bar.
 
     Returns:
-        What was written, with the best possible accuracies.
+        The folder, its clips, and the best possible accuracies.
 
     Raises:
         UsageError: an argument is out of range, or the folder holds something else.

@@ -103,7 +103,7 @@ def blinks(time: FloatArray, rng: np.random.Generator) -> FloatArray:
 def play(
     shown: str, time: FloatArray, intensity: float, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
-    """Plays one emotion on top of movements that carry no emotion.
+    """Play one emotion on top of movements that carry no emotion.
 
     Args:
         shown: name of the emotion that the face shows.

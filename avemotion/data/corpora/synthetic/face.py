@@ -34,7 +34,7 @@ _NEUTRAL_TONE = 128
 
 
 def _fixed_point(strokes: list[Stroke], head: Head, scale: float) -> list[npt.NDArray[np.int32]]:
-    """Face units -> OpenCV's fixed-point pixels of the head's picture, per stroke."""
+    """Face units -> OpenCV's fixed-point pixels of the head's image, per stroke."""
     origin = np.array(head.origin)
     factor = 1 << _SUBPIXEL_BITS
     return [
@@ -52,7 +52,7 @@ def _tones(depth: FloatArray | None, frames: int) -> npt.NDArray[np.int64]:
 
 
 def draw_heads(head: Head, strokes: list[Stroke], scale: float) -> Iterator[ByteImage]:
-    """Draws the strokes on the head, frame by frame; uint8 (height, width, 3), BGR."""
+    """Draw the strokes on the head, frame by frame; uint8 (height, width, 3), BGR."""
     frames = len(strokes[0].points)
     points = _fixed_point(strokes, head, scale)
     tones = [_tones(stroke.depth, frames) for stroke in strokes]
@@ -80,7 +80,7 @@ def face_frames(
     intensity: float,
     rng: np.random.Generator,
 ) -> Iterator[ByteImage]:
-    """Renders one clip of a talking face.
+    """Render one clip of a talking face.
 
     Args:
         look: the actor.
@@ -120,7 +120,7 @@ def _filmed(
     motion: FloatArray,
     rng: np.random.Generator,
 ) -> Iterator[ByteImage]:
-    """Pastes each head onto the backdrop where it has moved to; the camera adds noise."""
+    """Paste each head onto the backdrop where it has moved to; the camera adds noise."""
     exposure = rng.uniform(0.82, 1.12)
     # Stretch and shear stand for a head that nods or turns a little away from the camera.
     pose = np.eye(2) + rng.normal(0, 0.04, (2, 2)).clip(-0.055, 0.055)

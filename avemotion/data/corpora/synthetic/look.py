@@ -1,4 +1,4 @@
-"""What a synthetic actor looks like: lengths in face units, colours, light, background.
+"""The appearance of a synthetic actor: lengths in face units, colours, light, background.
 
 One face unit is half a face width, about 55 pixels; the origin lies between the eyes, x to the
 right, y down. Proportions follow real CREMA-D frames: chin near 1.45, top of the skull near -1.4.
@@ -33,7 +33,7 @@ _IRISES: tuple[Colour, ...] = ((40, 60, 85), (95, 85, 60), (60, 85, 70), (30, 38
 
 @dataclass(frozen=True)
 class Look:
-    """One actor's appearance; lengths in face units unless said otherwise."""
+    """One actor's appearance; lengths in face units unless stated otherwise."""
 
     scale: float
     """Pixels a face unit."""
@@ -87,14 +87,14 @@ class Look:
 
 
 def _tinted(colours: tuple[Colour, ...], rng: np.random.Generator, spread: float) -> Colour:
-    """Picks a colour and changes its brightness and tint a little."""
+    """Pick a colour and change its brightness and tint a little."""
     picked = np.array(colours[int(rng.integers(len(colours)))])
     blue, green, red = np.clip(picked * rng.uniform(1 - spread, 1 + spread, 3), 5, 250)
     return float(blue), float(green), float(red)
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """Draws one actor's appearance from the actor's own generator."""
+    """Draw one actor's appearance from the actor's own generator."""
     return Look(
         scale=rng.uniform(50, 62),
         centre=(rng.uniform(205, 270), rng.uniform(125, 150)),
@@ -185,7 +185,7 @@ def _outline(look: Look, top: float, grow: float) -> FloatImage:
 
 
 def build_head(look: Look, light: float, rng: np.random.Generator) -> Head:
-    """Shades one actor's head for one clip.
+    """Shade one actor's head for one clip.
 
     Args:
         look: the actor.
@@ -199,7 +199,7 @@ def build_head(look: Look, light: float, rng: np.random.Generator) -> Head:
     y = ((np.arange(height, dtype=np.float32) - origin[1]) / scale)[:, None]
 
     def mask(points: FloatImage, blur: float) -> FloatImage:
-        """Fills a contour given in face units; float32 (height, width, 1), soft at the edge."""
+        """Fill a contour given in face units; float32 (height, width, 1), soft at the edge."""
         canvas = np.zeros((height, width), np.uint8)
         pixels = np.round((points * scale + np.array(origin)) * 16).astype(np.int32)
         cv2.fillPoly(canvas, [pixels], 255, cv2.LINE_AA, 4)
@@ -236,7 +236,7 @@ def build_head(look: Look, light: float, rng: np.random.Generator) -> Head:
 def build_backdrop(
     look: Look, centre: tuple[float, float], light: float, rng: np.random.Generator
 ) -> ByteImage:
-    """Paints what is behind the head: a draped cloth, the neck, the shoulders.
+    """Paint what is behind the head: a draped cloth, the neck, the shoulders.
 
     Args:
         look: the actor.

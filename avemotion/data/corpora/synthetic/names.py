@@ -4,24 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avemotion.data.corpora.crema_d import CODE_BY_EMOTION, EMOTIONS
+from avemotion.data.corpora.crema_d import CODE_BY_EMOTION, EMOTIONS, LEVELS, SENTENCES
 
 FIRST_ACTOR = 1001
 """Number of the first actor; CREMA-D has 91 of them, 1001 to 1091."""
-
-SENTENCES: tuple[str, ...] = (
-    "IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI",
-)  # fmt: skip
-"""The twelve sentence codes, in the order of CREMA-D's file list."""
-
-LEVELS: tuple[str, ...] = ("LO", "MD", "HI")
-"""Levels of IEO, the only sentence spoken at three of them; all others are XX."""
 
 MAX_ACTORS = 91
 MAX_CLIPS_PER_ACTOR = 82
 """Distinct names of one actor: 5 emotions x (3 + 11), and 12 for neutral."""
 
-_FILE_ORDER = ("neutral", "happiness", "sadness", "anger", "fear", "disgust")
+# The order of CREMA-D's own list of files:
+_SENTENCE_ORDER = tuple(SENTENCES)
+_EMOTION_ORDER = ("neutral", "happiness", "sadness", "anger", "fear", "disgust")
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class PlannedClip:
     actor: int
     """1001 and up."""
     sentence: str
-    """One of `SENTENCES`."""
+    """A key of `SENTENCES`."""
     level: str
     """LO, MD, HI or XX."""
     intended: str
@@ -47,15 +41,15 @@ class PlannedClip:
 
 
 def names_of(emotion: str) -> list[tuple[str, str]]:
-    """All (sentence, level) under which one actor records `emotion`: 14, or 12 for neutral."""
-    rest = [(sentence, "XX") for sentence in SENTENCES[1:]]
+    """Return all (sentence, level) of one actor and emotion: 14, or 12 for neutral."""
+    rest = [(sentence, "XX") for sentence in _SENTENCE_ORDER if sentence != "IEO"]
     if emotion == "neutral":
         return [("IEO", "XX"), *rest]
-    return [("IEO", level) for level in LEVELS] + rest
+    return [("IEO", level) for level in LEVELS if level != "XX"] + rest
 
 
 def clips_of_each(clips: int, first: int) -> dict[str, int]:
-    """Spreads one actor's clips over the emotions as equally as the names allow.
+    """Spread one actor's clips over the emotions as equally as the names allow.
 
     Args:
         clips: clips of this actor, up to 82.
@@ -75,17 +69,22 @@ def clips_of_each(clips: int, first: int) -> dict[str, int]:
 def actor_names(
     actor_index: int, clips: int, rng: np.random.Generator
 ) -> list[tuple[str, str, str]]:
-    """Draws which (emotion, sentence, level) one actor records, in the order of CREMA-D's list."""
+    """Draw which (emotion, sentence, level) one actor records, in the order of CREMA-D's list."""
     chosen = []
     for emotion, count in clips_of_each(clips, first=actor_index * clips).items():
         available = names_of(emotion)
         picks = rng.permutation(len(available))[:count]
         chosen += [(emotion, *available[pick]) for pick in picks]
-    levels = (*LEVELS, "XX")
-    chosen.sort(key=lambda c: (SENTENCES.index(c[1]), _FILE_ORDER.index(c[0]), levels.index(c[2])))
-    return chosen
+    return sorted(
+        chosen,
+        key=lambda clip: (
+            _SENTENCE_ORDER.index(clip[1]),
+            _EMOTION_ORDER.index(clip[0]),
+            LEVELS.index(clip[2]),
+        ),
+    )
 
 
 def clip_name(actor: int, emotion: str, sentence: str, level: str) -> str:
-    """CREMA-D's file name without extension: ``1001_IEO_ANG_HI``."""
+    """Return CREMA-D's file name without extension: ``1001_IEO_ANG_HI``."""
     return f"{actor}_{sentence}_{CODE_BY_EMOTION[emotion]}_{level}"

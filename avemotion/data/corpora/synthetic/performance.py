@@ -1,9 +1,7 @@
 """An actor in front of the camera: one planned clip becomes one FLV and one WAV."""
 
-import os
 import wave
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -14,10 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import resample_poly
 
+from avemotion.data.corpora.crema_d import (
+    AUDIO_FOLDER,
+    AUDIO_SUFFIX,
+    VIDEO_FOLDER,
+    VIDEO_SUFFIX,
+)
 from avemotion.data.corpora.synthetic.face import face_frames
 from avemotion.data.corpora.synthetic.look import HEIGHT, WIDTH, ByteImage, Look, draw_look
 from avemotion.data.corpora.synthetic.names import PlannedClip
 from avemotion.data.corpora.synthetic.voice import SAMPLE_RATE, Voice, draw_voice, speak
+from avemotion.files import write_atomically
 
 _STRENGTHS = {"LO": 0.85, "MD": 1.0, "HI": 1.15}
 # Every clip has generators of its own for what it shows, its votes, its voice and its face, so
@@ -44,7 +49,7 @@ class Actor:
     sex: str
     """Female or Male, as in CREMA-D's demographics."""
     race: str
-    """Drawn at random to fill the column; it says nothing about the rendered face."""
+    """Drawn at random to fill the column; unrelated to the rendered face."""
     ethnicity: str
     """Drawn at random likewise."""
     look: Look
@@ -52,7 +57,7 @@ class Actor:
 
 
 def cast_actor(seed: int, number: int) -> Actor:
-    """Draws an actor; the same for the same seed and number, however many others there are."""
+    """Draw an actor; the same for the same seed and number, however many others there are."""
     rng = np.random.default_rng([seed, number])
     female = number % 2 == 0
     return Actor(
@@ -67,12 +72,13 @@ def cast_actor(seed: int, number: int) -> Actor:
 
 
 def media_paths(directory: Path, clip: str) -> tuple[Path, Path]:
-    """Where the FLV and the WAV of a clip belong."""
-    return directory / "VideoFlash" / f"{clip}.flv", directory / "AudioWAV" / f"{clip}.wav"
+    """Return the paths of a clip's FLV and WAV."""
+    video = directory / VIDEO_FOLDER / f"{clip}{VIDEO_SUFFIX}"
+    return video, directory / AUDIO_FOLDER / f"{clip}{AUDIO_SUFFIX}"
 
 
 def record(directory: Path, clip: PlannedClip) -> None:
-    """Renders and writes one clip; what it contains depends on the clip alone.
+    """Render and write one clip; what it contains depends on the clip alone.
 
     Args:
         directory: the corpus, its folders already made.
@@ -99,28 +105,24 @@ def record(directory: Path, clip: PlannedClip) -> None:
     write_wav(wav, speech.samples, SAMPLE_RATE)
 
 
-@contextmanager
-def finished_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path that becomes `path` only if the block ends well."""
-    temporary = path.with_name(f".{path.name}.part")
-    yield temporary
-    os.replace(temporary, path)
-
-
 def write_wav(path: Path, samples: npt.NDArray[np.float64], sample_rate: int) -> None:
-    """Writes mono PCM16; `samples` float64 (samples,) in (-1, 1), `sample_rate` in Hz."""
+    """Write mono PCM16; `samples` float64 (samples,) in (-1, 1), `sample_rate` in Hz."""
     pcm = np.round(samples * 32767).astype("<i2")
-    with finished_file(path) as temporary, wave.open(str(temporary), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate)
-        file.writeframes(pcm.tobytes())
+
+    def write(temporary: Path) -> None:
+        with wave.open(str(temporary), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(sample_rate)
+            file.writeframes(pcm.tobytes())
+
+    write_atomically(path, write)
 
 
 def write_flv(
     path: Path, frames: Iterable[ByteImage], samples: npt.NDArray[np.float64], sample_rate: int
 ) -> None:
-    """Writes an FLV with FLV1 video and MP3 sound, one thread, the same bytes every time.
+    """Write an FLV with FLV1 video and MP3 sound, one thread, the same bytes every time.
 
     CREMA-D's own videos are VP6, for which no free encoder exists; FLV1 is the other codec that
     the container knows and every reader decodes.
@@ -133,23 +135,25 @@ def write_flv(
     """
     common = gcd(FLV_SAMPLE_RATE, sample_rate)
     track = resample_poly(samples, FLV_SAMPLE_RATE // common, sample_rate // common)
-    with (
-        finished_file(path) as temporary,
-        av.open(str(temporary), "w", format="flv", options={"fflags": "+bitexact"}) as container,
-    ):
-        video = container.add_stream("flv", rate=FRAME_RATE)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        video.bit_rate = _VIDEO_BITS_A_SECOND
-        video.thread_count = 1
-        audio = container.add_stream("libmp3lame", rate=FLV_SAMPLE_RATE, layout="mono")
-        audio.bit_rate = _AUDIO_BITS_A_SECOND
-        audio.options = {"compression_level": "9"}  # the fastest search of the MP3 encoder
-        for planes in frames:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
-        container.mux(video.encode(None))
-        sound = av.AudioFrame.from_ndarray(
-            track.astype(np.float32)[None, :].clip(-1, 1), format="fltp", layout="mono"
-        )
-        sound.sample_rate = FLV_SAMPLE_RATE
-        container.mux(audio.encode(sound))
-        container.mux(audio.encode(None))
+
+    def write(temporary: Path) -> None:
+        bitexact = {"fflags": "+bitexact"}
+        with av.open(str(temporary), "w", format="flv", options=bitexact) as container:
+            video = container.add_stream("flv", rate=FRAME_RATE)
+            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            video.bit_rate = _VIDEO_BITS_A_SECOND
+            video.thread_count = 1
+            audio = container.add_stream("libmp3lame", rate=FLV_SAMPLE_RATE, layout="mono")
+            audio.bit_rate = _AUDIO_BITS_A_SECOND
+            audio.options = {"compression_level": "9"}  # the fastest search of the MP3 encoder
+            for planes in frames:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+            container.mux(video.encode(None))
+            sound = av.AudioFrame.from_ndarray(
+                track.astype(np.float32)[None, :].clip(-1, 1), format="fltp", layout="mono"
+            )
+            sound.sample_rate = FLV_SAMPLE_RATE
+            container.mux(audio.encode(sound))
+            container.mux(audio.encode(None))
+
+    write_atomically(path, write)

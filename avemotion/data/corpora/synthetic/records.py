@@ -7,10 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from avemotion.data.corpora.crema_d import EMOTIONS, VOTE_LETTERS
+from avemotion.data.corpora.crema_d import (
+    DEMOGRAPHICS_FILE,
+    EMOTIONS,
+    NAMES_FILE,
+    VOTE_LETTERS,
+    VOTES_FILE,
+)
 from avemotion.data.corpora.synthetic.names import PlannedClip
-from avemotion.data.corpora.synthetic.performance import VOTES_STREAM, Actor, finished_file
+from avemotion.data.corpora.synthetic.performance import VOTES_STREAM, Actor
 from avemotion.data.corpora.synthetic.tables import ConfusionTables, posterior
+from avemotion.files import write_atomically
 
 _INTENSITY_NAMES = ("Emo", "Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad")
 VOTE_COLUMNS: tuple[str, ...] = (
@@ -23,10 +30,10 @@ _NO_INTENSITIES = [-1] * 16
 
 
 def draw_votes(tables: ConfusionTables, clip: PlannedClip) -> list[list[int]]:
-    """Draws what raters answer who hear, see, or hear and see a clip.
+    """Draw what raters answer who hear, see, or hear and see a clip.
 
     Each rater answers independently by a draw from the posterior over intended emotions given what
-    the clip shows in that channel. Raters thus know no more than the clip tells: their majority
+    the clip shows in that channel. Raters thus know no more than the clip shows: their majority
     tends to the Bayes rule, and human baselines stay at or below the corpus' ceilings.
 
     Args:
@@ -34,7 +41,7 @@ def draw_votes(tables: ConfusionTables, clip: PlannedClip) -> list[list[int]]:
         clip: the clip; its seed makes the draw.
 
     Returns:
-        Votes in the order of the labels for voice, face, both; 8 to 12 raters each.
+        Votes in the order of the labels for audio, video and av; 8 to 12 raters each.
     """
     rng = np.random.default_rng([*clip.seed, VOTES_STREAM])
     face, voice = EMOTIONS.index(clip.face), EMOTIONS.index(clip.voice)
@@ -50,32 +57,31 @@ def draw_votes(tables: ConfusionTables, clip: PlannedClip) -> list[list[int]]:
 
 
 def winners(votes: Sequence[int]) -> str:
-    """The letter with most votes; several, as in ``A:D``, where they tie."""
+    """Return the letter with most votes; several, as in ``A:D``, where they tie."""
     letters = zip(VOTE_LETTERS, votes, strict=True)
     return ":".join(letter for letter, count in letters if count == max(votes))
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes a table as CREMA-D does: strings quoted, numbers bare."""
+    """Write a table as CREMA-D does: strings quoted, numbers bare."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    with finished_file(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_atomically(path, lambda p: p.write_text(text.getvalue(), encoding="utf-8"))
 
 
 def write_records(
     directory: Path, clips: Sequence[PlannedClip], actors: Sequence[Actor], tables: ConfusionTables
 ) -> None:
-    """Writes every table of the corpus; the folders must exist."""
+    """Write every table of the corpus; the folders must exist."""
     _write_csv(
-        directory / "VideoDemographics.csv",
+        directory / DEMOGRAPHICS_FILE,
         ("ActorID", "Age", "Sex", "Race", "Ethnicity"),
         ((actor.number, actor.age, actor.sex, actor.race, actor.ethnicity) for actor in actors),
     )
     _write_csv(
-        directory / "SentenceFilenames.csv",
+        directory / NAMES_FILE,
         ("Stimulus_Number", "Filename"),
         ((number, clip.name) for number, clip in enumerate(clips, start=1)),
     )
@@ -86,7 +92,7 @@ def write_records(
     )
     votes = [draw_votes(tables, clip) for clip in clips]
     _write_csv(
-        directory / "processedResults" / "tabulatedVotes.csv",
+        directory / VOTES_FILE,
         VOTE_COLUMNS,
         (
             (
@@ -99,7 +105,7 @@ def write_records(
         ),
     )  # fmt: skip
     _write_csv(
-        directory / "processedResults" / "summaryTable.csv",
+        directory / VOTES_FILE.with_name("summaryTable.csv"),
         ("", "FileName", "VoiceVote", "VoiceLevel", "FaceVote", "FaceLevel",
          "MultiModalVote", "MultiModalLevel"),
         (

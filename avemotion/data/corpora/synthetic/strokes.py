@@ -31,7 +31,7 @@ class Stroke:
 
 
 def _shape(x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
-    """Joins x and y, broadcast to (frames, points), into one shape: (frames, 1, points, 2)."""
+    """Join x and y, broadcast to (frames, points), into one shape: (frames, 1, points, 2)."""
     return np.stack(np.broadcast_arrays(x, y), axis=-1)[:, None].astype(np.float64)
 
 
@@ -44,7 +44,7 @@ def _band(x: FloatArray, upper: FloatArray, lower: FloatArray) -> FloatArray:
 
 
 def _both_sides(shape: FloatArray) -> FloatArray:
-    """Adds the mirror image: (frames, shapes, points, 2) -> (frames, 2 shapes, points, 2)."""
+    """Add the mirror image: (frames, shapes, points, 2) -> (frames, 2 shapes, points, 2)."""
     return np.concatenate([shape, shape * np.array([-1.0, 1.0])], axis=1)
 
 

@@ -25,7 +25,7 @@ class ConfusionTables:
     """The two tables one corpus is drawn from; rows are intended, columns shown emotions."""
 
     name: str
-    """What the command line calls this pair."""
+    """Name of this pair on the command line."""
     face: FloatArray
     """float64, (6, 6), rows sum to 1: ``face[y, f]`` = P(the face shows f | intended y)."""
     voice: FloatArray
@@ -34,7 +34,7 @@ class ConfusionTables:
 
 # Faces mix up anger with disgust, fear with sadness, happiness with neutral; voices anger with
 # happiness, disgust with fear, neutral with sadness. Joined, the pairs form one ring through all
-# six emotions, so that what one channel leaves open within a pair the other one settles.
+# six emotions, so that what one channel leaves open within a pair the other one decides.
 _COMPLEMENTARY = ConfusionTables(
     name="complementary",
     face=np.array(
@@ -91,7 +91,7 @@ TABLES: dict[str, ConfusionTables] = {"complementary": _COMPLEMENTARY, "human": 
 
 
 def find_tables(name: str) -> ConfusionTables:
-    """Returns the pair of tables of that name.
+    """Return the pair of tables of that name.
 
     Raises:
         UsageError: there is no such pair.
@@ -102,13 +102,13 @@ def find_tables(name: str) -> ConfusionTables:
 
 
 def _joint(face_table: FloatArray, voice_table: FloatArray) -> FloatArray:
-    """P(face f, voice v | intended y), float64 (labels, faces, voices): the two are independent."""
+    """Return P(face f, voice v | intended y), float64 (labels, faces, voices): independent."""
     joint: FloatArray = face_table[:, :, None] * voice_table[:, None, :]
     return joint
 
 
 def ceilings(face_table: npt.ArrayLike, voice_table: npt.ArrayLike) -> dict[str, float]:
-    """The accuracy of the Bayes rule, the best possible one, when all labels are equally frequent.
+    """Return the best possible accuracy, that of the Bayes rule, for equally frequent labels.
 
     Seeing ``f``, the best guess is the label that makes ``f`` likeliest; it is right with
     probability ``max_y P(f | y) / labels``, summed over all ``f``. Nothing trained on faces alone
@@ -136,7 +136,7 @@ def ceilings(face_table: npt.ArrayLike, voice_table: npt.ArrayLike) -> dict[str,
 
 
 def posterior(tables: ConfusionTables, face: int | None, voice: int | None) -> FloatArray:
-    """P(intended | what was shown) when all labels are equally frequent.
+    """Return P(intended | what was shown) when all labels are equally frequent.
 
     Args:
         tables: the pair of tables.
@@ -160,7 +160,7 @@ def bayes_predictions(
     face: Sequence[str] | None = None,
     voice: Sequence[str] | None = None,
 ) -> list[str]:
-    """What the Bayes rule answers, clip by clip, when told what face and voice really show.
+    """Return the predictions of the Bayes rule, given what each face and voice really show.
 
     Its accuracy on the clips of one corpus is the ceiling of that very draw, which differs from
     `ceilings` by sampling noise only.

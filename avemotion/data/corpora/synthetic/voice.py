@@ -2,7 +2,7 @@
 
 A glottal pulse train and noise go through four resonators that follow the vowels (the classic
 source-filter model). The emotion lives in how the pitch moves, in rhythm, accents and timbre;
-mean pitch and level belong mostly to the actor and to chance, so that they tell little.
+mean pitch and level belong mostly to the actor and to chance, so that they show little.
 """
 
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ class Speech:
 
 
 def draw_voice(female: bool, rng: np.random.Generator) -> Voice:
-    """Draws one actor's voice from the actor's own generator."""
+    """Draw one actor's voice from the actor's own generator."""
     return Voice(
         pitch=float(rng.uniform(165, 235) if female else rng.uniform(90, 145)),
         tract=float(rng.uniform(1.1, 1.22) if female else rng.uniform(0.94, 1.06)),
@@ -128,14 +128,14 @@ class _Score:
 
 
 def _smooth(track: FloatArray, blocks: int) -> FloatArray:
-    """Moves from sound to sound as a tongue does: a Hann window over `blocks` blocks."""
+    """Move from sound to sound as a tongue does: a Hann window over `blocks` blocks."""
     window = np.hanning(blocks + 2)[1:-1]
     padded = np.pad(track, (blocks // 2, blocks - 1 - blocks // 2), mode="edge")
     return np.convolve(padded, window / window.sum(), mode="valid")
 
 
 def _score(sentence: str, rate: float, rng: np.random.Generator) -> _Score:
-    """Lays the sounds of a sentence out in time; every third vowel or so bears an accent."""
+    """Lay the sounds of a sentence out in time; every third vowel or so bears an accent."""
     phones = [PHONES[name] for name in SPOKEN[sentence].split()]
     lengths = [
         max(4, round(_PACE * phone.seconds * rng.uniform(0.85, 1.15) / rate * _BLOCKS_A_SECOND))
@@ -169,9 +169,9 @@ def _pitch_track(
 ) -> FloatArray:
     """The melody: fundamental frequency of every block in Hz, float64 (blocks,)."""
     blocks = len(score.accent)
-    place = np.linspace(0, 1, blocks)
+    time = np.linspace(0, 1, blocks)  # as a share of the sentence
     seconds = np.arange(blocks) / _BLOCKS_A_SECOND
-    melody = manner.slope * (place - 0.5) + manner.ending * np.clip(4 * place - 3, 0, 1)
+    melody = manner.slope * (time - 0.5) + manner.ending * np.clip(4 * time - 3, 0, 1)
     melody = melody + manner.swing * score.accent + manner.glide * score.glide
     rate, depth = manner.tremor
     melody = melody + depth * np.sin(2 * np.pi * (rate * seconds + rng.uniform()))
@@ -201,7 +201,7 @@ def _source(pitch: FloatArray, tilt: float, breath: float, rng: np.random.Genera
 
 
 def _through_tract(source: FloatArray, formants: FloatArray, tract: float) -> FloatArray:
-    """Filters the source by four resonators that follow the formants.
+    """Filter the source by four resonators that follow the formants.
 
     Args:
         source: float64 (samples,).
@@ -229,7 +229,7 @@ def _through_tract(source: FloatArray, formants: FloatArray, tract: float) -> Fl
 def speak(
     sentence: str, emotion: str, voice: Voice, strength: float, rng: np.random.Generator
 ) -> Speech:
-    """Speaks one sentence.
+    """Speak one sentence.
 
     Args:
         sentence: code of the sentence, such as ``IEO``.
@@ -266,16 +266,16 @@ def speak(
 def _placed(
     spoken: FloatArray, opening: FloatArray, level: float, rng: np.random.Generator
 ) -> Speech:
-    """Sets the level (dB re full scale) and puts room noise and silence around the sentence."""
+    """Set the level (dB re full scale) and put room noise and silence around the sentence."""
     fade = np.minimum(1, np.minimum(np.arange(len(spoken)), np.arange(len(spoken))[::-1]) / 400)
     spoken = spoken * fade / (spoken.std() + 1e-9) * 10 ** (level / 20)
-    said = len(opening)
+    spoken_blocks = len(opening)
     shortest, longest = round(1.8 * _BLOCKS_A_SECOND), round(2.6 * _BLOCKS_A_SECOND)
-    total = int(np.clip(said + rng.integers(60, 140), shortest, longest))
-    total = max(total, said + 20)
-    before = int(rng.integers(10, total - said - 9))
+    total = int(np.clip(spoken_blocks + rng.integers(60, 140), shortest, longest))
+    total = max(total, spoken_blocks + 20)
+    before = int(rng.integers(10, total - spoken_blocks - 9))
     samples = rng.normal(0, 10 ** (-62 / 20), total * _BLOCK)
-    samples[before * _BLOCK : (before + said) * _BLOCK] += spoken
+    samples[before * _BLOCK : (before + spoken_blocks) * _BLOCK] += spoken
     mouth = np.zeros(total)
-    mouth[before : before + said] = opening
+    mouth[before : before + spoken_blocks] = opening
     return Speech(np.tanh(samples), _smooth(mouth, 9))
