@@ -1,4 +1,4 @@
-"""What the live camera of the web page costs: pictures a second, latency, and processor time."""
+"""What the live camera of the web page costs: frames per second, latency, processor time."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from avemotion.web.live import WINDOW_SECONDS
 
 
 def processor_seconds(process: int) -> float:
-    """Return the time that a process has computed, on all cores."""
+    """Return the processor time of a process, on all cores."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def pictures_of(clip: Path) -> list[bytes]:
-    """Return a clip's pictures, forwards and backwards, as the page sends them."""
+def camera_messages(clip: Path) -> list[bytes]:
+    """Return a clip's frames, forwards and backwards, as the page sends them."""
     with av.open(str(clip)) as container:
         grey = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     height, width = grey[0].shape
     header = struct.pack("<HHB", width, height, 0)
-    return [header + image.tobytes() for image in grey + grey[::-1]]
+    return [header + frame.tobytes() for frame in grey + grey[::-1]]
 
 
-def watch(url: str, process: int, images: list[bytes], seconds: float) -> dict[str, float]:
-    """Send each picture as soon as the one before is answered, once the window is full."""
+def watch(url: str, process: int, messages: list[bytes], seconds: float) -> dict[str, float]:
+    """Send each frame as soon as the one before is answered; measure once the window is full."""
     waits: list[float] = []
     with connect(url.replace("http", "ws") + "/live") as socket:
         start, begun, number = time.perf_counter(), 0.0, 0
@@ -49,7 +49,7 @@ def watch(url: str, process: int, images: list[bytes], seconds: float) -> dict[s
             sent = time.perf_counter()
             if not begun and sent - start > WINDOW_SECONDS + 0.5:
                 begun, computed = sent, processor_seconds(process)
-            socket.send(images[number % len(images)])
+            socket.send(messages[number % len(messages)])
             answer = json.loads(socket.recv())
             number += 1
             if begun:
@@ -84,7 +84,7 @@ def main() -> None:
             assert found is not None
             try:
                 rounds = [
-                    watch(found[0], app.pid, pictures_of(clips[n % len(clips)]), given.seconds)
+                    watch(found[0], app.pid, camera_messages(clips[n % len(clips)]), given.seconds)
                     for n in range(given.repeats)
                 ]
             finally:

@@ -1,7 +1,7 @@
-"""What the process beside the server does with an upload: read it, classify it, draw what was seen.
+"""What the worker process does with an upload: read it, classify it, draw the network's input.
 
-The server never opens a file that it was given: decoders of media have bugs, and some files are
-made to use them. See `avemotion.parallel.isolation`.
+The server itself opens no uploaded file: media decoders have bugs, and some files are made to
+exploit them. See `avemotion.parallel.isolation`.
 """
 
 from __future__ import annotations
@@ -13,73 +13,74 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import TimelineSettings
+from avemotion.data.spectrogram_plot import spectrogram_png
 from avemotion.errors import AvemotionError, MediaError
 from avemotion.files import csv_rows
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
-from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.inference.timeline_rows import table_columns, table_row
 from avemotion.media.decoder import is_video, opened
 from avemotion.parallel.processes import one_thread
 from avemotion.web.stills import is_still, prepare_still
 
 MAX_PIXELS = 4096 * 2304
-"""Largest frame, 4K: a few hundred bytes can stand for frames that fill the memory."""
+"""Largest video frame, 4K: a file of a few hundred bytes can hold frames that fill the memory."""
 
 MAX_STILL_PIXELS = 64_000_000
-"""Largest still picture: cameras take more pixels for one picture than for a film."""
+"""Largest still image: photos have more pixels than video frames."""
 
 _SHEET_COLUMNS = 10
-_TIMELINE_FACES = 48  # crops along a timeline, more than a page shows side by side
+_TIMELINE_FACES = 48  # crops sent with a timeline, more than a page shows side by side
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to answer for."""
+    """An uploaded file to classify."""
 
     path: Path
-    """Where it lies."""
+    """Its path."""
     name: str
-    """What the user calls it."""
+    """Its name on the user's machine."""
     length_seconds: float
-    """The longest that is answered."""
+    """Longest duration that is classified."""
 
 
 @cache
 def _classifier(checkpoint: Path) -> Classifier:
-    """Return this process' model."""
+    """Load the model once per process."""
     return Classifier(checkpoint, "cpu")
 
 
 def prepare(checkpoint: Path) -> None:
-    """Prepare a process: the model loaded, and one thread."""
+    """Initialise the worker process: load the model, and use one thread."""
     _classifier(checkpoint)
     one_thread()
 
 
 def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
-    """Tell the emotion of an uploaded clip.
+    """Predict the emotion of an uploaded clip.
 
     Args:
         checkpoint: The model.
         upload: The file.
 
     Yields:
-        Of a clip longer than `LONG_CLIP_SECONDS`, its timeline first: ``timeline`` (how long it
-        is, how it is cut into windows, the head of its table), then each ``row`` as
-        `TimelineRow.to_dict` has it, its ``cells`` in the table, and now and then a ``face``.
-        Of every clip, last, ``prediction`` as `classify --json` prints it and ``images``: what
-        the network saw of face and voice, as data URLs.
+        For a clip longer than `LONG_CLIP_SECONDS`, its timeline first: ``timeline`` (duration,
+        settings of the windows, header of the CSV table), then each ``row`` as
+        `TimelineRow.to_dict` returns it, its ``cells`` in the CSV table, and sometimes a
+        ``face``. For every clip, last: ``prediction`` as `classify --json` prints it, and
+        ``images`` of the network's input as data URLs.
 
     Raises:
-        MediaError: There is no answer; the message is the reason, without our own paths.
+        MediaError: The clip cannot be classified; the message gives the reason, without paths of
+            the server.
     """
     classifier = _classifier(checkpoint)
     try:
@@ -97,11 +98,11 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
     each_alone = clip.modality == "av" and {"video", "audio"} <= set(classifier.metadata.answers)
     prediction = replace(classifier.answer([clip], parts=each_alone)[0], clip=upload.name)
     kind = classifier.metadata.experiment.network.spectrogram
-    yield {"prediction": asdict(prediction), "images": _pictures(clip, kind)}
+    yield {"prediction": asdict(prediction), "images": _images(clip, kind)}
 
 
 def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield the head of a timeline, then its rows."""
+    """Yield the header of a timeline, then its rows."""
     labels, settings = classifier.labels, TimelineSettings()
     yield {
         "timeline": asdict(settings) | {"seconds": seconds, "cells": _csv(table_columns(labels))}
@@ -110,7 +111,7 @@ def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[di
     for row in classifier.timeline(path, settings=settings):
         part = {"row": row.to_dict(), "cells": _csv(table_row(row, labels))}
         if row.face_crop is not None and row.start_seconds >= next_face:
-            part["face"] = _data_url(row.face_crop)
+            part["face"] = _face_url(row.face_crop)
             next_face = row.start_seconds + seconds / _TIMELINE_FACES
         yield part
 
@@ -122,15 +123,15 @@ def _csv(cells: list[Any]) -> str:
 
 
 def check_size(path: Path, longest_seconds: float, still: bool) -> float:
-    """Refuse media that are too long, or whose frames are too large, before any is decoded.
+    """Refuse media that are too long, or whose frames are too large, before decoding them.
 
     Args:
         path: A media file.
-        longest_seconds: Counted from packets, since headers lie.
-        still: Is it a picture, which may have more pixels?
+        longest_seconds: Longest duration; it is measured from the packets, since headers may lie.
+        still: Whether it is a still image, which may have more pixels.
 
     Returns:
-        The seconds from the first packet to the last.
+        Seconds from the first packet to the last.
 
     Raises:
         MediaError: It is too long or too large, or cannot be read.
@@ -142,10 +143,12 @@ def check_size(path: Path, longest_seconds: float, still: bool) -> float:
                 most = f"{MAX_STILL_PIXELS / 1e6:g} million" if still else "4K"
                 raise MediaError(
                     f"{what} has {stream.width} x {stream.height} pixels: more than {most}. "
-                    "Send a smaller version"
+                    "Upload a smaller version"
                 )
         first = last = None
-        untimed: defaultdict[int, float] = defaultdict(float)  # seconds of a stream without times
+        untimed: defaultdict[int, float] = defaultdict(
+            float
+        )  # seconds of streams without timestamps
         used = [*filter(is_video, container.streams.video), *container.streams.audio]
         for packet in container.demux(used) if used else ():
             if packet.size == 0:  # it only flushes the decoder
@@ -160,60 +163,53 @@ def check_size(path: Path, longest_seconds: float, still: bool) -> float:
             last = time if last is None else max(last, time)
             if last - first > longest_seconds:
                 raise MediaError(
-                    f"{path.name} lasts longer than {longest_seconds / 60:g} minutes. Send a part "
+                    f"{path.name} is longer than {longest_seconds / 60:g} minutes. Upload a part "
                     "of it, or start the page with a larger --length-minutes"
                 )
     return last - first if first is not None and last is not None else 0.0
 
 
 def _packet_seconds(path: Path, packet: Any) -> float:
-    """Return how long a packet without a time lasts, as raw streams have them.
+    """Return the duration of a packet without a timestamp, as raw streams have them.
 
     Raises:
-        MediaError: Nothing tells.
+        MediaError: The duration is unknown.
     """
     if packet.duration and packet.time_base:
         return float(packet.duration * packet.time_base)
-    rate = getattr(packet.stream, "average_rate", None)  # of frames; sound has none
+    rate = getattr(packet.stream, "average_rate", None)  # audio streams have none
     if not rate:
         raise MediaError(
-            f"nothing in {path.name} tells how long it lasts. Convert it to MP4 or Matroska"
+            f"the duration of {path.name} is unknown: it has no timestamps. Convert it to MP4 or "
+            "Matroska"
         )
     return float(1 / rate)
 
 
-def _pictures(clip: PreparedClip, spectrogram: str) -> dict[str, str]:
-    """Draw what the network read: the faces, the spectrogram, or both."""
+def _images(clip: PreparedClip, kind: Literal["log_mel", "power"]) -> dict[str, str]:
+    """Draw what the network read, the faces, the spectrogram, or both, as data URLs of PNGs."""
     images = {}
     if clip.modality != "audio":
         faces = clip.arrays.faces[0]
         is_still = clip.frames_sampled == 1
-        images["faces"] = _data_url(faces[0] if is_still else contact_sheet(faces))
+        images["faces"] = _face_url(faces[0] if is_still else contact_sheet(faces))
     if clip.modality != "video":
-        heard = spectrogram_picture(clip.arrays, spectrogram)
-        images["spectrogram"] = _data_url(heard)
+        columns = clip.arrays.lengths[0]
+        spectrogram = clip.arrays.spectrograms[0, 0, :, :columns]
+        images["spectrogram"] = _data_url(spectrogram_png(spectrogram, kind))
     return images
 
 
 def contact_sheet(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay faces, uint8 (20, 98, 80), out in two rows of ten: uint8 (196, 800)."""
+    """Arrange faces, uint8 (20, 98, 80), in two rows of ten: uint8 (196, 800)."""
     _, height, width = faces.shape
     grid = faces.reshape(-1, _SHEET_COLUMNS, height, width).transpose(0, 2, 1, 3)
     return np.ascontiguousarray(grid.reshape(-1, _SHEET_COLUMNS * width))
 
 
-def spectrogram_picture(clip: ClipArrays, kind: str) -> NDArray[np.uint8]:
-    """Draw the first clip's spectrogram, uint8 (row, column, 3): low below, loud yellow."""
-    levels = clip.spectrograms[0, 0]
-    if kind == "log_mel":
-        levels = levels[::-1, : clip.lengths[0]]
-    else:
-        levels = 10 * np.log10(np.maximum(levels, max(float(levels.max()), 1e-30) * 1e-8))
-    span = max(float(np.ptp(levels)), 1e-6)
-    grey = ((levels - levels.min()) / span * 255).astype(np.uint8)
-    return np.asarray(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), np.uint8)
+def _face_url(face: NDArray[np.uint8]) -> str:
+    return _data_url(cv2.imencode(".png", face)[1].tobytes())
 
 
-def _data_url(image: NDArray[np.uint8]) -> str:
-    _, png = cv2.imencode(".png", image)
-    return f"data:image/png;base64,{b64encode(png.tobytes()).decode()}"
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(png).decode()}"

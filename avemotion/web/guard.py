@@ -1,8 +1,8 @@
-"""What stands before every request: nobody but this page's own scripts may talk to the server.
+"""Checks every request: only the scripts of this page may use the server.
 
-A server on one's own machine can be reached by every web page that is open in the browser. Two ways
-in are closed here: a stranger's domain that is pointed at this machine (DNS rebinding, seen by the
-Host header), and requests that a stranger's page sends (seen by the Origin header).
+Every web page that is open in the browser can reach a server on the user's own machine. Two attacks
+are blocked here: a foreign domain that resolves to this machine (DNS rebinding, seen in the Host
+header), and requests from a foreign page (seen in the Origin header).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 HEADERS = {
-    # Nothing but this server's own files and connections, and no script or style in the page.
+    # Only files and connections of this server, and no inline script or style.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -28,20 +28,20 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-"""Sent with every answer."""
+"""Sent with every response."""
 
 _FORBIDDEN, _MISDIRECTED, _POLICY_VIOLATION = 403, 421, 1008
 
 
 class Guard:
-    """Refuses strangers, and tells the browser what the page may do."""
+    """Middleware: refuses requests of other sites, and adds `HEADERS` to the responses."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
-        """Stand before an application.
+        """Wrap an application.
 
         Args:
-            app: What is guarded.
-            host: The address it is bound to.
+            app: The application.
+            host: The address that it is bound to.
         """
         self._app = app
         own = gethostname().lower()
@@ -67,17 +67,17 @@ class Guard:
         await answer(scope, receive, with_headers)
 
     def _refusal(self, headers: Headers) -> tuple[int, str]:
-        """Return the status and the reason of a refusal; 0 where there is none."""
+        """Return the status and the reason of a refusal; status 0 where there is none."""
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._is_ours(host):
-            return _MISDIRECTED, f"This server is not {host!r}."
-        if origin is not None and _place(origin) != _place(f"http://{host}"):
-            return _FORBIDDEN, "Only this server's own page may ask it."
+            return _MISDIRECTED, f"Host {host!r} is not this server."
+        if origin is not None and _address(origin) != _address(f"http://{host}"):
+            return _FORBIDDEN, "Requests from other origins are refused."
         return 0, ""
 
     def _is_ours(self, host: str) -> bool:
-        """Tell whether a Host header names this machine: a stranger's domain is no address."""
-        name = _place(f"http://{host}")[0]
+        """Return whether a Host header names this machine, or is an IP address, not a domain."""
+        name = _address(f"http://{host}")[0]
         if name in self._names:
             return True
         try:
@@ -87,8 +87,8 @@ class Guard:
         return True
 
 
-def _place(url: str) -> tuple[str, int | None]:
-    """Return the host and the port of a web address; an empty host where it is none."""
+def _address(url: str) -> tuple[str, int | None]:
+    """Return host and port of a URL; an empty host where it is invalid."""
     try:
         parts = urlsplit(url)
         default = {"http": 80, "https": 443}.get(parts.scheme)

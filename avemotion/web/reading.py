@@ -1,4 +1,4 @@
-"""From the process that reads an upload to the browser: what is told, as it is told."""
+"""Streams results from the worker process to the browser as they come."""
 
 from __future__ import annotations
 
@@ -21,81 +21,81 @@ _STALLED_SECONDS = 30.0
 
 
 class Reader:
-    """The process beside the server: it has one file at a time, and others wait for their turn."""
+    """The worker process: it reads one file at a time; other uploads wait for their turn."""
 
     def __init__(self, process: IsolatedProcess, answer_seconds: float) -> None:
-        """Take the process, and the longest that a file may take it."""
+        """Take the process, and the time limit for a file."""
         self._process, self._answer_seconds = process, answer_seconds
         self._turn = asyncio.Lock()
 
     async def parts(self, task: object) -> AsyncGenerator[Any]:
-        """Yield each part of an answer as it comes; a `TaskFailure` where there is no (other) one.
+        """Yield the parts of an answer as they come; last a `TaskFailure` where it failed.
 
-        Who closes this before its end has the process killed: nobody waits for its answer.
+        Closing this generator before its end kills the process: nobody waits for the answer.
         """
-        loop, told = asyncio.get_running_loop(), asyncio.Queue[Any]()
+        loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
 
-        def tell(part: object) -> None:
-            loop.call_soon_threadsafe(told.put_nowait, part)
+        def report(part: object) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, part)
 
-        # A task of its own: the turn ends with the work, however slowly its parts are fetched.
-        work = asyncio.create_task(self._read(task, tell))
-        work.add_done_callback(told.put_nowait)
+        # A separate task: the turn ends with the work, however slowly the client fetches the parts.
+        work = asyncio.create_task(self._read(task, report))
+        work.add_done_callback(queue.put_nowait)
         try:
-            while (part := await told.get()) is not work:
+            while (part := await queue.get()) is not work:
                 yield part
-            if isinstance(lost := work.result(), TaskFailure):
-                yield lost
+            if isinstance(failure := work.result(), TaskFailure):
+                yield failure
         finally:
             work.cancel()
             with CancelScope(shield=True):
                 await asyncio.wait([work])
 
-    async def _read(self, task: object, tell: Callable[[object], None]) -> Any:
-        """Wait for the turn, and have a file read; cancelled, the process is killed."""
+    async def _read(self, task: object, report: Callable[[object], None]) -> Any:
+        """Wait for the turn, then read the file; cancelling this kills the process."""
         async with self._turn:
             work = asyncio.ensure_future(
-                run_in_threadpool(self._process.run, task, self._answer_seconds, tell)
+                run_in_threadpool(self._process.run, task, self._answer_seconds, report)
             )
             try:
                 await asyncio.wait([work])
             finally:
-                while not work.done():  # one that is killed while it starts is started again
+                while not work.done():  # a process killed during its start is started again
                     self._process.kill()
                     await asyncio.wait([work], timeout=_KILL_AGAIN_SECONDS)
             return work.result()
 
     def stop(self) -> None:
-        """Have whatever is being read end now, and begin nothing more."""
+        """Cancel what is being read, and start nothing more."""
         self._process.close()
 
     def close(self) -> None:
-        """Make sure that the process is gone, once nobody waits for it."""
+        """Stop, and wait for the process to end."""
         self.stop()
         self._process.end()
 
 
-def refusal(lost: TaskFailure) -> str:
-    """Say why there is no answer."""
-    return f"There is no answer: {lost.reason.removesuffix('.')}."
+def refusal(failure: TaskFailure) -> str:
+    """Return the error message of an upload that was not classified."""
+    return f"No prediction: {failure.reason.removesuffix('.')}."
 
 
 class Lines(StreamingResponse):
-    """Parts of an answer, a JSON object a line."""
+    """Parts of an answer as newline-delimited JSON."""
 
     media_type = "application/x-ndjson"
 
     def __init__(
         self, first: object, others: AsyncIterator[Any], resources: AsyncExitStack
     ) -> None:
-        """Take the first part, those to come, and what to close when they were sent."""
+        """Take the first part, the parts to come, and the resources to close in the end."""
         super().__init__(self._lines(first, others))
         self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the lines; whatever happens, nothing of the upload is left.
+        """Send the lines; in any case, remove the upload.
 
-        Whoever does not fetch them is given up.
+        A client that stops fetching them is disconnected.
         """
 
         async def send_soon(message: Message) -> None:
@@ -105,7 +105,7 @@ class Lines(StreamingResponse):
         try:
             await super().__call__(scope, receive, send_soon)
         except* TimeoutError:
-            pass  # the connection is closed, since its answer has not ended
+            pass  # the server closes the connection of an unfinished response
         finally:
             with CancelScope(shield=True):
                 await self._resources.aclose()
@@ -114,7 +114,7 @@ class Lines(StreamingResponse):
         yield _line(first)
         async for part in others:
             yield _line({"error": refusal(part)} if isinstance(part, TaskFailure) else part)
-        await self._resources.aclose()  # before the answer ends: who has it finds nothing left
+        await self._resources.aclose()  # the upload is removed before the response ends
 
 
 def _line(part: object) -> str:

@@ -1,7 +1,7 @@
-"""The server: the page's files, an upload answered, a live camera answered.
+"""The server: files of the page, uploads, and the live camera.
 
-It opens no file that it was given (see `avemotion.web.answering`), keeps none when the answer is
-sent, and writes nothing down.
+It opens no uploaded file (see `avemotion.web.answering`), removes each with its answer, and logs
+nothing.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from avemotion.web.reading import Lines, Reader, refusal
 from avemotion.web.uploads import Limits, RefusedUpload, drained, own_folder, received, upload_name
 
 UPLOADS, CAMERAS = 6, 3
-"""How many of each are served at a time; whoever comes next is told to come later."""
+"""How many of each are served at a time; further ones are answered "busy"."""
 
-_IDLE_SECONDS = 10.0  # a camera's place is free for others then
+_IDLE_SECONDS = 10.0  # a camera without frames is disconnected then
 _PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _UNSUPPORTED, _TRY_AGAIN_LATER = 1003, 1013  # closing a WebSocket
 
 
 def build_server(checkpoint: Path, runtime: Runtime, host: str, limits: Limits) -> Starlette:
-    """Put the server together.
+    """Build the server.
 
     Args:
-        checkpoint: The model's file, for the process that reads uploads.
+        checkpoint: File of the model, for the worker process.
         runtime: The same model, loaded, for the camera.
-        host: The address that it will be bound to.
-        limits: What an upload may cost.
+        host: The address that the server will be bound to.
+        limits: Limits of an upload.
     """
     site = _Site(checkpoint, runtime, limits)
     files = {path.name: path for path in _PAGE.iterdir() if path.suffix in _TYPES}
@@ -72,10 +72,10 @@ def build_server(checkpoint: Path, runtime: Runtime, host: str, limits: Limits) 
 
 
 async def _unless_gone(request: Request, answer: Awaitable[Any]) -> Any:
-    """Wait for an answer as long as there is someone to wait for it.
+    """Wait for an answer as long as the client is connected.
 
     Raises:
-        ClientDisconnect: There is nobody any more; the answer is cancelled.
+        ClientDisconnect: The client has disconnected; the answer is cancelled.
     """
     waiting = [asyncio.ensure_future(answer), asyncio.ensure_future(_gone(request))]
     try:
@@ -95,15 +95,15 @@ async def _gone(request: Request) -> None:
 
 
 class PageServer(uvicorn.Server):
-    """Ends at once: what is being read is given up, not waited for."""
+    """Ends at once: what is being read is cancelled."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end. Asked again it goes on ending, which takes moments, and cleans up."""
+        """Start to shut down; a second signal does not interrupt the clean-up."""
         if not self.should_exit:
             super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End."""
+        """Cancel what is being read, then shut down."""
         app: Any = self.config.app
         app.state.stop_reading()
         await super().shutdown(sockets)
@@ -119,7 +119,7 @@ def _file(path: Path) -> Any:
 
 
 class _Site:
-    """What the requests share: the model, the process that reads uploads, how many are served."""
+    """State shared by the requests: the model, the worker process, the number of clients."""
 
     def __init__(self, checkpoint: Path, runtime: Runtime, limits: Limits) -> None:
         self._checkpoint, self._runtime, self._limits = checkpoint, runtime, limits
@@ -132,7 +132,7 @@ class _Site:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Have a folder for uploads while the server runs; afterwards nothing is left."""
+        """Keep a folder for uploads while the server runs, and remove it afterwards."""
         with own_folder() as self._folder:
             try:
                 yield
@@ -140,15 +140,17 @@ class _Site:
                 self._reader.close()
 
     def stop_reading(self) -> None:
-        """Give up what is being read: the server is about to end."""
+        """Cancel what is being read: the server is about to end."""
         self._reader.stop()
 
     async def about(self, _: Request) -> Response:
-        """Tell the page what it talks to."""
+        """Describe the model and the limits to the page."""
         metadata = self._runtime.metadata
         return JSONResponse(
             {
-                "model": "/".join(self._checkpoint.parts[-3:]),  # not where on this machine
+                "model": "/".join(
+                    self._checkpoint.parts[-3:]
+                ),  # without the folders of this machine
                 "modality": metadata.experiment.modality,
                 "labels": metadata.labels,
                 "synthetic": metadata.synthetic is not None,
@@ -160,8 +162,8 @@ class _Site:
         )
 
     async def classify(self, request: Request) -> Response:
-        """Answer for a file that is the body of the request: a JSON object a line, see `answer`."""
-        resources = AsyncExitStack()  # the file, and its place among those that are served
+        """Classify the file in the request body; the response is JSON lines, see `answer`."""
+        resources = AsyncExitStack()  # the file, and the count of uploads
         try:
             if self._uploads >= UPLOADS:
                 await drained(request, self._limits)
@@ -175,14 +177,14 @@ class _Site:
             return JSONResponse({"error": str(error)}, error.status)
         except ClientDisconnect:
             await resources.aclose()
-            return Response(status_code=400)  # nobody reads it
+            return Response(status_code=400)  # nobody receives it
         except BaseException:
             await resources.aclose()
             raise
         return Lines(first, parts, resources)
 
     async def _parts(self, request: Request, resources: AsyncExitStack) -> AsyncGenerator[Any]:
-        """Receive a file; return what is told of it, which lasts as long as the resources."""
+        """Receive a file; return the parts of its answer, valid as long as the resources."""
         self._uploads += 1
         resources.callback(self._leave)
         path = await resources.enter_async_context(received(request, self._folder, self._limits))
@@ -193,13 +195,13 @@ class _Site:
         self._uploads -= 1
 
     async def live(self, socket: WebSocket) -> None:
-        """Answer every picture that comes, until the page closes."""
+        """Answer every camera frame until the page disconnects."""
         await socket.accept()
         if "video" not in self._runtime.metadata.answers:
-            await socket.close(_UNSUPPORTED, "this model does not answer from the face alone")
+            await socket.close(_UNSUPPORTED, "this model does not support video alone")
             return
         if self._cameras >= CAMERAS:
-            await socket.close(_TRY_AGAIN_LATER, "busy: other cameras are being watched")
+            await socket.close(_TRY_AGAIN_LATER, "busy: too many cameras are connected")
             return
         self._cameras += 1
         window = LiveWindow(self._runtime)
@@ -215,8 +217,8 @@ class _Site:
         except WebSocketDisconnect:
             pass
         except TimeoutError:
-            await socket.close(_UNSUPPORTED, f"no picture came for {_IDLE_SECONDS:g} seconds")
-        except ValueError as error:  # no picture, or text
+            await socket.close(_UNSUPPORTED, f"no frame received for {_IDLE_SECONDS:g} seconds")
+        except ValueError as error:  # not an image, or text
             await socket.close(_UNSUPPORTED, str(error)[:100])
         finally:
             self._cameras -= 1

@@ -1,4 +1,4 @@
-"""The command `app`: check, load, and serve the page until it is interrupted."""
+"""The command `app`: load a model and serve the page until interrupted."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
 
 _MOST_MEBIBYTES, _MOST_MINUTES = 2**20, 24 * 60
-_MESSAGE_BYTES = 2**20 + 64  # of the camera: the largest picture that is taken
-_CONNECTIONS = 128  # a browser has six; far more would only take memory
-_FAREWELL_SECONDS = 2  # for connections to end when the server does
+_MESSAGE_BYTES = 2**20 + 64  # largest camera frame
+_CONNECTIONS = 128  # a browser opens six; many more would only use memory
+_SHUTDOWN_SECONDS = 2  # for open connections to end
 
 
 def app(
@@ -31,7 +31,7 @@ def app(
     length_minutes: float = 10,
     echo: Callable[[str], None] = print,
 ) -> None:
-    """Serve a local web page: the emotion of a file, or of a live camera, until interrupted.
+    """Serve a local web page that classifies files and a live camera, until interrupted.
 
     Args:
         checkpoint: The model, or the folder of its run; by default $AVEMOTION_CHECKPOINT, else
@@ -39,8 +39,8 @@ def app(
         runtime: See `classify`.
         host: Address to listen on; other than 127.0.0.1, others can use the page too.
         port: Port to listen on; 0 takes a free one.
-        upload_mebibytes: Largest file that is taken.
-        length_minutes: Longest video or sound that is taken.
+        upload_mebibytes: Largest upload.
+        length_minutes: Longest video or audio.
         echo: Called with the page's address once it can be opened.
 
     Raises:
@@ -63,13 +63,13 @@ def app(
     from avemotion.web.server import PageServer, build_server
     from avemotion.web.uploads import Limits
 
-    # The camera's pictures are answered beside the browser: one thread does, before torch asks.
+    # Leave the other cores to the browser; must be set before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    path = find_checkpoint(checkpoint, runtime).resolve()  # the same, should another be trained
+    path = find_checkpoint(checkpoint, runtime).resolve()  # stays the same if runs/latest changes
     limits = Limits(
         upload_bytes=round(upload_mebibytes * 2**20),
         length_seconds=60 * length_minutes,
-        answer_seconds=60 + 60 * length_minutes,  # a long film of large frames, a slow machine
+        answer_seconds=60 + 60 * length_minutes,  # enough for large frames on a slow machine
     )
     server = build_server(path, load_runtime(path, "cpu"), host, limits)
     config = uvicorn.Config(
@@ -81,21 +81,21 @@ def app(
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_BYTES,
         limit_concurrency=_CONNECTIONS,
-        timeout_graceful_shutdown=_FAREWELL_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     with _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
-        everywhere = host in ("0.0.0.0", "::")  # stands for every address, and is none itself
+        everywhere = host in ("0.0.0.0", "::")  # all interfaces, not an address to open
         address = f"http://{'127.0.0.1' if everywhere else shown}:{listener.getsockname()[1]}"
         others = "; for others: this machine's name or address in place of 127.0.0.1" * everywhere
         echo(f"{address}  (model: {path}; Ctrl-C ends it{others})")
-        with _hangup_ends_it(), suppress(KeyboardInterrupt):  # the one way in which it ends
+        with _hangup_ends_it(), suppress(KeyboardInterrupt):  # it runs until then
             PageServer(config).run(sockets=[listener])
 
 
 @contextmanager
 def _hangup_ends_it() -> Iterator[None]:
-    """Have a closed terminal end the server as SIGTERM does: cleanly. ``nohup`` stays as it is."""
+    """Let a closed terminal end the server as SIGTERM does; with ``nohup`` it keeps running."""
     hangup = getattr(signal, "SIGHUP", None)
     is_main = threading.current_thread() is threading.main_thread()
     if hangup is None or not is_main or signal.getsignal(hangup) != signal.SIG_DFL:
@@ -114,6 +114,6 @@ def _listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         raise UsageError(
-            f"Nothing can listen on {host} port {port} ({error}). Choose another --port, or 0 for "
-            "a free one."
+            f"Cannot listen on {host} port {port} ({error}). Choose another --port, or 0 for a "
+            "free one."
         ) from error

@@ -1,7 +1,7 @@
-"""A still picture, answered as the camera's pictures are: from the face alone.
+"""A still image, classified from its face alone, like the frames of the camera.
 
-The library refuses a picture where it expects a clip, since a corpus or a video that holds one is
-broken. Here someone chose a picture, and is told what its answer lacks.
+The library refuses a still image where it expects a clip: in a corpus it is a broken video. On the
+page somebody chose an image on purpose, and the prediction carries a warning.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from avemotion.media.decoder import decode, opened
 from avemotion.media.types import ClipMedia
 
 WARNING = (
-    "little better than a guess: a still picture has neither movement nor voice, and the network "
-    "learned from moving faces. It was shown the same face 20 times. Ask with a clip"
+    "low reliability: a still image has no motion and no voice; the model was trained on video. "
+    "Upload a clip"
 )
-"""Stands above every other warning of a picture."""
+"""First warning of every still image."""
 
-_FORMATS = {"image2", "jpeg_pipe", "png_pipe", "webp_pipe"}  # FFmpeg's names, told by content
+_FORMATS = {"image2", "jpeg_pipe", "png_pipe", "webp_pipe"}  # of FFmpeg, which probes the content
 
 
 def is_still(path: Path) -> bool:
-    """Tell whether a file is a JPEG, PNG or WebP picture.
+    """Return whether a file is a JPEG, PNG or WebP image.
 
     Raises:
         MediaError: The file cannot be read.
@@ -45,22 +45,22 @@ def is_still(path: Path) -> bool:
 
 
 def prepare_still(path: Path, request: InferenceRequest) -> PreparedClip:
-    """Turn a picture into what the network reads: its face in place of every frame of a clip.
+    """Compute the network's input for a still image: its face, repeated for all 20 frames.
 
     Args:
-        path: A picture.
-        request: What is asked of which model.
+        path: A JPEG, PNG or WebP image.
+        request: Model and modality.
 
     Returns:
-        As of a clip; it says that one frame was searched.
+        The prepared clip; `frames_sampled` is 1.
 
     Raises:
         MediaError: The file cannot be read, or is animated.
-        MissingModalityError: It shows no face, or the model does not answer from the face alone.
+        MissingModalityError: No face was found, or the model does not support video alone.
     """
     video = decode(path, lambda _: np.zeros(1, np.intp), hear=False).frames
     if video is None or video.decoded > 1:
-        raise MediaError(f"{path.name} is an animated picture. Send it as a video")
+        raise MediaError(f"{path.name} is an animated image. Upload it as a video")
     track = find_face(list(video.frames))
     if track is None:
         raise MissingModalityError(f"{path.name} cannot be classified: no face found in it.")

@@ -1,4 +1,4 @@
-"""An upload on its way to disk: in a folder of its own, under a harmless name, not too large."""
+"""Receives uploads: each into a folder of its own, under a safe name, within the size limit."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ from starlette.requests import Request
 _SUFFIXES = frozenset(
     "3g2 3gp aac aif aiff amr asf avi caf dv f4v flac flv gif h264 jpeg jpg m2ts m4a m4v mka mkv "
     "mov mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus png ts vob wav webm webp wma wmv".split()
-)  # of media; others may choose a reader of something else
+)  # of media files; others could make FFmpeg choose another reader
 _FOLDER = "avemotion-app-"
 _NEW_SECONDS = 60.0
 _NAME_BYTES = 200  # file systems take 255
 _STALLED_SECONDS = 30.0
-_BEGIN_SECONDS, _LEAST_RATE = 60.0, 100_000  # bytes a second: slower uploads only hold a place
+_BEGIN_SECONDS, _LEAST_RATE = 60.0, 100_000  # bytes a second: slower uploads only block others
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an upload may cost."""
+    """Limits of an upload."""
 
     upload_bytes: int
-    """Size of the file."""
+    """Largest file."""
     length_seconds: float
-    """Length of the video or the sound."""
+    """Longest video or audio."""
     answer_seconds: float
-    """Time of the process that reads it; a decoder that hangs is killed then."""
+    """Time limit of the worker process; a decoder that hangs is killed then."""
 
 
 class RefusedUpload(Exception):
-    """An upload that is not taken; the message is for the user."""
+    """An upload that is refused; the message is for the user."""
 
     def __init__(self, status: int, reason: str) -> None:
-        """Name the HTTP status and the reason."""
+        """Store the HTTP status and the reason."""
         super().__init__(reason)
         self.status = status
 
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """Make a folder for uploads that is gone at the end, and remove those of killed servers.
+    """Make a temporary folder for uploads, and remove the folders of killed servers.
 
-    A living server holds a lock on its folder, which ends with it however it ends.
+    A running server holds a lock on its folder; the system releases it however the server ends.
     """
     with ExitStack() as locks:
         folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
         lock(folder, locks)
         for other in folder.parent.glob(f"{_FOLDER}*"):
             with suppress(OSError), ExitStack() as its_locks:
-                # One that is new may be about to be locked.
+                # A new folder may be about to be locked.
                 is_old = time.time() - other.stat().st_mtime > _NEW_SECONDS
                 if other != folder and is_old and lock(other, its_locks):
                     shutil.rmtree(other, ignore_errors=True)
@@ -70,10 +70,10 @@ def own_folder() -> Iterator[Path]:
 
 
 def lock(folder: Path, until: ExitStack) -> bool:
-    """Lock a folder; tell whether it was free. On Windows, which locks no folders, none is.
+    """Lock a folder and return whether it was free; always False on Windows, which cannot.
 
     Raises:
-        OSError: The folder is gone, or somebody else's.
+        OSError: The folder is gone, or belongs to another user.
     """
     try:
         import fcntl
@@ -89,7 +89,7 @@ def lock(folder: Path, until: ExitStack) -> bool:
 
 
 def safe_name(name: str) -> str:
-    r"""Return a name for a file that leads nowhere and means nothing to any program.
+    r"""Return a file name without folders, special characters and unknown suffixes.
 
     Ordinary names stay as they are, since a clip's name seeds the noise in its spectrogram.
 
@@ -105,12 +105,12 @@ def safe_name(name: str) -> str:
 
 
 def upload_name(request: Request) -> str:
-    """Return the name that the user's file has; it stands percent-encoded in ``X-File-Name``.
+    """Return the name of the user's file, percent-encoded in the header ``X-File-Name``.
 
-    A header of our own, because a stranger's page cannot send one without asking first.
+    A custom header, because browsers let foreign pages send one only after a CORS preflight.
 
     Raises:
-        RefusedUpload: There is none.
+        RefusedUpload: The header is missing.
     """
     name = unquote(request.headers.get("x-file-name", ""))
     if not name:
@@ -120,16 +120,16 @@ def upload_name(request: Request) -> str:
 
 @asynccontextmanager
 async def received(request: Request, folder: Path, limits: Limits) -> AsyncIterator[Path]:
-    """Write the body of a request to a file that is gone when the block ends.
+    """Write the body of a request to a file that is removed when the block ends.
 
     Args:
-        request: Its body is the file, its header ``X-File-Name`` the name.
-        folder: Where the file's own folder is made.
-        limits: The largest file.
+        request: The body is the file, the header ``X-File-Name`` its name.
+        folder: Parent of the temporary folder of the file.
+        limits: Gives the largest file.
 
     Raises:
-        RefusedUpload: It has no name, is empty, too large, or does not go on.
-        ClientDisconnect: The client is gone.
+        RefusedUpload: It has no name, is empty, too large, or stalls.
+        ClientDisconnect: The client has disconnected.
     """
     name = upload_name(request)
     announced = request.headers.get("content-length", "")
@@ -147,11 +147,11 @@ async def received(request: Request, folder: Path, limits: Limits) -> AsyncItera
 
 
 async def drained(request: Request, limits: Limits) -> None:
-    """Read the body of a request that is refused: browsers hear nothing before they have sent it.
+    """Read the body of a refused request: browsers read no response before they have sent it.
 
     Raises:
-        RefusedUpload: It is too large, or does not go on.
-        ClientDisconnect: The client is gone.
+        RefusedUpload: It is too large, or stalls.
+        ClientDisconnect: The client has disconnected.
     """
     async for _ in _chunks(request, limits):
         pass
@@ -165,7 +165,7 @@ async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
         try:
             chunk = await asyncio.wait_for(anext(chunks, None), min(left, _STALLED_SECONDS))
         except TimeoutError:
-            raise RefusedUpload(408, "The upload stopped midway, or is too slow.") from None
+            raise RefusedUpload(408, "The upload stalled, or is too slow.") from None
         if chunk is None:
             return
         size += len(chunk)
@@ -177,6 +177,6 @@ async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
 def _too_large(limits: Limits) -> RefusedUpload:
     return RefusedUpload(
         413,
-        f"The file is larger than {limits.upload_bytes / 2**20:g} MiB. Send a shorter clip, or "
+        f"The file is larger than {limits.upload_bytes / 2**20:g} MiB. Upload a shorter clip, or "
         "start the page with a larger --upload-mebibytes.",
     )

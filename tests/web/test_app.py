@@ -27,8 +27,8 @@ from websockets.sync.client import connect
 
 import avemotion
 from avemotion.config import PreprocessSettings
+from avemotion.data.spectrogram_plot import spectrogram_png
 from avemotion.features.extraction import extract
-from avemotion.features.spectrogram import MEL_BANDS
 from avemotion.inference.classifier import classify_clip
 from avemotion.inference.runtimes.loading import load_runtime
 from avemotion.inference.timeline import write_timeline
@@ -79,11 +79,9 @@ def test_an_upload_is_answered_as_by_classify(app: App, model: Path, clip: Path)
     for number, face in enumerate(seen.faces[0]):
         y, x = number // 10 * 98, number % 10 * 80
         np.testing.assert_array_equal(sheet[y : y + 98, x : x + 80], face)
-    spectrogram = image(found["images"]["spectrogram"])
-    assert spectrogram.shape == (MEL_BANDS, seen.log_mel_length, 3)
-    loud = seen.log_mels[0, :, : seen.log_mel_length].astype(float)
-    row, column = np.unravel_index(loud.argmax(), loud.shape)
-    assert spectrogram[MEL_BANDS - 1 - row, column, 2] == spectrogram[..., 2].max()  # yellow
+    log_mel = seen.log_mels[0, :, : seen.log_mel_length]
+    _, _, png = found["images"]["spectrogram"].partition(",")
+    assert base64.b64decode(png) == spectrogram_png(log_mel, "log_mel")
     assert app.uploads() == []
 
 
@@ -154,7 +152,7 @@ def test_ten_seconds_make_a_clip_long(app: App, tmp_path: Path) -> None:
         assert warned == is_long
 
 
-# A still picture
+# A still image
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +168,7 @@ def encoded(image: np.ndarray, kind: str, **more: object) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_a_picture_is_answered_from_its_face_alone(
+def test_a_still_image_is_classified_from_its_face_alone(
     app: App, model: Path, still: np.ndarray, kind: str
 ) -> None:
     status, found = app.classify(encoded(still, kind), f"me.{kind}")
@@ -179,7 +177,7 @@ def test_a_picture_is_answered_from_its_face_alone(
     assert (prediction["modality"], prediction["faces_found"], prediction["frames_sampled"]) == (
         ("video", 1, 1)
     )
-    assert "neither movement nor voice" in prediction["warnings"][0]
+    assert "no motion and no voice" in prediction["warnings"][0]
     assert any("a still image has no sound" in warning for warning in prediction["warnings"])
     assert image(found["images"]["faces"]).shape == (98, 80)
     assert set(found["images"]) == {"faces"}
@@ -191,7 +189,7 @@ def test_a_picture_is_answered_from_its_face_alone(
     assert prediction["probabilities"] == pytest.approx(camera.probabilities, abs=near)
 
 
-def test_a_picture_is_turned_as_its_camera_says(app: App, still: np.ndarray) -> None:
+def test_a_photo_is_rotated_by_its_exif_orientation(app: App, still: np.ndarray) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6  # to be turned clockwise
     lying = encoded(np.rot90(still).copy(), "jpeg", quality=95, exif=turned)
@@ -206,7 +204,7 @@ def test_a_picture_is_turned_as_its_camera_says(app: App, still: np.ndarray) -> 
     assert 0.75 < width / width_2 < 1.33
 
 
-def test_pictures_without_an_answer_are_refused(app: App, still: np.ndarray) -> None:
+def test_still_images_without_a_face_or_whole_data_are_refused(app: App, still: np.ndarray) -> None:
     moving = {"save_all": True, "append_images": [Image.fromarray(255 - still)]}
     for body, name, reason in (
         (encoded(np.full((300, 300), 90, np.uint8), "png"), "wall.png", "no face found in it"),
@@ -235,7 +233,7 @@ def test_what_has_no_answer_is_refused_with_the_reason(app: App, tmp_path: Path)
         (b"", 422, "my clip.flv is empty"),
         (still, 422, "a picture, not a video"),
         (blocks, 422, "no face found"),
-        (long, 422, "my clip.flv lasts longer than 0.5 minutes"),
+        (long, 422, "my clip.flv is longer than 0.5 minutes"),
         (b"\0" * (2 * 2**20 + 1), 413, "larger than 2 MiB"),
     ):
         found = app.classify(body, "my clip.flv")
@@ -297,7 +295,7 @@ def watch(window: LiveWindow, frames: list[np.ndarray], start: float = 0.0, equa
     ]
 
 
-def test_a_full_window_is_answered_as_a_clip_of_these_pictures(
+def test_a_full_window_is_classified_as_a_clip_of_these_frames(
     model: Path, clip: Path, frames: list[np.ndarray]
 ) -> None:
     *before, last = watch(LiveWindow(load_runtime(model, "cpu")), frames)
@@ -312,7 +310,7 @@ def test_a_full_window_is_answered_as_a_clip_of_these_pictures(
     assert sum(last.probabilities.values()) == pytest.approx(1)
 
 
-def test_the_window_begins_anew_after_a_gap_and_with_other_pictures(
+def test_a_new_window_starts_after_a_gap_and_with_another_frame_format(
     model: Path, frames: list[np.ndarray]
 ) -> None:
     window = LiveWindow(load_runtime(model, "cpu"))
@@ -325,7 +323,7 @@ def test_the_window_begins_anew_after_a_gap_and_with_other_pictures(
     assert window.see(CameraImage(grey[:300], True), 12.7).filled == 0
 
 
-def test_a_flood_of_pictures_fills_the_window_and_not_the_memory(
+def test_a_flood_of_frames_fills_the_window_and_not_the_memory(
     model: Path, frames: list[np.ndarray]
 ) -> None:
     window = LiveWindow(load_runtime(model, "cpu"))
@@ -359,7 +357,7 @@ def test_equalising_undoes_a_change_of_light(model: Path, frames: list[np.ndarra
 
 
 @given(st.binary(max_size=200), st.integers(0, 2000), st.integers(0, 2000), st.booleans())
-def test_only_whole_pictures_are_taken(junk: bytes, width: int, height: int, fits: bool) -> None:
+def test_only_whole_frames_are_accepted(junk: bytes, width: int, height: int, fits: bool) -> None:
     pixels = bytes(width * height) if fits else junk
     message = struct.pack("<HHB", width, height, 1) + pixels
     if width in range(64, 1025) and height in range(64, 1025) and len(pixels) == width * height:
@@ -413,7 +411,7 @@ def test_a_model_of_voices_has_no_camera(tmp_path: Path) -> None:
         with connect(f"ws://127.0.0.1:{app.port}/live") as socket:
             with pytest.raises(ConnectionClosed) as closed:
                 socket.recv()
-            assert "face alone" in closed.value.rcvd.reason
+            assert "video alone" in closed.value.rcvd.reason
         # Ctrl-C is how it ends.
         app.process.send_signal(signal.SIGINT)
         assert app.process.wait(60) == 0
@@ -423,7 +421,7 @@ def test_wrong_usage_is_named(app: App, model: Path, tmp_path: Path) -> None:
     port = ("--checkpoint", model, "--port", app.port)
     for words, reason in (
         (("--checkpoint", tmp_path / "none"), "No checkpoint at"),
-        (port, f"Nothing can listen on 127.0.0.1 port {app.port}"),
+        (port, f"Cannot listen on 127.0.0.1 port {app.port}"),
         (("--checkpoint", model, "--port", 99999), "Choose another --port"),
         (("--upload-mebibytes", 0), "--upload-mebibytes is 0"),
         (("--length-minutes", 1e300), "at most 1,440"),

@@ -158,4 +158,4 @@ def test_a_camera_that_sends_nothing_gives_its_place_up(
     with connect(f"ws://127.0.0.1:{app.port}/live") as idle:
         with pytest.raises(ConnectionClosed) as closed:
             idle.recv(timeout=5)
-        assert "no picture came" in closed.value.rcvd.reason
+        assert "no frame received" in closed.value.rcvd.reason

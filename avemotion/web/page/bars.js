@@ -1,7 +1,7 @@
-// A bar for each emotion.
+// One bar per emotion.
 
 export class Bars {
-  constructor(place, labels) {
+  constructor(container, labels) {
     this.rows = new Map();
     for (const label of labels) {
       const [name, track, fill, value] = ["span", "div", "div", "span"].map((tag) =>
@@ -12,7 +12,7 @@ export class Bars {
       fill.className = "fill";
       value.className = "value";
       track.append(fill);
-      place.append(name, track, value);
+      container.append(name, track, value);
       this.rows.set(label, { name, track, fill, value });
     }
     this.show(null);

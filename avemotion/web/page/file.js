@@ -1,17 +1,16 @@
-// A file: sent to the server, its answer shown.
+// File mode: uploads a file and shows the predictions.
 import { Bars, percent } from "./bars.js";
 import { clock } from "./clock.js";
 import { offer, stem } from "./saving.js";
 import { Timeline } from "./timeline.js";
 
 const byId = (id) => document.getElementById(id);
-const SENSES = { av: "saw and heard", video: "saw", audio: "heard" };
 const RESTS_ON = { av: "face and voice", video: "the face alone", audio: "the voice alone" };
 const ALONE = { video: "The face", audio: "The voice" };
 let bars, timeline, about;
 
-export function startFiles(facts) {
-  about = facts;
+export function startFiles(metadata) {
+  about = metadata;
   bars = new Bars(byId("result-bars"), about.labels);
   timeline = new Timeline(about);
   const drop = byId("drop"), choose = byId("choose");
@@ -28,7 +27,7 @@ export function startFiles(facts) {
   }
 }
 
-function say({ doing = "", error = "" }) {
+function showStatus({ doing = "", error = "" }) {
   byId("file-doing").textContent = doing;
   byId("file-status").hidden = !doing;
   byId("file-error").textContent = error;
@@ -40,10 +39,10 @@ async function send(file) {
   if (byId("choose").disabled) return; // one at a time
   for (const id of ["result", "timeline", "file-progress", "stop"]) byId(id).hidden = true;
   if (file.size > about.upload_bytes) {
-    say({ error: `${file.name} is larger than ${Math.round(about.upload_bytes / 2 ** 20)} MiB.` });
+    showStatus({ error: `${file.name} is larger than ${Math.round(about.upload_bytes / 2 ** 20)} MiB.` });
     return;
   }
-  say({ doing: `Looking at ${file.name} …` });
+  showStatus({ doing: `Reading ${file.name} …` });
   let error = "";
   const leaving = new AbortController();
   byId("stop").onclick = () => leaving.abort();
@@ -63,14 +62,14 @@ async function send(file) {
     }
   } catch {
     error = leaving.signal.aborted
-      ? byId("timeline").hidden ? "Stopped." : "Stopped: what was found until then is below."
+      ? byId("timeline").hidden ? "Stopped." : "Stopped. The predictions until then are below."
       : "The server did not answer. Is it still running? Then try again.";
   }
   timeline.end();
-  say({ error });
+  showStatus({ error });
 }
 
-// The JSON objects of an answer, one a line, as they come.
+// The JSON lines of a response, as they come.
 async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -83,7 +82,7 @@ async function* lines(body) {
   }
 }
 
-// Show a part of an answer; return what went wrong, if it says so.
+// Show a part of an answer; return its error message, if any.
 function take(part, name) {
   if (part.error) return part.error;
   if (part.timeline) {
@@ -95,8 +94,8 @@ function take(part, name) {
     const { seconds, whole } = timeline;
     byId("file-progress").value = seconds / whole;
     byId("file-doing").textContent = seconds < whole
-      ? `Looking at ${name}: ${clock(seconds)} of ${clock(whole)}`
-      : `Looking at ${name} as a whole …`;
+      ? `Reading ${name}: ${clock(seconds)} of ${clock(whole)}`
+      : `Reading ${name} as a whole …`;
   } else {
     show(part);
     byId("result").hidden = false;
@@ -109,21 +108,21 @@ function most(probabilities) {
 }
 
 function show({ prediction, images }) {
-  const isPicture = prediction.frames_sampled === 1;
+  const isStill = prediction.frames_sampled === 1;
   const isLong = !byId("timeline").hidden;
   byId("result-whole").hidden = !isLong;
-  byId("result-name").hidden = isLong; // it stands above
+  byId("result-name").hidden = isLong; // shown above the timeline
   byId("result-name").textContent = prediction.clip;
   byId("result-lead").textContent =
-    isPicture ? "One picture, little better than a guess:" : "Most like acted";
+    isStill ? "Still image, low reliability:" : "Most like acted";
   byId("result-label").textContent = most(prediction.probabilities);
   bars.show(prediction.probabilities);
-  const frames = prediction.modality === "audio" || isPicture ? "" :
-    ` A face was found on ${prediction.faces_found} of ${prediction.frames_sampled} frames.`;
+  const frames = prediction.modality === "audio" || isStill ? "" :
+    ` A face was found in ${prediction.faces_found} of ${prediction.frames_sampled} frames.`;
   byId("result-evidence").textContent =
-    `From ${RESTS_ON[prediction.modality]}${isPicture ? " of one picture" : ""}.${frames}`;
+    `From ${RESTS_ON[prediction.modality]}${isStill ? " of one image" : ""}.${frames}`;
   byId("result-parts").textContent = Object.entries(prediction.parts)
-    .map(([modality, says]) => `${ALONE[modality]} alone says ${most(says)}.`).join(" ");
+    .map(([modality, part]) => `${ALONE[modality]} alone: ${most(part)}.`).join(" ");
   byId("result-warnings").replaceChildren(
     ...prediction.warnings.map((warning) => {
       const item = document.createElement("li");
@@ -131,15 +130,14 @@ function show({ prediction, images }) {
       return item;
     }),
   );
-  byId("senses").textContent = SENSES[prediction.modality];
   for (const name of ["faces", "spectrogram"]) {
     byId(`${name}-figure`).hidden = !(name in images);
     if (name in images) byId(name).src = images[name];
   }
-  byId("faces-figure").classList.toggle("one", isPicture);
-  byId("faces-caption").textContent = isPicture
-    ? "The face of the picture, which stood for all 20 frames"
-    : "20 frames spread over the clip, cut to the face";
+  byId("faces-figure").classList.toggle("one", isStill);
+  byId("faces-caption").textContent = isStill
+    ? "The face of the image, repeated for all 20 frames"
+    : "Face crops of 20 evenly spaced frames";
   const text = JSON.stringify(prediction, null, 2) + "\n";
   offer(byId("save"), text, "application/json", `${stem(prediction.clip)}.json`);
 }

@@ -1,19 +1,19 @@
-// The camera: its pictures go to the server in plain grey, one at a time; the answers come back.
+// Live mode: camera frames go to the server as raw grey pixels, one at a time.
 import { Bars, mostProbable, percent } from "./bars.js";
 
 const byId = (id) => document.getElementById(id);
 const HEIGHT = 360; // that of CREMA-D's videos
-const HEADER_BYTES = 5; // width, height, equalise: see CameraPicture
-const SHOWN = 20; // pictures that latency and rate are taken from
+const HEADER_BYTES = 5; // width, height, equalise: see CameraImage
+const SHOWN = 20; // frames over which latency and frame rate are measured
 let bars, stream, socket, sentAt, answeredAt, isNew;
-let starts = 0; // and stops: who waited for the camera sees whether it is still wanted
+let starts = 0; // counts starts and stops, to detect a stop while the camera opens
 
 export function startLive(about) {
   bars = new Bars(byId("live-bars"), about.labels);
   byId("start").addEventListener("click", () => (stream ? stopLive() : start()));
   if (!about.camera) {
     byId("start").disabled = true;
-    complain("This model does not answer from the face alone. Start the page with one that does: " +
+    complain("This model does not support video alone. Start the page with one that does: " +
       "--modality video, or av trained with modality dropout.");
   } else if (!navigator.mediaDevices) {
     byId("start").disabled = true;
@@ -63,20 +63,20 @@ async function start() {
   } finally {
     byId("start").disabled = false;
   }
-  if (ourStart !== starts) { // left meanwhile
+  if (ourStart !== starts) { // stopped meanwhile
     opened.getTracks().forEach((track) => track.stop());
     return;
   }
   stream = opened;
   for (const track of stream.getTracks()) {
-    track.onended = () => ourStart === starts && end("The camera was taken away.");
+    track.onended = () => ourStart === starts && end("The camera was disconnected.");
   }
   const video = byId("video");
   video.srcObject = stream;
   try {
     await video.play();
   } catch (error) {
-    if (ourStart === starts) end(`The camera's pictures cannot be shown: ${error.message}`);
+    if (ourStart === starts) end(`The camera video cannot be shown: ${error.message}`);
     return;
   }
   if (ourStart !== starts) return;
@@ -87,7 +87,7 @@ async function start() {
   sentAt = 0;
   const ours = (socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/live`));
   ours.onmessage = (event) => ours === socket && show(JSON.parse(event.data));
-  ours.onopen = () => onNextPicture(video, ours);
+  ours.onopen = () => onNextFrame(video, ours);
   ours.onclose = (event) => {
     if (ours !== socket) return; // stopped by the user
     stopLive();
@@ -95,33 +95,33 @@ async function start() {
   };
 }
 
-// Call back at each new picture, where the browser can tell; else whenever it draws.
-const nextPicture = (video, callback) =>
+// Call back at each new frame, or at each repaint in browsers that cannot tell.
+const nextFrame = (video, callback) =>
   video.requestVideoFrameCallback
     ? video.requestVideoFrameCallback(callback)
     : requestAnimationFrame(callback);
 
-function onNextPicture(video, ours) {
+function onNextFrame(video, ours) {
   if (ours !== socket || ours.readyState !== WebSocket.OPEN) return;
   isNew = true;
   sendNext();
-  nextPicture(video, () => onNextPicture(video, ours));
+  nextFrame(video, () => onNextFrame(video, ours));
 }
 
-// Send the newest picture, unless one is under way or it was sent before.
+// Send the newest frame, unless it was sent already or another awaits its answer.
 function sendNext() {
   const video = byId("video");
   if (sentAt || !isNew || !video.videoWidth) return;
   sentAt = performance.now();
   isNew = false;
-  socket.send(picture(video));
+  socket.send(frameMessage(video));
 }
 
 const canvas = document.createElement("canvas");
 const context = canvas.getContext("2d", { willReadFrequently: true });
 
-// The video's picture in grey, after its header.
-function picture(video) {
+// The current frame in grey, after its header.
+function frameMessage(video) {
   const height = Math.min(HEIGHT, video.videoHeight);
   const width = Math.round((video.videoWidth * height) / video.videoHeight);
   if (canvas.width !== width || canvas.height !== height) {
@@ -150,9 +150,9 @@ function show({ probabilities, box, filled }) {
   if (probabilities) {
     headline(`Most like acted ${mostProbable(probabilities)}`);
   } else if (!box) {
-    headline("No face is seen");
+    headline("No face found");
   } else {
-    headline(filled < 1 ? `Watching … ${percent(filled)}` : "A face is seen too rarely");
+    headline(filled < 1 ? `Watching … ${percent(filled)}` : "A face is found too rarely");
   }
   bars.show(probabilities);
   draw(box);
@@ -160,7 +160,7 @@ function show({ probabilities, box, filled }) {
   byId("latency").textContent = `${Math.round(latencies[latencies.length >> 1])} ms`;
   const seconds = (now - answeredAt[0].at) / 1000;
   if (seconds > 0) {
-    byId("rate").textContent = `${((answeredAt.length - 1) / seconds).toFixed(0)} a second`;
+    byId("rate").textContent = `${((answeredAt.length - 1) / seconds).toFixed(0)} fps`;
   }
 }
 

@@ -1,4 +1,4 @@
-// The page: its two modes, and what the server says of itself. All text from outside is set as
+// The page: its two modes, and the model and limits of the server. Text from outside is set as
 // text, never as HTML.
 import { startFiles } from "./file.js";
 import { startLive, stopLive } from "./live.js";

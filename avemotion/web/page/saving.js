@@ -1,4 +1,4 @@
-// Links that save what the page has made.
+// Download links for the results.
 export function offer(link, text, type, name) {
   URL.revokeObjectURL(link.href);
   link.href = URL.createObjectURL(new Blob([text], { type }));

@@ -1,4 +1,4 @@
-// A long video's timeline: a row for each emotion, faces above, gaps with their reason.
+// Timeline of a long video: one row per emotion, faces above, gaps with their reason.
 import { percent } from "./bars.js";
 import { clock } from "./clock.js";
 import { offer, stem } from "./saving.js";
@@ -22,7 +22,7 @@ export class Timeline {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!step || !this.columns.length) return;
       event.preventDefault();
-      this.#tell(Math.min(Math.max((this.told ?? -1) + step, 0), this.columns.length - 1));
+      this.#select(Math.min(Math.max((this.selected ?? -1) + step, 0), this.columns.length - 1));
     });
     new ResizeObserver(() => this.#draw()).observe(byId("timeline"));
   }
@@ -30,9 +30,9 @@ export class Timeline {
   clear() {
     // A column is the time around a window's centre, up to the next one's.
     Object.assign(this, { name: "", columns: [], faces: [], cells: [], seconds: 0, whole: 0 });
-    this.told = undefined;
+    this.selected = undefined;
     byId("timeline-save").hidden = true;
-    byId("readout").textContent = "Point at a moment, or tap it, to read it.";
+    byId("readout").textContent = "Point at the plot, or tap it, to read the values.";
   }
 
   begin(name, { timeline }) {
@@ -56,7 +56,7 @@ export class Timeline {
     this.waiting ??= setTimeout(() => this.#draw(), REDRAW_MILLISECONDS);
   }
 
-  // No more rows come: they can be saved.
+  // The last row has come: offer the table.
   end() {
     if (!this.name) return;
     this.#draw();
@@ -85,8 +85,8 @@ export class Timeline {
     const ground = [hatch()], bars = [], names = [];
     this.labels.forEach((label, number) => {
       const base = pitch * (number + 1);
-      const place = { x: left, y: base - high, width: right - left, height: high };
-      ground.push(shape("rect", { class: "track", ...place }), ...this.#shades(place));
+      const area = { x: left, y: base - high, width: right - left, height: high };
+      ground.push(shape("rect", { class: "track", ...area }), ...this.#shades(area));
       const value = ({ row }) => row.smoothed?.[label];
       const ifTop = (column) => column.row.smoothed_label === label ? value(column) : undefined;
       for (const [kind, of] of [["pale", value], ["strong", ifTop]]) {
@@ -100,19 +100,19 @@ export class Timeline {
     const parts = [...ground, ...this.#axis(right), ...bars, ...names, cursor];
     plot.replaceChildren(...parts);
     this.#drawFaces(left, right);
-    this.#say();
-    if (this.told !== undefined) this.#tell(this.told);
+    this.#summarise();
+    if (this.selected !== undefined) this.#select(this.selected);
   }
 
-  // Stretches that were judged by one of two modalities, or not at all.
-  #shades(place) {
+  // Stretches with a missing modality, or without a prediction.
+  #shades(area) {
     return runs(this.columns, ({ row }) => row.modality || "none")
       .filter(({ what }) => what !== this.modality)
       .map(({ what, start, end }) =>
-        shape("rect", { class: what, ...place, x: this.at(start), width: this.at(end) - this.at(start) }));
+        shape("rect", { class: what, ...area, x: this.at(start), width: this.at(end) - this.at(start) }));
   }
 
-  // The outline of columns as high as their value; those without one are left out.
+  // Outline of the columns that have a value.
   #stairs(base, high, value) {
     let path = "", end;
     for (const column of this.columns) {
@@ -138,7 +138,7 @@ export class Timeline {
     return parts;
   }
 
-  // The crops nearest to the middles of equal parts of the time.
+  // The crops nearest to the middles of equal parts of the timeline.
   #drawFaces(left, right) {
     const many = Math.max(1, Math.floor((right - left) / FACE_PIXELS));
     const part = this.span / many;
@@ -159,7 +159,7 @@ export class Timeline {
     byId("strip").hidden = !images.length;
   }
 
-  #say() {
+  #summarise() {
     const counts = new Map();
     for (const { row } of this.columns) {
       if (row.smoothed_label) counts.set(row.smoothed_label, (counts.get(row.smoothed_label) ?? 0) + 1);
@@ -168,31 +168,31 @@ export class Timeline {
     const shares = [...counts].sort((a, b) => b[1] - a[1]).slice(0, RANKED)
       .map(([label, count]) => `${label} ${percent(count / answered)}`);
     byId("timeline-summary").textContent =
-      `${answered} of ${this.columns.length} windows have an answer.` +
-      (answered ? ` Most probable, as a share of these: ${shares.join(", ")}.` : "");
+      `${answered} of ${this.columns.length} windows have a prediction.` +
+      (answered ? ` Most probable emotions: ${shares.join(", ")}.` : "");
     for (const what of ["none", "video", "audio"]) {
       byId(`legend-${what}`).hidden = what === this.modality ||
         !this.columns.some(({ row }) => (row.modality || "none") === what);
     }
     const gaps = runs(this.columns, ({ row }) => row.reason).filter(({ what }) => what);
-    const said = gaps.slice(0, LISTED).map(({ what, start, end }) =>
+    const items = gaps.slice(0, LISTED).map(({ what, start, end }) =>
       `${clock(start)} to ${clock(Math.ceil(end))}: ${what}`);
-    if (gaps.length > LISTED) said.push(`… and ${gaps.length - LISTED} more, in the files below`);
+    if (gaps.length > LISTED) items.push(`… and ${gaps.length - LISTED} more, in the saved files`);
     byId("gaps").hidden = !gaps.length;
     byId("gap-list").replaceChildren(
-      ...said.map((words) => Object.assign(document.createElement("li"), { textContent: words })),
+      ...items.map((words) => Object.assign(document.createElement("li"), { textContent: words })),
     );
   }
 
   #point(event) {
     const x = event.clientX - byId("plot").getBoundingClientRect().left;
     const found = this.columns.findIndex(({ end }) => x < this.at(end));
-    if (found >= 0) this.#tell(found);
+    if (found >= 0) this.#select(found);
   }
 
-  // Read one window out.
-  #tell(number) {
-    this.told = number;
+  // Show the values of one window.
+  #select(number) {
+    this.selected = number;
     const { row, centre } = this.columns[number];
     const x = this.at(centre);
     const cursor = byId("plot").querySelector(".cursor");
@@ -201,12 +201,12 @@ export class Timeline {
     const answer = row.smoothed
       ? Object.entries(row.smoothed).sort((a, b) => b[1] - a[1]).slice(0, RANKED)
         .map(([label, share]) => `${label} ${percent(share)}`).join(", ") + ` (${RESTS_ON[row.modality]})`
-      : `no answer: ${row.reason}`;
+      : `no prediction: ${row.reason}`;
     byId("readout").textContent = `${clock(centre)}  ${answer}`;
   }
 }
 
-// Neighbouring columns of which the same is true, joined.
+// Join neighbouring columns with the same value.
 function runs(columns, what) {
   const found = [];
   for (const column of columns) {
@@ -223,8 +223,8 @@ function shape(kind, attributes) {
   return made;
 }
 
-const text = (words, place) => {
-  const made = shape("text", place);
+const text = (words, attributes) => {
+  const made = shape("text", attributes);
   made.textContent = words;
   return made;
 };
