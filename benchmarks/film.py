@@ -13,16 +13,16 @@ from avemotion.config import SAMPLE_RATE
 from avemotion.media.reader import read_clip
 
 RATE = 30
-"""Frames a second of the film; those of the clips (29.97) are taken one by one."""
+"""Frames per second of the film; frames of the clips (29.97 per second) are copied one by one."""
 SOUND_RATE = 48_000
 """Hz of its sound."""
 
-PartialResult = tuple[np.ndarray, np.ndarray]
+Scene = tuple[np.ndarray, np.ndarray]
 """Frames, uint8 (frame, height, width), and sound, int16 (sample,) at 16 kHz."""
 
 
-def part_of(clip: Path) -> PartialResult:
-    """Read a clip; its sound is cut, or filled with zeros, to the length of its picture."""
+def scene_of(clip: Path) -> Scene:
+    """Read a clip; its sound is cut, or filled with zeros, to the length of its video."""
     media = read_clip(clip, clip, np.arange)
     assert media.frames is not None and media.sound is not None
     frames = media.frames.frames
@@ -31,14 +31,14 @@ def part_of(clip: Path) -> PartialResult:
     return frames, np.pad(samples, (0, length - len(samples)))
 
 
-def write_film(path: Path, parts: Iterable[PartialResult]) -> Fraction:
-    """Write parts one after the other; return how many seconds they last."""
+def write_film(path: Path, scenes: Iterable[Scene]) -> Fraction:
+    """Write scenes one after the other; return the seconds they last."""
     count = samples = 0
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast"})
         audio = container.add_stream("flac", rate=SOUND_RATE, layout="mono")
         video.pix_fmt, video.max_b_frames = "yuv420p", 0
-        for frames, sound in parts:
+        for frames, sound in scenes:
             if not count:
                 video.height, video.width = frames.shape[1:]
             for grey in frames:

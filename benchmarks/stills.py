@@ -1,7 +1,8 @@
-"""What a still picture is worth: clips of unseen actors, and the middle frame of each alone."""
+"""Accuracy on still images: clips of unseen actors, and the middle frame of each alone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,21 @@ from reporting import parser, publish, table
 
 from avemotion.config import FACE_FRAMES
 from avemotion.data.store import FeatureStore
+from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.runtimes.interface import ClipArrays
 
 
 def compare(data: Path, checkpoint: Path) -> dict[str, float]:
-    """Answer from the faces of the actors that a model never saw, moving and still."""
+    """Classify the faces of the test actors of a model, moving and still."""
     store, classifier = FeatureStore(data), Classifier(checkpoint, "cpu")
-    kept_away = set(classifier.metadata.split.test)
-    rows = [row for row in store.usable("video") if row.actor in kept_away]
+    test_actors = set(classifier.metadata.split.test)
+    rows = [row for row in store.usable("video") if row.actor in test_actors]
     right = [classifier.labels.index(row.emotion) for row in rows]
     faces = [np.array(store.read(row, "faces")[:1]) for row in rows]
     middle = FACE_FRAMES // 2
     stills = [np.repeat(face[:, middle : middle + 1], FACE_FRAMES, axis=1) for face in faces]
-    moving, still = answers(classifier, faces), answers(classifier, stills)
+    moving, still = predicted(classifier, faces), predicted(classifier, stills)
     return {
         "clips": len(rows),
         "emotions": len(classifier.labels),
@@ -33,17 +35,18 @@ def compare(data: Path, checkpoint: Path) -> dict[str, float]:
     }
 
 
-def answers(classifier: Classifier, faces: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
-    """Return the most probable emotion of each clip, int (clip,), from the face alone."""
-    is_log_mel = classifier.metadata.experiment.network.spectrogram == "log_mel"
-    silence = np.zeros((1, 1, 64, 500) if is_log_mel else (1, 1, 128, 128), np.float32)
-    hidden, shown = np.array([False]), np.array([True])
-    length = np.zeros(1, np.int64)
+def predicted(classifier: Classifier, faces: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
+    """Return the index of the most probable emotion per clip, int (clip,), from the face alone."""
+    shape = SPECTROGRAM_SHAPES[classifier.metadata.experiment.network.spectrogram]
+    silent = ClipArrays(
+        faces=faces[0],
+        spectrograms=np.zeros((1, 1, *shape), np.float32),
+        lengths=np.zeros(1, np.int64),
+        has_face=np.array([True]),
+        has_sound=np.array([False]),
+    )
     return np.array(
-        [
-            classifier.probabilities(ClipArrays(face, silence, length, shown, hidden)).argmax()
-            for face in faces
-        ]
+        [classifier.probabilities(replace(silent, faces=face)).argmax() for face in faces]
     )
 
 

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from classify import save_untrained
 from decoding import found_clips
-from film import part_of, write_film
+from film import scene_of, write_film
 from reporting import parser, publish, table
 
 from avemotion.config import TimelineSettings
@@ -52,7 +52,7 @@ def only_decode(path: Path) -> None:
 
 
 def resident_mebibytes() -> float:
-    """Return the memory that this process holds; Linux alone says so."""
+    """Return the resident memory of this process; Linux only."""
     pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -79,21 +79,21 @@ def main() -> None:
         folder = Path(temporary)
         save_untrained(folder / CHECKPOINT_NAME)
         classifier = Classifier(folder / CHECKPOINT_NAME, device="cpu")
-        length = write_film(folder / "base.mkv", map(part_of, clips[:6]))
+        length = write_film(folder / "base.mkv", map(scene_of, clips[:6]))
         video = folder / "long.mkv"
         write_long(video, folder / "base.mkv", length, 60 * given.minutes)
         size = video.stat().st_size / 2**20
-        image = TimelinePlot(video.name, classifier.labels, settings)
+        plot = TimelinePlot(video.name, classifier.labels, settings)
 
         def run() -> None:
             for row in classifier.timeline(video, settings=settings):
-                image.add(row)
+                plot.add(row)
                 memory.append(resident_mebibytes())
 
         before = timed(lambda: only_decode(video))
         ours = timed(run)
         after = timed(lambda: only_decode(video))
-        drawing = timed(lambda: image.write(folder / "picture.png", synthetic=True))
+        drawing = timed(lambda: plot.write(folder / "plot.png", synthetic=True))
     quarters = [median(part) for part in np.array_split(np.array(memory), 4)]
     hours = given.minutes / 60
     floor = [(a + b) / 2 for a, b in zip(before, after, strict=True)]
@@ -122,7 +122,7 @@ def main() -> None:
                     for name, pair in (("timeline", ours), ("only decoding", floor))
                 ],
             ),
-            f"Over only decoding, in processor time: **{ours[1] / floor[1]:.2f}**. The picture is "
+            f"Over only decoding, in processor time: **{ours[1] / floor[1]:.2f}**. The plot is "
             f"drawn in {drawing[0]:.1f} s.",
         ],
         {

@@ -1,4 +1,4 @@
-"""Many clips: decoded in other processes, answered in this one; and the command `classify`."""
+"""Many clips: decoded in worker processes, classified in this one; and the command `classify`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _BATCH = 8  # clips in a call of the network
 
 @dataclass(frozen=True, slots=True)
 class ClipFailure:
-    """A clip without an answer."""
+    """A clip that could not be classified."""
 
     clip: str
-    """The file, as it was given."""
+    """The clip, named as in `Prediction.clip`."""
     reason: str
-    """Why there is none."""
+    """Why there is no prediction."""
 
     def to_dict(self) -> dict[str, str]:
         """Return plain values, ready for JSON."""
@@ -44,27 +44,29 @@ def classify_clips(
     parts: bool = False,
     workers: int | None = None,
 ) -> Iterator[Prediction | ClipFailure]:
-    """Tell the emotions of many clips, decoding some while the network answers for others.
+    """Predict the emotions of many clips, decoding some while the network classifies others.
 
-    Each is decoded in a worker process, which may crash, hang or run out of memory: that costs one
-    clip. Close the iterator to end the processes early.
+    Each is decoded in a worker process, which may crash, hang or run out of memory: only that clip
+    fails. Close the iterator to end the processes early.
 
     Args:
-        sources: As `classify_clip` takes them.
-        classifier: The model; by default the one that `Classifier()` loads.
-        modality: What to answer from; ``auto`` takes all that a clip and the model have.
-        face: Of several faces, answer for the largest and most central one (``main``), or for each
-            (``all``).
-        parts: Also say what each modality alone would have said.
-        workers: Processes; by default one a core.
+        sources: The clips, each as for `classify_clip`.
+        classifier: The model; by default `Classifier()`.
+        modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that a clip and the model have.
+        face: ``main``, the largest and most central face, or ``all``.
+        parts: Also return the predictions from each modality alone.
+        workers: Number of processes; by default one per core.
 
     Returns:
-        In the order of the clips, a prediction (with ``all``, one for each face) or the reason why
-        there is none.
+        For each clip in order, a prediction (with ``all``, one per face) or a `ClipFailure`.
 
     Raises:
-        UsageError: There is no such model, it cannot answer from that modality, `workers` is below
-            1, or a single clip is given.
+        UsageError: There is no such model, it does not support the modality, `workers` is below 1,
+            or a single clip is given.
+
+    Example:
+        >>> for result in classify_clips(Path("clips").glob("*.mp4")):  # doctest: +SKIP
+        ...     print(result.clip, getattr(result, "label", "failed"))
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more.")
@@ -81,12 +83,11 @@ def classify_clips(
 
 
 def _several(sources: Iterable[Source]) -> list[Source]:
-    """Refuse a single clip: a text would be taken letter by letter."""
+    """Refuse a single clip: a string would be taken letter by letter."""
     is_one = isinstance(sources, str | bytes | os.PathLike | DecodedClip)
     if is_one or hasattr(sources, "read") or not isinstance(sources, Iterable):
         raise UsageError(
-            f"clips are given as one {type(sources).__name__}, but must be a list. Put one clip in "
-            "a list, too."
+            f"clips must be a list, not {type(sources).__name__}. Put a single clip in a list, too."
         )
     return list(sources)
 
@@ -118,28 +119,27 @@ def classify(
     face: FaceChoice = "main",
     parts: bool = False,
 ) -> Iterator[Prediction | ClipFailure]:
-    """Tell the emotion of each clip; one without an answer stops no other.
+    """Predict the emotion of each clip; a clip that fails stops no other.
 
-    Several clips are decoded in worker processes, while the network answers.
+    Several clips are decoded in worker processes, while the network classifies.
 
     Args:
         clips: Media files.
         checkpoint: The model (a checkpoint or an exported .onnx), or the folder of its run; by
             default $AVEMOTION_CHECKPOINT, else runs/latest.
-        modality: What to answer from; ``auto`` takes all that the clip and the model have.
+        modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that a clip and the model have.
         device: ``auto``, ``cpu``, ``cuda``...
-        runtime: ``auto``: an exported model is for ``onnx``, a checkpoint for ``torch``; of a run's
-            folder, ``onnx`` takes checkpoint.onnx, the others checkpoint.safetensors.
-        face: ``main``: of several faces the largest and most central one; ``all``: each.
-        parts: Also say what face and voice alone would have said.
+        runtime: ``auto`` uses onnx for an exported model, torch for a checkpoint. In the folder of
+            a run, ``onnx`` uses checkpoint.onnx, the others checkpoint.safetensors.
+        face: ``main``, the largest and most central face, or ``all``.
+        parts: Also return the predictions from face and voice alone.
 
     Yields:
-        In the order of the clips, a prediction (with ``all``, one for each face) or the reason why
-        there is none.
+        For each clip in order, a prediction (with ``all``, one per face) or a `ClipFailure`.
 
     Raises:
-        UsageError: There is no such model, its runtime is not installed, or it cannot answer from
-            that modality.
+        UsageError: There is no such model, its runtime is not installed, or it does not support
+            the modality.
     """
     given = _several(clips)
     classifier = Classifier(checkpoint, device, runtime)

@@ -1,4 +1,4 @@
-"""Clips prepared in other processes, which may crash, hang, or run out of memory."""
+"""Prepares clips in worker processes, which may crash, hang, or run out of memory."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from avemotion.parallel.processes import one_thread
 
 @dataclass(frozen=True, slots=True)
 class ClipTask:
-    """A clip to prepare in another process."""
+    """A clip to prepare in a worker process."""
 
     clip: MediaFile | DecodedClip | AvemotionError
-    """The clip; the error where it cannot even be sent."""
+    """The clip; an error where it cannot be sent to the worker."""
     name: str
-    """What the caller calls it."""
+    """Name of the clip in messages and predictions."""
     request: InferenceRequest
-    """What the model is asked."""
+    """Model, modality and choice of faces."""
 
 
 def task_of(source: Source, request: InferenceRequest) -> ClipTask:
-    """Put a clip into a form that can be sent to another process."""
+    """Return a clip in a form that can be sent to a worker process."""
     try:
         return ClipTask(as_portable(source), source_name(source), request)
     except AvemotionError as error:
@@ -50,7 +50,7 @@ def _prepare(task: ClipTask) -> list[PreparedClip] | AvemotionError:
 def prepare_all(
     tasks: Sequence[ClipTask], workers: int
 ) -> Generator[list[PreparedClip] | AvemotionError, None, None]:
-    """Prepare clips in worker processes and yield the outcomes in their order."""
+    """Prepare clips in worker processes and yield the results in the order of the tasks."""
     with closing(
         map_isolated(
             _prepare,
@@ -68,10 +68,10 @@ def prepare_all(
 
 
 def prepare_isolated(source: Source, request: InferenceRequest) -> list[PreparedClip]:
-    """Prepare a clip in a process of its own, as `prepare_clip` does in this one.
+    """Prepare a clip in a separate process; otherwise as `prepare_clip`.
 
     Raises:
-        MediaError: The clip cannot be read, or decoding it crashed, hung, or took all memory.
+        MediaError: The clip cannot be read, or the process crashed, hung, or ran out of memory.
         MissingModalityError, UsageError: As `prepare_clip`.
     """
     (outcome,) = prepare_all([task_of(source, request)], workers=1)

@@ -1,4 +1,4 @@
-"""The emotion of one clip, and on what evidence."""
+"""The predicted emotion of one clip, with the evidence."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from avemotion.media.types import Box
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The emotion of one clip, and on what evidence."""
+    """The predicted emotion of one clip, with the evidence."""
 
     clip: str
-    """The file that was classified, as it was given."""
+    """The clip: its path as it was given, or ``clip given as bytes`` and the like."""
     label: str
     """The most probable emotion."""
     probabilities: dict[str, float]
-    """Probability of each emotion by name, in the model's order; they sum to 1."""
+    """Probability of each emotion by name, 0 to 1, in the model's order; they sum to 1."""
     modality: str
-    """What the answer rests on: ``av``, ``video`` or ``audio``."""
+    """Modality used: ``av``, ``video`` or ``audio``."""
     faces_found: int
-    """Sampled frames on which a face was found."""
+    """Sampled frames in which the face was found."""
     frames_sampled: int
-    """Frames that were searched: 20, or 0 where none was looked at."""
+    """Frames searched for a face: 20, or 0 without a video."""
     face_box: Box | None
-    """The crop in pixels of the video, or None without a face."""
+    """The crop in pixels of the video; None without a face."""
     face: int | None
-    """Number of the face, from 1, where all were asked for and there is one."""
+    """Number of the face, from 1, where all faces were requested and there is one."""
     checkpoint: str
-    """The model that answered."""
+    """The model that was used."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What ``video`` and ``audio`` alone would have said, if asked: probabilities by emotion."""
+    """Probabilities by emotion from ``video`` and from ``audio`` alone, if requested."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

@@ -1,9 +1,9 @@
-"""The emotion over a long video: `timeline` tells it, `write_timeline` keeps and draws it."""
+"""The emotion over a long video: `timeline` yields rows, `write_timeline` saves and plots them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
@@ -22,24 +22,24 @@ _WINDOWS = TimelineSettings()
 
 @dataclass(frozen=True, slots=True)
 class TimelineReport:
-    """What was written of one video."""
+    """Summary of a timeline, and the files written."""
 
     clip: str
-    """The file, as it was given."""
+    """Path of the video, as it was given."""
     seconds: float
     """End of the last window."""
     rows: int
-    """Rows in all: one a window, or one a window and face."""
+    """Number of rows: one per window, or one per window and face."""
     modalities: dict[str, int]
-    """How many rows rest on ``av``, ``video``, ``audio``, or nothing (an empty name)."""
+    """Number of rows by modality used: ``av``, ``video``, ``audio``; empty without a prediction."""
     labels: dict[str, int]
-    """How often each emotion is the most probable after smoothing."""
+    """Number of rows by most probable emotion after smoothing, most frequent first."""
     checkpoint: str
-    """The model that answered."""
+    """The model that was used."""
     synthetic: bool
-    """Was it trained on synthetic data?"""
+    """Whether it was trained on synthetic data."""
     files: tuple[Path, ...]
-    """What was written."""
+    """The files written."""
 
 
 def timeline(
@@ -51,24 +51,29 @@ def timeline(
     runtime: RuntimeName = "auto",
     settings: TimelineSettings = _WINDOWS,
 ) -> Iterator[TimelineRow]:
-    """Tell the emotion in each window of a video of any length, as the rows are asked for.
+    """Predict the emotion in each window of a video of any length, lazily and in constant memory.
 
     Args:
-        clip: A media file; it is read once, in memory that does not grow with its length.
+        clip: A media file; it is read once.
         checkpoint: The model; see `classify`.
-        modality: What to answer from; ``auto`` takes all that a window and the model have.
+        modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that a window and the model
+            have.
         device: ``auto``, ``cpu``, ``cuda``...
         runtime: See `classify`.
         settings: Windows, smoothing and faces.
 
     Returns:
-        The rows, by time.
+        The rows, in the order of time.
 
     Raises:
-        UsageError: There is no such model, its runtime is not installed, or it cannot answer from
-            that modality.
-        MediaError: The file cannot be read; rows until then have been given.
-        MissingModalityError: The file has none of the streams that the answer needs.
+        UsageError: There is no such model, its runtime is not installed, or it does not support
+            the modality.
+        MediaError: The file cannot be read; the rows before the error were yielded.
+        MissingModalityError: The file has none of the streams that the prediction needs.
+
+    Example:
+        >>> for row in timeline("talk.mp4"):  # doctest: +SKIP
+        ...     print(row.start_seconds, row.smoothed_label)
     """
     return Classifier(checkpoint, device, runtime).timeline(clip, modality, settings)
 
@@ -85,11 +90,11 @@ def write_timeline(
     settings: TimelineSettings = _WINDOWS,
     progress: bool = True,
 ) -> TimelineReport:
-    """Write the timeline of a video into a file, and draw it.
+    """Write the timeline of a video to a file, and plot it.
 
     Args:
         clip: A media file of any length.
-        out: The table: FILE.csv, or FILE.jsonl for one JSON object a row.
+        out: The table: FILE.csv, or FILE.jsonl for one JSON object per row.
         plot: FILE.png: the smoothed probabilities over time, faces above.
         checkpoint: As for `timeline`.
         modality: As for `timeline`.
@@ -98,44 +103,36 @@ def write_timeline(
         settings: Windows, smoothing and faces.
         progress: Show a progress bar.
 
-    Raises:
-        UsageError: As for `timeline`; or nothing is to be written, or it could not be.
-        MediaError: The file cannot be read; the rows until then are in a file that is named.
-        MissingModalityError: The file has none of the streams that the answer needs.
-    """
-    from tqdm import tqdm  # for those alone who see a bar
+    Returns:
+        A summary of the rows, and the files that were written.
 
+    Raises:
+        UsageError: As for `timeline`; or neither file is requested, or it cannot be written.
+        MediaError: The file cannot be read; the message names the file with the rows before the
+            error.
+        MissingModalityError: The file has none of the streams that the prediction needs.
+    """
     if out is None and plot is None:
-        raise UsageError("Nothing is to be written: give --out, --plot, or both.")
+        raise UsageError("There is nothing to write: give --out, --plot, or both.")
     out, plot = out and Path(out), plot and Path(plot)
     check_output("--out", out, TABLE_SUFFIXES)
     check_output("--plot", plot, (".png",))
     classifier = Classifier(checkpoint, device, runtime)
-    labels, drawing = classifier.labels, None
+    drawing = None
     if plot:
-        from avemotion.inference.timeline_plot import (
-            TimelinePlot,  # matplotlib, for a picture alone
-        )
+        from avemotion.inference.timeline_plot import TimelinePlot  # imports matplotlib
 
-        drawing = TimelinePlot(Path(clip).name, labels, settings)
+        drawing = TimelinePlot(Path(clip).name, classifier.labels, settings)
     seconds, modalities, emotions = 0.0, Counter[str](), Counter[str]()
     rows = classifier.timeline(clip, modality, settings)
-    whole = known_seconds(Path(clip))
-    bar = tqdm(
-        total=whole and ceil(whole),
-        desc="timeline",
-        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}]",
-        disable=not progress,
-    )
-    with bar, row_file(out, labels) if out else nullcontext() as write:
-        for row in rows:
+    with row_file(out, classifier.labels) if out else nullcontext() as write:
+        for row in _with_progress(rows, Path(clip), progress):
             if write:
                 write(row)
             if drawing:
                 drawing.add(row)
             modalities[row.modality] += 1
             emotions.update([row.smoothed_label] if row.smoothed_label else [])
-            bar.update(int(row.end_seconds) - int(seconds))
             seconds = row.end_seconds
     synthetic = classifier.metadata.synthetic is not None
     if plot and drawing:
@@ -150,3 +147,23 @@ def write_timeline(
         synthetic=synthetic,
         files=tuple(file for file in (out, plot) if file),
     )
+
+
+def _with_progress(
+    rows: Iterable[TimelineRow], clip: Path, progress: bool
+) -> Iterator[TimelineRow]:
+    """Pass rows on, and show a progress bar in seconds of the video."""
+    from tqdm import tqdm
+
+    duration_seconds = known_seconds(clip)
+    with tqdm(
+        total=duration_seconds and ceil(duration_seconds),
+        desc="timeline",
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}]",
+        disable=not progress,
+    ) as bar:
+        seconds = 0
+        for row in rows:
+            yield row
+            bar.update(int(row.end_seconds) - seconds)
+            seconds = int(row.end_seconds)

@@ -1,7 +1,7 @@
-"""A picture of a timeline: smoothed probabilities over time, with the faces that were judged above.
+"""Plot of a timeline: smoothed probabilities over time, with face crops above.
 
-It is collected row by row into a fixed number of columns, however long the video: where these do
-not suffice, neighbours are joined, and a column shows the mean of its windows.
+Rows are collected in a fixed number of columns, however long the video: when these are full,
+neighbouring columns are merged, and a column shows the mean of its windows.
 """
 
 from __future__ import annotations
@@ -32,40 +32,46 @@ _LEFT, _RIGHT = 0.11, 0.975
 
 _TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
-# Okabe and Ito's colours, told apart by the colour-blind too; each row also bears its name.
+# Okabe and Ito's colours, distinct for the colour-blind too; each row also has its label.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 _INK, _RULE = "#1d1d1b", "#cfcec8"
 
 _SHADES = {
-    "audio": ("#fbe3d2", "no face: judged by the voice alone"),
-    "video": ("#dcebf7", "no sound: judged by the face alone"),
-    "": ("#bdbcb6", "no answer: neither face nor sound"),
+    "audio": ("#fbe3d2", "no face: from the voice alone"),
+    "video": ("#dcebf7", "no sound: from the face alone"),
+    "": ("#bdbcb6", "no prediction: neither face nor sound"),
 }
-"""What a window was judged by -> how its stretch is shaded, and what that means."""
+"""Modality used -> colour of the shaded stretch, and its text in the legend."""
 
 
 class TimelinePlot:
-    """Collects rows, then draws them."""
+    """Collects rows, then plots them."""
 
     def __init__(self, name: str, labels: Sequence[str], settings: TimelineSettings) -> None:
-        """Take the video's name, the emotions in their order, and how it is cut into windows."""
+        """Start an empty plot.
+
+        Args:
+            name: Name of the video, for the title.
+            labels: The emotions, in the order of the rows.
+            settings: Windows and smoothing of the timeline.
+        """
         self._name, self._labels, self._settings = name, tuple(labels), settings
         self._column_seconds = self._slot_seconds = settings.hop_seconds
-        # By face and column: sums of the probabilities, and how many they are.
+        # By face and column: sums of the probabilities, and the number of summands.
         self._sums: dict[int | None, dict[int, NDArray[np.float64]]] = defaultdict(dict)
-        self._judged: dict[int, Counter[str]] = defaultdict(Counter)
+        self._modalities: dict[int, Counter[str]] = defaultdict(Counter)
         self._crops: dict[int | None, dict[int, tuple[float, NDArray[np.uint8]]]] = defaultdict(
             dict
         )
         self._seconds = 0.0
 
     def add(self, row: TimelineRow) -> None:
-        """Take the next row."""
+        """Add the next row."""
         self._seconds = max(self._seconds, row.end_seconds)
         centre = (row.start_seconds + row.end_seconds) / 2
-        self._make_room(centre)
+        self._merge_columns(centre)
         column = int(centre / self._column_seconds)
-        self._judged[column][row.modality] += 1
+        self._modalities[column][row.modality] += 1
         if row.smoothed is not None:
             new = np.array([*row.smoothed.values(), 1.0])
             self._sums[row.face][column] = self._sums[row.face].get(column, 0.0) + new
@@ -73,19 +79,19 @@ class TimelinePlot:
             slot = int(centre / self._slot_seconds)
             self._crops[row.face].setdefault(slot, (centre, row.face_crop))
 
-    def _make_room(self, centre: float) -> None:
-        """Join columns in pairs until there is one for this time."""
+    def _merge_columns(self, centre: float) -> None:
+        """Merge columns in pairs until there is one for this time, in seconds."""
         while centre >= _COLUMNS * self._column_seconds:
             self._column_seconds *= 2
             for face, sums in self._sums.items():
-                joined: dict[int, Any] = defaultdict(float)
+                merged: dict[int, Any] = defaultdict(float)
                 for column, one in sums.items():
-                    joined[column // 2] += one
-                self._sums[face] = dict(joined)
-            judged = self._judged
-            self._judged = defaultdict(Counter)
-            for column, counts in judged.items():
-                self._judged[column // 2] += counts
+                    merged[column // 2] += one
+                self._sums[face] = dict(merged)
+            old = self._modalities
+            self._modalities = defaultdict(Counter)
+            for column, counts in old.items():
+                self._modalities[column // 2] += counts
         while centre >= 4 * _FACES * self._slot_seconds:
             self._slot_seconds *= 2
             for face, crops in self._crops.items():
@@ -95,8 +101,8 @@ class TimelinePlot:
         """Draw a PNG.
 
         Args:
-            path: Where; any suffix.
-            synthetic: Say that the model was trained on synthetic data.
+            path: File to write.
+            synthetic: Add a notice that the model was trained on synthetic data.
         """
         faces = sorted(
             (face for face in self._sums if face is not None),
@@ -122,7 +128,7 @@ class TimelinePlot:
                 for axis, label in zip(axes[1:], self._labels, strict=True):
                     self._draw_emotion(axis, label, face)
             _time_axis(grid[-1])
-            self._say(figure, height, len(faces), synthetic)
+            self._draw_text(figure, height, len(faces), synthetic)
             figure.savefig(path, format="png")
 
     def _draw_faces(self, axis: Axes, face: int | None) -> None:
@@ -151,17 +157,17 @@ class TimelinePlot:
 
     def _draw_emotion(self, axis: Axes, label: str, face: int | None) -> None:
         """Draw the mean probability of one emotion: solid where it is the most probable."""
-        place = self._labels.index(label)
-        colour = _COLOURS[place % len(_COLOURS)]
-        columns = max([*self._judged, 0]) + 1
+        index = self._labels.index(label)
+        colour = _COLOURS[index % len(_COLOURS)]
+        columns = max([*self._modalities, 0]) + 1
         means = np.full((columns, len(self._labels)), np.nan)
         for column, one in self._sums[face].items():
             means[column] = one[:-1] / one[-1]
         there = ~np.isnan(means[:, 0])
-        best = there & (np.where(there[:, None], means, -1).argmax(axis=1) == place)
+        best = there & (np.where(there[:, None], means, -1).argmax(axis=1) == index)
         edges = np.arange(columns + 1) * self._column_seconds
         for shown, strength in ((there, 0.4), (best, 1.0)):
-            heights = np.where(shown, means[:, place], 0.0)
+            heights = np.where(shown, means[:, index], 0.0)
             axis.stairs(heights, edges, fill=True, color=colour, alpha=strength, lw=0)
         self._shade(axis, edges)
         axis.set_xlim(0, self._seconds)
@@ -175,22 +181,22 @@ class TimelinePlot:
         axis.axhline(0.5, color=_RULE, lw=0.6, ls=":", zorder=0.5)
 
     def _shades(self) -> dict[str, tuple[str, str]]:
-        """Return the shades that this timeline needs."""
-        judged = {modality for counts in self._judged.values() for modality in counts}
-        # A model of one modality misses nothing of the other.
-        plain = "av" if {"av"} & judged or {"audio", "video"} <= judged else ""
-        return {m: _SHADES[m] for m in _SHADES if m in judged and (plain or not m)}
+        """Return the colours and texts of `_SHADES` that this timeline needs."""
+        used = {modality for counts in self._modalities.values() for modality in counts}
+        # A model of one modality does not miss the other.
+        plain = "av" if "av" in used or {"audio", "video"} <= used else ""
+        return {m: _SHADES[m] for m in _SHADES if m in used and (plain or not m)}
 
     def _shade(self, axis: Axes, edges: NDArray[Any]) -> None:
         for modality, (colour, _) in self._shades().items():
             most = [
                 bool(counts) and counts.most_common(1)[0][0] == modality
-                for counts in (self._judged.get(c, Counter()) for c in range(len(edges) - 1))
+                for counts in (self._modalities.get(c, Counter()) for c in range(len(edges) - 1))
             ]
             axis.stairs(np.array(most, float), edges, fill=True, color=colour, lw=0, zorder=0)
 
-    def _say(self, figure: Figure, height: float, faces: int, synthetic: bool) -> None:
-        """Write the title, how to read the picture, and what the shades mean."""
+    def _draw_text(self, figure: Figure, height: float, faces: int, synthetic: bool) -> None:
+        """Write title, explanation and legend."""
         chosen = self._settings
         smoothing = (
             f"smoothed over {chosen.smooth_seconds:g} s" if chosen.smooth_seconds else "plain"
@@ -200,16 +206,18 @@ class TimelinePlot:
             f"the most probable. Windows of {chosen.window_seconds:g} s "
             f"every {chosen.hop_seconds:g} s"
         )
-        joined = round(self._column_seconds / chosen.hop_seconds)
-        text += f"; a column is the mean of {joined} windows." if joined > 1 else "."
+        merged = round(self._column_seconds / chosen.hop_seconds)
+        text += f"; a column is the mean of {merged} windows." if merged > 1 else "."
         if faces > _PANELS:
-            text += f" The {_PANELS} of {faces} faces that were seen longest."
+            text += f" The {_PANELS} of {faces} faces with most windows."
         if synthetic:
-            text += "\nSYNTHETIC: the model learned from drawn faces; it says nothing about people."
+            text += (
+                "\nSYNTHETIC: the model was trained on drawn faces and says nothing about people."
+            )
         top = 1 - 0.12 / height
         figure.text(0.012, top, self._name, fontsize=13, weight="bold", va="top")
         figure.text(0.012, top - 0.26 / height, text, fontsize=9.5, va="top")
-        handles = [Patch(color=colour, label=said) for colour, said in self._shades().values()]
+        handles = [Patch(color=colour, label=text) for colour, text in self._shades().values()]
         if handles:
             figure.legend(handles=handles, loc="lower right", ncols=3, frameon=False, fontsize=9.5)
 
@@ -223,7 +231,7 @@ def _time_axis(axis: Axes) -> None:
 
 
 def _clock(seconds: float) -> str:
-    """Return a time as players show it: 4:05, 1:04:05."""
+    """Format a time like 4:05 or 1:04:05."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""What is told of each window of a long video: the row, its form in a file, and smoothing."""
+"""Rows of a timeline: one window each, their smoothing, and their tables."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from avemotion.errors import MediaError, UsageError
 from avemotion.files import csv_rows, partial_name, writing
 from avemotion.media.types import Box
 
-_LEAST_PROBABILITY = 1e-6  # its logarithm stays finite, and one sure window does not rule the mean
+_LEAST_PROBABILITY = 1e-6  # keeps logarithms finite, and one certain window from ruling the mean
 TABLE_SUFFIXES = (".csv", ".jsonl")
-"""A table with one line a row, or one JSON object a line."""
+"""CSV, or one JSON object per line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimelineRow:
-    """The emotion in one window, or of one face in it, and on what evidence."""
+    """The emotion in one window, or of one face in it, with the evidence."""
 
     window: int
-    """Number of the window, from 0."""
+    """Number of the window, from 0; several faces share it."""
     start_seconds: float
-    """Start of the window, from the start of the file."""
+    """Start of the window, in seconds from the start of the file."""
     end_seconds: float
-    """Its end; half-open."""
+    """End of the window, exclusive."""
     face: int | None
-    """Number of the face where all are asked for, from 1; None for a row without a face."""
+    """Number of the face, from 1, where all are requested; None for a row without a face."""
     label: str | None
-    """The most probable emotion; None where there is no answer."""
+    """The most probable emotion; None without a prediction."""
     smoothed_label: str | None
-    """The most probable emotion after smoothing; None where there is no answer."""
+    """The most probable emotion after smoothing; None without a prediction."""
     probabilities: dict[str, float] | None
-    """Probability of each emotion by name; they sum to 1."""
+    """Probability of each emotion by name, 0 to 1; they sum to 1. None without a prediction."""
     smoothed: dict[str, float] | None
-    """The same after smoothing."""
+    """The same after smoothing; None without a prediction."""
     modality: str
-    """What the answer rests on: ``av``, ``video`` or ``audio``; empty where there is none."""
+    """Modality used: ``av``, ``video`` or ``audio``; empty without a prediction."""
     faces_found: int
-    """Of the 20 frames sampled, those on which the face was found."""
+    """Sampled frames in which the face was found, 0 to 20."""
     face_box: Box | None
-    """The crop in pixels of the video, or None without a face."""
+    """The crop in pixels of the video; None without a face."""
     reason: str
-    """Why there is no answer; empty where there is one."""
+    """Why there is no prediction; empty where there is one."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the window."""
     face_crop: NDArray[np.uint8] | None = field(default=None, repr=False)
-    """uint8 (98, 80): one of the crops that the network saw; not in `to_dict`."""
+    """One of the face crops, uint8 (98, 80); None without a face. Not in `to_dict`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -78,7 +78,7 @@ def table_columns(labels: Sequence[str]) -> list[str]:
 
 
 def table_row(row: TimelineRow, labels: Sequence[str]) -> list[object]:
-    """Return a row's cells in the order of the columns; what is not known is empty."""
+    """Return a row's cells in the order of the columns; missing values are empty."""
     box = row.face_box
     return [
         *(row.window, row.start_seconds, row.end_seconds, row.face, row.label, row.smoothed_label),
@@ -99,17 +99,17 @@ def most_probable(probabilities: Mapping[str, float]) -> str:
     return max(probabilities, key=probabilities.__getitem__)
 
 
-def mean_of_logarithms(answers: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Average answers as the network adds evidence: the mean of log-probabilities, renormalised.
+def mean_of_logarithms(predictions: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average predictions: the mean of log-probabilities, renormalised (the geometric mean).
 
     >>> mean = mean_of_logarithms([{"joy": 0.9, "fear": 0.1}, {"joy": 0.5, "fear": 0.5}])
     >>> round(mean["joy"], 6)  # 3 : 1, the geometric mean of 9 : 1 and 1 : 1
     0.75
     """
-    table = np.array([list(answer.values()) for answer in answers])
+    table = np.array([list(prediction.values()) for prediction in predictions])
     means = np.log(np.maximum(table, _LEAST_PROBABILITY)).mean(axis=0)
     powers = np.exp(means - means.max())
-    return dict(zip(answers[0], (powers / powers.sum()).tolist(), strict=True))
+    return dict(zip(predictions[0], (powers / powers.sum()).tolist(), strict=True))
 
 
 def smoothed(
@@ -117,12 +117,12 @@ def smoothed(
 ) -> Iterator[TimelineRow]:
     """Yield each row with its smoothed probabilities, a centred moving average over time.
 
-    The mean is over the answers for the same face whose windows' centres lie at most half of
-    `smooth_seconds` away; a window without an answer counts for nothing, and gets none.
+    The mean is over the predictions for the same face in windows whose centres lie at most half of
+    `smooth_seconds` away. Windows without a prediction are left out, and stay without one.
 
     Args:
-        windows: The rows of each window, by time.
-        smooth_seconds: Width; 0 leaves the probabilities as they are.
+        windows: The rows of each window, in the order of time.
+        smooth_seconds: Width of the average; 0 leaves the probabilities unchanged.
     """
     half = smooth_seconds / 2 + 1e-9
     near: deque[tuple[float, Sequence[TimelineRow]]] = deque()
@@ -150,17 +150,17 @@ def _smoothed_window(
         if row.probabilities is None:
             yield row
             continue
-        answers = [o.probabilities for o in around if o.face == row.face and o.probabilities]
-        # One answer is its own mean, to the last digit.
-        mean = row.probabilities if len(answers) == 1 else mean_of_logarithms(answers)
+        predictions = [o.probabilities for o in around if o.face == row.face and o.probabilities]
+        # A single prediction is its own mean, exactly.
+        mean = row.probabilities if len(predictions) == 1 else mean_of_logarithms(predictions)
         yield replace(row, smoothed=mean, smoothed_label=most_probable(mean))
 
 
 def check_output(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
-    """Refuse a file that could not be written in the end.
+    """Refuse an output file that cannot be written, before the work starts.
 
     Raises:
-        UsageError: Its suffix is another one, its folder does not exist, or it is a folder itself.
+        UsageError: Its suffix is wrong, its folder does not exist, or it is a folder.
     """
     if path is None:
         return
@@ -168,7 +168,7 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str]) -> Non
         raise UsageError(f"{option} is {path}, but must end in {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise UsageError(
-            f"{option} is {path}, but there is no folder {path.parent}. Make it first."
+            f"{option} is {path}, but there is no folder {path.parent}. Create it first."
         )
     if path.is_dir():
         raise UsageError(f"{option} is {path}, a folder. Give the name of a file.")
@@ -176,14 +176,13 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str]) -> Non
 
 @contextmanager
 def row_file(path: Path, labels: Sequence[str]) -> Iterator[Callable[[TimelineRow], None]]:
-    """Give what writes a row; the file bears its name once the last row is in it.
+    """Open a table and yield a function that writes a row; rename the file after the last row.
 
-    Each row is flushed, so that the file can be followed under its temporary name
-    (``.NAME.partial``). There it stays with the rows so far where reading fails or is interrupted:
-    a file called `path` is always whole, and an hour's work is never lost.
+    Each row is flushed to the temporary file ``.NAME.partial``, so that it can be followed. It
+    keeps the rows if reading fails or is interrupted: a file called `path` is always complete.
     """
     temporary = partial_name(path)
-    kept, rows = f"The rows until then are in {temporary}.", 0
+    kept, rows = f"The rows before it are in {temporary}.", 0
     try:
         with writing(path):
             opened = temporary.open("w", newline="", encoding="utf-8")

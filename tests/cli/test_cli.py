@@ -94,13 +94,13 @@ def test_every_command_explains_itself(command: str) -> None:
         (["verify", "nowhere"], 2, "nowhere"),
         (["synth", "corpus", "--actors", "0"], 2, "actors"),
         (["classify"], 2, "clips"),
-        (["classify", "x.mp4"], 2, "No model to answer with"),
+        (["classify", "x.mp4"], 2, "No model found"),
         (["classify", "x.mp4", "--runtime", "tpu"], 2, "tpu"),
         (["classify", "x.mp4", "--checkpoint", "x.onnx"], 2, "avemotion export CHECKPOINT x.onnx"),
         (["export", "runs/av"], 2, "file"),
         (["export", "runs/av", "av.bin"], 2, "must be the name of a file that ends in .onnx"),
         (["export", "runs/av", "av.onnx"], 2, "No checkpoint at runs/av"),
-        (["export", "av.onnx", "video.onnx"], 2, "av.onnx, which is exported already"),
+        (["export", "av.onnx", "video.onnx"], 2, "av.onnx, which is already exported"),
     ],
 )
 def test_wrong_usage_is_one_line(

@@ -260,7 +260,7 @@ def test_only_what_was_asked_for_is_called_missing(
 def test_a_single_clip_is_not_taken_for_several(
     classifier: avemotion.Classifier, single: Any
 ) -> None:
-    with pytest.raises(UsageError, match="Put one clip in a list"):
+    with pytest.raises(UsageError, match="Put a single clip in a list"):
         avemotion.classify_clips(single, classifier)
 
 

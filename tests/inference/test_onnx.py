@@ -168,7 +168,7 @@ class TestWhichRuntime:
             ("av/checkpoint.safetensors", {"runtime": "onnx"}, "Export it first: `avemotion exp"),
             ("av/checkpoint.onnx", {"runtime": "torch"}, "--runtime torch cannot read"),
             ("av/checkpoint.onnx", {"runtime": "tpu"}, "must be one of auto, torch, onnx"),
-            ("av/checkpoint.onnx", {"device": "cuda"}, "the cpu alone"),
+            ("av/checkpoint.onnx", {"device": "cuda"}, "run on the cpu only"),
         ],
     )
     def test_contradictions(

@@ -1,4 +1,4 @@
-"""`classify --timeline`: agreement with `classify`, smoothing, faces, files, picture, command."""
+"""`classify --timeline`: agreement with `classify`, smoothing, faces, files, plot, command."""
 
 import csv
 import json
@@ -287,14 +287,14 @@ def test_an_interruption_keeps_the_rows_so_far_under_another_name(
             raise error
 
         monkeypatch.setattr(avemotion.Classifier, "timeline", stopping)
-        with pytest.raises(type(error), match="The rows until then are in .*partial"):
+        with pytest.raises(type(error), match="The rows before it are in .*partial"):
             avemotion.write_timeline(film[0], out=out, checkpoint=fitted / "av", progress=False)
         assert not out.exists()
         with (tmp_path / ".t.csv.partial").open(newline="", encoding="utf-8") as file:
             assert len(list(csv.reader(file))) == 3
 
 
-def test_the_picture_is_drawn_and_does_not_grow(
+def test_the_plot_is_drawn_and_does_not_grow(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path
 ) -> None:
     image = tmp_path / "film.png"
@@ -346,7 +346,7 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
     assert main([*words, "--out", str(tmp_path / "rows.csv")]) == 1
     assert "has no video" in capsys.readouterr().err
     assert not [p for p in tmp_path.iterdir() if "rows" in p.name]
-    with pytest.raises(UsageError, match="Nothing is to be written"):
+    with pytest.raises(UsageError, match="There is nothing to write"):
         avemotion.write_timeline(clip, checkpoint=fitted / "av")
     with pytest.raises(UsageError, match="--window_seconds is nan"):
         TimelineSettings(window_seconds=float("nan"))

@@ -1,1 +1,1 @@
-"""Runtimes: what computes a network's answer; one imports torch, the other needs none."""
+"""Runtimes: torch for checkpoints, onnxruntime for exported models."""

@@ -1,4 +1,4 @@
-"""Which model answers, and with which runtime."""
+"""Finds the model, and loads it with its runtime."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from avemotion.inference.runtimes.interface import Runtime, RuntimeName
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, ONNX_NAME
 
 ONNX_SUFFIX = ".onnx"
-"""Suffix of exported models; any other file is taken for a checkpoint."""
+"""Suffix of exported models; any other file counts as a checkpoint."""
 
 CHECKPOINT_VARIABLE = "AVEMOTION_CHECKPOINT"
 """Environment variable that names the model to use."""
 
 
 def find_checkpoint(checkpoint: Path | str | None = None, runtime: RuntimeName = "auto") -> Path:
-    """Return the model that answers: the argument, ``AVEMOTION_CHECKPOINT``, or ``runs/latest``.
+    """Return the model's file: the argument, ``AVEMOTION_CHECKPOINT``, or ``runs/latest``.
 
     Args:
-        checkpoint: A checkpoint, an exported model (``.onnx``), or the folder of a run that holds
-            one.
-        runtime: Of a run's folder, ``onnx`` takes the exported model, the others the checkpoint.
+        checkpoint: A checkpoint, an exported model (``.onnx``), or the folder of a run with one.
+        runtime: In the folder of a run, ``onnx`` uses the exported model, the others the
+            checkpoint.
 
     Raises:
-        UsageError: There is none, or it is not for this runtime.
+        UsageError: There is no model, or it does not fit the runtime.
     """
     if runtime not in get_args(RuntimeName):
-        known = ", ".join(get_args(RuntimeName))
-        raise UsageError(f"runtime is {runtime!r}, but must be one of {known}.")
+        allowed = ", ".join(get_args(RuntimeName))
+        raise UsageError(f"runtime is {runtime!r}, but must be one of {allowed}.")
     named = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
     if named is None and not LATEST.exists():
         raise UsageError(
-            "No model to answer with: avemotion comes without trained weights. Train one with "
+            "No model found: avemotion comes without trained weights. Train one with "
             "`avemotion fit` (it is then found in runs/latest), or name one with --checkpoint or "
             f"the environment variable {CHECKPOINT_VARIABLE}."
         )
@@ -56,7 +56,7 @@ def find_checkpoint(checkpoint: Path | str | None = None, runtime: RuntimeName =
 
 
 def load_runtime(path: Path, device: str = "auto") -> Runtime:
-    """Load a model with the runtime that its file is for; only that one is imported.
+    """Load a model with the runtime of its file; the other runtime is not imported.
 
     Args:
         path: A checkpoint, or an exported model (``.onnx``).
@@ -70,16 +70,16 @@ def load_runtime(path: Path, device: str = "auto") -> Runtime:
 
         if device not in ("auto", "cpu"):
             raise UsageError(
-                f"--device is {device!r}, but an exported model answers on the cpu alone. Leave "
-                "--device out, or name the checkpoint that it was exported from."
+                f"--device is {device!r}, but exported models run on the cpu only. Leave --device "
+                "out, or name the checkpoint that it was exported from."
             )
         return load_onnx(path)
     try:
         from avemotion.inference.runtimes.torch_runtime import load_torch
     except ImportError as error:
         raise UsageError(
-            f"{path} is a checkpoint, and answering from it needs torch, which cannot be imported "
-            f"({error}). Install it (pip install torch), or export the checkpoint "
-            f"where torch is (`avemotion export {path} FILE.onnx`) and name that file."
+            f"{path} is a checkpoint, which needs torch, but torch cannot be imported ({error}). "
+            "Install it (pip install torch), or export the checkpoint on a machine with torch "
+            f"(`avemotion export {path} FILE.onnx`) and name that file."
         ) from error
     return load_torch(path, device)

@@ -1,11 +1,11 @@
 """`export`: a checkpoint as an ONNX model, for programs without torch.
 
-The graph reads what `ClipArrays` holds, of as many clips as it is given (an input that the network
-has no branch for is left out), normalises the faces itself, and gives probabilities. Its metadata
-are the checkpoint's facts, each as JSON, and ``answers``: the modalities that it can answer from.
+The inputs of the graph are the fields of `ClipArrays` for any number of clips, without those of a
+modality that the network lacks; it normalises the faces and returns probabilities. Its metadata are
+those of the checkpoint, each as JSON, and ``answers``, the modalities that it supports.
 
-torch's exporter through `torch.export` is used: the older one, through TorchScript, is quicker (1 s
-instead of some) and gives the same numbers, but is deprecated and no longer developed.
+The export uses `torch.export`: the older way, through TorchScript, is faster (1 s instead of
+several) and gives the same numbers, but is deprecated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from avemotion.compat import quiet
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.data.batch import ClipInputs, normalise_faces
 from avemotion.errors import AvemotionError, UsageError
-from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
+from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
 from avemotion.files import write_atomically
 from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.inference.runtimes.loading import ONNX_SUFFIX, find_checkpoint
@@ -38,46 +38,46 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability between torch and onnxruntime that is let pass."""
+"""Largest accepted difference between the probabilities of torch and of onnxruntime."""
 
-_OPSET = 20  # of 2023: onnxruntime 1.17 and later
+_OPSET = 20  # needs onnxruntime 1.17 (2024) or later
 _INSTALL = "pip install 'avemotion[onnx]'"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was written."""
+    """The exported model, and how well it agrees with the checkpoint."""
 
     file: Path
     """The exported model."""
     metadata: CheckpointMetadata
-    """What it says of itself."""
+    """Metadata of the model."""
     largest_difference: float | None
-    """Of a probability from torch's, on random clips; None where onnxruntime is not installed."""
+    """Largest difference from torch's probabilities, on random clips; None without onnxruntime."""
 
 
 def export(checkpoint: Path, file: Path) -> ExportReport:
-    """Write a checkpoint as an ONNX model, and check that it gives torch's probabilities.
+    """Export a checkpoint as an ONNX model, and compare its probabilities with torch's.
 
     Args:
-        checkpoint: The checkpoint, or the folder of its run.
-        file: What to write, `*.onnx`; in a run's folder checkpoint.onnx is what `classify --runtime
-            onnx` looks for. A file of that name is replaced.
+        checkpoint: A checkpoint, or the folder of its run.
+        file: The file to write, ``*.onnx``; an existing one is replaced. In the folder of a run,
+            `classify --runtime onnx` looks for checkpoint.onnx.
 
     Returns:
-        What was written.
+        File, metadata, and the largest difference of a probability.
 
     Raises:
         UsageError: There is no such checkpoint, the file has another suffix, or onnx or onnxscript
             is missing.
-        AvemotionError: The exported model answers otherwise than the checkpoint: nothing is
-            written.
+        AvemotionError: The probabilities of the exported model differ from the checkpoint's;
+            nothing is written.
     """
     checkpoint, file = Path(checkpoint), Path(file)
     if file.suffix != ONNX_SUFFIX or file.is_dir():
-        raise UsageError(f"FILE is {file}, but must be the name of a file that ends in .onnx.")
+        raise UsageError(f"FILE is {file}, but must be a file name that ends in .onnx.")
     if checkpoint.suffix == ONNX_SUFFIX:
-        raise UsageError(f"CHECKPOINT is {checkpoint}, which is exported already.")
+        raise UsageError(f"CHECKPOINT is {checkpoint}, which is already exported.")
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise UsageError(f"Exporting needs {' and '.join(missing)}: {_INSTALL}")
@@ -91,8 +91,8 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
     return ExportReport(file, metadata, difference)
 
 
-class _Answering(nn.Module):
-    """From what `ClipArrays` holds to probabilities; a single branch leaves the rest unread."""
+class _ExportedGraph(nn.Module):
+    """From the fields of `ClipArrays` to probabilities."""
 
     def __init__(self, network: AR5) -> None:
         super().__init__()
@@ -107,17 +107,17 @@ class _Answering(nn.Module):
         has_sound: Tensor | None = None,
     ) -> Tensor:
         inputs = ClipInputs(
-            None if faces is None else normalise_faces(faces),
-            spectrograms,
-            lengths,
-            cast(Tensor, has_face),
-            cast(Tensor, has_sound),
+            faces=None if faces is None else normalise_faces(faces),
+            spectrograms=spectrograms,
+            lengths=lengths,
+            has_face=cast(Tensor, has_face),
+            has_sound=cast(Tensor, has_sound),
         )
         return torch.softmax(self.network(inputs), dim=1)
 
 
 def _graph(network: AR5, metadata: CheckpointMetadata) -> ModelProto:
-    """Trace the network on two clips; their number stays open."""
+    """Trace the network on two clips; the number of clips stays dynamic."""
     sample = random_clips(metadata, 2)
     names = []
     if network.video is not None:
@@ -127,7 +127,7 @@ def _graph(network: AR5, metadata: CheckpointMetadata) -> ModelProto:
     clips = torch.export.Dim("clip")
     with quiet("torch.onnx"):
         program = torch.onnx.export(
-            _Answering(network).eval(),
+            _ExportedGraph(network).eval(),
             kwargs={name: torch.from_numpy(getattr(sample, name)) for name in names},
             dynamic_shapes={name: {0: clips} for name in names},
             input_names=names,
@@ -142,7 +142,7 @@ def _graph(network: AR5, metadata: CheckpointMetadata) -> ModelProto:
 
 
 def _describe(model: ModelProto, metadata: CheckpointMetadata) -> None:
-    """Take out the exporter's traces, which hold paths of this machine, and put in the facts."""
+    """Remove the exporter's traces, which hold paths of this machine, and add the metadata."""
     from onnx.helper import set_model_props
 
     graph = model.graph
@@ -156,19 +156,19 @@ def _describe(model: ModelProto, metadata: CheckpointMetadata) -> None:
 
 
 def random_clips(metadata: CheckpointMetadata, clips: int) -> ClipArrays:
-    """Draw clips, always the same; of an av network's, from the second on one lacks a modality."""
+    """Return random clips, always the same; for av, clips 2 and 3 lack a modality each."""
     rng = np.random.default_rng(0)
-    log_mel = metadata.experiment.network.spectrogram == "log_mel"
-    rows, columns = (MEL_BANDS, MEL_FRAMES) if log_mel else POWER_SHAPE
-    loudest = 80.0 if log_mel else 1.0
-    place = np.arange(clips)
+    kind = metadata.experiment.network.spectrogram
+    rows, columns = SPECTROGRAM_SHAPES[kind]
+    loudest = 80.0 if kind == "log_mel" else 1.0
+    index = np.arange(clips)
     one_branch = metadata.experiment.modality != "av"
     return ClipArrays(
         faces=rng.integers(0, 256, (clips, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8),
         spectrograms=loudest * rng.random((clips, 1, rows, columns), np.float32),
         lengths=rng.integers(1, columns + 1, clips),
-        has_face=(place % 3 != 1) | one_branch,
-        has_sound=(place % 3 != 2) | one_branch,
+        has_face=(index % 3 != 1) | one_branch,
+        has_sound=(index % 3 != 2) | one_branch,
     )
 
 

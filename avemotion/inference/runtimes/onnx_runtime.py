@@ -1,6 +1,7 @@
-"""Answers from an exported model, computed by onnxruntime: no torch is needed.
+"""Runs exported models with onnxruntime, without torch.
 
-A model from a stranger is data: no operators but onnxruntime's own, and no file beside it is read.
+Models from untrusted sources are safe to load: only onnxruntime's own operators are allowed, and no
+other file is read.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.models.metadata import CheckpointMetadata
 
 KIND = "avemotion/onnx/2"
-"""Marks our exported models and the form of their metadata (key ``kind``)."""
+"""Value of the metadata key ``kind``: marks exported models and the version of their metadata."""
 
 OUTPUT = "probabilities"
-"""The graph's only output, float32 (clip, emotion). Its inputs bear `ClipArrays`' names."""
+"""The graph's only output, float32 (clip, emotion). Its inputs are named as in `ClipArrays`."""
 
-_REMEDY = "Only files written by `avemotion export` can be used."
+_REMEDY = "Write it again with `avemotion export CHECKPOINT FILE.onnx`."
 
 
 class OnnxRuntime:
@@ -35,10 +36,10 @@ class OnnxRuntime:
 
         Args:
             model: Content of the file.
-            name: What messages call it.
+            name: Name of the file in messages.
 
         Raises:
-            UsageError: onnxruntime is missing, or this is not a model of ours.
+            UsageError: onnxruntime is missing, or `avemotion export` did not write the model.
         """
         self._session = _session(model, name)
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -56,18 +57,16 @@ class OnnxRuntime:
             raise UsageError(f"{name} is damaged: {error!r}. {_REMEDY}") from error
 
     def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
-        """Return the probability of each emotion, float32 (clip, emotion)."""
-        wanted = {part.name: getattr(clips, part.name) for part in self._session.get_inputs()}
-        answers: NDArray[np.float32] = self._session.run([OUTPUT], wanted)[0]
-        return answers
+        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1."""
+        inputs = {part.name: getattr(clips, part.name) for part in self._session.get_inputs()}
+        scores: NDArray[np.float32] = self._session.run([OUTPUT], inputs)[0]
+        return scores
 
     def _check_graph(self) -> None:
-        """Refuse a graph that does not fit what the metadata say."""
-        strange = {part.name for part in self._session.get_inputs()} - {
-            f.name for f in fields(ClipArrays)
-        }
-        if strange:
-            raise ValueError(f"unknown inputs {sorted(strange)}")
+        """Refuse a graph that does not fit its metadata."""
+        inputs = {part.name for part in self._session.get_inputs()}
+        if unknown := inputs - {f.name for f in fields(ClipArrays)}:
+            raise ValueError(f"unknown inputs {sorted(unknown)}")
         shapes = {part.name: part.shape for part in self._session.get_outputs()}
         if shapes[OUTPUT][1:] != [len(self.metadata.labels)]:
             raise ValueError(f"{len(self.metadata.labels)} labels, but outputs {shapes}")
@@ -81,16 +80,16 @@ def _session(model: bytes, name: str) -> Any:
             f"{name} needs onnxruntime, which cannot be imported ({error}): pip install onnxruntime"
         ) from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is fatal comes as an exception
-    # One thread, and none that waits by spinning: a clip takes it milliseconds.
+    options.log_severity_level = 4  # fatal errors raise an exception
+    # One thread, which never spins: a clip takes milliseconds.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Weights kept in other files would be looked for in the working directory: in none, then.
+    # onnxruntime looks for external weights in the working directory: point it to no folder.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", os.devnull
     )
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no base of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         reason = " ".join(str(error).split())
         raise UsageError(
             f"{name} cannot be loaded as an ONNX model: {reason}. {_REMEDY}"
@@ -101,7 +100,8 @@ def load_onnx(path: Path) -> OnnxRuntime:
     """Load an exported model.
 
     Raises:
-        UsageError: There is no such file, onnxruntime is missing, or this is not a model of ours.
+        UsageError: There is no such file, onnxruntime is missing, or `avemotion export` did not
+            write the file.
     """
     if not path.is_file():
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Answers from a checkpoint, computed by torch on the CPU or a GPU."""
+"""Runs checkpoints with torch on the CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from avemotion.data.batch import ClipInputs, normalise_faces
@@ -23,15 +23,15 @@ from avemotion.models.metadata import CheckpointMetadata
 from avemotion.parallel.processes import cores
 
 NETWORK_THREADS = max(1, cores() // 8)
-"""OpenMP's threads wait for one another by spinning: where other work takes one of two cores, an
-answer on two threads takes ten times as long as on one. Decoding on all cores keeps one thread in
-eight busy."""
+"""OpenMP threads wait for one another by spinning: when other work takes one of two cores, a
+prediction on two threads takes ten times as long as on one. Decoding on all cores keeps one thread
+in eight busy."""
 
 
 def folded(network: AR5) -> AR5:
-    """Return a copy whose normalisations are folded into the layers before them: the same answers.
+    """Return a copy with batch normalisations folded into the layers before them; same outputs.
 
-    Of one clip they and the layers that do nothing in evaluation take a tenth of the time.
+    For one clip, they and the dropout layers take a tenth of the time.
     """
     copy = deepcopy(network)
     for branch in (copy.video, copy.audio):
@@ -61,7 +61,7 @@ class TorchRuntime:
 
         Args:
             network: In evaluation mode.
-            metadata: What its checkpoint says.
+            metadata: Metadata of its checkpoint.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``...
 
         Raises:
@@ -79,28 +79,25 @@ class TorchRuntime:
             raise UsageError(f"--device {device} cannot be used: {reason}") from error
 
     def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
-        """Return the probability of each emotion, float32 (clip, emotion)."""
+        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1."""
         with self._openmp.limit(limits=NETWORK_THREADS, user_api="openmp"):
-            faces, spectrograms, lengths, has_face, has_sound = (
-                torch.from_numpy(part).to(self._device)
-                for part in (
-                    clips.faces,
-                    clips.spectrograms,
-                    clips.lengths,
-                    clips.has_face,
-                    clips.has_sound,
-                )
-            )
-            # A branch without any clip is not run.
+            faces = spectrograms = None  # a branch without any clip is not run
+            if clips.has_face.any():
+                faces = normalise_faces(self._tensor(clips.faces))
+            if clips.has_sound.any():
+                spectrograms = self._tensor(clips.spectrograms)
             inputs = ClipInputs(
-                normalise_faces(faces) if clips.has_face.any() else None,
-                spectrograms if clips.has_sound.any() else None,
-                lengths,
-                has_face,
-                has_sound,
+                faces=faces,
+                spectrograms=spectrograms,
+                lengths=self._tensor(clips.lengths),
+                has_face=self._tensor(clips.has_face),
+                has_sound=self._tensor(clips.has_sound),
             )
-            answers: NDArray[np.float32] = probabilities(self._network, inputs).cpu().numpy()
-        return answers
+            scores: NDArray[np.float32] = probabilities(self._network, inputs).cpu().numpy()
+        return scores
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
 
 
 def load_torch(path: Path, device: str = "auto") -> TorchRuntime:

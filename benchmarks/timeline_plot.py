@@ -1,4 +1,4 @@
-"""Draw the timeline of a film of synthetic clips: what is shown and heard in it is known."""
+"""Plot the timeline of a film of synthetic clips, whose faces and voices are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from film import RATE, PartialResult, part_of, write_film
+from film import RATE, Scene, scene_of, write_film
 from reporting import RESULTS
 
 import avemotion
@@ -19,13 +19,13 @@ ACTS = ("NEU", "HAP", "SAD", "ANG", "FEA", "DIS")
 """Emotions, one act of the film each."""
 
 
-def parts_of(corpus: Path, actor: str, repeats: int) -> Iterator[PartialResult]:
-    """Yield an act for each emotion; between them faces without sound, and voices alone."""
+def scenes_of(corpus: Path, actor: str, repeats: int) -> Iterator[Scene]:
+    """Yield an act for each emotion; between them faces without sound, and sound without faces."""
     for number, emotion in enumerate(ACTS):
         clips = sorted((corpus / "VideoFlash").glob(f"{actor}_*_{emotion}_*.flv"))
-        parts = [part_of(clip) for clip in clips]
-        yield from parts * repeats
-        frames, sound = parts[0]
+        scenes = [scene_of(clip) for clip in clips]
+        yield from scenes * repeats
+        frames, sound = scenes[0]
         wall = np.random.default_rng(number).integers(60, 180, (len(frames), 9, 12), np.uint8)
         nobody = np.stack([cv2.resize(w, frames.shape[:0:-1]) for w in wall])
         if number == 1:
@@ -47,12 +47,12 @@ def main() -> None:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         film = Path(temporary, "film.mkv")
-        seconds = write_film(film, parts_of(given.corpus, given.actor, given.repeats))
+        seconds = write_film(film, scenes_of(given.corpus, given.actor, given.repeats))
         print(f"{float(seconds):.0f} s, {RATE} frames a second")
         report = avemotion.write_timeline(
             film,
             out=given.out.with_suffix(".csv") if given.out.parent != RESULTS else None,
-            image=given.out,
+            plot=given.out,
             checkpoint=given.checkpoint,
             settings=TimelineSettings(face=given.face),
         )
