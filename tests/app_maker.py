@@ -144,19 +144,20 @@ def serving_here(model: Path, temporary: Path, limits: Limits) -> Iterator[App]:
 def write_film(path: Path, clip: Path, seconds: int = 15) -> Path:
     """Write a film: a clip, 4 s of nobody and silence, the clip until the end."""
     media = read_clip(clip, clip, np.arange)
-    seen = media.frames.frames
-    heard = media.sound.samples[: len(seen) * 16_000 // RATE].astype(np.float32) / 32_768
-    heard = np.pad(heard, (0, len(seen) * 16_000 // RATE - len(heard)))
-    times = -(-(seconds - 4) * RATE // len(seen))  # so often it is shown
-    nobody = noise_frames(4 * RATE, *seen.shape[1:], smooth=40)
-    frames = np.concatenate([seen, nobody, *[seen] * (times - 1)])
+    frames_once = media.frames.frames
+    length = len(frames_once) * 16_000 // RATE
+    sound_once = media.sound.samples[:length].astype(np.float32) / 32_768
+    sound_once = np.pad(sound_once, (0, length - len(sound_once)))
+    times = -(-(seconds - 4) * RATE // len(frames_once))  # repetitions of the clip
+    nobody = noise_frames(4 * RATE, *frames_once.shape[1:], smooth=40)
+    frames = np.concatenate([frames_once, nobody, *[frames_once] * (times - 1)])
     silence = np.zeros(4 * 16_000, np.float32)
-    sound = np.concatenate([heard, silence, *[heard] * (times - 1)])
+    sound = np.concatenate([sound_once, silence, *[sound_once] * (times - 1)])
     return make_clip(path, frames, RATE, sound, 16_000, codec="mpeg4")
 
 
 def write_camera(path: Path, clip: Path) -> Path:
-    """Write a clip's pictures, forwards and backwards, as a browser's fake camera reads them."""
+    """Write a clip's frames, forwards and backwards, as a browser's fake camera reads them."""
     with av.open(str(clip)) as container:
         images = [frame.to_ndarray(format="yuv420p") for frame in container.decode(video=0)]
     height, width = images[0].shape[0] * 2 // 3, images[0].shape[1]

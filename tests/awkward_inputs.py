@@ -131,18 +131,18 @@ def wide(frames: np.ndarray, factor: float) -> list[np.ndarray]:
 
 @dataclass
 class Row:
-    """An input, and what it gives."""
+    """An input, and its result."""
 
     what: str
-    """For the page."""
+    """Description, for the page."""
     make: Callable[[Path], Source]
-    """Writes it into a folder and returns what `classify_clip` is given."""
-    gives: str | type[Exception]
-    """``av``, ``video``, ``audio``, or an error."""
-    says: tuple[str, ...] = ()
+    """Writes the input into a folder and returns the source for `classify_clip`."""
+    result: str | type[Exception]
+    """Modality used, ``av``, ``video`` or ``audio``; or the error."""
+    messages: tuple[str, ...] = ()
     """Part of each warning, in their order, or of the error."""
     box: Callable[[Box], Box] | None = None
-    """Where the face is, from where it is in the plain clip."""
+    """The face box, computed from that in the plain clip."""
 
 
 def same(box: Box) -> Box:
@@ -150,7 +150,7 @@ def same(box: Box) -> Box:
 
 
 def times(down: float, across: float | None = None) -> Callable[[Box], Box]:
-    """A box in a picture that is larger."""
+    """A box in a larger frame."""
     across = down if across is None else across
     return lambda b: Box(*(round(v) for v in (b.x * across, b.y * down, b.width * across,
                                               b.height * down)))  # fmt: skip
@@ -187,7 +187,7 @@ def uneven(path: Path) -> Path:
 
 
 def halting(path: Path) -> Path:
-    """A call that hangs: 15 frames in half a second, then the same picture for 6 s, then one."""
+    """A frozen call: 15 frames in half a second, the same frame for 6 s, then one more."""
     return film(path, face(16), [], times=[*(np.arange(15) * 33).tolist(), 6500])
 
 
@@ -314,13 +314,13 @@ CONTAINERS = [
     ),
     Row("WAV", lambda p: make_wav(p / "a.wav", speech_like(1.6)), "audio",
         ("answered from audio alone: a.wav has no video stream",)),
-    Row("MP3 with a picture on its cover", lambda p: with_cover(p / "song.mp3"), "audio",
+    Row("MP3 with cover art", lambda p: with_cover(p / "song.mp3"), "audio",
         ("answered from audio alone: song.mp3 has no video stream",)),
     Row("animated GIF", lambda p: film(p / "a.gif", face(), codec="gif", pixels="gray"), "video",
         (NO_TRACK.format("a.gif"),), same),
 ]  # fmt: skip
 
-PICTURES = [
+FRAMES = [
     Row("portrait video of a phone, rotation in the file", lambda p: turned(p / "a.mp4", 90), "av",
         box=same),
     Row("held upside down", lambda p: turned(p / "b.mp4", 180), "av", box=same),
@@ -350,7 +350,7 @@ PICTURES = [
     Row("grey", lambda p: film(p / "a.mkv", face(), speaking(), "ffv1", "gray"), "av", box=same),
     Row("full-range luma",
         lambda p: film(p / "a.mkv", face(), speaking(), "mjpeg", "yuvj420p"), "av", box=same),
-    Row("the picture changes its size", lambda p: changing_size(p / "a.ts"), MediaError,
+    Row("the frame size changes", lambda p: changing_size(p / "a.ts"), MediaError,
         ("the frames of a.ts change their size: [(180, 240), (360, 480)]",)),
     Row("no face", lambda p: film(p / "a.mp4", noise_frames(40), speaking()), "audio", (NO_FACE,)),
     Row("two faces: the larger, more central one",
@@ -376,7 +376,7 @@ TIMES = [
     Row("5 frames a second", lambda p: film(p / "a.mp4", face(), speaking(), rate=5), "av",
         box=same),
     Row("variable frame rate", lambda p: uneven(p / "a.mkv"), "av", box=same),
-    Row("variable frame rate, a picture that hangs", lambda p: halting(p / "a.mkv"), "video",
+    Row("variable frame rate, frozen for a while", lambda p: halting(p / "a.mkv"), "video",
         (NO_TRACK.format("a.mkv"), "the video is frozen for most of its duration"), same),
     Row("12 s", lambda p: film(p / "a.mp4", face(), [Track(voice(12.0))], rate=4), "av",
         ("the clip lasts 12.0 s, much longer than training clips; the prediction uses 20 evenly "
@@ -451,30 +451,36 @@ FILES = [
 
 SECTIONS = {
     "Containers and codecs": CONTAINERS,
-    "Pictures": PICTURES,
+    "Video": FRAMES,
     "Time": TIMES,
-    "Sound": SOUNDS,
-    "What `classify_clip` is given": SOURCES,
+    "Audio": SOUNDS,
+    "Sources": SOURCES,
     "Files": FILES,
 }
 
-ANSWERS = {"av": "face and voice", "video": "face alone", "audio": "voice alone"}
+MODALITIES = {"av": "face and voice", "video": "face alone", "audio": "voice alone"}
 
 
 def page() -> str:
     """Return the table as Markdown."""
     lines = [
-        "# What `classify_clip` makes of awkward clips",
+        "# Awkward clips, and what `classify_clip` returns",
         "",
         "Written by `python tests/awkward_inputs.py`; the tests make each of these inputs and",
         "check its row. The model was trained with modality dropout.",
     ]
     for title, rows in SECTIONS.items():
-        lines += ["", f"## {title}", "", "| input | answered from | it says |", "|---|---|---|"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| input | modality used, or error | message |",
+            "|---|---|---|",
+        ]
         for row in rows:
-            gives = row.gives if isinstance(row.gives, str) else f"`{row.gives.__name__}`"
-            says = "; ".join(f'"{said}"' for said in row.says)
-            lines.append(f"| {row.what} | {ANSWERS.get(gives, gives)} | {says} |")
+            result = row.result if isinstance(row.result, str) else f"`{row.result.__name__}`"
+            messages = "; ".join(f'"{message}"' for message in row.messages)
+            lines.append(f"| {row.what} | {MODALITIES.get(result, result)} | {messages} |")
     return "\n".join(lines) + "\n"
 
 

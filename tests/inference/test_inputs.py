@@ -47,7 +47,7 @@ ROWS = [row for rows in SECTIONS.values() for row in rows]
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> avemotion.Classifier:
-    """Random weights, of a model that is not said to be synthetic: no warning but the clip's."""
+    """Random weights, without the mark of synthetic data: no warnings but the clip's."""
     path = tmp_path_factory.mktemp("model") / "checkpoint.safetensors"
     metadata = dataclasses.replace(metadata_of(EXPERIMENTS["av"]), synthetic=None)
     save_checkpoint(path, untrained(EXPERIMENTS["av"]), metadata)
@@ -74,20 +74,20 @@ def overlap(a: Box, b: Box) -> float:
 def test_awkward_input(
     row: Row, classifier: avemotion.Classifier, plain_box: Box, tmp_path: Path
 ) -> None:
-    if not isinstance(row.gives, str):
-        with pytest.raises(row.gives) as caught:
+    if not isinstance(row.result, str):
+        with pytest.raises(row.result) as caught:
             classifier.classify(row.make(tmp_path))
-        assert type(caught.value) is row.gives
-        assert all(said in str(caught.value) for said in row.says)
+        assert type(caught.value) is row.result
+        assert all(message in str(caught.value) for message in row.messages)
         return
     prediction = classifier.classify(row.make(tmp_path))
     assert isinstance(prediction, Prediction)
-    assert prediction.modality == row.gives
+    assert prediction.modality == row.result
     assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert len(prediction.warnings) == len(row.says), prediction.warnings
-    for warning, said in zip(prediction.warnings, row.says, strict=True):
-        assert said in warning
-    assert (prediction.face_box is None) == (row.gives == "audio")
+    assert len(prediction.warnings) == len(row.messages), prediction.warnings
+    for warning, message in zip(prediction.warnings, row.messages, strict=True):
+        assert message in warning
+    assert (prediction.face_box is None) == (row.result == "audio")
     if row.box is not None:
         assert prediction.face_box is not None
         assert overlap(prediction.face_box, row.box(plain_box)) > 0.75, prediction.face_box
@@ -105,7 +105,7 @@ def test_a_variable_frame_rate_is_sampled_evenly_in_time(tmp_path: Path) -> None
     path = film(tmp_path / "a.mkv", frames, codec="ffv1", pixels="gray", times=times)
     video = read_frames(path, lambda n: even_grid(n, 0, 0.0))
     shown = np.round((video.frames.mean(axis=(1, 2)) - 10) / 5).astype(int)
-    wanted = [(4200 * place / 39) for place in even_grid(40, 0, 0.0)]
+    wanted = [(4200 * index / 39) for index in even_grid(40, 0, 0.0)]
     expected = [max(n for n, time in enumerate(times) if time <= moment) for moment in wanted]
     np.testing.assert_array_equal(shown, expected)
     np.testing.assert_array_equal(video.indices, expected)
@@ -169,9 +169,9 @@ def test_every_face_has_an_answer_of_its_own(
     assert small.face_box.x > 480 and small.face_box.width < 0.8 * large.face_box.width
     assert large.probabilities != small.probabilities
     clip = film(pair.with_name("none.mp4"), noise_frames(40), speaking())
-    (heard,) = classifier.classify_faces(clip)
-    assert heard.modality == "audio"
-    assert (main.face, large.face, small.face, heard.face) == (None, 1, 2, None)
+    (voice_alone,) = classifier.classify_faces(clip)
+    assert voice_alone.modality == "audio"
+    assert (main.face, large.face, small.face, voice_alone.face) == (None, 1, 2, None)
     again = avemotion.classify_faces(pair, classifier.checkpoint, device="cpu", isolated=True)
     assert [face.probabilities for face in again] == [large.probabilities, small.probabilities]
 
@@ -306,8 +306,8 @@ def test_isolated_and_in_batches_the_answers_are_the_same(
     assert results[0].probabilities == pytest.approx(here.probabilities, abs=1e-5)
     assert isinstance(results[2], Prediction) and results[2].modality == "av"
     assert isinstance(results[3], Prediction) and results[3].clip == "decoded clip"
-    for place, said in ((1, "no such file"), (4, "truncated"), (5, "given as int")):
-        assert isinstance(results[place], ClipFailure) and said in results[place].reason
+    for index, message in ((1, "no such file"), (4, "truncated"), (5, "given as int")):
+        assert isinstance(results[index], ClipFailure) and message in results[index].reason
     with pytest.raises(MediaError, match="no such file"):
         classifier.classify(pair.with_name("nowhere.mp4"), isolated=True)
     with pytest.raises(UsageError, match="workers is 0"):
@@ -326,7 +326,7 @@ def test_four_threads_answer_as_one_does(classifier: avemotion.Classifier, pair:
 
 
 @pytest.mark.parametrize(
-    "changes, said",
+    "changes, message",
     [
         ({"frames": None, "waveform": None}, "neither"),
         ({"frames": np.zeros((4, 20, 30))}, "frames are float64"),
@@ -338,8 +338,8 @@ def test_four_threads_answer_as_one_does(classifier: avemotion.Classifier, pair:
         ({"sample_rate": 0.5}, "sample_rate is 0.5"),
     ],
 )
-def test_arrays_that_are_no_clip_are_refused(changes: dict[str, object], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_arrays_that_are_no_clip_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         decoded(**changes)
 
 

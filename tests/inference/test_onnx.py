@@ -86,14 +86,14 @@ class TestTheFile:
     def test_says_what_it_is(self, name: str, exported: Path) -> None:
         model = onnx.load(exported / name / "checkpoint.onnx", load_external_data=False)
         onnx.checker.check_model(model, full_check=True)
-        said = {p.key: p.value for p in model.metadata_props}
-        assert said.pop("kind") == KIND
-        said = {key: json.loads(value) for key, value in said.items()}
-        assert said["labels"] == list(EMOTIONS) and said["preprocessing"]["seed"] == 3
-        assert said["answers"] == (["av", "video", "audio"] if name == "av" else [name])
-        assert said["experiment"] == EXPERIMENTS[name].to_dict()
-        assert bool(said["synthetic"]) == (name == "av")
-        assert said["version"] == avemotion.__version__
+        metadata = {p.key: p.value for p in model.metadata_props}
+        assert metadata.pop("kind") == KIND
+        metadata = {key: json.loads(value) for key, value in metadata.items()}
+        assert metadata["labels"] == list(EMOTIONS) and metadata["preprocessing"]["seed"] == 3
+        assert metadata["answers"] == (["av", "video", "audio"] if name == "av" else [name])
+        assert metadata["experiment"] == EXPERIMENTS[name].to_dict()
+        assert bool(metadata["synthetic"]) == (name == "av")
+        assert metadata["version"] == avemotion.__version__
         path = exported / name
         again = avemotion.Classifier(path, runtime="onnx")
         assert (
@@ -224,10 +224,10 @@ class TestFilesThatAreNoModelsOfOurs:
 
     def test_a_graph_that_does_not_fit_its_metadata(self, exported: Path, tmp_path: Path) -> None:
         model = onnx.load(exported / "video" / "checkpoint.onnx")
-        said = {p.key: p.value for p in model.metadata_props}
-        helper.set_model_props(model, said | {"labels": '["anger"]'})
+        metadata = {p.key: p.value for p in model.metadata_props}
+        helper.set_model_props(model, metadata | {"labels": '["anger"]'})
         self.refused(tmp_path / "x.onnx", model.SerializeToString(), "1 labels")
-        self.refused(tmp_path / "y.onnx", foreign(**said).SerializeToString(), "unknown inputs")
+        self.refused(tmp_path / "y.onnx", foreign(**metadata).SerializeToString(), "unknown inputs")
 
     def test_operators_from_elsewhere(self, tmp_path: Path) -> None:
         model = foreign()

@@ -240,7 +240,7 @@ def test_faces_are_linked_by_the_overlap_of_their_boxes() -> None:
     assert numbers.of([far], 3) == [3]
     assert numbers.of([left], 5) == [1]  # away for 4 s
     assert numbers.of([moved], 7) == [4]  # away for 6 s
-    # Two claim one place: the closer one has it.
+    # Two boxes overlap one face: the closer one keeps its number.
     assert numbers.of([Box(30, 0, 80, 98), Box(4, 0, 80, 98)], 8) == [5, 1]
 
 
@@ -365,9 +365,9 @@ def test_the_command(
     out = capsys.readouterr().out.splitlines()
     assert len(out) == len(lines) and "no answer" in "".join(out) and "(from av)" in out[0]
     assert main([*words, "--out", str(tmp_path / "t.csv"), "--plot", str(tmp_path / "t.png")]) == 0
-    said = capsys.readouterr()
-    assert "with an answer" in said.out and "SYNTHETIC" in said.out and "t.png" in said.out
-    assert "timeline" in said.err  # the bar
+    printed = capsys.readouterr()
+    assert "with an answer" in printed.out and "SYNTHETIC" in printed.out and "t.png" in printed.out
+    assert "timeline" in printed.err  # the bar
 
 
 def test_sound_alone(fitted: Path, tmp_path: Path) -> None:

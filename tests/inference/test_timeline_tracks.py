@@ -1,4 +1,4 @@
-"""Of several tracks a timeline hears the one that `classify` hears, and says the same of it."""
+"""A timeline uses the same one of several audio tracks as `classify`, with the same note."""
 
 import dataclasses
 from fractions import Fraction
@@ -33,7 +33,7 @@ def agree(path: Path) -> MediaWindow:
     return window
 
 
-def test_the_first_track_with_sound_is_heard(tmp_path: Path) -> None:
+def test_the_first_track_with_sound_is_used(tmp_path: Path) -> None:
     tracks = [pcm(silence()), pcm(voice(), language="fre"), pcm(voice(1.6, 7))]
     window = agree(film(tmp_path / "a.mkv", face(), tracks))
     assert window.notes == ("of 3 audio tracks, number 2 (fre), the first with sound, is heard",)
@@ -42,7 +42,7 @@ def test_the_first_track_with_sound_is_heard(tmp_path: Path) -> None:
     assert window.notes == ("of 2 audio tracks, number 2 (eng), the default one, is heard",)
 
 
-def test_of_surround_sound_and_hdr_is_said_what_clips_are_told(tmp_path: Path) -> None:
+def test_surround_sound_and_hdr_have_the_notes_of_clips(tmp_path: Path) -> None:
     window = agree(surround(tmp_path / "5.1.mkv"))
     assert window.notes == ("of 6 channels of sound, the front centre one is heard",)
     x265 = {"x265-params": "log-level=none:transfer=16"}
@@ -51,14 +51,14 @@ def test_of_surround_sound_and_hdr_is_said_what_clips_are_told(tmp_path: Path) -
     assert "HDR (PQ)" in agree(path).notes[0]
 
 
-def test_every_row_says_which_track_it_heard(tmp_path: Path) -> None:
+def test_every_row_says_which_track_was_used(tmp_path: Path) -> None:
     metadata = dataclasses.replace(metadata_of(EXPERIMENTS["av"]), synthetic=None)
     save_checkpoint(tmp_path / "m.safetensors", untrained(EXPERIMENTS["av"]), metadata)
     path = film(tmp_path / "a.mkv", face(), [pcm(silence(3.2)), pcm(voice(3.2))], rate=25)
     rows = list(avemotion.timeline(path, checkpoint=tmp_path / "m.safetensors", settings=SETTINGS))
     assert len(rows) >= 2 and "audio" in {row.modality for row in rows[1:]}
-    said = "of 2 audio tracks, number 2, the first with sound, is heard"
-    assert all(row.label and said in row.warnings for row in rows)
+    note = "of 2 audio tracks, number 2, the first with sound, is heard"
+    assert all(row.label and note in row.warnings for row in rows)
 
 
 def late(path: Path, starts: list[int], seconds: int) -> Path:
@@ -78,14 +78,14 @@ def late(path: Path, starts: list[int], seconds: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    "starts, number, said",
+    "starts, number, note",
     [
         ([62, 58], 2, "of 2 audio tracks, number 2, the first with sound, is heard"),
         ([62, 61], 1, "of 2 audio tracks, all are silent for 60 s: the first one is heard"),
         ([3, 0], 1, "of 2 audio tracks, number 1, the first with sound, is heard"),
     ],
 )
-def test_a_minute_is_listened_to(tmp_path: Path, starts: list[int], number: int, said: str) -> None:
+def test_a_minute_is_searched(tmp_path: Path, starts: list[int], number: int, note: str) -> None:
     *_, last = stream_windows(late(tmp_path / "late.mkv", starts, 70), SETTINGS)
-    assert last.notes == (said,) and last.samples is not None
+    assert last.notes == (note,) and last.samples is not None
     assert np.median(last.samples) == pytest.approx(8000 * number, abs=80)

@@ -287,7 +287,7 @@ def frames(clip: Path) -> list[np.ndarray]:
 
 
 def watch(window: LiveWindow, frames: list[np.ndarray], start: float = 0.0, equalise: bool = False):
-    """Show pictures evenly over one window; return the answers."""
+    """Show frames evenly over one window; return the answers."""
     times = start + np.linspace(0, WINDOW_SECONDS, len(frames))
     return [
         window.see(CameraImage(grey, equalise), float(at))
@@ -303,7 +303,7 @@ def test_a_full_window_is_classified_as_a_clip_of_these_frames(
     filled = [answer.filled for answer in before]
     assert filled == sorted(filled) and filled[0] == 0 and last.filled == 1
     expected = classify_clip(clip, checkpoint=model, modality="video", device="cpu")
-    # The boxes may differ by a pixel or two: each picture is searched when it comes.
+    # The boxes may differ by a pixel or two: each frame is searched when it comes.
     box, other = last.box, expected.face_box
     assert abs(box.x - other.x) < other.width / 6 and abs(box.width / other.width - 1) < 0.2
     assert last.probabilities == pytest.approx(expected.probabilities, abs=0.12)
@@ -377,9 +377,9 @@ def test_the_camera_over_the_wire(app: App, frames: list[np.ndarray]) -> None:
             answer = json.loads(socket.recv())
             assert answer["box"]["width"] > 50 and answer["probabilities"] is None
             assert 0 < answer["milliseconds"]
-    for strange in (b"", b"abc", struct.pack("<HHB", 64, 64, 0), bytes(100_000), "text"):
+    for junk in (b"", b"abc", struct.pack("<HHB", 64, 64, 0), bytes(100_000), "text"):
         with connect(f"ws://127.0.0.1:{app.port}/live") as socket:
-            socket.send(strange)
+            socket.send(junk)
             with pytest.raises(ConnectionClosed) as closed:
                 socket.recv()
             assert closed.value.rcvd.code == 1003

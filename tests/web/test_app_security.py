@@ -1,4 +1,4 @@
-"""The web page against strangers and hostile files: each test fails without its defence."""
+"""The web page against foreign pages and hostile files: each test fails without its defence."""
 
 import http.client
 import io
@@ -51,7 +51,7 @@ def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-# Strangers
+# Foreign pages
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def cmdline(pid: int) -> bytes:
         ("", 421),
     ],
 )
-def test_a_strangers_domain_gets_nothing(app: App, host: str, status: int) -> None:
-    """DNS rebinding: the browser believes that this server is the stranger's."""
+def test_a_foreign_domain_gets_nothing(app: App, host: str, status: int) -> None:
+    """DNS rebinding: the browser believes that this server is the foreign domain's."""
     host = host.format(port=app.port)
     for path in ("/", "/about", "/page.js", "/none"):
         found, content = app.ask("GET", path, Host=host)
@@ -92,7 +92,7 @@ def test_a_strangers_domain_gets_nothing(app: App, host: str, status: int) -> No
         ("", False),
     ],
 )
-def test_a_strangers_page_gets_nothing(app: App, origin: str, ours: bool) -> None:
+def test_a_foreign_page_gets_nothing(app: App, origin: str, ours: bool) -> None:
     origin = origin.format(port=app.port)
     status, _ = app.ask("POST", "/classify", b"x", Origin=origin, x_file_name="a")
     assert status == (422 if ours else 403)
@@ -189,7 +189,7 @@ def test_a_list_of_other_files_shows_none_of_them(
 
 
 def flat_png_video(side: int, announced: int | None = None) -> bytes:
-    """A film of 24 times the same huge white picture; its header may announce small ones."""
+    """A film of 24 times the same huge white frame; its header may announce small ones."""
     file = io.BytesIO()
     with av.open(file, "w", format="mov") as container:
         stream = container.add_stream("png", rate=Fraction(10))
@@ -312,7 +312,7 @@ def test_who_leaves_midway_leaves_nothing(app: App, clip: bytes) -> None:
                 time.sleep(0.001)
         while app.uploads():
             time.sleep(0.001)
-    assert app.classify(clip)[0] == 200  # no place is taken for good
+    assert app.classify(clip)[0] == 200  # no upload is counted forever
 
 
 def test_who_leaves_a_long_clip_leaves_nothing(app: App, clip: bytes, film: bytes) -> None:

@@ -1,4 +1,4 @@
-"""`classify`: agreement with the store, missing modalities, wrong input, which model answers."""
+"""`Classifier`: agreement with the store, missing modalities, wrong input, choice of the model."""
 
 import dataclasses
 import json
