@@ -74,8 +74,8 @@ def draw(actors: int, effect: tuple[float, float], rng: np.random.Generator) -> 
 def true_values() -> dict[str, float]:
     """Return what each interval should hold: the scores on endlessly many actors."""
     targets, right = CLIPS, ACCURACY * CLIPS
-    said = right + (1 - ACCURACY) * (CLIPS.sum() - CLIPS) / (len(CLIPS) - 1)
-    f1 = float(np.mean(2 * right / (targets + said)))
+    predicted = right + (1 - ACCURACY) * (CLIPS.sum() - CLIPS) / (len(CLIPS) - 1)
+    f1 = float(np.mean(2 * right / (targets + predicted)))
     return dict.fromkeys(TITLES, ACCURACY) | {"bca_f1": f1}
 
 

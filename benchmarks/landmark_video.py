@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from campaign import ROOT, name_of, percent, plain, read_settings, saying
+from campaign import ROOT, certain_predictions, name_of, percent, plain, read_settings
 from numpy.typing import NDArray
 from reporting import parser, publish, table
 from sklearn.linear_model import RidgeClassifierCV
@@ -46,8 +46,8 @@ def landmark_statistics(points: NDArray[np.int16]) -> NDArray[np.float64]:
         float64 (272,).
     """
     scale = np.median(np.ptp(points[..., 1], axis=1))
-    placed = (points - points.mean(axis=(0, 1))) / scale
-    return np.concatenate([placed.mean(axis=0).ravel(), placed.std(axis=0).ravel()])
+    normalised = (points - points.mean(axis=(0, 1))) / scale
+    return np.concatenate([normalised.mean(axis=0).ravel(), normalised.std(axis=0).ravel()])
 
 
 def log_mel_statistics(store: FeatureStore, clip: str) -> NDArray[np.float64]:
@@ -69,7 +69,7 @@ def ridge(
         tested = folds == fold
         model = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(0, 5, 11)))
         answers[tested] = model.fit(inputs[~tested], truth[~tested]).predict(inputs[tested])
-    return saying(clips, answers.tolist(), labels)
+    return certain_predictions(clips, answers.tolist(), labels)
 
 
 def together(clips: list[ClipPrediction]) -> list[ClipPrediction]:
@@ -78,8 +78,8 @@ def together(clips: list[ClipPrediction]) -> list[ClipPrediction]:
     for clip in clips:
         by_clip.setdefault(clip.clip, []).append(clip)
     return [
-        replace(said[0], probabilities=tuple(np.mean([p.probabilities for p in said], axis=0)))
-        for said in by_clip.values()
+        replace(seeds[0], probabilities=tuple(np.mean([p.probabilities for p in seeds], axis=0)))
+        for seeds in by_clip.values()
     ]
 
 

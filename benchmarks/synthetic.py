@@ -11,13 +11,13 @@ from campaign import (
     PROTOCOL,
     ROOT,
     add_options,
+    certain_predictions,
     corpus_line,
     make_store,
     name_of,
     percent,
     plain,
     read_settings,
-    saying,
     train_and_test,
 )
 from reporting import parser, publish, table
@@ -49,18 +49,18 @@ TITLES = {
 def bayes_rule(
     store: FeatureStore, shown: Path, clips: Sequence[ClipPrediction]
 ) -> dict[str, list[ClipPrediction]]:
-    """Return what the Bayes rule says of the clips when told what face and voice really show."""
+    """Return the predictions of the Bayes rule, given what each face and voice really show."""
     with shown.open(newline="", encoding="utf-8") as file:
-        told = {row["clip"]: row for row in csv.DictReader(file)}
-    face = [told[p.clip]["face"] for p in clips]
-    voice = [told[p.clip]["voice"] for p in clips]
+        rows = {row["clip"]: row for row in csv.DictReader(file)}
+    face = [rows[p.clip]["face"] for p in clips]
+    voice = [rows[p.clip]["voice"] for p in clips]
     tables = TABLES[(store.synthetic or {})["tables"]]
     answers = {
         "av": bayes_predictions(tables, face, voice),
         "video": bayes_predictions(tables, face=face),
         "audio": bayes_predictions(tables, voice=voice),
     }
-    return {m: saying(clips, said, store.labels) for m, said in answers.items()}
+    return {m: certain_predictions(clips, labels, store.labels) for m, labels in answers.items()}
 
 
 def main() -> None:
@@ -113,7 +113,7 @@ def _publish(
         [
             about,
             f"Protocol `{PROTOCOL}`, `{name_of(config)}`, at most {training.epochs} epochs, "
-            f"training seed {training.seed}. *Bayes*: the best rule, told what face and voice "
+            f"training seed {training.seed}. *Bayes*: the best rule, given what face and voice "
             "really show, on the same clips; *ceiling*: what it gets on endlessly many. The "
             "logistic regressions train on all four other folds. Accuracy in per cent:",
             table(["system", "accuracy", "Bayes", "share", "minus Bayes", "ceiling"], rows),

@@ -87,8 +87,8 @@ def _git(*arguments: str, inside: Path | None = None) -> None:
     if status:
         raise UsageError(
             f"`{' '.join(command)}` failed (exit code {status}; its own message is above). "
-            "Run the same command again to go on. If it says that the repository exceeded its LFS "
-            f"budget, fetch into another folder with --source {MIRROR}."
+            "Run the same command again to go on. If it reports that the repository exceeded its "
+            f"LFS budget, fetch into another folder with --source {MIRROR}."
         )
 
 

@@ -3,7 +3,7 @@
     python data_prep/ravdess.py ~/ravdess --out features/ravdess
 
 The folder holds ``speech-16khz.zip`` (the speech takes ``03-01-*`` as 16 kHz mono FLAC) and
-``landmarks.npz`` (68 face points of each frame of the same takes); data_prep/README.md says how
+``landmarks.npz`` (68 face points of each frame of the same takes); see data_prep/README.md
 they come from the official archives. What a network learns from such a store is called "RAVDESS,
 landmark video": people's movement without their texture.
 
@@ -108,10 +108,10 @@ def draw_faces(points: NDArray[np.int16], box: Box) -> NDArray[np.uint8]:
         uint8 (frame, 98, 80).
     """
     size = (FACE_WIDTH * _SCALE, FACE_HEIGHT * _SCALE)
-    places = (points - (box.x, box.y)) * (size[0] / box.width, size[1] / box.height)
-    places = np.rint(places * 2**_SHIFT).astype(np.int32)
+    pixels = (points - (box.x, box.y)) * (size[0] / box.width, size[1] / box.height)
+    pixels = np.rint(pixels * 2**_SHIFT).astype(np.int32)
     faces = np.empty((len(points), FACE_HEIGHT, FACE_WIDTH), np.uint8)
-    for face, frame in zip(faces, places, strict=True):
+    for face, frame in zip(faces, pixels, strict=True):
         image = np.zeros(size[::-1], np.uint8)
         for start, stop, closed in STROKES:
             line = [frame[start:stop]]

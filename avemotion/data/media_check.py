@@ -1,8 +1,8 @@
-"""Look at a corpus' media files: is each readable, and does it hold what it should?
+"""Check a corpus' media files: is each readable, and does it hold what it should?
 
-A glance at a plain FLV or WAV is enough; any other head is read by the decoder, and on request
-every file is decoded. Media come from strangers, so that happens in worker processes that may die
-or hang: that file is named with the reason, and the others are looked at all the same.
+Of a plain FLV or WAV the first bytes and the length are enough; any other header is read by the
+decoder, and on request every file is decoded. Damaged media can crash or hang a decoder, so that
+happens in worker processes: such a file is named with the reason, and the others are still checked.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, map_isolated
 from avemotion.parallel.processes import cores, one_thread
 
 _HEAD_WORKERS = 2  # few files are no plain FLV or WAV
-_HEAD_BYTES = 16_384  # CREMA-D's first picture and first sound lie within 8 kB
+_HEAD_BYTES = 16_384  # CREMA-D's first frame and first sound lie within 8 kB
 _HEAD_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class MediaFile:
-    """A file of a clip, and what it is there for."""
+    """A file of a clip, and what is read from it."""
 
     path: Path
-    """Where it lies."""
+    """The file."""
     clip: str
     """The clip's name: which frames `preprocess` samples depends on it."""
     images: bool
-    """Do the clip's faces come from it?"""
+    """Whether the clip's faces come from it."""
     sound: bool
-    """Does the clip's sound come from it?"""
+    """Whether the clip's sound comes from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class Complaint:
     state: str
     """The field of `Verification` that lists it."""
     reason: str
-    """In the words of `preprocess`."""
+    """The message that `preprocess` gives for the same damage."""
 
 
 Outcomes: TypeAlias = Generator[Complaint | TaskFailure | None, None, None]
-"""For each file what is wrong with it, how that was never found out, or None."""
+"""For each file what is wrong with it, why it could not be checked, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Inspection:
 
 
 def inspect(corpus: Corpus, *, decode: bool, progress: bool) -> Inspection:
-    """Look at every media file of a corpus.
+    """Check every media file of a corpus.
 
     Args:
         corpus: Its clips; those known to be bad are never decoded, as `preprocess` leaves them out.
@@ -115,7 +115,7 @@ def _media_files(corpus: Corpus) -> Iterator[MediaFile]:
 
 
 def _glance(file: MediaFile) -> str:
-    """Return a file's state as far as its first bytes and its length tell.
+    """Return a file's state as far as its first bytes and its length show it.
 
     Returns:
         ``whole``, ``empty``, ``pointers``, or ``doubtful`` where a decoder must look.
@@ -128,7 +128,7 @@ def _glance(file: MediaFile) -> str:
         if is_lfs_pointer(file.path):
             return "pointers"
         return "whole" if is_plainly_whole(file.path, file.images) else "doubtful"
-    except OSError:  # the decoder's own error says why
+    except OSError:  # the decoder's own error gives the reason
         return "doubtful"
 
 
@@ -151,7 +151,7 @@ def decode_all(files: list[MediaFile]) -> Outcomes:
 
 
 def _complaint_on_head(file: MediaFile) -> Complaint | None:
-    """Run in a worker: say what is wrong with a file as far as its streams tell."""
+    """Return what is wrong with a file as far as its streams show it; runs in a worker."""
     wanted = 0 if file.images else 1
     try:
         if read_streams(file.path, _HEAD_BYTES)[wanted] or read_streams(file.path)[wanted]:
@@ -164,7 +164,7 @@ def _complaint_on_head(file: MediaFile) -> Complaint | None:
 
 
 def _complaint_on_content(file: MediaFile) -> Complaint | None:
-    """Run in a worker: decode what `preprocess` takes from a file; say what is wrong with it."""
+    """Decode what `preprocess` takes from a file; return what is wrong; runs in a worker."""
     video, audio = (file.path if asked else None for asked in (file.images, file.sound))
     try:
         media, _ = read_views(file.clip, video, audio, PreprocessSettings())

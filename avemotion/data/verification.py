@@ -1,7 +1,7 @@
-"""Is this a usable checkout of CREMA-D: what is there, what is missing, what is broken?
+"""Check a checkout of CREMA-D: what is there, what is missing, what is broken.
 
-Names are held against the corpus' own list, and every media file is looked at: its head and its
-length, or, on request, all that it decodes to.
+Names are compared with the corpus' own list, and every media file is examined: its header and its
+length, or, on request, all of its content.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ PROBLEMS: dict[str, str] = {
     "unrecognised_files": "files whose names are not CREMA-D's (move them elsewhere)",
     "tables": "tables that are missing or not whole",
 }
-"""Field of `Verification` -> what its entries are, in the order of the summary."""
+"""Field of `Verification` -> description of its entries, in the order of the summary."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a checkout holds, and what is wrong with it."""
+    """Content and problems of a checkout."""
 
     directory: Path
     """The folder that was checked."""
     synthetic: bool
-    """Is it a synthetic corpus, with a list of its own?"""
+    """Whether it is a synthetic corpus, with a list of its own."""
     clips: int
     """Clips of which at least one file is there, whatever its state."""
     expected: int
@@ -57,7 +57,7 @@ class Verification:
     clips_by_emotion: dict[str, tuple[int, int]]
     """Emotion -> clips that are there, and clips expected."""
     decoded: int
-    """Files that were decoded; 0 where only their heads were read."""
+    """Files that were decoded; 0 where only headers were read."""
     known_bad: tuple[str, ...]
     """Clips that are there and known to be bad: left out by `preprocess`, and no problem."""
     pointers: tuple[str, ...]
@@ -66,10 +66,10 @@ class Verification:
     """Files of 0 bytes, as paths in the corpus."""
     unreadable: tuple[str, ...]
     """Files that cannot be opened or are shorter than they say, each with the reason; if `decoded`
-    also those that do not decode, or decode to a picture that does not change."""
+    also those that do not decode, or decode to an image that never changes."""
     soundless: tuple[str, ...]
-    """Files that a clip's sound comes from and that hold none, each with the reason; that a track
-    is silent or next to empty is only known if `decoded`."""
+    """Files that should hold a clip's sound and hold none, each with the reason; silent or nearly
+    empty tracks are found only if `decoded`."""
     missing_videos: tuple[str, ...]
     """Expected clips without a video."""
     missing_audio: tuple[str, ...]
@@ -83,7 +83,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Is everything there and whole?"""
+        """Whether everything is there and whole."""
         return self.clips == self.expected and not any(getattr(self, name) for name in PROBLEMS)
 
     def summary(self) -> str:
@@ -104,14 +104,14 @@ class Verification:
             for actor, (found, wanted) in self.clips_by_actor.items()
             if found != wanted
         ]
-        parts += _listed("actors with other clips than expected", uneven)
+        parts += _listed("actors with a different number of clips than expected", uneven)
         for name, meaning in PROBLEMS.items():
             parts += _listed(meaning, getattr(self, name))
         parts += _listed("known bad clips, which preprocessing leaves out", self.known_bad)
         parts.append(
             f"{self.decoded:,} files were decoded."
             if self.decoded
-            else "Only the heads of files were read; --decode decodes them."
+            else "Only the headers of files were read; --decode decodes them."
         )
         parts.append("The corpus is complete." if self.ok else "The corpus is not complete.")
         return "\n\n".join(parts)
@@ -144,7 +144,7 @@ def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Veri
         progress: Show a progress bar.
 
     Returns:
-        Counts, and everything that is missing, broken or strange.
+        Counts, and all files that are missing, broken or unrecognised.
 
     Raises:
         UsageError: The folder is missing or holds no clip.
@@ -200,7 +200,7 @@ def _read_list(found: Corpus) -> tuple[list[str], list[str]]:
 
 
 def _stated_clips(found: Corpus) -> int:
-    """Return how many clips the corpus should have; a synthetic one says so itself."""
+    """Return how many clips the corpus should have; a synthetic one states it in its settings."""
     if found.synthetic is None:
         return crema_d.CLIPS
     actors, each = found.synthetic.get("actors"), found.synthetic.get("clips_per_actor")
@@ -234,7 +234,7 @@ def _lacking(
 
 
 def _check_tables(directory: Path, expected: set[str]) -> list[str]:
-    """Say what is wrong with the votes and the demographics."""
+    """Return what is wrong with the votes and the demographics."""
     complaints = []
     for file, check in (
         (crema_d.VOTES_FILE, _check_votes),

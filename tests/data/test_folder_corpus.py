@@ -1,4 +1,4 @@
-"""Clips of one's own: names and table, whatever they hold, and the whole road."""
+"""Clips of one's own: names and table, whatever they hold, and the whole way to a prediction."""
 
 import csv
 import os
@@ -46,7 +46,7 @@ file_names = st.builds(
 
 @settings(deadline=None, max_examples=150)
 @given(st.data())
-def test_any_names_become_clips_or_strangers(
+def test_any_names_become_clips_or_are_listed(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     directory = tmp_path_factory.mktemp("any")
@@ -70,9 +70,9 @@ def test_any_names_become_clips_or_strangers(
         assert clip.actor == UNKNOWN_ACTOR and clip.name.split("/")[0] == clip.emotion
         assert clip.name in files
     write_table(directory, *((clip.name, f"actor {i}") for i, clip in enumerate(corpus.clips)))
-    told = read_corpus(directory)
-    assert [clip.actor for clip in told.clips] == [f"actor {i}" for i in range(len(told.clips))]
-    assert names(told) == names(corpus)
+    named = read_corpus(directory)
+    assert [clip.actor for clip in named.clips] == [f"actor {i}" for i in range(len(named.clips))]
+    assert names(named) == names(corpus)
     shutil.rmtree(directory)
 
 
@@ -107,7 +107,7 @@ def test_what_is_no_clip_is_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         (["happy/a.mp4"], "has 1 folders"),
         (["a.mp4", "b.mp4"], "has 0 folders"),
@@ -117,13 +117,13 @@ def test_what_is_no_clip_is_listed(tmp_path: Path) -> None:
         (["happy/a.mp4", "caf\udce9/a.mp4"], "a label must be text that UTF-8 can hold"),
     ],
 )
-def test_folders_that_are_no_corpus_are_refused(tmp_path: Path, files, said: str) -> None:
+def test_folders_that_are_no_corpus_are_refused(tmp_path: Path, files, message: str) -> None:
     touch(tmp_path, *files)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         read_corpus(tmp_path)
 
 
-def test_the_table_says_who_and_how(tmp_path: Path) -> None:
+def test_the_table_gives_actor_level_and_sentence(tmp_path: Path) -> None:
     touch(tmp_path, "sad/a.mp4", "sad/a.wav", "happy/b.mp4")
     columns = "actor,level,file,sentence"
     text = "Anna,high,sad/a.wav,Oh no\r\nZoe\u0308,,happy/b.mp4,\r\n"
@@ -138,37 +138,37 @@ GOOD = "file,actor\nsad/a.mp4,Anna\nhappy/b.mp4,Boris\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("", r"has the columns \(none\)"),
+        ("", "clips.csv lacks the columns 'actor', 'file'"),
         (GOOD.replace(",", ";"), "separated by commas"),
-        (GOOD.replace("actor", "actor,actor"), "has the columns"),
-        (GOOD.replace("actor", "actor,age"), "'age'.* and no others"),
-        (GOOD.replace("Anna", "Anna,5"), "row 1 of .* not one value for each column"),
-        (GOOD.replace(",Boris", ""), "row 2 of .* not one value"),
-        (GOOD.replace("Boris", ""), "row 2 of .* has the actor ''"),
-        (GOOD.replace("Boris", "unknown"), "row 2 of .* 'unknown'. Say who"),
+        (GOOD.replace("actor", "actor,actor"), "has more than once the columns 'actor'"),
+        (GOOD.replace("actor", "actor,age"), "has the unknown columns 'age'"),
+        (GOOD.replace("Anna", "Anna,5"), "row 1 of .* not have one value for each column"),
+        (GOOD.replace(",Boris", ""), "row 2 of .* not have one value"),
+        (GOOD.replace("Boris", ""), "row 2 of .*the actor of 'happy/b.mp4' is ''"),
+        (GOOD.replace("Boris", "unknown"), "row 2 of .* 'unknown': name the person"),
         (GOOD.replace("Boris", "a/b"), "'a/b' cannot name a file.*Change that name"),
         (GOOD.replace("Boris", "anna"), "'Anna' and 'anna' differ in capitals"),
-        (GOOD + "sad/a.mp4,Anna\n", "row 3 of .* names 'sad/a.mp4' again"),
+        (GOOD + "sad/a.mp4,Anna\n", "row 3 of .*'sad/a.mp4' has a row before"),
         (GOOD + "sad/c.mp4,Anna\n", r"1 rows name no .*'sad/c.mp4' \(row 3\), and 0 files"),
         (GOOD.replace("happy/b.mp4,Boris\n", ""), "and 1 files have no row: 'happy/b.mp4'"),
-        (GOOD + "sad/a.wav,Boris\n", r"different things of sad/a.mp4 and .*\(rows 1 and 3"),
-        (GOOD + '"sad', "cannot be read as a table"),
-        (b"\xff\xfe" + GOOD.encode("utf-16-le"), "cannot be read as a table in UTF-8"),
+        (GOOD + "sad/a.wav,Boris\n", r"differs on sad/a.mp4 and .*\(rows 1 and 3"),
+        (GOOD + '"sad', "is not a table"),
+        (b"\xff\xfe" + GOOD.encode("utf-16-le"), "is not a table in UTF-8"),
     ],
 )  # fmt: skip
-def test_tables_that_do_not_fit_are_refused(tmp_path: Path, text, said: str) -> None:
+def test_tables_that_do_not_fit_are_refused(tmp_path: Path, text, message: str) -> None:
     touch(tmp_path, "sad/a.mp4", "sad/a.wav", "happy/b.mp4")
     (tmp_path / "clips.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         read_corpus(tmp_path)
 
 
 def test_a_table_that_cannot_be_opened_is_no_missing_one(tmp_path: Path) -> None:
     touch(tmp_path, "sad/a.mp4", "happy/b.mp4")
     (tmp_path / "clips.csv").symlink_to("nowhere")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="clips.csv is not a table.*No such file"):
         read_corpus(tmp_path)
 
 
@@ -201,7 +201,9 @@ def contents(store: Path) -> dict[str, bytes]:
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
 
 
-def test_the_whole_road(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_folder_to_prediction(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = tmp_path / "features"
     words = ["preprocess", "--corpus", "folder", str(films), "--out", str(store), "--views", "1"]
     assert main(words) == 0
@@ -239,9 +241,9 @@ def test_the_whole_road(films: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
     avemotion.fit(data=store, out=run, progress=False, **tiny)
     clip = next(moved.glob("sad/*.flv"))
-    said = avemotion.classify_clip(clip, checkpoint=run)
-    assert list(said.probabilities) == ["fröhlich & laut", "sad"]
-    assert said.label in said.probabilities and said.modality == "av"
+    prediction = avemotion.classify_clip(clip, checkpoint=run)
+    assert list(prediction.probabilities) == ["fröhlich & laut", "sad"]
+    assert prediction.label in prediction.probabilities and prediction.modality == "av"
 
 
 def test_names_with_html_are_text_in_the_report(real_videos: list[Path], tmp_path: Path) -> None:
@@ -278,7 +280,7 @@ def test_names_with_html_are_text_in_the_report(real_videos: list[Path], tmp_pat
         assert hostile not in drawn, hostile
 
 
-def test_what_the_table_says_anew_is_followed(tmp_path: Path, films: Path) -> None:
+def test_changes_of_the_table_are_followed(tmp_path: Path, films: Path) -> None:
     shutil.rmtree(films / "sad")
     shutil.copytree(films / "fröhlich & laut", films / "sad")
     one_view, out = PreprocessSettings(views=1), tmp_path / "out"

@@ -1,6 +1,6 @@
 """Corpora: from a folder to its clips, their actors and emotions. One module a corpus.
 
-docs/corpora.md says what such a module offers, with an example.
+docs/corpora.md describes what such a module offers, with an example.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ Names: ``1001_IEO_ANG_HI`` is actor, sentence, intended emotion, level (LO MD HI
 
 from __future__ import annotations
 
-import csv
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from avemotion.data.types import Clip, Corpus, Rating
 from avemotion.errors import UsageError
+from avemotion.files import read_csv, read_json
 
 NAME = "crema_d"
 
@@ -66,14 +66,14 @@ SENTENCES: dict[str, str] = {
     "TSI": "The surface is slick.",
     "WSI": "We'll stop in a couple of minutes.",
 }
-"""Code in a file name -> what is said."""
+"""Code in a file name -> the sentence spoken."""
 
 LEVELS: tuple[str, ...] = ("LO", "MD", "HI", "XX")
 """Intended intensities; only the sentence IEO has other levels than XX."""
 
 KNOWN_BAD: dict[str, str] = {
     "1076_MTI_NEU_XX": "known bad in CREMA-D: the video is very short and has no sound",
-    "1076_MTI_SAD_XX": "known bad in CREMA-D: an error picture without sound",
+    "1076_MTI_SAD_XX": "known bad in CREMA-D: an error image without sound",
     "1064_TIE_SAD_XX": "known bad in CREMA-D: the video has no duration",
     "1064_IEO_DIS_MD": "known bad in CREMA-D: one minute long, with all six emotions",
 }
@@ -89,7 +89,12 @@ SYNTHETIC_FILE = Path("synthetic.json")
 CHANNELS: dict[str, str] = {"1": "audio", "2": "video", "3": "av"}
 """First digit of a row's id in the vote table -> what the raters were given."""
 
-_FETCH_AGAIN = "Restore it with `git checkout` in the corpus, or clone the corpus again."
+Row = TypeVar("Row")
+
+_REMEDY = (
+    "If it is a Git LFS pointer, run `git lfs pull` in the corpus; else restore it with "
+    "`git checkout` there, or clone the corpus again."
+)
 
 # `1040_ITH_SAD_X.wav` has been seen, with one X.
 _NAME = re.compile(
@@ -181,16 +186,17 @@ def read_ratings(directory: Path) -> list[Rating]:
     Raises:
         UsageError: The table is a Git LFS pointer, lacks a column or is damaged.
     """
-    path = directory / VOTES_FILE
-    ratings = []
-    for number, row in _read_table(path, {"", "fileName", *VOTE_LETTERS}):
-        try:
-            channel = CHANNELS[row[""][:1]]
-            votes = tuple(int(row[letter]) for letter in VOTE_LETTERS)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"row {number} of {path} is damaged: {row}. {_FETCH_AGAIN}") from error
-        ratings.append(Rating(row["fileName"], channel, votes))
-    return ratings
+    return _read_table(directory / VOTES_FILE, {"", "fileName", *VOTE_LETTERS}, _rating)
+
+
+def _rating(row: dict[str, str]) -> Rating:
+    channel = CHANNELS.get(row[""][:1])
+    if channel is None:
+        raise ValueError(f"its id is {row['']!r}, but must begin with 1, 2 or 3")
+    votes = [row[letter] for letter in VOTE_LETTERS]
+    if not all(map(str.isdecimal, votes)):
+        raise ValueError(f"its votes are {votes}, but must be whole numbers")
+    return Rating(clip=row["fileName"], channel=channel, votes=tuple(map(int, votes)))
 
 
 def read_names(directory: Path) -> list[str]:
@@ -202,7 +208,7 @@ def read_names(directory: Path) -> list[str]:
     Raises:
         UsageError: The list is a Git LFS pointer or lacks a column.
     """
-    return [row["Filename"] for _, row in _read_table(directory / NAMES_FILE, {"Filename"})]
+    return _read_table(directory / NAMES_FILE, {"Filename"}, lambda row: row["Filename"])
 
 
 def read_demographics(directory: Path) -> dict[str, dict[str, str]]:
@@ -215,31 +221,21 @@ def read_demographics(directory: Path) -> dict[str, dict[str, str]]:
     Raises:
         UsageError: The table is a Git LFS pointer or lacks a column.
     """
-    metadata = ("Age", "Sex", "Race", "Ethnicity")
-    rows = _read_table(directory / DEMOGRAPHICS_FILE, {"ActorID", *metadata})
-    return {row["ActorID"]: {fact: row[fact] for fact in metadata} for _, row in rows}
+    columns = ("Age", "Sex", "Race", "Ethnicity")
+
+    def parse(row: dict[str, str]) -> tuple[str, dict[str, str]]:
+        return row["ActorID"], {column: row[column] for column in columns}
+
+    return dict(_read_table(directory / DEMOGRAPHICS_FILE, {"ActorID", *columns}, parse))
 
 
-def _read_table(path: Path, columns: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield a table's rows, from 1, that hold at least these columns; nothing without a file."""
-    if not path.is_file():
-        return
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            missing = columns - set(rows.fieldnames or ())
-            if missing:
-                raise UsageError(
-                    f"{path} is not CREMA-D's table: it lacks the columns {sorted(missing)}. "
-                    "If it is a Git LFS pointer, run `git lfs pull` in the corpus."
-                )
-            yield from enumerate(rows, start=1)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} is no table in UTF-8 ({error}). {_FETCH_AGAIN}") from error
+def _read_table(path: Path, columns: set[str], parse: Callable[[dict[str, str]], Row]) -> list[Row]:
+    """Return what `parse` makes of a table's rows; nothing where there is no such file."""
+    return read_csv(path, columns, parse, _REMEDY, optional=None) if path.is_file() else []
 
 
 def read_synthetic(directory: Path) -> dict[str, object] | None:
-    """Return what a synthetic corpus says of itself, or None for a recorded one.
+    """Return the settings that a synthetic corpus was made with, or None for a recorded one.
 
     Raises:
         UsageError: Its description is damaged.
@@ -247,8 +243,4 @@ def read_synthetic(directory: Path) -> dict[str, object] | None:
     path = directory / SYNTHETIC_FILE
     if not path.is_file():
         return None
-    try:
-        metadata: dict[str, object] = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is damaged ({error}). Run `avemotion synth` anew.") from error
-    return metadata
+    return read_json(path, "Run `avemotion synth` anew.")

@@ -4,7 +4,7 @@ Provenance, citation, licence: those of the clips.
 
 Names: ``happy/take 1.mp4`` is a clip of the emotion ``happy``; the clip has that very name. A video
 and a sound of one name but for the suffix, alone with it in their folder, are one clip, named after
-the video. A table ``clips.csv`` beside the emotions' folders says who is in each file:
+the video. A table ``clips.csv`` beside the emotions' folders names the actor of each file:
 
     file,actor
     happy/take 1.mp4,Anna
@@ -16,7 +16,6 @@ It may also have the columns ``level`` and ``sentence``. Without the table every
 
 from __future__ import annotations
 
-import csv
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,11 +23,12 @@ from pathlib import Path
 
 from avemotion.data.types import UNKNOWN_ACTOR, Clip, Corpus, is_utf8
 from avemotion.errors import UsageError
+from avemotion.files import read_csv
 
 NAME = "folder"
 
 TABLE_NAME = "clips.csv"
-"""The table of who is in each file."""
+"""The table of the actor of each file."""
 
 COLUMNS, FURTHER_COLUMNS = ("file", "actor"), ("level", "sentence")
 """Columns that the table must have, and those that it may have."""
@@ -42,16 +42,21 @@ SOUND_SUFFIXES = frozenset(".aac .aif .aiff .amr .flac .m4a .mp3 .oga .ogg .opus
 """How files end that hold a voice alone."""
 
 _NO_TABLE = (
-    f"There is no {TABLE_NAME} that says who is in each file: `fit` and `evaluate` will need it."
+    f"There is no {TABLE_NAME} with the actor of each file: `fit` and `evaluate` will need it."
+)
+_REMEDY = (
+    f"Correct it: the columns are {' and '.join(COLUMNS)}, optionally "
+    f"{' and '.join(FURTHER_COLUMNS)}, separated by commas."
 )
 _SHOWN = 3  # examples in a message
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What a row of the table says."""
+    """A row of the table."""
 
     number: int
+    """From 1, for messages."""
     actor: str
     level: str
     sentence: str
@@ -68,7 +73,7 @@ def read_corpus(directory: Path) -> Corpus:
             used; or its table is damaged or does not fit the files.
     """
     if not directory.is_dir():
-        raise UsageError(f"{directory} is not a folder. Give one that holds a folder an emotion.")
+        raise UsageError(f"{directory} is not a folder. Give one with a folder for each emotion.")
     folders: list[Path] = []
     unrecognised_files: list[Path] = []
     for path in sorted(directory.iterdir()):
@@ -142,7 +147,7 @@ def _clips(
     found: Sequence[tuple[Path | None, Path | None]],
     table: dict[str, _Entry] | None,
 ) -> list[Clip]:
-    """Return the sorted clips with what the table says of them.
+    """Return the clips sorted by name, with the actor, level and sentence of the table.
 
     Raises:
         UsageError: A file is not in the table, a row names no file, or the rows of one clip differ.
@@ -155,8 +160,9 @@ def _clips(
         entries = [left.pop(name) for name in names if name in left]
         if len({(e.actor, e.level, e.sentence) for e in entries}) > 1:
             raise UsageError(
-                f"{directory / TABLE_NAME} says different things of {' and '.join(names)}, which "
-                f"are one clip (rows {entries[0].number} and {entries[1].number})."
+                f"{directory / TABLE_NAME} differs on {' and '.join(names)}, which "
+                f"are one clip (rows {entries[0].number} and {entries[1].number}). "
+                "Give both the same actor, level and sentence."
             )
         if entries:
             actor, level, sentence = entries[0].actor, entries[0].level, entries[0].sentence
@@ -184,7 +190,7 @@ def _read_table(path: Path) -> dict[str, _Entry] | None:
     """Read ``clips.csv``.
 
     Returns:
-        File -> what its row says; None where there is no table.
+        File -> its row; None where there is no table.
 
     Raises:
         UsageError: The table is damaged, lacks a column or has an unknown one, or a row is not
@@ -193,40 +199,20 @@ def _read_table(path: Path) -> dict[str, _Entry] | None:
     if not path.exists() and not path.is_symlink():
         return None
     entries: dict[str, _Entry] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, strict=True)
-            _check_columns(path, rows.fieldnames or ())
-            for number, row in enumerate(rows, start=1):
-                if None in row or None in row.values():
-                    raise UsageError(f"row {number} of {path} has not one value for each column.")
-                if row["file"] in entries:
-                    raise UsageError(f"row {number} of {path} names {row['file']!r} again.")
-                entries[row["file"]] = _entry(path, number, row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(
-            f"{path} cannot be read as a table in UTF-8 with commas ({error}). Write it again."
-        ) from error
+
+    def parse(row: dict[str, str]) -> None:
+        file = row["file"]
+        # One name may be typed in two ways that look alike: e with an accent, or e and accent.
+        actor = unicodedata.normalize("NFC", row["actor"])
+        if actor in ("", UNKNOWN_ACTOR):
+            raise ValueError(
+                f"the actor of {file!r} is {actor!r}: name the person, or take that file out of "
+                "the folder, since no clip of an unknown person can be tested fairly"
+            )
+        if file in entries:
+            raise ValueError(f"{file!r} has a row before")
+        number = len(entries) + 1
+        entries[file] = _Entry(number, actor, row.get("level", ""), row.get("sentence", ""))
+
+    read_csv(path, COLUMNS, parse, _REMEDY, optional=FURTHER_COLUMNS)
     return entries
-
-
-def _check_columns(path: Path, found: Sequence[str]) -> None:
-    missing = [name for name in COLUMNS if name not in found]
-    unknown = [name for name in found if name not in COLUMNS + FURTHER_COLUMNS]
-    if missing or unknown or len(set(found)) < len(found):
-        raise UsageError(
-            f"{path} has the columns {', '.join(map(repr, found)) or '(none)'}, but must have "
-            f"{' and '.join(COLUMNS)}, may have {' and '.join(FURTHER_COLUMNS)}, separated by "
-            "commas, and no others."
-        )
-
-
-def _entry(path: Path, number: int, row: dict[str, str]) -> _Entry:
-    # One person's name may be typed in two ways that look alike: e with an accent, or e and accent.
-    actor = unicodedata.normalize("NFC", row["actor"])
-    if actor in ("", UNKNOWN_ACTOR):
-        raise UsageError(
-            f"row {number} of {path} has the actor {actor!r}. Say who is in {row['file']!r}, or "
-            "take that file out of the folder: no clip of an unknown person can be tested fairly."
-        )
-    return _Entry(number, actor, row.get("level", ""), row.get("sentence", ""))

@@ -46,7 +46,7 @@ SENTENCES: dict[str, str] = {
     "01": "Kids are talking by the door.",
     "02": "Dogs are sitting by the door.",
 }
-"""Fifth field -> what is said."""
+"""Fifth field -> the sentence spoken."""
 
 ACTORS: tuple[str, ...] = tuple(f"{i:02}" for i in range(1, 25))
 
@@ -73,7 +73,7 @@ _SONG = re.compile(r"0[123]-02(-[0-9]{2}){5}")
 
 
 def parse_name(stem: str) -> tuple[str, str, str, str] | None:
-    """Take a take's name apart, whichever modality its first field says.
+    """Take a take's name apart, whatever the modality in its first field.
 
     Returns:
         Actor, code of the sentence, emotion's name and level; None where the name is not that of
@@ -90,7 +90,7 @@ def parse_name(stem: str) -> tuple[str, str, str, str] | None:
 
 
 def clip_name(stem: str) -> str:
-    """Return the name of a take's clip, whichever modality the first field says.
+    """Return the name of a take's clip, whatever the modality in the first field.
 
     >>> clip_name("03-01-05-02-01-01-12")
     '01-01-05-02-01-01-12'
@@ -177,5 +177,5 @@ def _clip(name: str, files: dict[str, Path]) -> Clip:
 
 
 def demographics() -> dict[str, dict[str, str]]:
-    """Return each actor's sex, which the number tells; RAVDESS publishes no more by actor."""
+    """Return each actor's sex, which the number encodes; RAVDESS publishes no more by actor."""
     return {actor: {"Sex": "Male" if int(actor) % 2 else "Female"} for actor in ACTORS}

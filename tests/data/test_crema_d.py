@@ -1,3 +1,5 @@
+"""CREMA-D: its names, its folders and its tables."""
+
 from collections import Counter
 from pathlib import Path
 
@@ -48,9 +50,9 @@ def test_one_x_means_two(actor, sentence, code):
 
 
 @given(actors, sentences, codes, levels, st.integers(0, 14), st.characters(codec="utf-8"))
-def test_a_changed_character_is_no_other_clip(actor, sentence, code, level, place, other):
+def test_a_changed_character_is_no_other_clip(actor, sentence, code, level, index, other):
     name = f"{actor}_{sentence}_{code}_{level}"
-    changed = name[:place] + other + name[place + 1 :]
+    changed = name[:index] + other + name[index + 1 :]
     parts = parse_name(changed)
     # Either it is refused, or it is another well-formed name that reads as written.
     assert (
@@ -105,21 +107,21 @@ HEADER = '"","A","D","F","H","N","S","fileName"\n'
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    ("text", "message"),
     [
         ("version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        (HEADER.replace("S", "Z"), r"lacks the columns \['S'\]"),
-        (HEADER + '"400001",0,0,0,0,0,0,"1001_DFA_ANG_XX"\n', "row 1 .*damaged"),
-        (HEADER + '"100001",0,0,0,0,0,0,"a"\n"100002",0,0\n', "row 2 .*damaged"),
-        (HEADER + '"100001",0,0,many,0,0,0,"a"\n', "row 1 .*damaged"),
+        (HEADER.replace("S", "Z"), "lacks the columns 'S'"),
+        (HEADER + '"400001",0,0,0,0,0,0,"1001_DFA_ANG_XX"\n', "row 1 .*'400001'"),
+        (HEADER + '"100001",0,0,0,0,0,0,"a"\n"100002",0,0\n', "row 2 .*one value for each column"),
+        (HEADER + '"100001",0,0,many,0,0,0,"a"\n', "row 1 .*'many'"),
         (b"\xff\xfe\x00\x01", "UTF-8"),
     ],
 )
-def test_damaged_votes_are_refused(tmp_path: Path, text, said):
+def test_damaged_votes_are_refused(tmp_path: Path, text, message):
     (tmp_path / "processedResults").mkdir()
     data = text if isinstance(text, bytes) else text.encode()
     (tmp_path / "processedResults" / "tabulatedVotes.csv").write_bytes(data)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         read_ratings(tmp_path)
 
 
