@@ -204,7 +204,7 @@ def test_known_bad_clips_are_excluded_and_no_failure(tmp_path: Path):
     make_wav(corpus / "AudioWAV" / "1076_MTI_SAD_XX.wav", speech_like(1))
     report = run(corpus, tmp_path / "out")
     assert report.counts == {"audio": 2, "excluded": 1} and report.processed == 2
-    assert "error picture" in by_clip(tmp_path / "out")["1076_MTI_SAD_XX"].reason
+    assert "error image" in by_clip(tmp_path / "out")["1076_MTI_SAD_XX"].reason
     assert run(corpus, tmp_path / "out").processed == 0
 
 

@@ -35,7 +35,7 @@ def check(corpus: Path) -> Verification:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
-    """A small complete corpus that says itself how large it is."""
+    """A small complete corpus that states its own size."""
     for folder in ("VideoFlash", "AudioWAV", "processedResults"):
         (tmp_path / folder).mkdir()
     clip = make_clip(tmp_path / "one.flv", noise_frames(12)).read_bytes()
@@ -114,7 +114,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         lambda c: sound(c).write_bytes(video(c).read_bytes()), "soundless", "has no audio track"
     ),
     "pipe": (lambda c: fifo(video(c)), "unreadable", "not a regular file"),
-    "stranger": (
+    "unrecognised": (
         lambda c: (c / "AudioWAV" / "happy.wav").touch(), "unrecognised_files", "AudioWAV/happy.wav"
     ),
     "unlisted": (
@@ -150,12 +150,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_each_damage_is_named_and_nothing_else(whole: Path, name: str):
-    damage, field, said = DAMAGE[name]
+    damage, field, message = DAMAGE[name]
     damage(whole)
     found = check(whole)
     assert not found.ok
     entries = getattr(found, field)
-    assert len(entries) == 1 and re.search(said, entries[0])
+    assert len(entries) == 1 and re.search(message, entries[0])
     assert all(not getattr(found, other) for other in PROBLEMS if other != field), found
     assert entries[0] in found.summary() and "not complete" in found.summary()
 
@@ -174,7 +174,7 @@ def test_known_bad_clips_are_no_problem(whole: Path):
         first = whole / folder / f"{NAMES[0]}.{suffix}"
         (whole / folder / f"1076_MTI_SAD_XX.{suffix}").write_bytes(first.read_bytes())
     found = check(whole)
-    assert len(found.known_bad) == 1 and "error picture" in found.known_bad[0]
+    assert len(found.known_bad) == 1 and "error image" in found.known_bad[0]
     assert "1 known bad clips, which preprocessing leaves out" in found.summary()
 
 
@@ -212,9 +212,9 @@ def test_many_files_come_back_in_their_order(whole: Path, look):
 
 
 @pytest.mark.parametrize(
-    "blow, said", [(signal.SIGKILL, "crashed"), (signal.SIGSTOP, "took longer than 6 s")]
+    "blow, message", [(signal.SIGKILL, "crashed"), (signal.SIGSTOP, "took longer than 6 s")]
 )
-def test_a_decoder_that_dies_or_hangs_costs_one_file(whole: Path, monkeypatch, blow, said):
+def test_a_decoder_that_dies_or_hangs_costs_one_file(whole: Path, monkeypatch, blow, message):
     monkeypatch.setattr(media_check, "CLIP_TIMEOUT_SECONDS", 6)
     monkeypatch.setattr(media_check, "cores", lambda: 1)
     # So long that the worker is still busy with it when the blow falls.
@@ -225,18 +225,18 @@ def test_a_decoder_that_dies_or_hangs_costs_one_file(whole: Path, monkeypatch, b
     (worker,) = multiprocessing.active_children()
     os.kill(worker.pid, blow)
     lost, last = outcomes
-    assert isinstance(lost, TaskFailure) and said in lost.reason and last is None
+    assert isinstance(lost, TaskFailure) and message in lost.reason and last is None
 
 
-def blank_pictures(path: Path) -> None:
-    """Fill the pictures of an FLV with 255, but for the byte that names the codec."""
+def blank_frames(path: Path) -> None:
+    """Fill the frames of an FLV with 255, but for the byte that names the codec."""
     content = bytearray(path.read_bytes())
-    place = 13
-    while place < len(content):
-        end = place + 11 + int.from_bytes(content[place + 1 : place + 4], "big")
-        if content[place] == 9:
-            content[place + 12 : end] = b"\xff" * (end - place - 12)
-        place = end + 4
+    position = 13
+    while position < len(content):
+        end = position + 11 + int.from_bytes(content[position + 1 : position + 4], "big")
+        if content[position] == 9:
+            content[position + 12 : end] = b"\xff" * (end - position - 12)
+        position = end + 4
     path.write_bytes(content)
 
 
@@ -245,10 +245,10 @@ ONLY_DECODED: dict[str, tuple[Callable[[Path], object], str, str]] = {
         lambda c: make_clip(video(c), noise_frames(1).repeat(12, axis=0)),
         "unreadable", "ANG_XX.flv: only 1 of 12 sampled frames",
     ),
-    "a picture": (
+    "an image": (
         lambda c: make_clip(video(c), noise_frames(1)), "unreadable", "holds a single frame"
     ),
-    "broken pictures": (lambda c: blank_pictures(video(c)), "unreadable", "VideoFlash"),
+    "broken frames": (lambda c: blank_frames(video(c)), "unreadable", "VideoFlash"),
     "silent": (
         lambda c: make_wav(sound(c), np.zeros(16_000, np.int16)), "soundless", "WAV/.* is silent"
     ),
@@ -261,14 +261,14 @@ ONLY_DECODED: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 @pytest.mark.parametrize("name", ONLY_DECODED)
 def test_damage_that_only_decoding_finds(whole: Path, name: str):
-    damage, field, said = ONLY_DECODED[name]
+    damage, field, message = ONLY_DECODED[name]
     damage(whole)
     assert not check(whole).unreadable + check(whole).soundless
     found = verify(whole, decode=True, progress=False)
     assert not found.ok and found.decoded == found.videos + found.sounds
     entries = found.unreadable + found.soundless
     assert entries == getattr(found, field)
-    assert len(entries) == 1 and re.search(said, entries[0])
+    assert len(entries) == 1 and re.search(message, entries[0])
     assert entries[0] in found.summary()
 
 
@@ -297,7 +297,7 @@ def test_what_preprocess_rejects_is_listed_in_its_words(whole: Path, tmp_path_fa
     assert sum(row.status == "failed" for row in rows) >= 8
     for row in rows:
         for reason in row.reason.split("; "):
-            if not reason.startswith(("no face found", "no sound file")):  # a picture, or missing
+            if not reason.startswith(("no face found", "no sound file")):  # an image, or missing
                 assert any(entry.endswith(f": {reason}") for entry in listed), (row.clip, reason)
     assert len(listed) == 11
 
