@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avemotion.config import AskedModality, TimelineSettings
 from avemotion.errors import UsageError
@@ -16,6 +17,9 @@ from avemotion.inference.classifier import Classifier
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.timeline_rows import TABLE_SUFFIXES, TimelineRow, check_output, row_file
 from avemotion.media.windows import known_seconds
+
+if TYPE_CHECKING:
+    from avemotion.inference.timeline_plot import TimelinePlot
 
 _WINDOWS = TimelineSettings()
 
@@ -108,21 +112,12 @@ def write_timeline(
 
     Raises:
         UsageError: As for `timeline`; or neither file is requested, or it cannot be written.
-        MediaError: The file cannot be read; the message names the file with the rows before the
-            error.
+        MediaError: The file cannot be read; the message says where the rows before the error are.
         MissingModalityError: The file has none of the streams that the prediction needs.
     """
-    if out is None and plot is None:
-        raise UsageError("There is nothing to write: give --out, --plot, or both.")
-    out, plot = out and Path(out), plot and Path(plot)
-    check_output("--out", out, TABLE_SUFFIXES)
-    check_output("--plot", plot, (".png",))
+    out, plot = _checked_outputs(out, plot)
     classifier = Classifier(checkpoint, device, runtime)
-    drawing = None
-    if plot:
-        from avemotion.inference.timeline_plot import TimelinePlot  # imports matplotlib
-
-        drawing = TimelinePlot(Path(clip).name, classifier.labels, settings)
+    drawing = _empty_plot(Path(clip).name, classifier.labels, settings) if plot else None
     seconds, modalities, emotions = 0.0, Counter[str](), Counter[str]()
     rows = classifier.timeline(clip, modality, settings)
     with row_file(out, classifier.labels) if out else nullcontext() as write:
@@ -147,6 +142,21 @@ def write_timeline(
         synthetic=synthetic,
         files=tuple(file for file in (out, plot) if file),
     )
+
+
+def _checked_outputs(out: Path | None, plot: Path | None) -> tuple[Path | None, Path | None]:
+    if out is None and plot is None:
+        raise UsageError("There is nothing to write: give --out, --plot, or both.")
+    out, plot = out and Path(out), plot and Path(plot)
+    check_output("--out", out, TABLE_SUFFIXES)
+    check_output("--plot", plot, (".png",))
+    return out, plot
+
+
+def _empty_plot(name: str, labels: Sequence[str], settings: TimelineSettings) -> TimelinePlot:
+    from avemotion.inference.timeline_plot import TimelinePlot  # imports matplotlib
+
+    return TimelinePlot(name, labels, settings)
 
 
 def _with_progress(

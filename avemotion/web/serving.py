@@ -47,17 +47,7 @@ def app(
         UsageError: There is no such model, the port is taken, a limit is out of range, or
             avemotion[app] is not installed.
     """
-    for name, value, most in (
-        ("upload-mebibytes", upload_mebibytes, _MOST_MEBIBYTES),
-        ("length-minutes", length_minutes, _MOST_MINUTES),
-    ):
-        if not 0 < value <= most:
-            raise UsageError(f"--{name} is {value:g}, but must be above 0 and at most {most:,}.")
-    for package in ("starlette", "uvicorn", "websockets"):
-        if find_spec(package) is None:
-            raise UsageError(
-                f"The page needs {package}, which is not installed: pip install 'avemotion[app]'"
-            )
+    _check(upload_mebibytes, length_minutes)
     import uvicorn
 
     from avemotion.web.server import PageServer, build_server
@@ -91,6 +81,21 @@ def app(
         echo(f"{address}  (model: {path}; Ctrl-C ends it{others})")
         with _hangup_ends_it(), suppress(KeyboardInterrupt):  # it runs until then
             PageServer(config).run(sockets=[listener])
+
+
+def _check(upload_mebibytes: float, length_minutes: float) -> None:
+    """Refuse limits that are out of range, and a missing package."""
+    for name, value, most in (
+        ("upload-mebibytes", upload_mebibytes, _MOST_MEBIBYTES),
+        ("length-minutes", length_minutes, _MOST_MINUTES),
+    ):
+        if not 0 < value <= most:
+            raise UsageError(f"--{name} is {value:g}, but must be above 0 and at most {most:,}.")
+    for package in ("starlette", "uvicorn", "websockets"):
+        if find_spec(package) is None:
+            raise UsageError(
+                f"The page needs {package}, which is not installed: pip install 'avemotion[app]'"
+            )
 
 
 @contextmanager
