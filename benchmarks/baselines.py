@@ -54,7 +54,7 @@ def logistic(
     """Train on four folds, answer the fifth, for each.
 
     Args:
-        store: Where the features are.
+        store: The features.
         clips: The clips and their folds, as the networks were tested.
         name: A key of `FEATURES`.
     """

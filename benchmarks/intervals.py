@@ -43,7 +43,7 @@ Interval = tuple[float, float]
 
 
 def actor_effect() -> tuple[float, float]:
-    """Return mean and deviation of the logit of an actor's accuracy.
+    """Return mean and standard deviation of the logit of an actor's accuracy.
 
     The design effect is 1 + (clips an actor - 1) * intraclass correlation, and that correlation is
     var(p) / (accuracy * (1 - accuracy)) where p is an actor's accuracy.

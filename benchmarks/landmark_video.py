@@ -37,7 +37,7 @@ PROTOTYPE = {"av": 0.625, "video": 0.467, "audio": 0.449}
 
 
 def landmark_statistics(points: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Return mean and deviation over a take's frames of its points, relative to its mean face.
+    """Return mean and std over a take's frames of its points, relative to its mean face.
 
     Args:
         points: int16 (frame, 68, 2).
@@ -51,7 +51,7 @@ def landmark_statistics(points: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 def log_mel_statistics(store: FeatureStore, clip: str) -> NDArray[np.float64]:
-    """Return mean and deviation of a clip's log-mel over time, float64 (128,)."""
+    """Return mean and std of a clip's log-mel over time, float64 (128,)."""
     row = next(row for row in store.rows if row.clip == clip)
     image = store.read(row, "log_mels")[0].astype(np.float64)
     sounding = image[:, image.any(axis=0)]

@@ -1,4 +1,4 @@
-"""The voice alone on the real recordings of a partial, skewed CREMA-D, beside people's ears."""
+"""The voice alone on the real recordings of a partial, skewed CREMA-D, beside human listeners."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _publish(out: Path, results: EvaluationResults, records: Records) -> None:
             "knowing which emotions are frequent, which people did not. Voice alone, protocol "
             "`stratified` (five folds over actors), default configuration, seeds "
             f"{', '.join(map(str, results.seeds))}; target: the intended emotion. People: the same "
-            "clips, heard.",
+            "clips, by ear.",
             table(
                 ["", "UAR", "95 % over actors", "range over folds", "WAR"],
                 [

@@ -28,14 +28,14 @@ from avemotion.data.store import FeatureStore
 from avemotion.evaluation.metrics.scores import Difference, actor_accuracies, difference, score
 from avemotion.evaluation.predictions import ClipPrediction
 
-JUDGED_BY = {
+COMPARED_WITH = {
     "av": "av",
     "video": "video",
     "audio": "audio",
     "logistic_face": "video",
     "logistic_voice": "audio",
 }
-"""System -> the modality whose Bayes rule it is held against."""
+"""System -> the modality whose Bayes rule it is compared with."""
 
 TITLES = {
     "av": "AR5, av",
@@ -93,7 +93,7 @@ def _publish(
     best = {m: score(p, labels) for m, p in bayes.items()}
     shares, rows = {}, []
     for name, predictions in systems.items():
-        modality = JUDGED_BY[name]
+        modality = COMPARED_WITH[name]
         found = score(predictions, labels)
         shares[name] = found.accuracy / best[modality].accuracy
         behind = difference(per_actor[name], actor_accuracies(bayes[modality], labels))

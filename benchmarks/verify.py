@@ -56,8 +56,8 @@ def lay_out(clips: list[Path], names: list[str], folder: Path) -> Path:
     votes = ([f"{c}{i:05d}", *[1] * 6, n] for c in (1, 2, 3) for i, n in enumerate(names))
     write_table(corpus / crema_d.VOTES_FILE, ["", *VOTE_LETTERS, "fileName"], votes)
     people = ([actor, 30, "Female", "Asian", "Not Hispanic"] for actor in range(1001, 1092))
-    metadata = ["ActorID", "Age", "Sex", "Race", "Ethnicity"]
-    write_table(corpus / crema_d.DEMOGRAPHICS_FILE, metadata, people)
+    columns = ["ActorID", "Age", "Sex", "Race", "Ethnicity"]
+    write_table(corpus / crema_d.DEMOGRAPHICS_FILE, columns, people)
     return corpus
 
 
@@ -81,7 +81,7 @@ def decode_files(files: list[Path]) -> None:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--clips", type=Path, help="folder of FLV files")
-    arguments.add_argument("--names", type=int, default=crema_d.CLIPS, help="clips looked at")
+    arguments.add_argument("--names", type=int, default=crema_d.CLIPS, help="clips checked")
     arguments.add_argument("--decoded", type=int, default=150, help="clips decoded")
     arguments.add_argument("--repeats", type=int, default=3, help="rounds")
     given = arguments.parse_args()
@@ -107,8 +107,8 @@ def main() -> None:
         "Checking a corpus as large as CREMA-D",
         [
             f"{called} and their sound, linked under {len(names):,} names each: few enough to be "
-            f"in memory, so that no disk is waited for. {given.repeats} rounds.",
-            f"`avemotion.verify` looks at {2 * len(names):,} files in "
+            f"in memory, so that no time goes to the disk. {given.repeats} rounds.",
+            f"`avemotion.verify` checks {2 * len(names):,} files in "
             f"**{statistics.median(seconds):.1f} s** ({min(seconds):.1f} to {max(seconds):.1f}), "
             f"tables included. To open a file with PyAV takes {glance} times as long.",
             f"With `decode=True`, {len(files)} files in {cores()} worker processes, their start "
