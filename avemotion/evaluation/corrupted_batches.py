@@ -1,4 +1,4 @@
-"""Spoiled clips for trained networks to be tested on, made from the feature store alone."""
+"""Batches of corrupted clips, computed from the feature store alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Waveforms:
     """The waveforms of a store, memory-mapped: each actor's file is opened once."""
 
     def __init__(self, store: FeatureStore) -> None:
-        """List the clips that have sound."""
+        """List the clips with sound; no file is opened yet."""
         self.seed = store.settings.seed
         self._store = store
         self._rows = [row for row in store.rows if row.status in ("av", "audio")]
@@ -44,11 +44,11 @@ class Waveforms:
                 samples, offsets = map(file.get_tensor, ("waveforms", "waveform_offsets"))
             self._mapped[row.actor] = samples, offsets
         samples, offsets = self._mapped[row.actor]
-        place = self._store.place(row.clip)
-        return np.asarray(samples[offsets[place] : offsets[place + 1]].numpy())
+        index = self._store.place(row.clip)
+        return np.asarray(samples[offsets[index] : offsets[index + 1]].numpy())
 
     def others(self, row: ManifestRow, rng: np.random.Generator) -> list[NDArray[np.int16]]:
-        """Draw clips of other actors to speak at once: 4, or all where there are fewer.
+        """Draw waveforms of clips of other actors: 4, or all where there are fewer.
 
         Raises:
             UsageError: There is none.
@@ -57,7 +57,7 @@ class Waveforms:
         if not len(others):
             raise UsageError(
                 f"Babble is made of other actors' voices, but {self._store.directory} has sound of "
-                f"actor {row.actor} alone. Use a store of more actors, or --robustness false."
+                f"actor {row.actor} only. Use a store of more actors, or --robustness false."
             )
         picked = rng.choice(others, min(BABBLE_VOICES, len(others)), replace=False)
         return [self.of(self._rows[i]) for i in picked]
@@ -69,20 +69,20 @@ def corrupted_batches(
     experiment: ExperimentSettings,
     condition: Condition,
 ) -> Iterator[Batch]:
-    """Yield batches of clips in view 0, spoiled; nothing that the condition spares is changed.
+    """Yield batches of clips in view 0, corrupted; the other modality is left as it is.
 
-    What is drawn depends on the clip and on the condition's family: its levels differ in strength
-    alone, and a clip is spoiled alike in whatever company.
+    Random draws depend on the clip and on the condition's family alone: all levels share them, and
+    a clip is corrupted in the same way whatever the other clips are.
 
     Args:
         store: Features.
-        rows: The clips; those without the modality stay without.
-        experiment: Says which modalities and which spectrogram are read.
+        rows: The clips; those that lack the modality are left as they are.
+        experiment: Names the modalities and the spectrogram that the network reads.
         condition: One that applies to the experiment's modality.
 
     Raises:
         ValueError: The condition does not apply.
-        UsageError: Babble is asked for, and the store has no other actor's voice.
+        UsageError: The condition is babble, and the store has no other actor's voice.
     """
     if not condition.applies_to(experiment.modality):
         raise ValueError(f"{condition.name!r} does not apply to {experiment.modality} networks")
@@ -100,8 +100,11 @@ def corrupted_batches(
 def _without(clean: Batch, condition: Condition) -> Batch:
     if condition.modality == "video":
         assert clean.faces is not None
-        nobody = torch.zeros_like(clean.has_face)
-        return replace(clean, faces=torch.zeros_like(clean.faces), has_face=nobody)
+        return replace(
+            clean,
+            faces=torch.zeros_like(clean.faces),
+            has_face=torch.zeros_like(clean.has_face),
+        )
     assert clean.spectrograms is not None and clean.lengths is not None
     return replace(
         clean,
@@ -116,8 +119,8 @@ def _with_faces(
 ) -> Batch:
     assert clean.faces is not None
     faces = clean.faces.clone()
-    for face, row, there in zip(faces, rows, clean.has_face, strict=True):
-        if there:
+    for face, row, has_face in zip(faces, rows, clean.has_face, strict=True):
+        if has_face:
             face.copy_(torch.from_numpy(_corrupted(face.numpy(), row, condition, waveforms)))
     return replace(clean, faces=faces)
 
@@ -129,16 +132,19 @@ def _with_sound(
     waveforms: Waveforms,
     kind: str,
 ) -> Batch:
-    """Make the spectrograms anew; their lengths stay, since a sound is as long as before."""
-    assert clean.spectrograms is not None
-    images = clean.spectrograms.clone()
-    for image, row, there in zip(images, rows, clean.has_sound, strict=True):
-        if there:
+    """Compute the spectrograms anew, and the lengths of log-mels: a tempo changes them."""
+    assert clean.spectrograms is not None and clean.lengths is not None
+    images, lengths = clean.spectrograms.clone(), clean.lengths.clone()
+    for i, row in enumerate(rows):
+        if clean.has_sound[i]:
             samples = _corrupted(waveforms.of(row), row, condition, waveforms)
             noisy = noisy_sound(row.clip, 0, waveforms.seed, samples)
-            made = log_mel(noisy)[0] if kind == "log_mel" else power_spectrogram(noisy)
-            image[0] = torch.from_numpy(made)
-    return replace(clean, spectrograms=images)
+            if kind == "log_mel":
+                log_power, lengths[i] = log_mel(noisy)
+                images[i, 0] = torch.from_numpy(log_power)
+            else:  # always stretched to 128 columns
+                images[i, 0] = torch.from_numpy(power_spectrogram(noisy))
+    return replace(clean, spectrograms=images, lengths=lengths)
 
 
 def _corrupted(

@@ -132,6 +132,6 @@ def tracks_note(chosen: AudioTrack, tracks: Sequence[AudioTrack]) -> list[str]:
     return [f"of {len(tracks)} audio tracks, {called}, {why}, is heard"]
 
 
-def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+def to_int16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
     """Scale full scale (1.0) to 32,768 and round."""
     return np.asarray(np.clip(np.rint(samples * 32_768.0), -32_768, 32_767), np.int16)

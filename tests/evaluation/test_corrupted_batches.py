@@ -1,4 +1,4 @@
-"""Networks tested on spoiled clips of a store: what they are given, and what they answer."""
+"""Networks tested on corrupted clips of a store: their input, and their predictions."""
 
 from dataclasses import replace
 from functools import partial
@@ -21,11 +21,11 @@ from avemotion.evaluation.corruptions import (
     Condition,
     conditions_for,
     cover,
-    telephone,
 )
 from avemotion.evaluation.predict import predict
 from avemotion.features.extraction import noisy_sound
 from avemotion.features.spectrogram import log_mel
+from avemotion.features.waveform_effects import change_tempo, telephone
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
 
@@ -56,7 +56,7 @@ def test_undisturbed_sound_gives_the_stored_spectrogram(
         np.testing.assert_array_equal(image[0], store.read(row, name)[0].astype(np.float32))
 
 
-def test_the_network_hears_what_is_spoiled_and_sees_the_rest_as_it_was(small_store: Path) -> None:
+def test_one_modality_is_corrupted_and_the_other_left_as_it_was(small_store: Path) -> None:
     store = FeatureStore(small_store)
     heard = corrupted(store, store.rows, "av", CONDITIONS["telephone band"])
     seen = corrupted(store, store.rows, "av", CONDITIONS["eyes covered"])
@@ -72,7 +72,24 @@ def test_the_network_hears_what_is_spoiled_and_sees_the_rest_as_it_was(small_sto
         np.testing.assert_array_equal(seen.spectrograms[i, 0], log_mels)
 
 
-def test_a_clip_is_spoiled_alike_in_any_company(small_store: Path) -> None:
+@pytest.mark.parametrize("name, factor", [("tempo -10 %", 0.9), ("tempo +10 %", 1.1)])
+def test_lengths_follow_the_tempo(small_store: Path, name: str, factor: float) -> None:
+    store = FeatureStore(small_store)
+    found = corrupted(store, store.rows, "av", CONDITIONS[name])
+    clean = corrupted(store, store.rows, "av", UNDISTURBED["audio"])
+    for i, row in enumerate(store.rows):
+        samples = store.read(row, "waveforms")
+        changed = noisy_sound(row.clip, 0, store.settings.seed, change_tempo(samples, factor))
+        assert found.lengths[i] == min(500, round(len(samples) / factor) // 160)
+        np.testing.assert_array_equal(found.spectrograms[i, 0], log_mel(changed)[0])
+    assert (found.lengths != clean.lengths).all()
+    (power,) = corrupted_batches(
+        store, store.rows, experiment_of("audio", "power"), CONDITIONS[name]
+    )
+    assert power.lengths.tolist() == [128] * len(store.rows)
+
+
+def test_a_clip_is_corrupted_in_the_same_way_in_any_batch(small_store: Path) -> None:
     store = FeatureStore(small_store)
     for name in ("white noise 0 dB", "babble 10 dB", "50 % of frames lost"):
         whole = corrupted(store, store.rows, "av", CONDITIONS[name])
@@ -151,7 +168,7 @@ def test_a_modality_that_a_clip_lacks_stays_away(tmp_path: Path) -> None:
 
 def test_nobody_else_to_babble(tmp_path: Path) -> None:
     store = written(tmp_path / "s", {"1001_DFA_ANG_XX": "av", "1001_DFA_DIS_XX": "av"})
-    with pytest.raises(UsageError, match="actor 1001 alone"):
+    with pytest.raises(UsageError, match="actor 1001 only"):
         corrupted(store, store.rows, "av", CONDITIONS["babble 0 dB"])
 
 
