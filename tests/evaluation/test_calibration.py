@@ -136,32 +136,32 @@ def test_distance_is_the_root_of_the_divergence(
 @given(st.lists(st.tuples(*[st.integers(0, 9)] * 3).filter(any), min_size=1, max_size=9))
 def test_who_says_what_the_crowd_says_is_at_no_distance(votes: list[tuple[int, ...]]) -> None:
     shares = np.array([np.array(counts) / sum(counts) for counts in votes])
-    said = predictions(shares, np.zeros(len(votes), int))
-    found = crowd_distance(said, rated({str(i): v for i, v in enumerate(votes)}), LABELS)
+    predicted = predictions(shares, np.zeros(len(votes), int))
+    found = crowd_distance(predicted, rated({str(i): v for i, v in enumerate(votes)}), LABELS)
     assert found is not None and 0 <= found.mean < 1e-6
 
 
 def test_distance_is_a_mean_over_actors_of_rated_clips() -> None:
     """Actor x: distances 0 and 1, over two seeds; y: 1 on one clip; z has no votes."""
     sure = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]
-    said = [
+    predicted = [
         ClipPrediction(seed, "f", clip, clip[0], LABELS[0], sure[answer])
         for seed in (0, 1)
         for clip, answer in (("x1", 0), ("x2", 1), ("y1", 1), ("z1", 0), ("z2", 0))
     ]
     votes = rated({"x1": (4, 0, 0), "x2": (4, 0, 0), "y1": (0, 0, 2), "z1": (0, 0, 0)})
     votes += rated({"z2": (1, 0, 0)}, "video")
-    found = crowd_distance(said, votes, LABELS)
+    found = crowd_distance(predicted, votes, LABELS)
     assert found is not None
     assert (found.channel, found.clips, found.mean) == ("av", 3, 0.75)
     assert (found.low, found.high) == (0, 1)  # of two actors: -2.4 to 3.9, cut
-    face = crowd_distance(said, votes, LABELS, "video")
+    face = crowd_distance(predicted, votes, LABELS, "video")
     assert face is not None and (face.channel, face.clips, face.mean) == ("video", 1, 0)
 
 
 def test_without_votes_there_is_no_distance() -> None:
-    said = predictions(np.eye(3), np.arange(3))
-    assert crowd_distance(said, [], LABELS) is None
-    assert crowd_distance(said, rated({"0": (1, 0, 0)}, "audio"), LABELS) is None
+    predicted = predictions(np.eye(3), np.arange(3))
+    assert crowd_distance(predicted, [], LABELS) is None
+    assert crowd_distance(predicted, rated({"0": (1, 0, 0)}, "audio"), LABELS) is None
     with pytest.raises(ValueError, match="3 labels"):
-        crowd_distance(said, rated({"0": (1, 0, 0, 0)}), LABELS)
+        crowd_distance(predicted, rated({"0": (1, 0, 0, 0)}), LABELS)

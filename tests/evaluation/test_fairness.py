@@ -36,13 +36,13 @@ def real(crema_d: Path) -> Groups:
     clips = {
         r.clip: Clip(r.clip, *corpus.parse_name(r.clip), video=None, audio=None) for r in votes
     }
-    said = [
+    predicted = [
         ClipPrediction(0, "f", r.clip, clips[r.clip].actor, clips[r.clip].emotion, r.votes)
         for r in votes
         if r.channel == "video"
     ]
     credit = clip_credit(votes, clips, EMOTIONS, "av")
-    return by_name(fairness(said, EMOTIONS, corpus.read_demographics(crema_d), credit))
+    return by_name(fairness(predicted, EMOTIONS, corpus.read_demographics(crema_d), credit))
 
 
 def test_groups_of_the_real_actors(real: Groups) -> None:
@@ -89,25 +89,25 @@ def test_age_bands(age: str, band: str) -> None:
 def answered(actors: int, seeds: int = 1) -> tuple[list[ClipPrediction], dict[str, float]]:
     """Actors with other numbers of clips, and what people score on each clip."""
     rng = np.random.default_rng(actors)
-    said, credit = [], {}
+    predicted, credit = [], {}
     for actor in range(actors):
         for clip in range(4 + actor):
             name, target = f"{actor}_{clip}", LABELS[rng.integers(0, 3)]
             credit[name] = float(rng.choice([0, 0.5, 1]))
-            said += [
+            predicted += [
                 ClipPrediction(seed, "f", name, str(actor), target, tuple(rng.dirichlet([1] * 3)))
                 for seed in range(seeds)
             ]
-    return said, credit
+    return predicted, credit
 
 
 def test_figures_of_a_group() -> None:
     """Two groups: scipy's one-sample intervals over the actors of each, pair by pair."""
-    said, credit = answered(9, seeds=2)
+    predicted, credit = answered(9, seeds=2)
     people = {str(a): person("30", "Male" if a % 3 else "Female") for a in range(9)}
-    found = by_name(fairness(said, LABELS, people, credit))
+    found = by_name(fairness(predicted, LABELS, people, credit))
     for sex, members in (("Female", "036"), ("Male", "124578")):
-        of_group = [p for p in said if p.actor in members]
+        of_group = [p for p in predicted if p.actor in members]
         right = {(p.clip, p.seed): LABELS[np.argmax(p.probabilities)] == p.target for p in of_group}
 
         def mean(values: dict[str, float], actor: str, of_group=of_group) -> float:
@@ -132,9 +132,9 @@ def test_figures_of_a_group() -> None:
 
 
 def test_ten_actors_are_enough() -> None:
-    said, credit = answered(19)
+    predicted, credit = answered(19)
     people = {str(a): person("30", "Male" if a < 10 else "Female") for a in range(19)}
-    found = by_name(fairness(said, LABELS, people, credit))
+    found = by_name(fairness(predicted, LABELS, people, credit))
     assert found["sex", "Male"].actors == 10 and not found["sex", "Male"].too_small
     assert found["sex", "Female"].actors == 9 and found["sex", "Female"].too_small
 
@@ -142,11 +142,11 @@ def test_ten_actors_are_enough() -> None:
 def test_people_are_compared_on_the_clips_that_have_votes() -> None:
     """One right clip with votes that all name something else, one wrong without votes."""
     sure = {"right": (1.0, 0.0, 0.0), "wrong": (0.0, 1.0, 0.0)}
-    said = [ClipPrediction(0, "f", name, "1", "b", sure[name]) for name in sure]
-    group = fairness(said, LABELS, {"1": person("30")}, {"right": 0.0, "other": 1.0})[0]
+    predicted = [ClipPrediction(0, "f", name, "1", "b", sure[name]) for name in sure]
+    group = fairness(predicted, LABELS, {"1": person("30")}, {"right": 0.0, "other": 1.0})[0]
     assert (group.accuracy, group.human, group.over_human) == (0.5, 0.0, 1.0)
     assert (group.accuracy_low, group.over_human_low, group.over_human_high) == (None,) * 3
-    without = fairness(said, LABELS, {"1": person("30")}, {})[0]
+    without = fairness(predicted, LABELS, {"1": person("30")}, {})[0]
     assert (without.accuracy, without.human, without.over_human) == (0.5, None, None)
 
 
@@ -161,10 +161,10 @@ def test_each_network_is_held_against_people_given_the_same() -> None:
 
 
 def test_unknown_comes_last() -> None:
-    said, credit = answered(5)
+    predicted, credit = answered(5)
     ages = ("", "70", "20", "35", "50")
     people = {str(i): person(age, race="" if i else "white") for i, age in enumerate(ages)}
-    found = [(g.attribute, g.group) for g in fairness(said, LABELS, people, credit)]
+    found = [(g.attribute, g.group) for g in fairness(predicted, LABELS, people, credit)]
     assert found[1:8] == [
         ("age", "<=29"), ("age", "30-44"), ("age", "45-59"), ("age", "60+"), ("age", "unknown"),
         ("race", "white"), ("race", "unknown"),
@@ -172,11 +172,11 @@ def test_unknown_comes_last() -> None:
 
 
 def test_actors_of_whom_nothing_is_known() -> None:
-    said, credit = answered(3)
-    assert fairness(said, LABELS, {}, credit) == ()
-    assert fairness(said, LABELS, {"someone": person("30")}, credit) == ()
+    predicted, credit = answered(3)
+    assert fairness(predicted, LABELS, {}, credit) == ()
+    assert fairness(predicted, LABELS, {"someone": person("30")}, credit) == ()
     # A corpus may say some facts alone: what is known of nobody is left out.
-    found = by_name(fairness(said, LABELS, {"1": {"Sex": "Male", "Race": " Unknown"}}, credit))
+    found = by_name(fairness(predicted, LABELS, {"1": {"Sex": "Male", "Race": " Unknown"}}, credit))
     assert {key: g.actors for key, g in found.items()} == {
         ("sex", "Male"): 1,
         ("sex", "unknown"): 2,

@@ -1,4 +1,4 @@
-"""Scores under disturbance, against scikit-learn, plain loops and closed forms."""
+"""Scores under corruption, against scikit-learn, plain loops and closed forms."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ Table = list[tuple[int, int, int, int]]
 
 
 def predictions(table: Table, which: int, seed: int = 0) -> list[ClipPrediction]:
-    """From (actor, truth, said of the clean clip, said of the spoiled one): one of the two."""
+    """From (actor, truth, predicted on the clean clip, on the corrupted one): one of the two."""
     return [
         ClipPrediction(
             seed, "f", str(i), str(row[0]), LABELS[row[1]], tuple(np.eye(3)[row[which]].tolist())
@@ -38,28 +38,28 @@ def scored(table: Table) -> RobustnessScore:
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 4), min_size=1, max_size=30))
 def test_recall_and_its_change(table: Table) -> None:
     result = scored(table)
-    _, truth, said, says = zip(*table, strict=True)
+    _, truth, on_clean, on_corrupted = zip(*table, strict=True)
     before, after = (
         recall_score(truth, answers, labels=sorted(set(truth)), average="macro", zero_division=0)
-        for answers in (said, says)
+        for answers in (on_clean, on_corrupted)
     )
     assert result.recall == pytest.approx(after)
     assert result.change == pytest.approx(after - before)
-    same = [a == b for a, b in zip(said, says, strict=True)]
+    same = [a == b for a, b in zip(on_clean, on_corrupted, strict=True)]
     assert result.unchanged == pytest.approx(np.mean(same))
     assert (result.condition, result.family, result.level) == (NAME, "babble (dB SNR)", 10.0)
 
 
 def some_table(actors: int, clips: int, seed: int = 0) -> Table:
-    """Three emotions recognised unequally well, and worse when spoiled; actors differ."""
+    """Three emotions recognised unequally well, and worse when corrupted; actors differ."""
     rng = np.random.default_rng(seed)
     table = []
     for actor in range(actors):
         harm = rng.uniform(0, 0.6)
         for truth in rng.integers(0, 3, clips):
-            said = truth if rng.random() < 0.8 - 0.2 * truth else (truth + 1) % 3
-            says = (said + 1) % 3 if rng.random() < harm else said
-            table.append((actor, int(truth), int(said), int(says)))
+            on_clean = truth if rng.random() < 0.8 - 0.2 * truth else (truth + 1) % 3
+            on_corrupted = (on_clean + 1) % 3 if rng.random() < harm else on_clean
+            table.append((actor, int(truth), int(on_clean), int(on_corrupted)))
     return table
 
 
@@ -125,5 +125,5 @@ def test_other_clips_and_seeds_are_refused() -> None:
     for wrong in (corrupted[1:], corrupted + corrupted[:1], others):
         with pytest.raises(UsageError, match=f"{NAME}.*other clips or seeds"):
             robustness_scores(clean, {NAME: wrong}, LABELS)
-    with pytest.raises(UsageError, match="'thunder' is no condition.*knows white noise 20 dB"):
+    with pytest.raises(UsageError, match="'thunder' is not a condition.*\\(white noise 20 dB"):
         robustness_scores(clean, {"thunder": corrupted}, LABELS)

@@ -36,12 +36,12 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def predictions(table: list[tuple[int, int, int]], seed: int = 0) -> list[ClipPrediction]:
-    """From (actor, truth, said)."""
+    """From (actor, truth, predicted)."""
     return [
         ClipPrediction(
-            seed, "f", str(i), str(actor), LABELS[truth], tuple(np.eye(3)[said].tolist())
+            seed, "f", str(i), str(actor), LABELS[truth], tuple(np.eye(3)[predicted].tolist())
         )
-        for i, (actor, truth, said) in enumerate(table)
+        for i, (actor, truth, predicted) in enumerate(table)
     ]
 
 
@@ -52,8 +52,8 @@ def corpus(actors: int, clips: int = 30, seeds: int = 1) -> list[ClipPrediction]
     found = []
     for seed in range(seeds):
         right = rng.random((actors, clips)) < np.linspace(0.3, 0.9, actors)[:, None]
-        said = np.where(right, truth, rng.integers(0, 2, (actors, clips)))
-        table = [(a, truth[a, c], said[a, c]) for a in range(actors) for c in range(clips)]
+        predicted = np.where(right, truth, rng.integers(0, 2, (actors, clips)))
+        table = [(a, truth[a, c], predicted[a, c]) for a in range(actors) for c in range(clips)]
         found += predictions(table, seed)
     return found
 
@@ -65,13 +65,13 @@ TABLES = st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=40)
 @given(TABLES)
 def test_accuracy_and_recall(table: list[tuple[int, int, int]]) -> None:
     result = score(predictions(table), LABELS)
-    truth, said = [t for _, t, _ in table], [s for _, _, s in table]
-    assert result.accuracy == pytest.approx(np.mean(np.array(truth) == np.array(said)))
-    present = [(t, s) for t, s in zip(truth, said, strict=True)]
+    truth, predicted = [t for _, t, _ in table], [s for _, _, s in table]
+    assert result.accuracy == pytest.approx(np.mean(np.array(truth) == np.array(predicted)))
+    present = [(t, s) for t, s in zip(truth, predicted, strict=True)]
     recalls = [np.mean([s == t for t, s in present if t == label]) for label in sorted(set(truth))]
     assert result.recall == pytest.approx(np.mean(recalls))
-    if set(said) <= set(truth) and len(set(truth)) > 1:
-        assert result.recall == pytest.approx(balanced_accuracy_score(truth, said))
+    if set(predicted) <= set(truth) and len(set(truth)) > 1:
+        assert result.recall == pytest.approx(balanced_accuracy_score(truth, predicted))
     assert result.actors == len({a for a, _, _ in table})
 
 
@@ -87,14 +87,14 @@ def test_every_figure_over_several_seeds(
         warnings.simplefilter("error")
         result = score(found, LABELS)
     truth = [LABELS[t] for table in tables for _, t, _ in table]
-    said = [LABELS[s] for table in tables for _, _, s in table]
+    predicted = [LABELS[s] for table in tables for _, _, s in table]
     present = [label for label in LABELS if label in truth]
     mean = {"labels": present, "average": "macro", "zero_division": 0}
     assert result.clips == len(table)
-    assert result.accuracy == pytest.approx(np.mean(np.array(truth) == np.array(said)))
-    assert result.recall == pytest.approx(recall_score(truth, said, **mean))
-    assert result.f1 == pytest.approx(f1_score(truth, said, **mean))
-    assert np.array_equal(result.confusion, confusion_matrix(truth, said, labels=list(LABELS)))
+    assert result.accuracy == pytest.approx(np.mean(np.array(truth) == np.array(predicted)))
+    assert result.recall == pytest.approx(recall_score(truth, predicted, **mean))
+    assert result.f1 == pytest.approx(f1_score(truth, predicted, **mean))
+    assert np.array_equal(result.confusion, confusion_matrix(truth, predicted, labels=list(LABELS)))
 
     each = {"labels": present, "average": None, "zero_division": 0}
     assert [c.emotion for c in result.classes] == present
@@ -102,8 +102,8 @@ def test_every_figure_over_several_seeds(
     assert [c.clips for c in result.classes] == [counts[label] for label in present]
     for name, function in (("recall", recall_score), ("precision", precision_score)):
         ours = [getattr(c, name) for c in result.classes]
-        assert ours == pytest.approx(function(truth, said, **each))
-    assert [c.f1 for c in result.classes] == pytest.approx(f1_score(truth, said, **each))
+        assert ours == pytest.approx(function(truth, predicted, **each))
+    assert [c.f1 for c in result.classes] == pytest.approx(f1_score(truth, predicted, **each))
 
     alone = [score(predictions(table), LABELS) for table in tables]
     assert [s.seed for s in result.seeds] == list(range(seeds))
@@ -122,7 +122,7 @@ def test_every_figure_over_several_seeds(
 
 
 def test_f1_by_hand() -> None:
-    """Precision 2/3 and recall 1/2 of c, 1 and 1/3 of a; b is no target, though it is said."""
+    """Precision 2/3 and recall 1/2 of c, 1 and 1/3 of a; b is no target, though it is predicted."""
     table = [(0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 2), (1, 1, 0), (1, 1, 1), (1, 1, 2)]
     table[2] = (0, 0, 2)
     result = score(predictions(table), LABELS)
@@ -176,18 +176,18 @@ def test_bootstrap_of_recall_and_f1_draws_whole_actors() -> None:
     full = corpus(actors=6, clips=9)
     found = [p for i, p in enumerate(full) if (p.target != "b" or int(p.actor) < 2) and i % 5 > 0]
     result = score(found, LABELS)
-    said = [LABELS[int(np.argmax(p.probabilities))] for p in found]
+    predicted = [LABELS[int(np.argmax(p.probabilities))] for p in found]
     by_actor = [
-        [(p.target, s) for p, s in zip(found, said, strict=True) if p.actor == str(actor)]
+        [(p.target, s) for p, s in zip(found, predicted, strict=True) if p.actor == str(actor)]
         for actor in range(6)
     ]
     assert len({len(clips) for clips in by_actor}) > 1
 
     @functools.cache  # six actors are drawn in 462 ways, if their order does not count
     def oracle(drawn: tuple[int, ...]) -> tuple[float, float]:
-        truth, said = zip(*[clip for actor in drawn for clip in by_actor[actor]], strict=True)
+        truth, predicted = zip(*[clip for actor in drawn for clip in by_actor[actor]], strict=True)
         settings = {"labels": sorted(set(truth)), "average": "macro", "zero_division": 0}
-        return recall_score(truth, said, **settings), f1_score(truth, said, **settings)
+        return recall_score(truth, predicted, **settings), f1_score(truth, predicted, **settings)
 
     for place, name in enumerate(("recall", "f1")):
         wanted = stats.bootstrap(

@@ -1,1 +1,1 @@
-"""What is computed from predictions."""
+"""Figures computed from predictions."""

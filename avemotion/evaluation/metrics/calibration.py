@@ -1,8 +1,8 @@
 """How far a network's probabilities can be trusted: pure functions of predictions and votes.
 
-A network is calibrated where, of its answers given with 70 %, 70 % are right. A temperature
-(`avemotion.models.calibration`) repairs much of what is wrong. Probabilities can also be compared
-with the crowd's votes: people do not agree, and a network that knows it spreads as they do.
+A network is calibrated if 70 % of its predictions with a confidence of 70 % are right. Dividing its
+logits by a temperature (`avemotion.models.calibration`) corrects much of the error. Probabilities
+can also be compared with the crowd's votes: people disagree, and probabilities may spread likewise.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.models.calibration import at_temperature
 
 BINS = 15
-"""Equal widths of confidence, as Guo et al. and most after them take."""
+"""Bins of equal width, as in Guo et al. and most later work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The answers given with about the same confidence."""
+    """The predictions with about the same confidence."""
 
     low: float
-    """Confidence from here, 0 to 1."""
+    """Lowest confidence, 0 to 1."""
     high: float
-    """To here; the upper end belongs to the next bin, but 1 to the last."""
+    """Highest confidence; it belongs to the next bin, but 1 to the last."""
     clips: int
-    """Answers in it; a clip counts once for each seed."""
+    """Predictions in the bin; a clip counts once for each seed."""
     confidence: float | None
-    """Mean probability of the answers; None where there are none."""
+    """Mean probability of the predicted emotions; None in an empty bin."""
     accuracy: float | None
-    """Share of them that is right; None where there are none."""
+    """Share of the predictions that are right; None in an empty bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,16 @@ class Calibration:
     log_loss: float
     """Mean of -ln of the target's probability."""
     brier: float
-    """Mean over answers of the squared error summed over emotions, 0 to 2 (Brier 1950)."""
+    """Mean over predictions of the squared error summed over emotions, 0 to 2 (Brier 1950)."""
     calibration_error: float
     """Expected calibration error (ECE): mean distance of confidence and accuracy over the bins."""
     bins: tuple[Bin, ...]
-    """By confidence of the most probable emotion, from 0 to 1."""
+    """Bins by the probability of the predicted emotion, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrowdDistance:
-    """How far a network's probabilities are from how the crowd's answers spread."""
+    """How far a network's probabilities are from the shares of the crowd's votes."""
 
     channel: str
     """What the crowd was given: ``audio``, ``video`` or ``av``."""
@@ -73,10 +73,10 @@ class CrowdDistance:
 def calibration(
     predictions: Sequence[ClipPrediction], labels: Sequence[str], tempered: bool = False
 ) -> Calibration:
-    """Hold probabilities against what was right.
+    """Compare probabilities with the targets.
 
     Args:
-        predictions: Of one seed or several, pooled.
+        predictions: Predictions of one seed or several, pooled.
         labels: Emotions in the order of the probabilities.
         tempered: Divide each prediction's logits by its temperature first.
     """
@@ -89,14 +89,14 @@ def calibration(
     right = probabilities.argmax(axis=1) == targets
     bins = _bins(probabilities.max(axis=1), right)
     return Calibration(
-        float(log_loss(targets, probabilities, labels=np.arange(len(labels)))),
-        float(((probabilities - wanted) ** 2).sum(axis=1).mean()),
-        sum(
+        log_loss=float(log_loss(targets, probabilities, labels=np.arange(len(labels)))),
+        brier=float(((probabilities - wanted) ** 2).sum(axis=1).mean()),
+        calibration_error=sum(
             b.clips / len(predictions) * abs(b.confidence - b.accuracy)
             for b in bins
             if b.confidence is not None and b.accuracy is not None
         ),
-        bins,
+        bins=bins,
     )
 
 
@@ -118,11 +118,11 @@ def _bins(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[B
         found = bool(inside.any())
         bins.append(
             Bin(
-                float(edges[number]),
-                float(edges[number + 1]),
-                int(inside.sum()),
-                float(confidences[inside].mean()) if found else None,
-                float(right[inside].mean()) if found else None,
+                low=float(edges[number]),
+                high=float(edges[number + 1]),
+                clips=int(inside.sum()),
+                confidence=float(confidences[inside].mean()) if found else None,
+                accuracy=float(right[inside].mean()) if found else None,
             )
         )
     return tuple(bins)
@@ -139,7 +139,7 @@ def crowd_distance(
     The distance is the root of the Jensen-Shannon divergence to base 2, so it is a metric.
 
     Args:
-        predictions: Of one seed or several; those of clips without votes are left out.
+        predictions: Predictions of one seed or several; clips without votes are left out.
         ratings: Votes, in the order of the labels.
         labels: Emotions in the order of the probabilities.
         channel: What the raters were given.
@@ -162,4 +162,7 @@ def crowd_distance(
     distances = np.nan_to_num(distances)
     actors = np.array([p.actor for p in rated])
     means = [float(distances[actors == actor].mean()) for actor in np.unique(actors)]
-    return CrowdDistance(channel, len({p.clip for p in rated}), *mean_interval(means, SHARES))
+    mean, low, high = mean_interval(means, SHARES)
+    return CrowdDistance(
+        channel=channel, clips=len({p.clip for p in rated}), mean=mean, low=low, high=high
+    )

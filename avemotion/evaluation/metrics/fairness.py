@@ -1,7 +1,7 @@
-"""Does a system serve some people worse, and worse than people do? Scores by groups of actors.
+"""Scores by groups of actors, for a network and for people given the same.
 
-Groups come from what the corpus says of its actors. Some are so small that their figures are about
-those few actors: they are marked, not hidden.
+Groups come from the corpus' demographics. Some are so small that their figures are about those few
+actors: they are marked, not hidden.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 from sklearn.metrics import recall_score
 
 from avemotion.evaluation.metrics.intervals import LEADS, SHARES, mean_interval
-from avemotion.evaluation.metrics.scores import actor_means, answers
+from avemotion.evaluation.metrics.scores import actor_means, predicted_labels
 from avemotion.evaluation.predictions import ClipPrediction
 
 SMALL = 10
 """Groups of fewer actors are too small for a claim."""
 
 UNKNOWN = "unknown"
-"""The group of actors of whom the corpus does not say it."""
+"""The group of actors for whom the corpus does not give the attribute."""
 
 AGE_BANDS: tuple[tuple[int, str], ...] = ((29, "<=29"), (44, "30-44"), (59, "45-59"))
 """Highest age in years of each band, and its name; all older actors are one more."""
@@ -52,7 +52,7 @@ class GroupScore:
     recall: float
     """The system's mean of the emotions' recalls (UAR), pooled over clips, 0 to 1."""
     human: float | None
-    """What people given the same score on these clips; None without votes."""
+    """Accuracy of people given the same, on these clips; None without votes."""
     over_human: float | None
     """Mean over actors of the system's lead over people on the clips that have votes."""
     over_human_low: float | None
@@ -64,17 +64,17 @@ class GroupScore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """One answer to one clip."""
+class _Prediction:
+    """One prediction for one clip."""
 
     clip: str
     """Name of the clip."""
     actor: str
     """Who is in it."""
     target: str
-    """What is right."""
-    said: str
-    """What the system said."""
+    """The emotion that counts as right."""
+    emotion: str
+    """The predicted emotion."""
 
 
 def fairness(
@@ -88,10 +88,10 @@ def fairness(
     Args:
         predictions: Of one seed or several.
         labels: Emotions in the order of the probabilities.
-        demographics: Actor -> ``Age``, ``Sex``, ``Race``, ``Ethnicity`` as CREMA-D says them;
+        demographics: Actor -> ``Age``, ``Sex``, ``Race``, ``Ethnicity`` as in CREMA-D's table;
             an actor who is missing belongs to the group ``unknown``.
-        credit: Clip -> what people score on it, as `humans.clip_credit` returns; empty without
-            votes, or where the target is not what that credit is for.
+        credit: Clip -> people's score on it, as `human_baseline.clip_credit` returns; empty without
+            votes, or where the target is not the intended emotion.
 
     Returns:
         By attribute; ages ascend, other groups by name, ``unknown`` last. An attribute that is
@@ -100,12 +100,12 @@ def fairness(
     actors = {p.actor for p in predictions}
     groups_by_actor = {actor: groups_of(demographics.get(actor, {})) for actor in actors}
     known = {a for of in groups_by_actor.values() for a, group in of.items() if group != UNKNOWN}
-    groups: dict[tuple[str, str], list[_Answer]] = {}
-    for p, said in zip(predictions, answers(predictions), strict=True):
+    groups: dict[tuple[str, str], list[_Prediction]] = {}
+    for p, label in zip(predictions, predicted_labels(predictions), strict=True):
+        prediction = _Prediction(clip=p.clip, actor=p.actor, target=p.target, emotion=labels[label])
         for key in groups_by_actor[p.actor].items():
-            answer = _Answer(p.clip, p.actor, p.target, labels[said])
-            groups.setdefault(key, []).append(answer)
-    shown = sorted((key for key in groups if key[0] in known), key=_place)
+            groups.setdefault(key, []).append(prediction)
+    shown = sorted((key for key in groups if key[0] in known), key=_order)
     return tuple(_score(*key, groups[key], credit) for key in shown)
 
 
@@ -124,7 +124,7 @@ def groups_of(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _named(value: str | None) -> str:
-    """Return a group's name; CREMA-D itself says ``Unknown`` of one actor, a cut row nothing."""
+    """Return a group's name; CREMA-D's table has ``Unknown`` for one actor, a cut row nothing."""
     name = (value or "").strip()
     return UNKNOWN if name.lower() in ("", UNKNOWN) else name
 
@@ -140,44 +140,46 @@ _ATTRIBUTES = tuple(groups_of({}))
 _BANDS = (*(name for _, name in AGE_BANDS), OLDEST)
 
 
-def _place(key: tuple[str, str]) -> tuple[int, bool, int, str]:
-    """Return what the groups are sorted by."""
+def _order(key: tuple[str, str]) -> tuple[int, bool, int, str]:
+    """Return the sorting key of a group."""
     attribute, group = key
     band = _BANDS.index(group) if attribute == "age" and group != UNKNOWN else 0
     return _ATTRIBUTES.index(attribute), group == UNKNOWN, band, group
 
 
 def _score(
-    attribute: str, group: str, found: Sequence[_Answer], credit: Mapping[str, float]
+    attribute: str, group: str, found: Sequence[_Prediction], credit: Mapping[str, float]
 ) -> GroupScore:
-    accuracies = actor_means((a.actor, a.said == a.target) for a in found)
+    accuracies = actor_means((p.actor, p.emotion == p.target) for p in found)
     accuracy, low, high = mean_interval(list(accuracies.values()), SHARES)
-    rated = [a for a in found if a.clip in credit]
+    rated = [p for p in found if p.clip in credit]
     human: float | None = None
-    ahead: tuple[float | None, float | None, float | None] = (None, None, None)
+    lead: tuple[float | None, float | None, float | None] = (None, None, None)
     if rated:
-        people = actor_means((a.actor, credit[a.clip]) for a in rated)
+        people = actor_means((p.actor, credit[p.clip]) for p in rated)
         human = float(np.mean(list(people.values())))
-        ours = actor_means((a.actor, a.said == a.target) for a in rated)
-        ahead = mean_interval([ours[actor] - people[actor] for actor in ours], LEADS)
-    truth = [a.target for a in found]
+        ours = actor_means((p.actor, p.emotion == p.target) for p in rated)
+        lead = mean_interval([ours[actor] - people[actor] for actor in ours], LEADS)
+    truth = [p.target for p in found]
     recall = recall_score(
         truth,
-        [a.said for a in found],
+        [p.emotion for p in found],
         labels=sorted(set(truth)),
         average="macro",
         zero_division=0,
     )
     return GroupScore(
-        attribute,
-        group,
-        len(accuracies),
-        len({a.clip for a in found}),
-        accuracy,
-        low,
-        high,
-        float(recall),
-        human,
-        *ahead,
-        len(accuracies) < SMALL,
+        attribute=attribute,
+        group=group,
+        actors=len(accuracies),
+        clips=len({p.clip for p in found}),
+        accuracy=accuracy,
+        accuracy_low=low,
+        accuracy_high=high,
+        recall=float(recall),
+        human=human,
+        over_human=lead[0],
+        over_human_low=lead[1],
+        over_human_high=lead[2],
+        too_small=len(accuracies) < SMALL,
     )

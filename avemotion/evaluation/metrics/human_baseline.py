@@ -1,4 +1,4 @@
-"""How well people recognise the intended emotion: the baselines that a network is held against.
+"""How well people recognise the intended emotion: the baselines that networks are compared with.
 
 Two readings of the same ratings. *Single response*: the share of all answers that name the intended
 emotion, as Cao et al. (2014) report. *Majority*: the vote of a clip's raters, a tie counting as the
@@ -23,7 +23,7 @@ from avemotion.evaluation.metrics.scores import actor_means
 
 
 class ActedClip(Protocol):
-    """What must be known of a clip: `types.Clip` and `store.ManifestRow` say it."""
+    """What must be known of a clip: `data.types.Clip` and `data.store.ManifestRow` have it."""
 
     @property
     def actor(self) -> str:
@@ -69,7 +69,7 @@ class HumanScore:
     majority: float
     """Share of the clips whose vote names it, ties split, 0 to 1."""
     low: float | None
-    """Lower end of the 95 % t interval over actors' shares so voted; None with one actor."""
+    """Lower end of the 95 % t interval over actors of that share; None with one actor."""
     high: float | None
     """Upper end of it."""
     by_emotion: tuple[HumanGroupScore, ...]
@@ -80,14 +80,14 @@ class HumanScore:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What the crowd said of one clip."""
+    """The raters' answers to one clip."""
 
     clip: str
     """Name of the clip."""
     channel: str
     """What the raters were given."""
-    about: ActedClip
-    """Who is in it, and what is acted."""
+    acted: ActedClip
+    """Its actor, intended emotion and level."""
     votes: tuple[int, ...]
     """Answers for each emotion; at least one."""
     right: int
@@ -155,40 +155,45 @@ def _answered(
     """Yield the ratings of known clips that have an answer."""
     for rating in ratings:
         if rating.clip in clips and any(rating.votes):
-            about = clips[rating.clip]
-            right = rating.votes[labels.index(about.emotion)]
-            yield _Answers(rating.clip, rating.channel, about, rating.votes, right)
+            acted = clips[rating.clip]
+            yield _Answers(
+                clip=rating.clip,
+                channel=rating.channel,
+                acted=acted,
+                votes=rating.votes,
+                right=rating.votes[labels.index(acted.emotion)],
+            )
 
 
 def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> HumanScore:
     by_emotion: dict[str, list[_Answers]] = {label: [] for label in labels}
     by_level: dict[str, list[_Answers]] = {level: [] for level in crema_d.LEVELS}
-    for a in sorted(answers, key=lambda a: a.about.level):
-        by_emotion[a.about.emotion].append(a)
-        by_level.setdefault(a.about.level, []).append(a)
+    for a in sorted(answers, key=lambda a: a.acted.level):
+        by_emotion[a.acted.emotion].append(a)
+        by_level.setdefault(a.acted.level, []).append(a)
     whole = _group("", answers)
-    credit = actor_means((a.about.actor, a.majority) for a in answers)
+    credit = actor_means((a.acted.actor, a.majority) for a in answers)
     _, low, high = mean_interval(list(credit.values()), SHARES)
     return HumanScore(
-        channel,
-        whole.clips,
-        sum(sum(a.votes) for a in answers),
-        whole.single_response,
-        float(np.mean([a.single_response for a in answers])),
-        whole.majority,
-        low,
-        high,
-        tuple(_group(name, found) for name, found in by_emotion.items() if found),
-        tuple(_group(name, found) for name, found in by_level.items() if found),
+        channel=channel,
+        clips=whole.clips,
+        responses=sum(sum(a.votes) for a in answers),
+        single_response=whole.single_response,
+        single_response_by_clip=float(np.mean([a.single_response for a in answers])),
+        majority=whole.majority,
+        low=low,
+        high=high,
+        by_emotion=tuple(_group(name, found) for name, found in by_emotion.items() if found),
+        by_level=tuple(_group(name, found) for name, found in by_level.items() if found),
     )
 
 
 def _group(name: str, answers: Sequence[_Answers]) -> HumanGroupScore:
     return HumanGroupScore(
-        name,
-        len(answers),
-        sum(a.right for a in answers) / sum(sum(a.votes) for a in answers),
-        float(np.mean([a.majority for a in answers])),
+        name=name,
+        clips=len(answers),
+        single_response=sum(a.right for a in answers) / sum(sum(a.votes) for a in answers),
+        majority=float(np.mean([a.majority for a in answers])),
     )
 
 

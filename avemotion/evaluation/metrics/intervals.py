@@ -14,9 +14,9 @@ RESAMPLES = 2000
 """Draws of a bootstrap."""
 
 SHARES = (0.0, 1.0)
-"""What an accuracy can be."""
+"""Lowest and highest accuracy."""
 LEADS = (-1.0, 1.0)
-"""What a difference of two accuracies can be."""
+"""Lowest and highest difference of two accuracies."""
 
 Interval = tuple[float | None, float | None]
 """Lower and upper end; both None where there is no interval."""
@@ -28,8 +28,8 @@ def mean_interval(
     """Return the mean and its 95 % t interval; a single value has none.
 
     Args:
-        values: One an actor.
-        bounds: Least and most that a value can be. With few actors the interval would reach beyond
+        values: One value for each actor.
+        bounds: Lowest and highest possible value. With few actors the interval would reach beyond
             them; it is cut there, which costs no coverage.
 
     >>> [round(x, 3) for x in mean_interval([0.5, 0.6, 0.7])]
@@ -49,10 +49,11 @@ def bootstrap_intervals(
 
     Args:
         statistics: Maps draws of actors, int (..., actor), to float (statistic, ...).
-        actors: How many there are.
+        actors: Number of actors.
 
     Returns:
-        One interval a statistic; none with a single actor, or where every draw gives the same.
+        One interval for each statistic; no ends with a single actor, or where every draw gives the
+        same.
     """
     if actors < 2:
         count = len(statistics(np.zeros((1, 1), np.intp)))

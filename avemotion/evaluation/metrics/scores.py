@@ -31,11 +31,11 @@ class ClassScore:
     emotion: str
     """One of the labels; only those that are the target of a clip are scored."""
     clips: int
-    """Clips that it is the target of."""
+    """Clips whose target it is."""
     recall: float
-    """Share of these that are answered with it, 0 to 1."""
+    """Share of these clips that are predicted as it, 0 to 1."""
     precision: float
-    """Share right of the answers that name it, 0 to 1; 0 where none does."""
+    """Share of the predictions of it that are right, 0 to 1; 0 where there are none."""
     f1: float
     """Harmonic mean of the two."""
 
@@ -67,7 +67,7 @@ class Score:
     actors: int
     """Actors tested."""
     accuracy: float
-    """Share of answers that are right (WAR), 0 to 1."""
+    """Share of predictions that are right (WAR), 0 to 1."""
     accuracy_low: float | None
     """Lower end of its interval."""
     accuracy_high: float | None
@@ -93,7 +93,7 @@ class Score:
     classes: tuple[ClassScore, ...]
     """Each emotion that is the target of a clip, in the order of the labels."""
     confusion: tuple[tuple[int, ...], ...]
-    """Answers counted over all seeds: a row is a target, a column an answer, all labels in each."""
+    """Predictions counted over all seeds: a row for each target, a column for each prediction."""
     seeds: tuple[SeedScore, ...]
     """Each training seed alone, in ascending order."""
     seed_std: float | None
@@ -131,47 +131,56 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
     if not len(predictions) == len(tested) == len(clips) * len(seeds):
         raise ValueError("every seed must predict the same clips, each of them once")
     truth = np.array([labels.index(p.target) for p in predictions])
-    said = answers(predictions)
-    per_actor = actor_confusions([p.actor for p in predictions], truth, said, len(labels))
+    predicted = predicted_labels(predictions)
+    per_actor = actor_confusions([p.actor for p in predictions], truth, predicted, len(labels))
     intervals = score_intervals(per_actor)
     accuracies = list(actor_accuracies(predictions, labels).values())
     mean, low, high = mean_interval(accuracies, SHARES)
     present = np.unique(truth)
     precision, recall, f1, counts = precision_recall_fscore_support(
-        truth, said, labels=present, zero_division=0
+        truth, predicted, labels=present, zero_division=0
     )
     seed_of = np.array([p.seed for p in predictions])
-    each_seed = tuple(_seed_score(s, truth[seed_of == s], said[seed_of == s]) for s in seeds)
+    each_seed = tuple(_seed_score(s, truth[seed_of == s], predicted[seed_of == s]) for s in seeds)
     return Score(
-        len(clips),
-        len(per_actor),
-        float(accuracy_score(truth, said)),
-        *intervals["accuracy"],
-        float(recall.mean()),
-        *intervals["recall"],
-        float(f1.mean()),
-        *intervals["f1"],
-        mean,
-        low,
-        high,
-        tuple(
-            ClassScore(labels[i], int(counts[k]) // len(seeds), *map(float, values))
-            for k, (i, *values) in enumerate(zip(present, recall, precision, f1, strict=True))
+        clips=len(clips),
+        actors=len(per_actor),
+        accuracy=float(accuracy_score(truth, predicted)),
+        accuracy_low=intervals["accuracy"][0],
+        accuracy_high=intervals["accuracy"][1],
+        recall=float(recall.mean()),
+        recall_low=intervals["recall"][0],
+        recall_high=intervals["recall"][1],
+        f1=float(f1.mean()),
+        f1_low=intervals["f1"][0],
+        f1_high=intervals["f1"][1],
+        actor_mean=mean,
+        low=low,
+        high=high,
+        classes=tuple(
+            ClassScore(
+                emotion=labels[label],
+                clips=int(counts[i]) // len(seeds),
+                recall=float(recall[i]),
+                precision=float(precision[i]),
+                f1=float(f1[i]),
+            )
+            for i, label in enumerate(present)
         ),
-        tuple(tuple(map(int, row)) for row in per_actor.sum(axis=0)),
-        each_seed,
-        float(np.std([s.accuracy for s in each_seed], ddof=1)) if len(seeds) > 1 else None,
+        confusion=tuple(tuple(map(int, row)) for row in per_actor.sum(axis=0)),
+        seeds=each_seed,
+        seed_std=float(np.std([s.accuracy for s in each_seed], ddof=1)) if len(seeds) > 1 else None,
     )
 
 
-def _seed_score(seed: int, truth: NDArray[np.intp], said: NDArray[np.intp]) -> SeedScore:
+def _seed_score(seed: int, truth: NDArray[np.intp], predicted: NDArray[np.intp]) -> SeedScore:
     _, recall, f1, _ = precision_recall_fscore_support(
-        truth, said, labels=np.unique(truth), average="macro", zero_division=0
+        truth, predicted, labels=np.unique(truth), average="macro", zero_division=0
     )
-    return SeedScore(seed, float(accuracy_score(truth, said)), float(recall), float(f1))
+    return SeedScore(seed, float(accuracy_score(truth, predicted)), float(recall), float(f1))
 
 
-def answers(predictions: Sequence[ClipPrediction]) -> NDArray[np.intp]:
+def predicted_labels(predictions: Sequence[ClipPrediction]) -> NDArray[np.intp]:
     """Return the index of each prediction's most probable label, int (prediction,)."""
     found: NDArray[np.intp] = np.array([p.probabilities for p in predictions]).argmax(axis=1)
     return found
@@ -180,10 +189,10 @@ def answers(predictions: Sequence[ClipPrediction]) -> NDArray[np.intp]:
 def actor_accuracies(
     predictions: Sequence[ClipPrediction], labels: Sequence[str]
 ) -> dict[str, float]:
-    """Return each actor's share of right answers; with several seeds, its mean over them."""
-    said = answers(predictions)
+    """Return each actor's share of right predictions; with several seeds, its mean over them."""
+    predicted = predicted_labels(predictions)
     return actor_means(
-        (p.actor, labels[i] == p.target) for p, i in zip(predictions, said, strict=True)
+        (p.actor, labels[i] == p.target) for p, i in zip(predictions, predicted, strict=True)
     )
 
 
@@ -196,12 +205,19 @@ def actor_means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def actor_confusions(
-    actors: Sequence[str], truth: NDArray[np.intp], said: NDArray[np.intp], labels: int
+    actors: Sequence[str], truth: NDArray[np.intp], predicted: NDArray[np.intp], labels: int
 ) -> NDArray[np.float64]:
-    """Count each actor's answers, float64 (actor, target, answer), actors sorted by name."""
+    """Count each actor's predictions, float64 (actor, target, prediction), actors by name.
+
+    Args:
+        actors: Actor of each prediction.
+        truth: Index of each prediction's target, (prediction,).
+        predicted: Index of the predicted label, (prediction,).
+        labels: Number of labels.
+    """
     names, who = np.unique(actors, return_inverse=True)
     counts = np.zeros((len(names), labels, labels))
-    np.add.at(counts, (who, truth, said), 1)
+    np.add.at(counts, (who, truth, predicted), 1)
     return counts
 
 
@@ -209,7 +225,7 @@ def score_intervals(confusions: NDArray[np.float64]) -> dict[str, Interval]:
     """Return the BCa intervals over actors of accuracy, recall and F1, pooled over clips.
 
     Args:
-        confusions: (actor, target, answer), as `actor_confusions` counts them.
+        confusions: (actor, target, prediction), as `actor_confusions` counts them.
     """
     found = bootstrap_intervals(
         lambda drawn: pooled_scores(confusions[drawn].sum(axis=-3)), len(confusions)
@@ -220,10 +236,10 @@ def score_intervals(confusions: NDArray[np.float64]) -> dict[str, Interval]:
 def pooled_scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return accuracy, UAR and macro F1, (3, ...), of matrices (..., K, K), as in `score`."""
     right = np.diagonal(counts, axis1=-2, axis2=-1)
-    targets, said = counts.sum(axis=-1), counts.sum(axis=-2)
+    targets, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
     present, classes = targets > 0, (targets > 0).sum(axis=-1)
     recall = np.divide(right, targets, out=np.zeros_like(targets), where=present)
-    f1 = np.divide(2 * right, targets + said, out=np.zeros_like(targets), where=present)
+    f1 = np.divide(2 * right, targets + predicted, out=np.zeros_like(targets), where=present)
     accuracy = right.sum(axis=-1) / targets.sum(axis=-1)
     return np.stack([accuracy, recall.sum(axis=-1) / classes, f1.sum(axis=-1) / classes])
 
@@ -242,7 +258,8 @@ def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Differ
     if len(ahead) < 2:
         p = None
     elif not ranked.any():
-        p = 1.0  # the test drops zeros, so it has no data; none speaks for a difference
+        p = 1.0  # the test drops zeros, so it would have no data
     else:
         p = float(stats.wilcoxon(ranked).pvalue)
-    return Difference(*mean_interval(ahead, LEADS), p, len(ahead))
+    mean, low, high = mean_interval(ahead, LEADS)
+    return Difference(mean=mean, low=low, high=high, p=p, actors=len(ahead))
