@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from avemotion.errors import AvemotionError as AvemotionError
     from avemotion.evaluation.evaluate import evaluate as evaluate
     from avemotion.evaluation.metrics.human_baseline import ratings as ratings
-    from avemotion.evaluation.report.report import report as report
+    from avemotion.evaluation.report.page import report as report
     from avemotion.inference.classifier import Classifier as Classifier
     from avemotion.inference.classifier import classify_clip as classify_clip
     from avemotion.inference.classifier import classify_faces as classify_faces
@@ -53,7 +53,7 @@ _HOMES = {
     "fit": "training.fit",
     "preprocess": "data.preprocessing",
     "ratings": "evaluation.metrics.human_baseline",
-    "report": "evaluation.report.report",
+    "report": "evaluation.report.page",
     "synth": "data.corpora.synthetic",
     "timeline": "inference.timeline",
     "verify": "data.verification",

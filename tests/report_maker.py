@@ -11,17 +11,19 @@ import numpy as np
 from avemotion.config import Modality
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.types import Rating
-from avemotion.evaluation import predictions
 from avemotion.evaluation.corruptions import conditions_for
-from avemotion.evaluation.predictions import ClipPrediction
+from avemotion.evaluation.predictions import ClipPrediction, Records, TestedClip
 from avemotion.evaluation.report.results import REPORTED, evaluation_results
 
 MODALITIES: dict[Modality, float] = {"av": 0.7, "video": 0.62, "audio": 0.5}
 """How often the invented networks are right."""
 
-WITH_SPOILED = ("white noise 20 dB", "white noise 0 dB", "blur of 2 px", "audio missing")
+CORRUPTED = (
+    "white noise 20 dB", "white noise 0 dB", "pitch -2 semitones", "pitch +2 semitones",
+    "blur of 2 px", "audio missing",
+)  # fmt: skip
 
-METADATA_FIELDS: dict[str, Any] = {
+METADATA: dict[str, Any] = {
     "protocol": "loso",
     "target": "intended",
     "corpus": "crema_d",
@@ -36,14 +38,12 @@ METADATA_FIELDS: dict[str, Any] = {
 }
 
 
-def invented(
-    actors: int, seeds: int = 3, corrupted: Sequence[str] = WITH_SPOILED
-) -> dict[str, Any]:
-    """What ``results.json`` holds after drawn answers of networks and people, all parts filled."""
+def invented(actors: int, seeds: int = 3, corrupted: Sequence[str] = CORRUPTED) -> dict[str, Any]:
+    """The content of ``results.json`` for drawn predictions and votes, all parts filled."""
     rng = np.random.default_rng(0)
     names = [str(1001 + i) for i in range(actors)]
     clips = tuple(
-        predictions.TestedClip(f"{actor}_{level}_{emotion}", actor, "IEO", emotion, level, emotion)
+        TestedClip(f"{actor}_{level}_{emotion}", actor, "IEO", emotion, level, emotion)
         for actor in names
         for level, emotions in (("LO", EMOTIONS), ("XX", EMOTIONS[:4]))  # so WAR is not UAR
         for emotion in emotions
@@ -53,7 +53,7 @@ def invented(
     def shares(emotion: str, hit: float) -> Any:
         return np.full(6, (1 - hit) / 5) + np.eye(6)[EMOTIONS.index(emotion)] * (1.2 * hit - 0.2)
 
-    def said(level: float) -> list[ClipPrediction]:
+    def drawn(level: float) -> list[ClipPrediction]:
         return [
             ClipPrediction(
                 seed,
@@ -83,17 +83,25 @@ def invented(
         }
         for i, name in enumerate(names)
     }
-    hurt = {
+    damaged = {
         m: {
-            c.name: said(level - rng.uniform(0, 0.3))
+            c.name: drawn(level - rng.uniform(0, 0.3))
             for c in conditions_for(m)
             if c.name in corrupted
         }
         for m, level in MODALITIES.items()
     }
-    answers = {m: said(level) for m, level in MODALITIES.items()}
-    left = predictions.Records(METADATA_FIELDS, EMOTIONS, clips, answers, hurt, ratings, people)
-    results = asdict(evaluation_results(left, "evaluation/loso"))
+    clean = {m: drawn(level) for m, level in MODALITIES.items()}
+    records = Records(
+        metadata=METADATA,
+        labels=EMOTIONS,
+        clips=clips,
+        predictions=clean,
+        corrupted=damaged,
+        ratings=ratings,
+        demographics=people,
+    )
+    results = asdict(evaluation_results(records, "evaluation/loso"))
     results["reported"] = [asdict(found) for found in REPORTED]
     return dict(json.loads(json.dumps(results)))
 

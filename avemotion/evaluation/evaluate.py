@@ -27,7 +27,7 @@ from avemotion.evaluation.cross_validation import train_and_test
 from avemotion.evaluation.holdout import find_checkpoints, score_checkpoints, shared_experiment
 from avemotion.evaluation.plan import EvaluationPlan, open_evaluation
 from avemotion.evaluation.predictions import write_records
-from avemotion.evaluation.report.report import PREVIEW_NAME, report
+from avemotion.evaluation.report.page import PREVIEW_NAME, report
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.targets import choose_targets, with_targets
 from avemotion.files import claimed

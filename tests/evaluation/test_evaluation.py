@@ -81,16 +81,16 @@ def test_the_figures_can_be_recomputed_from_the_predictions(loso: EvaluationResu
     for modality, score in results["scores"].items():
         mine = [r for r in rows if r["modality"] == modality]
         truth = [r["target"] for r in mine]
-        said = [max(labels, key=lambda x: float(r[x])) for r in mine]  # noqa: B023
-        right = np.array(truth) == np.array(said)
+        predicted = [max(labels, key=lambda x: float(r[x])) for r in mine]  # noqa: B023
+        right = np.array(truth) == np.array(predicted)
         actors = np.array([r["actor"] for r in mine])
         each = {a: right[actors == a].mean() for a in sorted(set(actors))}
         low, high = scipy.stats.ttest_1samp(list(each.values()), 0).confidence_interval(0.95)
         chances = np.array([[float(r[x]) for x in labels] for r in mine])
         assert score["accuracy"] == pytest.approx(right.mean())
-        assert score["recall"] == pytest.approx(balanced_accuracy_score(truth, said))
-        assert score["f1"] == pytest.approx(f1_score(truth, said, average="macro"))
-        assert score["confusion"] == confusion_matrix(truth, said, labels=labels).tolist()
+        assert score["recall"] == pytest.approx(balanced_accuracy_score(truth, predicted))
+        assert score["f1"] == pytest.approx(f1_score(truth, predicted, average="macro"))
+        assert score["confusion"] == confusion_matrix(truth, predicted, labels=labels).tolist()
         assert [score["low"], score["high"]] == pytest.approx([low, high])
         assert results["actor_accuracies"][modality] == pytest.approx(each)
         plain = results["calibration"][modality]["plain"]

@@ -86,3 +86,16 @@ def test_small_groups_are_marked_in_the_chart() -> None:
         for g in groups
     ]
     assert {g["too_small"] for g in groups} == {True, False}
+
+
+def test_levels_of_both_signs_meet_at_the_clean_clips() -> None:
+    rows = invented(4)["robustness"]["audio"]
+    html = render({**minimal(), "robustness": {"audio": rows}})
+    (chart,) = [part for part in html.split("<svg") if "Change of UAR under pitch" in part]
+    found = {row["level"]: row["change"] for row in rows if row["family"] == "pitch (semitones)"}
+    assert re.findall(r">([−+]?[02])</text>", chart)[:3] == ["−2", "0", "+2"]
+    x, y = np.array(sorted(markers(chart).tolist())).T
+    assert np.diff(x) == pytest.approx(x[1] - x[0])
+    assert_to_scale(y, [found[-2], 0, found[2]])
+    noise = [part for part in html.split("<svg") if "Change of UAR under white noise" in part]
+    assert re.findall(r">(20|0)</text>", noise[0])[:2] == ["20", "0"]

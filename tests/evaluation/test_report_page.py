@@ -1,4 +1,4 @@
-"""The page of an evaluation: what it shows, what it leaves out, and that it stands alone."""
+"""The page of an evaluation: what it shows, what it leaves out, and that it needs no other file."""
 
 import copy
 import doctest
@@ -19,7 +19,9 @@ from report_maker import MODALITIES, Page, invented, minimal
 
 from avemotion.data.corpora import CorpusName
 from avemotion.evaluation.report import charts as report_charts
+from avemotion.evaluation.report import formatting
 from avemotion.evaluation.report import page as report_page
+from avemotion.evaluation.report.formatting import versus
 from avemotion.evaluation.report.page import render
 
 
@@ -101,7 +103,7 @@ def test_every_score_is_in_its_table(full: Page, results: dict[str, Any]) -> Non
             assert cells == [*wanted, spread(g, "over_human", "+")]
         for r in results["robustness"][m]:
             wanted = [shown(r["recall"]), spread(r, "change", "+"), shown(r["unchanged"])]
-            assert columns(full, "Damaged input", r["condition"], i, 3) == wanted
+            assert columns(full, "Corrupted clips", r["condition"], i, 3) == wanted
         versions = [results["calibration"][m][version] for version in ("plain", "tempered")]
         decimals = [f"{v[key]:.3f}" for key in ("log_loss", "brier") for v in versions]
         errors = [shown(v["calibration_error"]) for v in versions]
@@ -136,7 +138,7 @@ def test_a_difference_is_told_from_the_side_it_is_on(
     mean: float, ends: tuple[float | None, float | None], p: float | None, words: str
 ) -> None:
     found = {"mean": mean, "low": ends[0], "high": ends[1], "p": p, "actors": 1 + 8 * bool(p)}
-    assert report_page.versus(found, "a - b").startswith(words)
+    assert versus(found, "a - b").startswith(words)
 
 
 SECTIONS = {
@@ -206,19 +208,19 @@ HOSTILE = (
 )
 
 
-def corrupt(value: Any) -> Any:
+def make_hostile(value: Any) -> Any:
     """Replace every string by a hostile one, but those that name a modality."""
     if isinstance(value, str):
         return value if value in {*MODALITIES} else HOSTILE + value
     if isinstance(value, list):
-        return [corrupt(item) for item in value]
+        return [make_hostile(item) for item in value]
     if isinstance(value, dict):
-        return {key: corrupt(item) for key, item in value.items()}
+        return {key: make_hostile(item) for key, item in value.items()}
     return value
 
 
 def test_hostile_names_are_inert(full: Page, results: dict[str, Any]) -> None:
-    hostile = corrupt(results)
+    hostile = make_hostile(results)
     for part in ("preprocessing", "versions", "settings", "differences"):
         hostile[part] = {HOSTILE + key: value for key, value in hostile[part].items()}
     by_actor = hostile["actor_accuracies"]
@@ -300,7 +302,7 @@ def test_it_can_be_read_without_eyes_or_colours(full: Page) -> None:
 
 
 def test_examples_in_docstrings() -> None:
-    assert doctest.testmod(report_page).failed == 0
+    assert doctest.testmod(formatting).failed == 0 < doctest.testmod(formatting).attempted
 
 
 def test_matplotlib_waits_until_something_is_drawn() -> None:

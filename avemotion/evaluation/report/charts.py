@@ -1,4 +1,4 @@
-"""Charts of the evaluation's page: inline SVG that takes its colours and letters from the page.
+"""Charts of the evaluation's page: inline SVG in the colours and fonts of the page.
 
 Every function returns one ``<svg>`` element. Shares are fractions from 0 to 1, shown in per cent.
 The same data give the same bytes. A chart's unit is a CSS pixel: matplotlib's point, renamed.
@@ -52,22 +52,22 @@ class Dot:
     """A row of a dot plot."""
 
     label: str
-    """What stands at its left."""
+    """Label of the row."""
     estimate: Estimate | None
     """Share and its interval; None makes the row a heading."""
     look: tuple[str, str]
     """Colour and marker."""
     people: float | None = None
-    """How people did on the same clips; a tick."""
+    """People's share on the same clips; drawn as a tick."""
     faint: bool = False
-    """Drawn hollow and grey: too little to judge."""
+    """Drawn hollow and grey: too few actors."""
 
 
 def _svg(name: str, title: str, size: tuple[int, int], draw: Callable[[Figure], object]) -> str:
     """Draw a figure and return it as an element that can stand inside a page.
 
-    `name` is unique on the page, and keeps the charts' identifiers apart; `title` is for those who
-    cannot see it; `size` is width and height in pixels.
+    `name` is unique on the page and keeps the charts' identifiers apart; `title` is for screen
+    readers; `size` is width and height in pixels.
     """
     import matplotlib
     from matplotlib.figure import Figure  # not pyplot: no display, no global state
@@ -96,7 +96,7 @@ def _svg(name: str, title: str, size: tuple[int, int], draw: Callable[[Figure], 
 
 
 def _inlined(svg: str, title: str, size: tuple[int, int]) -> str:
-    """Make a stand-alone SVG a part of a page: its colours, its letters, no identifiers twice."""
+    """Make a stand-alone SVG part of a page: with its colours and fonts, and unique identifiers."""
     (width, height), label = size, escape(title)
     start = (
         f'<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {width} {height}" '
@@ -135,9 +135,9 @@ def _estimate(axes: Axes, at: float, estimate: Estimate, look: tuple[str, str], 
     axes.plot(100 * value, at, look[1], color=look[0], markersize=6, clip_on=False, **how)
 
 
-def _rows(axes: Axes, labels: Sequence[str], places: Sequence[float]) -> None:
+def _rows(axes: Axes, labels: Sequence[str], positions: Sequence[float]) -> None:
     """Label rows from the top down, with a thin guide line each."""
-    axes.set_yticks(places, list(map(_plain, labels)))
+    axes.set_yticks(positions, list(map(_plain, labels)))
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.spines["left"].set_visible(False)
@@ -188,16 +188,16 @@ def forest(
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        places, middle = 2.0 + np.arange(len(actors)), 0.65 * (len(accuracies) - 1) / 2
-        _rows(axes, ["mean of all", *actors], [0, *places])
+        positions, middle = 2.0 + np.arange(len(actors)), 0.65 * (len(accuracies) - 1) / 2
+        _rows(axes, ["mean of all", *actors], [0, *positions])
         axes.get_yticklabels()[0].set_fontweight("bold")
-        axes.hlines(places, *within, color=RULE, linewidth=0.6)
+        axes.hlines(positions, *within, color=RULE, linewidth=0.6)
         axes.axhline(1.15, color=MUTED, linewidth=0.8)
         for i, (modality, found) in enumerate(accuracies.items()):
             hue, marker = LOOKS[modality]
             shares = [100 * found.get(actor, np.nan) for actor in actors]
             whole: dict[str, Any] = {"clip_on": False, "zorder": 5 - i}  # the first lies on top
-            axes.plot(shares, places, marker, color=hue, markersize=4.5, **whole)
+            axes.plot(shares, positions, marker, color=hue, markersize=4.5, **whole)
             if modality in means:
                 mean, low, high = estimate = means[modality]
                 _estimate(axes, 0.65 * i - middle, estimate, LOOKS[modality])
@@ -230,7 +230,7 @@ def confusion(name: str, title: str, counts: Sequence[Sequence[int]], labels: Se
         axes.set_xticks(middle, names, **TILTED)
         axes.tick_params(length=0)
         axes.spines[:].set(visible=True, color=RULE)
-        axes.set(xlim=(0, len(labels)), ylim=(len(labels), 0), xlabel="answer", ylabel="target")
+        axes.set(xlim=(0, len(labels)), ylim=(len(labels), 0), xlabel="prediction", ylabel="target")
         axes.set_aspect("equal")
 
     return _svg(name, title, (PANEL, PANEL + 5), draw)
@@ -268,7 +268,7 @@ def reliability(
 def degradation(
     name: str, kind: str, levels: Mapping[str, Mapping[str, Estimate]], within: Span, joined: bool
 ) -> str:
-    """Draw what each level of one kind of damage costs: level -> modality -> change of UAR.
+    """Draw what each level of one kind of corruption costs: level -> modality -> change of UAR.
 
     `joined` draws a line through the levels, where they have an order.
     """
@@ -287,8 +287,8 @@ def degradation(
             for x, (_, low, high) in known:
                 if low is not None and high is not None:
                     axes.vlines(x, 100 * low, 100 * high, color=hue, linewidth=1.5)
-            places, values = [x for x, _ in known], [100 * cost for _, (cost, _, _) in known]
-            axes.plot(places, values, marker + "-" * joined, color=hue, markersize=5)
+            positions, values = [x for x, _ in known], [100 * cost for _, (cost, _, _) in known]
+            axes.plot(positions, values, marker + "-" * joined, color=hue, markersize=5)
         axes.set_xticks(range(len(levels)), list(map(_plain, levels)), **({} if joined else TILTED))
         ylim = (within[0], within[1] + 3)  # room for a marker at no change
         axes.set(xlim=(-0.4, len(levels) - 0.6), ylim=ylim, ylabel="change of UAR, points")

@@ -1,19 +1,59 @@
-"""The page of an evaluation: everything in ``results.json`` as one HTML file that stands alone."""
+"""The page of an evaluation: everything in ``results.json`` as one self-contained HTML file."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
-from avemotion.evaluation.report import charts as charts
+from avemotion.evaluation.predictions import read_records
+from avemotion.evaluation.report import charts, formatting
 from avemotion.evaluation.report.charts import Dot, Estimate
+from avemotion.evaluation.report.results import EvaluationResults, evaluation_results
+from avemotion.files import write_atomically, write_json
 
-MISSING = "–"
-"""Stands where there is no figure."""
+PREVIEW_NAME = "preview.png"
+"""Contact sheet of the networks' input, in an evaluation's folder; optional."""
+
+PAGE = Path("report", "index.html")
+"""Path of the page in an evaluation's folder."""
+
+
+def report(evaluation: Path) -> EvaluationResults:
+    """Write the report of an evaluation again from its files: nothing is trained.
+
+    Args:
+        evaluation: Folder that `evaluate` wrote.
+
+    Returns:
+        What the page shows; ``results.json`` holds the same.
+
+    Raises:
+        UsageError: The folder holds no finished evaluation, another version wrote it, or a file is
+            damaged.
+    """
+    evaluation = Path(evaluation)
+    results = evaluation_results(read_records(evaluation), str(evaluation))
+    plain = asdict(results)
+    write_json(evaluation / "results.json", plain)
+    page = evaluation / PAGE
+    page.parent.mkdir(exist_ok=True)
+    html = render(plain, _embedded(evaluation / PREVIEW_NAME))
+    write_atomically(page, lambda path: path.write_text(html, encoding="utf-8"))
+    return results
+
+
+def _embedded(image: Path) -> str:
+    """Return a PNG as a ``data:`` address; "" where there is no such file."""
+    if not image.is_file():
+        return ""
+    return "data:image/png;base64," + b64encode(image.read_bytes()).decode()
 
 
 def render(results: dict[str, Any], preview: str = "") -> str:
@@ -22,7 +62,7 @@ def render(results: dict[str, Any], preview: str = "") -> str:
     Args:
         results: The content of ``results.json``; optional parts may be missing, null or empty, as
             a whole or for a modality.
-        preview: The address of a picture of what the networks saw: its content, as ``data:``.
+        preview: The contact sheet of the networks' input as a ``data:`` address; "" leaves it out.
 
     Returns:
         HTML that needs no other file, no network and no script. The same results give the same
@@ -35,73 +75,14 @@ def render(results: dict[str, Any], preview: str = "") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (percent, points, decimal, counted, channel, versus)
-    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters |= formatting.FILTERS
     parts = _parts(results) | {"preview": preview}
     page = environment.get_template("report.html")
     return page.render(parts, results=results, parts=parts, figures=_figures(parts)).strip()
 
 
-def percent(share: float | None, digits: int = 1, sign: str = "") -> str:
-    """Show a fraction in per cent.
-
-    >>> percent(0.7125)
-    '71.2'
-    """
-    if not isinstance(share, float | int):
-        return MISSING
-    value = round(100 * share, digits)
-    return f"{value:{sign}.{digits}f}".replace("-", "−") if value else f"{0:.{digits}f}"
-
-
-def points(change: float | None) -> str:
-    """Show a difference of fractions in points, with its sign.
-
-    >>> points(-0.031), points(0.02)
-    ('−3.1', '+2.0')
-    """
-    return percent(change, sign="+")
-
-
-def decimal(value: float | None, digits: int = 3) -> str:
-    """Show a number that is no share."""
-    return f"{value:.{digits}f}" if isinstance(value, float | int) else MISSING
-
-
-def counted(number: int, noun: str) -> str:
-    """Show how many there are.
-
-    >>> counted(7442, "clip"), counted(1, "actor")
-    ('7,442 clips', '1 actor')
-    """
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def channel(name: str) -> str:
-    """Say what raters were given."""
-    return {"av": "face and voice", "video": "face", "audio": "voice"}.get(name, name)
-
-
-def versus(difference: Mapping[str, Any], pair: str) -> str:
-    """Say which of two systems did better, by how much, and how sure that is.
-
-    >>> versus({"mean": 0.03, "low": 0.01, "high": 0.05, "p": 1e-4, "actors": 9}, "av - video")
-    'av is 3.0 points above video (95 % 1.0 to 5.0, p < 0.001, 9 actors).'
-    """
-    ours, _, theirs = pair.partition(" - ")
-    mean, ends = difference["mean"], (difference["low"], difference["high"])
-    side, sign = ("above", 1) if mean >= 0 else ("below", -1)
-    evidence = [counted(difference["actors"], "actor")]
-    if (p := difference["p"]) is not None:
-        evidence.insert(0, "p < 0.001" if p < 0.001 else f"p = {p:.3f}")
-    if None not in ends:
-        low, high = map(percent, sorted(sign * end for end in ends))
-        evidence.insert(0, f"95 % {low} to {high}")
-    return f"{ours} is {percent(abs(mean))} points {side} {theirs} ({', '.join(evidence)})."
-
-
 def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather what each section shows; empty where there is nothing."""
+    """Return the data of each section; empty where there are none."""
     scores, humans = _present(results.get("scores")), _present(results.get("humans"))
     actors = _present(results.get("actor_accuracies"))
     seeds = _each(scores, "seeds")
@@ -137,20 +118,20 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _present(part: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Keep what has data in an optional part."""
+    """Return what has data in an optional part."""
     return {name: value for name, value in (part or {}).items() if value}
 
 
 def _each(part: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Take one key of every modality that has data there."""
+    """Return one key of every modality that has data there."""
     return _present({name: value.get(key) for name, value in part.items()})
 
 
 def _beside(tables: Mapping[str, Sequence[Mapping[str, Any]]], *keys: str) -> list[dict[str, Any]]:
-    """Lay tables of several modalities, or channels, beside each other.
+    """Join tables of several modalities, or channels, side by side.
 
     Returns:
-        Rows in the order in which they are met, each with what names it, and ``by``: modality ->
+        Rows in the order of their first appearance, each with its keys, and ``by``: modality ->
         that modality's row, where it has one.
     """
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -190,7 +171,7 @@ def _figures(parts: Mapping[str, Any]) -> dict[str, list[Markup]]:
             for m, found in parts["calibration"].items()
         ],
         "fairness": _groups(parts),
-        "robustness": _damage(parts),
+        "robustness": _degradations(parts),
     }
     return {key: [Markup(svg) for svg in drawn] for key, drawn in figures.items()}
 
@@ -204,13 +185,13 @@ def _estimate(row: Mapping[str, Any], value: str, prefix: str = "") -> Estimate:
 
 
 def _overview(parts: Mapping[str, Any]) -> list[str]:
-    """Networks and people on one scale."""
+    """Draw networks and people on one scale."""
     networks = [
         Dot(m, _estimate(score, "accuracy", "accuracy_"), charts.LOOKS[m])
         for m, score in parts["scores"].items()
     ]
     people = [
-        Dot(f"{channel(given)}, {kind.replace('_', ' ')}", estimate, charts.PEOPLE)
+        Dot(f"{formatting.channel(given)}, {kind.replace('_', ' ')}", estimate, charts.PEOPLE)
         for given, human in parts["humans"].items()
         for kind, estimate in (
             ("single_response", (human["single_response"], None, None)),
@@ -225,7 +206,7 @@ def _overview(parts: Mapping[str, Any]) -> list[str]:
 
 
 def _forests(parts: Mapping[str, Any]) -> list[str]:
-    """All actors, in up to three columns so that each row can be read."""
+    """Draw all actors, in up to three columns so that each row can be read."""
     actors, order, scores = parts["actors"], parts["actor_order"], parts["scores"]
     if not order:
         return []
@@ -243,7 +224,7 @@ def _forests(parts: Mapping[str, Any]) -> list[str]:
 
 
 def _groups(parts: Mapping[str, Any]) -> list[str]:
-    """Accuracy by group of actors, one panel a modality."""
+    """Draw accuracy by group of actors, one panel for each modality."""
     panels: dict[str, list[Dot]] = {}
     for modality, attributes in parts["groups"].items():
         look, dots = charts.LOOKS[modality], panels.setdefault(modality, [])
@@ -263,27 +244,40 @@ def _groups(parts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _damage(parts: Mapping[str, Any]) -> list[str]:
-    """Cost of damaged input: a panel for each kind with levels, one for all kinds without."""
-    ladders: dict[str, dict[str, dict[str, Estimate]]] = {}
+def _degradations(parts: Mapping[str, Any]) -> list[str]:
+    """Draw the cost of corruptions: a panel for each family with levels, one for all others."""
+    ladders: dict[str, dict[float, dict[str, Estimate]]] = {}
     single: dict[str, dict[str, Estimate]] = {}
     for row in parts["conditions"]:
         changes = {m: _estimate(r, "change", "change_") for m, r in row["by"].items()}
         if row["level"] is None:
             single[row["condition"]] = changes
         else:
-            ladders.setdefault(row["family"], {})[f"{row['level']:g}"] = changes
-    panels = _present({**ladders, "without levels": single})
+            ladders.setdefault(row["family"], {})[row["level"]] = changes
+    panels = {family: _ladder(levels) for family, levels in ladders.items()}
+    panels = _present({**panels, "other corruptions": single})
     costs = [e for levels in panels.values() for by in levels.values() for e in by.values()]
     within = charts.limits([0.0, *_ends(costs)], least=-100)
     return [
-        charts.degradation(f"damage-{n}", kind, levels, within, joined=kind in ladders)
+        charts.degradation(f"degradation-{n}", kind, levels, within, joined=kind in ladders)
         for n, (kind, levels) in enumerate(panels.items())
     ]
 
 
+def _ladder(levels: Mapping[float, dict[str, Estimate]]) -> dict[str, dict[str, Estimate]]:
+    """Label levels; where they are of both signs, the clean clips stand between them, at 0."""
+    if min(levels) >= 0:
+        return {f"{level:g}": changes for level, changes in levels.items()}
+    modalities = next(iter(levels.values()))
+    clean: dict[str, Estimate] = {m: (0.0, None, None) for m in modalities}
+    return {
+        f"{level:+g}".replace("-", "−") if level else "0": changes
+        for level, changes in sorted({**levels, 0.0: clean}.items())
+    }
+
+
 def _grouped(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, list[Mapping[str, Any]]]:
-    """Sort rows by what they say under a key, in the order in which that is met."""
+    """Group rows by the value of a key, in the order of first appearance."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(row[key], []).append(row)
@@ -291,5 +285,5 @@ def _grouped(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, list[Mapp
 
 
 def _ends(estimates: Iterable[Estimate | None]) -> list[float | None]:
-    """Return values and ends of intervals."""
+    """Return values and the ends of their intervals."""
     return [end for estimate in estimates if estimate for end in estimate]

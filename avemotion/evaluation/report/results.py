@@ -1,11 +1,11 @@
-"""Everything that an evaluation shows: a pure function of its records."""
+"""The results of an evaluation: a pure function of its records."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from avemotion.config import Modality
 from avemotion.evaluation.metrics.calibration import (
@@ -25,36 +25,38 @@ from avemotion.evaluation.metrics.scores import (
     difference,
     score,
 )
-from avemotion.evaluation.predictions import ClipPrediction, Records
+from avemotion.evaluation.predictions import ClipPrediction, Predictions, Records
+
+Figure = TypeVar("Figure")
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A figure of others that ours stands beside."""
+    """A figure from the literature, shown beside ours."""
 
     system: str
-    """What it is of."""
+    """Name of the system."""
     modality: Modality
-    """What that system looks at."""
+    """Modality that it uses."""
     value: float
     """Accuracy (WAR), 0 to 1."""
     source: str
-    """Where it is reported, and on what."""
+    """Publication, corpus and protocol."""
 
 
 REPORTED = (
     Reported("AR5", "av", 0.6942, "Ristea 2019; CREMA-D, leave one actor out"),
     Reported("AR5", "video", 0.6284, "Ristea 2019; CREMA-D, leave one actor out"),
 )
-"""The thesis' figures; it does not say over how many actors."""
+"""The thesis' figures; it does not give the number of actors."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationScore:
-    """How well a modality's probabilities say what is right."""
+    """Calibration of a modality's networks."""
 
     plain: Calibration
-    """As the network says them."""
+    """Of the networks' probabilities."""
     tempered: Calibration | None
     """With temperatures fitted on validation actors; None where there were none."""
     temperature: float | None
@@ -68,25 +70,25 @@ class EvaluationResults:
     out: str
     """Folder of the evaluation."""
     protocol: str
-    """How actors were dealt to training and test."""
+    """How actors were split into training and test."""
     target: str
-    """What counts as right: ``intended``, or the ``crowd``'s vote."""
+    """The emotion that counts as right: ``intended``, or the ``crowd``'s vote."""
     corpus: str
     """The corpus' name."""
     labels: tuple[str, ...]
     """The emotions in the order of probabilities and confusions."""
     synthetic: dict[str, Any] | None
-    """What a synthetic corpus says of itself; None for a recorded one."""
+    """Metadata of a synthetic corpus; None for a recorded one."""
     clips: int
-    """Clips that all systems are tested on."""
+    """Number of clips that all systems are tested on."""
     actors: int
-    """Who is in them."""
+    """Number of actors in them."""
     folds: int
-    """Tests with networks of their own."""
+    """Number of folds; each has networks of its own."""
     seeds: tuple[int, ...]
     """Training seeds; each fold is trained with every one."""
     notes: tuple[str, ...]
-    """What was left out, and why."""
+    """Clips and figures that were left out, and why."""
     scores: dict[Modality, Score]
     """Modality -> score."""
     actor_accuracies: dict[Modality, dict[str, float]]
@@ -94,51 +96,48 @@ class EvaluationResults:
     differences: dict[str, Difference]
     """``av - video``, ``av - people (av, majority)``...: paired over actors."""
     humans: dict[str, HumanScore]
-    """Channel -> how people did on exactly these clips; empty without votes."""
+    """What the raters were given -> their score on the same clips; empty without votes."""
     reported: tuple[Reported, ...]
-    """Figures of others on this corpus."""
+    """Figures from the literature on this corpus."""
     calibration: dict[Modality, CalibrationScore]
-    """Modality -> how its probabilities fit."""
+    """Modality -> calibration."""
     crowd_distance: dict[Modality, CrowdDistance]
-    """Modality -> how far its probabilities are from the crowd's answers."""
+    """Modality -> how far its probabilities are from the shares of the crowd's votes."""
     fairness: dict[Modality, tuple[GroupScore, ...]]
-    """Modality -> groups of actors."""
+    """Modality -> scores by group of actors."""
     robustness: dict[Modality, tuple[RobustnessScore, ...]]
-    """Modality -> conditions."""
+    """Modality -> scores by condition."""
     ceilings: dict[str, float]
     """Modality -> best possible accuracy on a synthetic corpus; empty for a recorded one."""
     settings: dict[str, Any]
-    """Of network and training."""
+    """Settings of network and training."""
     preprocessing: dict[str, Any]
     """Settings of the feature store."""
     versions: dict[str, str]
-    """Of this package and what it rests on."""
+    """Versions of Python, of this package and of its dependencies."""
     command: str
-    """What repeats the evaluation."""
+    """Command that repeats the evaluation."""
     data: str
     """SHA-256 of the feature store's settings and manifest."""
 
 
 def evaluation_results(records: Records, out: str) -> EvaluationResults:
-    """Compute all figures."""
-    labels, metadata = records.labels, records.metadata
-    predictions = records.predictions
-    first = next(iter(predictions.values()))
+    """Compute all figures of an evaluation.
+
+    Args:
+        records: Content of the evaluation's files.
+        out: Folder of the evaluation.
+    """
+    labels, metadata, predictions = records.labels, records.metadata, records.predictions
     clips = {clip.clip: clip for clip in records.clips}
+    # People, ceilings and reported figures are about the intended emotion.
     intended = metadata["target"] == "intended"
-    votes = records.ratings if intended else ()  # people's hits are counted on the intention
+    votes = records.ratings if intended else ()
     credit = {m: clip_credit(votes, clips, labels, m) for m in predictions}
-    # Ceilings and reported figures, too, are about the intention.
-    ceilings = (metadata["synthetic"] or {}).get("ceilings", {}) if intended else {}
-    thesis = intended and metadata["corpus"] == "crema_d" and not metadata["synthetic"]
-    distances = {m: crowd_distance(p, records.ratings, labels) for m, p in predictions.items()}
+    first = next(iter(predictions.values()))
     return EvaluationResults(
         out=out,
-        protocol=metadata["protocol"],
-        target=metadata["target"],
-        corpus=metadata["corpus"],
         labels=labels,
-        synthetic=metadata["synthetic"],
         clips=len(clips),
         actors=len({clip.actor for clip in records.clips}),
         folds=len({p.fold for p in first}),
@@ -148,31 +147,53 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         actor_accuracies={m: actor_accuracies(p, labels) for m, p in predictions.items()},
         differences=_differences(records, credit),
         humans=human_scores(votes, clips, labels),
-        reported=tuple(r for r in REPORTED if thesis and r.modality in predictions),
+        reported=_reported(metadata, predictions) if intended else (),
         calibration={m: _calibration(p, labels) for m, p in predictions.items()},
-        crowd_distance={m: d for m, d in distances.items() if d is not None},
-        fairness={
-            m: found
-            for m, p in predictions.items()
-            if (found := fairness(p, labels, records.demographics, credit[m]))
-        },
+        crowd_distance=_present(
+            {m: crowd_distance(p, records.ratings, labels) for m, p in predictions.items()}
+        ),
+        fairness=_present(
+            {
+                m: fairness(p, labels, records.demographics, credit[m])
+                for m, p in predictions.items()
+            }
+        ),
         robustness={
             m: tuple(robustness_scores(predictions[m], corrupted, labels))
             for m, corrupted in records.corrupted.items()
         },
-        ceilings={m: ceilings[m] for m in predictions if m in ceilings},
+        ceilings=_ceilings(metadata, predictions) if intended else {},
         settings={key: metadata[key] for key in ("network", "training")},
-        preprocessing=metadata["preprocessing"],
-        versions=metadata["versions"],
-        command=metadata["command"],
-        data=metadata["data"],
+        **{key: metadata[key] for key in _COPIED},
     )
+
+
+_COPIED = (
+    "protocol", "target", "corpus", "synthetic", "preprocessing", "versions", "command", "data",
+)  # fmt: skip
+"""Metadata that the results repeat."""
+
+
+def _present(figures: Mapping[Modality, Figure | None]) -> dict[Modality, Figure]:
+    """Leave out modalities without a figure."""
+    return {modality: figure for modality, figure in figures.items() if figure}
+
+
+def _reported(metadata: Mapping[str, Any], predictions: Predictions) -> tuple[Reported, ...]:
+    if metadata["corpus"] != "crema_d" or metadata["synthetic"]:
+        return ()
+    return tuple(r for r in REPORTED if r.modality in predictions)
+
+
+def _ceilings(metadata: Mapping[str, Any], predictions: Predictions) -> dict[str, float]:
+    ceilings = (metadata["synthetic"] or {}).get("ceilings", {})
+    return {m: ceilings[m] for m in predictions if m in ceilings}
 
 
 def _differences(
     records: Records, credit: Mapping[Modality, Mapping[str, float]]
 ) -> dict[str, Difference]:
-    """Compare av with each branch alone, and each modality with people given the same."""
+    """Compare av with each modality alone, and each modality with people given the same."""
     labels, predictions = records.labels, records.predictions
     per_actor = {m: actor_accuracies(p, labels) for m, p in predictions.items()}
     found = {}
@@ -180,14 +201,13 @@ def _differences(
     for other in others:
         if {"av", other} <= per_actor.keys():
             found[f"av - {other}"] = difference(per_actor["av"], per_actor[other])
-    clips = {clip.clip: clip for clip in records.clips}
-    for modality, said in predictions.items():
-        people = credit[modality]
+    actors = {clip.clip: clip.actor for clip in records.clips}
+    for modality, people in credit.items():
         if people:
-            ours = actor_accuracies([p for p in said if p.clip in people], labels)
-            theirs = actor_means((clips[clip].actor, value) for clip, value in people.items())
+            rated = [p for p in predictions[modality] if p.clip in people]
+            theirs = actor_means((actors[clip], value) for clip, value in people.items())
             name = f"{modality} - people ({modality}, majority)"
-            found[name] = difference(ours, theirs)
+            found[name] = difference(actor_accuracies(rated, labels), theirs)
     return found
 
 
@@ -196,7 +216,7 @@ def _calibration(predictions: list[ClipPrediction], labels: tuple[str, ...]) -> 
     fitted = set(temperatures) != {1.0}
     mean = sum(t * n for t, n in temperatures.items()) / len(predictions)
     return CalibrationScore(
-        calibration(predictions, labels),
-        calibration(predictions, labels, tempered=True) if fitted else None,
-        mean if fitted else None,
+        plain=calibration(predictions, labels),
+        tempered=calibration(predictions, labels, tempered=True) if fitted else None,
+        temperature=mean if fitted else None,
     )

@@ -1,0 +1,71 @@
+"""Numbers and sentences as the page shows them: the filters of its template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MISSING = "–"
+"""Shown where there is no figure."""
+
+
+def percent(share: float | None, digits: int = 1, sign: str = "") -> str:
+    """Format a fraction in per cent.
+
+    >>> percent(0.7125)
+    '71.2'
+    """
+    if not isinstance(share, float | int):
+        return MISSING
+    value = round(100 * share, digits)
+    return f"{value:{sign}.{digits}f}".replace("-", "−") if value else f"{0:.{digits}f}"
+
+
+def points(change: float | None) -> str:
+    """Format a difference of fractions in points, with its sign.
+
+    >>> points(-0.031), points(0.02)
+    ('−3.1', '+2.0')
+    """
+    return percent(change, sign="+")
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Format a number that is no share."""
+    return f"{value:.{digits}f}" if isinstance(value, float | int) else MISSING
+
+
+def counted(number: int, noun: str) -> str:
+    """Format a number of things.
+
+    >>> counted(7442, "clip"), counted(1, "actor")
+    ('7,442 clips', '1 actor')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def channel(name: str) -> str:
+    """Return in words what raters were given."""
+    return {"av": "face and voice", "video": "face", "audio": "voice"}.get(name, name)
+
+
+def versus(difference: Mapping[str, Any], pair: str) -> str:
+    """Return in words which of two systems did better, by how much, and with what certainty.
+
+    >>> versus({"mean": 0.03, "low": 0.01, "high": 0.05, "p": 1e-4, "actors": 9}, "av - video")
+    'av is 3.0 points above video (95 % 1.0 to 5.0, p < 0.001, 9 actors).'
+    """
+    ours, _, theirs = pair.partition(" - ")
+    mean, ends = difference["mean"], (difference["low"], difference["high"])
+    side, sign = ("above", 1) if mean >= 0 else ("below", -1)
+    evidence = [counted(difference["actors"], "actor")]
+    if (p := difference["p"]) is not None:
+        evidence.insert(0, "p < 0.001" if p < 0.001 else f"p = {p:.3f}")
+    if None not in ends:
+        low, high = map(percent, sorted(sign * end for end in ends))
+        evidence.insert(0, f"95 % {low} to {high}")
+    return f"{ours} is {percent(abs(mean))} points {side} {theirs} ({', '.join(evidence)})."
+
+
+FILTERS = {f.__name__: f for f in (percent, points, decimal, counted, channel, versus)}
+"""Filter's name in the template -> function."""
