@@ -1,12 +1,12 @@
-"""What can go wrong. Each message says what was wrong, what is allowed, and what to do next."""
+"""Errors. Each message says what was wrong, what is allowed, and what to do next."""
 
 
 class AvemotionError(Exception):
-    """Base of every error that avemotion raises for something in its input, not in its code."""
+    """Base of all errors that avemotion raises for wrong input; other errors are bugs."""
 
 
 class UsageError(AvemotionError):
-    """The command or call itself cannot be carried out as asked (exit code 2)."""
+    """The command or call cannot be carried out as given (exit code 2)."""
 
 
 class MediaError(AvemotionError):
@@ -18,7 +18,7 @@ class NoVideoError(MediaError):
 
 
 class NoAudioError(MediaError):
-    """The file is readable but holds no usable sound: no audio track, or one of zeros alone."""
+    """The file is readable but holds no usable sound: no audio track, or only digital silence."""
 
 
 class MissingModalityError(AvemotionError):

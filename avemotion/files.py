@@ -1,4 +1,4 @@
-"""Files that are never half-written: filled under a temporary name, then renamed."""
+"""Files that are never half-written: written under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypeVar
 from avemotion.errors import AvemotionError, UsageError
 
 PARTIAL = ".*.partial"
-"""Names of files that are being written, or that a killed run was writing."""
+"""Pattern of the temporary names; a killed run may leave such files."""
 
 Row = TypeVar("Row")
 
@@ -30,19 +30,20 @@ _REMEDIES = {
 
 
 def partial_name(path: Path, writer: str = "") -> Path:
-    """Return what a file is called until it is whole; `writer` tells several writers apart."""
+    """Return a file's temporary name; `writer` keeps those of several writers apart."""
     return path.with_name(f".{path.name}{writer}.partial")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], writer: str = "") -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: never half a file.
+    """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
-    What comes later is on the disk later, too: a power cut loses no file that another one needs.
+    Files reach the disk in the order of these calls, so that a power cut loses no file that a later
+    one needs.
 
     Args:
-        path: The file.
-        write: Fills the file that it is given.
-        writer: Part of the temporary name, where several may be writing the same file.
+        path: The final path.
+        write: Writes the file at the path that it is called with.
+        writer: Part of the temporary name, if several processes may write the same file.
 
     Raises:
         AvemotionError: The disk is full, or writing there is not allowed.
@@ -63,7 +64,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], writer: str = 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the system's refusals to write a file or folder into what the user should do.
+    """Turn an `OSError` while a file or folder is written into advice for the user.
 
     Raises:
         AvemotionError: The disk is full, or writing there is not allowed.
@@ -73,13 +74,13 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "Make that possible")
         raise AvemotionError(
-            f"{path} cannot be written: {error.strerror or error}. {remedy}, then give the same "
-            "command again: what is finished is kept."
+            f"{path} cannot be written: {error.strerror or error}. {remedy}, then run the same "
+            "command again: finished work is kept."
         ) from error
 
 
 def _sync_names(folder: Path) -> None:
-    """Have a folder's renamed files survive a power cut, where folders can be synchronised."""
+    """Make a folder's new names survive a power cut, where folders can be synchronised."""
     with suppress(OSError):  # Windows and some network drives cannot
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -90,16 +91,18 @@ def _sync_names(folder: Path) -> None:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Make a folder and keep other runs out of it while this one writes.
+    """Create a folder and lock it against other runs.
 
     Raises:
         UsageError: Another run is writing there, or it cannot be a folder.
         AvemotionError: The disk is full, or writing there is not allowed.
     """
-    from filelock import FileLock, Timeout  # not for those who only read, such as `classify`
+    from filelock import FileLock, Timeout  # imported late: `classify` needs no lock
 
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out is {folder}, a file, but must be a folder or not exist yet.")
+        raise UsageError(
+            f"--out is {folder}, which is a file. It must be a folder, or not exist yet."
+        )
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
@@ -121,7 +124,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
     Args:
         path: The file.
-        remedy: What the user should do where it is damaged.
+        remedy: What the user should do if it is damaged.
 
     Raises:
         UsageError: The file holds no JSON object.
@@ -209,12 +212,12 @@ def _wrong_columns(
 
 
 def csv_rows(file: TextIO) -> Callable[[Sequence[object]], None]:
-    """Return what writes the rows of a table into a file opened with ``newline=""``."""
+    """Return a function that writes a row of CSV into a file opened with ``newline=""``."""
     plain = csv.writer(file, lineterminator="\n")
     quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     def write_row(row: Sequence[object]) -> None:
-        # Until Python 3.13 a carriage return is not quoted, and then read as a line's end.
+        # Before Python 3.13 a carriage return is not quoted, so it reads as the end of a line.
         has_return = any(isinstance(cell, str) and "\r" in cell for cell in row)
         (quoted if has_return else plain).writerow(row)
 

@@ -12,8 +12,9 @@ from safetensors.numpy import load_file, save
 from store_maker import NAMES, SETTINGS, corpus_of, features_of, row_of
 
 from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.shards import write_shard
 from avemotion.data.store import COLUMNS, FeatureStore, ManifestRow, read_info, read_manifest
-from avemotion.data.store_writer import StoreWriter, write_shard
+from avemotion.data.store_writer import StoreWriter
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.features.types import ClipFeatures
 from avemotion.files import write_atomically, write_csv, write_json
@@ -23,7 +24,7 @@ from avemotion.files import write_atomically, write_csv, write_json
 def full(tmp_path: Path) -> Path:
     """A finished store of four clips; the second one failed."""
     directory = tmp_path / "features"
-    writer = StoreWriter(directory, corpus_of(tmp_path), SETTINGS)
+    writer = StoreWriter.open(directory, corpus_of(tmp_path), SETTINGS)
     rows = [row_of(NAMES[0]), row_of(NAMES[1], "failed"), row_of(NAMES[2], "audio")]
     writer.add("1001", rows, [features_of(0, 3000), features_of(2, 4001)])
     writer.add("1002", [row_of(NAMES[3])], [features_of(3, 2000)])
@@ -75,7 +76,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path):
         yield [2]
         raise OSError("disk full")
 
-    with pytest.raises(AvemotionError, match="disk full.*what is finished is kept"):
+    with pytest.raises(AvemotionError, match="disk full.*finished work is kept"):
         write_csv(path, ["a"], rows())
     assert path.read_text() == "a\n1\n"
     write_json(path, {"b": 1})
@@ -108,7 +109,7 @@ def test_the_name_appears_only_when_all_is_written(tmp_path: Path):
 def test_other_settings_are_refused_with_both_shown(full, settings, there, asked):
     before = {path: path.read_bytes() for path in full.rglob("*") if path.is_file()}
     with pytest.raises(UsageError) as caught:
-        StoreWriter(full, corpus_of(full.parent), settings)
+        StoreWriter.open(full, corpus_of(full.parent), settings)
     message = str(caught.value)
     assert there in message.split("asked:")[0] and asked in message.split("asked:")[1]
     assert "--out" in message
@@ -118,41 +119,41 @@ def test_other_settings_are_refused_with_both_shown(full, settings, there, asked
 def test_other_labels_and_kinds_of_corpus_are_refused(full: Path):
     other = replace(corpus_of(full.parent), labels=EMOTIONS[::-1])
     with pytest.raises(UsageError, match="other labels"):
-        StoreWriter(full, other, SETTINGS)
+        StoreWriter.open(full, other, SETTINGS)
     with pytest.raises(UsageError, match="other synthetic"):
-        StoreWriter(full, corpus_of(full.parent, synthetic={"seed": 1}), SETTINGS)
+        StoreWriter.open(full, corpus_of(full.parent, synthetic={"seed": 1}), SETTINGS)
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UsageError, match="neither empty nor a feature store"):
-        StoreWriter(tmp_path, corpus_of(tmp_path), SETTINGS)
+        StoreWriter.open(tmp_path, corpus_of(tmp_path), SETTINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_what_a_run_killed_at_its_start_leaves_is_no_foreign_folder(tmp_path: Path):
     (tmp_path / ".lock").touch()
     (tmp_path / ".store.json.partial").write_text("{")
-    StoreWriter(tmp_path, corpus_of(tmp_path), SETTINGS)
+    StoreWriter.open(tmp_path, corpus_of(tmp_path), SETTINGS)
     assert read_info(tmp_path)["clips"] == 4
 
 
 def test_a_writer_goes_on_where_another_stopped(tmp_path: Path):
     out = tmp_path / "out"
-    StoreWriter(out, corpus_of(tmp_path), SETTINGS).add(
+    StoreWriter.open(out, corpus_of(tmp_path), SETTINGS).add(
         "1002", [row_of(NAMES[3])], [features_of(3, 2000)]
     )
     with pytest.raises(UsageError, match="not finished: 1 of 4 clips"):
         FeatureStore(out)
-    writer = StoreWriter(out, corpus_of(tmp_path), SETTINGS)
+    writer = StoreWriter.open(out, corpus_of(tmp_path), SETTINGS)
     assert writer.finished("1001") == [] and writer.finished("1002") == [row_of(NAMES[3])]
     (out / "actors" / "1002.safetensors").unlink()
-    assert StoreWriter(out, corpus_of(tmp_path), SETTINGS).finished("1002") == []
+    assert StoreWriter.open(out, corpus_of(tmp_path), SETTINGS).finished("1002") == []
 
 
 def test_an_actor_done_again_is_never_listed_with_arrays_of_another_run(full, monkeypatch):
     """The disk fills up between the new arrays and the new manifest."""
-    writer = StoreWriter(full, corpus_of(full.parent), SETTINGS)
+    writer = StoreWriter.open(full, corpus_of(full.parent), SETTINGS)
 
     class Full(Exception):
         pass
@@ -161,7 +162,7 @@ def test_an_actor_done_again_is_never_listed_with_arrays_of_another_run(full, mo
         raise Full
 
     rows = [row_of(name) for name in NAMES[:3]]
-    monkeypatch.setattr("avemotion.data.store_writer._write", fail)
+    monkeypatch.setattr("avemotion.data.shards._save", fail)
     with pytest.raises(Full):
         writer.add("1001", rows, [features_of(i, 2000) for i in range(3)])
     assert {row.actor for row in read_manifest(full)} == {"1002"}
@@ -207,7 +208,7 @@ def test_a_shard_has_the_bytes_of_the_safetensors_library(
 
 
 def test_actors_that_the_corpus_lost_are_forgotten(full: Path):
-    writer = StoreWriter(full, corpus_of(full.parent, NAMES[3:]), SETTINGS)
+    writer = StoreWriter.open(full, corpus_of(full.parent, NAMES[3:]), SETTINGS)
     writer.forget_others({"1002"})
     assert [row.clip for row in FeatureStore(full).rows] == NAMES[3:]
     assert [path.name for path in (full / "actors").iterdir()] == ["1002.safetensors"]
@@ -230,7 +231,7 @@ def test_a_run_killed_at_any_byte_keeps_what_was_finished(
     out = tmp_path_factory.mktemp("journal") / "out"
     everyone = [row.clip for actor in (*ACTORS, "1009") for row in no_features(actor)]
     corpus = corpus_of(out.parent, tuple(everyone))  # 1009 never comes: the run stays unfinished
-    writer = StoreWriter(out, corpus, SETTINGS)
+    writer = StoreWriter.open(out, corpus, SETTINGS)
     journal, model, states = out / "manifest.journal", {}, {0: {}}
     for actor, listed in changes:
         writer.unlist([actor])
@@ -249,7 +250,7 @@ def test_a_run_killed_at_any_byte_keeps_what_was_finished(
     kept = states[max(size for size in states if size <= cut)]
     expected = [row for actor in sorted(kept) for row in kept[actor]]
     assert read_manifest(out) == expected
-    StoreWriter(out, corpus, SETTINGS)
+    StoreWriter.open(out, corpus, SETTINGS)
     assert not journal.exists() and read_manifest(out) == expected
 
 
@@ -262,7 +263,7 @@ def test_the_manifest_is_written_once(tmp_path: Path, monkeypatch):
     )
     rows = {str(actor): no_features(str(actor)) for actor in range(1001, 1041)}
     names = tuple(row.clip for own in rows.values() for row in own)
-    writer = StoreWriter(tmp_path / "out", corpus_of(tmp_path, names), SETTINGS)
+    writer = StoreWriter.open(tmp_path / "out", corpus_of(tmp_path, names), SETTINGS)
     written.clear()  # the corpus' ratings
     for actor in reversed(rows):
         with pytest.raises(UsageError, match="not finished"):
@@ -279,7 +280,7 @@ def test_a_store_with_a_journal_is_not_finished(full: Path):
     (full / "manifest.journal").write_text(json.dumps(["1002", [row]]) + "\n")
     with pytest.raises(UsageError, match="not finished"):
         FeatureStore(full)
-    StoreWriter(full, corpus_of(full.parent), SETTINGS)
+    StoreWriter.open(full, corpus_of(full.parent), SETTINGS)
     assert [row.clip for row in FeatureStore(full).rows] == NAMES
 
 
@@ -292,7 +293,7 @@ def test_a_damaged_journal_is_a_usage_error(full: Path, line: str):
 
 def test_what_a_lost_machine_left_half_written_is_swept(tmp_path: Path):
     """Each writer of a shard has a temporary name of its own: no other run would replace it."""
-    writer = StoreWriter(tmp_path / "out", corpus_of(tmp_path, NAMES[3:]), SETTINGS)
+    writer = StoreWriter.open(tmp_path / "out", corpus_of(tmp_path, NAMES[3:]), SETTINGS)
     (tmp_path / "out" / "actors" / ".1002.safetensors.1234.partial").write_bytes(b"half")
     writer.add("1002", [row_of(NAMES[3])], [features_of(3, 2000)])
     assert [p.name for p in (tmp_path / "out" / "actors").iterdir()] == ["1002.safetensors"]
@@ -324,7 +325,7 @@ def test_damaged_descriptions_are_usage_errors(full: Path, damage):
     with pytest.raises(UsageError, match="damaged|not a feature store|of format"):
         FeatureStore(full)
     with pytest.raises(UsageError):
-        StoreWriter(full, corpus_of(full.parent), SETTINGS)
+        StoreWriter.open(full, corpus_of(full.parent), SETTINGS)
 
 
 @pytest.mark.parametrize(
