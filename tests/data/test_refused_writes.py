@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_preprocessing import contents, run, voices
+from preprocess_maker import contents, run, voices
 
 from avemotion.errors import AvemotionError
 from avemotion.files import claimed, write_atomically

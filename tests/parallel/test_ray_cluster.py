@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 from media_maker import make_wav, speech_like
+from preprocess_maker import SETTINGS, contents, run, voices
 from test_pool import calls, leave_a_mark, tasks
-from test_preprocessing import SETTINGS, contents, run, voices
 
 import avemotion
 from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
