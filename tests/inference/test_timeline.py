@@ -81,7 +81,7 @@ def inside(rows: list[TimelineRow], start: float, end: float) -> list[TimelineRo
     return [r for r in rows if r.start_seconds >= start and r.end_seconds <= end]
 
 
-def test_each_stretch_is_judged_by_what_it_has(
+def test_each_stretch_uses_the_modalities_it_has(
     film: tuple[Path, list[float]], rows: list[TimelineRow]
 ) -> None:
     path, edges = film
@@ -341,7 +341,7 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
         assert main(["classify", "--timeline", clip, *words, *model]) == 2
         assert message in capsys.readouterr().err
     assert main(["classify", clip, "--hop_seconds", "0.5", *model]) == 2
-    assert "for --timeline alone" in capsys.readouterr().err
+    assert "Only --timeline takes --out, --plot" in capsys.readouterr().err
     words = ["classify", "--timeline", sound, "--checkpoint", str(fitted / "video")]
     assert main([*words, "--out", str(tmp_path / "rows.csv")]) == 1
     assert "has no video" in capsys.readouterr().err
