@@ -115,11 +115,11 @@ def _lacking(store: FeatureStore, modality: str) -> int:
 
 def _changed(metadata: CheckpointMetadata) -> list[tuple[Markup, str, str]]:
     """List the settings that are not defaults: name, default, value."""
-    asked = {"preprocessing": asdict(metadata.preprocessing), **metadata.experiment.to_dict()}
+    ours = {"preprocessing": asdict(metadata.preprocessing), **metadata.experiment.to_dict()}
     default = {"preprocessing": asdict(PreprocessSettings()), **ExperimentSettings().to_dict()}
-    del asked["modality"]  # it stands at the top of the card
-    lines = (re.split(": | -> ", line, maxsplit=2) for line in differences(default, asked))
-    return [(Markup(f"`{name}`"), theirs, ours) for name, theirs, ours in lines]
+    del ours["modality"]  # it stands at the top of the card
+    lines = (re.split(": | -> ", line, maxsplit=2) for line in differences(default, ours))
+    return [(Markup(f"`{name}`"), standard, value) for name, standard, value in lines]
 
 
 def _commands(store: FeatureStore, metadata: CheckpointMetadata) -> list[str]:

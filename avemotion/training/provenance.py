@@ -12,10 +12,10 @@ from avemotion.parallel.cluster_check import package_versions
 
 def changed_options(experiment: ExperimentSettings) -> list[str]:
     """Return the options of network and training that are not defaults, as words of a command."""
-    default, asked = ExperimentSettings().to_dict(), experiment.to_dict()
+    default, given = ExperimentSettings().to_dict(), experiment.to_dict()
     words = []
     for part in ("network", "training"):
-        for name, value in asked[part].items():
+        for name, value in given[part].items():
             if value != default[part][name]:
                 plain = json.dumps(value) if not isinstance(value, str) else value
                 words += [f"--{part}.{name}", plain]

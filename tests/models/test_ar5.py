@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
-from avemotion.data.batch import ClipInputs, normalise_faces
+from avemotion.config import NetworkSettings
+from avemotion.data.batch import ClipInputs
 from avemotion.models.ar5 import AR5
 from avemotion.models.base import probabilities
 
@@ -62,13 +62,3 @@ def test_what_lies_past_the_sound_cannot_be_heard() -> None:
     noisy[..., 250:] = 80
     loud = ClipInputs(None, noisy, clean.lengths, clean.has_face, clean.has_sound)
     torch.testing.assert_close(probabilities(network, clean), probabilities(network, loud))
-
-
-def test_faces_are_normalised_as_in_the_thesis() -> None:
-    grey = torch.tensor([0, 127, 255], dtype=torch.uint8)
-    torch.testing.assert_close(normalise_faces(grey), torch.tensor([-127 / 128, 0.0, 1.0]))
-
-
-def test_settings_survive_a_round_trip() -> None:
-    experiment = ExperimentSettings("video", NetworkSettings(width=0.5), TrainingSettings(epochs=3))
-    assert ExperimentSettings.from_dict(experiment.to_dict()) == experiment

@@ -14,7 +14,7 @@ from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5
-from avemotion.training.lightning_module import EmotionModule
+from avemotion.training.lightning_module import EmotionModule, validation_scores
 
 PLAIN = TrainingSettings(
     label_smoothing=0.0,
@@ -90,14 +90,6 @@ def test_noise_is_added_to_voices_with_the_chance_that_is_set(small_store: Path)
         assert louder.all() if chance else torch.equal(seen, given)
 
 
-def test_noise_needs_the_log_mel() -> None:
-    noisy = TrainingSettings(sound_noise=0.5)
-    with pytest.raises(UsageError, match="works only with --network.spectrogram log_mel"):
-        ExperimentSettings(network=NetworkSettings(spectrogram="power"), training=noisy)
-    with pytest.raises(UsageError, match="--training.sound_noise is 1.5, but must be from 0 to 1"):
-        TrainingSettings(sound_noise=1.5)
-
-
 def test_auxiliary_heads_add_each_branchs_own_loss(small_store: Path) -> None:
     module, batch = module_and_batch(small_store, auxiliary_loss_weight=0.5)
     module.eval()
@@ -139,3 +131,33 @@ def test_no_auxiliary_heads_without_their_loss_or_two_branches(
         AR5(modality, 6, SMALL), ExperimentSettings(modality, SMALL, settings), 6
     )
     assert module.auxiliary_heads is None
+
+
+def test_a_network_learns_ten_clips_by_heart(small_store: Path) -> None:
+    store = FeatureStore(small_store)
+    plain = TrainingSettings(
+        mixup=0, label_smoothing=0, modality_dropout=0, spectrogram_masking=False, mirror=False,
+        rotation_degrees=0, scale=0, shift=0, pixel_noise=0,
+    )  # fmt: skip
+    experiment = ExperimentSettings("av", NetworkSettings(dropout=0), plain)
+    torch.manual_seed(0)
+    batch = ClipDataset(store, store.rows[:10], experiment)[[(i, 0) for i in range(10)]]
+    network = AR5("av", 6, experiment.network).to(memory_format=torch.channels_last)
+    module = EmotionModule(network, experiment, 6)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    for _ in range(25):
+        loss = module.loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05
+
+
+def test_validation_scores_closed_form() -> None:
+    logits = torch.tensor([[0.0, 0.0], [0.0, 9.0], [9.0, 0.0], [9.0, 0.0]])
+    scores = validation_scores(logits, torch.tensor([0, 1, 1, 0]))
+    assert float(scores["val_accuracy"]) == pytest.approx(3 / 4)
+    assert float(scores["val_uar"]) == pytest.approx((2 / 2 + 1 / 2) / 2)
+    near_zero = torch.log1p(torch.exp(torch.tensor(-9.0)))
+    expected = (torch.log(torch.tensor(2.0)) + 9 + 3 * near_zero) / 4
+    assert float(scores["val_loss"]) == pytest.approx(float(expected), rel=1e-5)
