@@ -31,9 +31,10 @@ class Classifier:
     """A loaded model, to classify many clips; several threads may use it at once.
 
     Example:
-        >>> classifier = Classifier("runs/av")  # doctest: +SKIP
-        >>> [classifier.classify(path).label for path in paths]  # doctest: +SKIP
-        ['anger', 'neutral']
+        >>> from avemotion import Classifier
+        >>> classifier = Classifier("runs/latest")
+        >>> [classifier.classify(path).modality for path in ["clip.mp4", "clip.mp4"]]
+        ['av', 'av']
     """
 
     def __init__(
@@ -252,9 +253,12 @@ def classify_clip(
             modality, or the source is not a clip.
 
     Example:
-        >>> prediction = classify_clip("clip.mp4")  # doctest: +SKIP
-        >>> prediction.label, prediction.probabilities["anger"]  # doctest: +SKIP
-        ('anger', 0.81)
+        >>> from avemotion import classify_clip
+        >>> prediction = classify_clip("clip.mp4")
+        >>> prediction.modality
+        'av'
+        >>> prediction.label == max(prediction.probabilities, key=prediction.probabilities.get)
+        True
     """
     classifier = Classifier(checkpoint, device, runtime)
     return classifier.classify(source, modality, parts=parts, isolated=isolated)
@@ -289,8 +293,9 @@ def classify_faces(
         MediaError, MissingModalityError, UsageError: As for `classify_clip`.
 
     Example:
-        >>> [(p.face, p.label) for p in classify_faces("interview.mp4")]  # doctest: +SKIP
-        [(1, 'happiness'), (2, 'neutral')]
+        >>> from avemotion import classify_faces
+        >>> [(prediction.face, prediction.modality) for prediction in classify_faces("clip.mp4")]
+        [(1, 'av')]
     """
     classifier = Classifier(checkpoint, device, runtime)
     return classifier.classify_faces(source, modality, parts=parts, isolated=isolated)

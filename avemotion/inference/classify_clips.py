@@ -23,7 +23,14 @@ _BATCH = 8  # clips in a call of the network
 
 @dataclass(frozen=True, slots=True)
 class ClipFailure:
-    """A clip that could not be classified."""
+    """A clip that could not be classified.
+
+    Example:
+        >>> from avemotion import classify_clips
+        >>> [failure] = classify_clips(["missing.mp4"])
+        >>> failure.reason
+        'no such file: missing.mp4'
+    """
 
     clip: str
     """The clip, named as in `Prediction.clip`."""
@@ -65,8 +72,11 @@ def classify_clips(
             or a single clip is given.
 
     Example:
-        >>> for result in classify_clips(Path("clips").glob("*.mp4")):  # doctest: +SKIP
-        ...     print(result.clip, getattr(result, "label", "failed"))
+        >>> from avemotion import classify_clips
+        >>> for result in classify_clips(["clip.mp4", "missing.mp4"]):
+        ...     print(result.clip, type(result).__name__)
+        clip.mp4 Prediction
+        missing.mp4 ClipFailure
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more.")
@@ -140,6 +150,12 @@ def classify(
     Raises:
         UsageError: There is no such model, its runtime is not installed, or it does not support
             the modality.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import classify
+        >>> [result.modality for result in classify([Path("clip.mp4")], modality="audio")]
+        ['audio']
     """
     given = _several(clips)
     classifier = Classifier(checkpoint, device, runtime)

@@ -10,7 +10,14 @@ from avemotion.media.types import Box
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The predicted emotion of one clip, with the evidence."""
+    """The predicted emotion of one clip, with the evidence.
+
+    Example:
+        >>> from avemotion import classify_clip
+        >>> prediction = classify_clip("clip.mp4", modality="video")
+        >>> prediction.modality, prediction.frames_sampled
+        ('video', 20)
+    """
 
     clip: str
     """The clip: its path as it was given, or ``clip given as bytes`` and the like."""

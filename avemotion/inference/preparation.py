@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.errors import MissingModalityError
 from avemotion.features.crops import crop_faces, scaled_box
-from avemotion.features.extraction import noisy_sound, view_grids
+from avemotion.features.extraction import FrameChooser, noisy_sound
 from avemotion.features.face_detection import NO_FACE, FaceTrack, find_face, find_faces
 from avemotion.features.spectrogram import (
     MEL_FRAMES,
@@ -89,19 +89,14 @@ def prepare_clip(source: Source, request: InferenceRequest) -> list[PreparedClip
     name, clip = source_name(source), as_media(source)
     stem = clip.name if isinstance(clip, DecodedClip) else clip.stem
     settings = replace(request.metadata.preprocessing, views=1)
-    grids: list[NDArray[np.intp]] = []
-
-    def choose(n_frames: int) -> NDArray[np.intp]:
-        grids[:] = view_grids(stem, n_frames, settings)
-        return np.unique(grids[0])
-
+    choose = FrameChooser(stem, settings)
     if isinstance(clip, DecodedClip):
         media = read_arrays(_without_unused(clip, request.wanted), choose)
     else:
         video = clip if request.wanted != "audio" else None
         audio = clip if request.wanted != "video" else None
         media = read_clip(video, audio, choose)
-    faces = crop_faces_of(media, grids[0] if grids else np.zeros(0, np.intp), request)
+    faces = crop_faces_of(media, choose.grids[0] if choose.grids else np.zeros(0, np.intp), request)
     spectrogram = compute_spectrogram(stem, media, request)
     return [combine(name, media, face, spectrogram, request) for face in faces]
 
@@ -132,7 +127,7 @@ def crop_faces_of(
     video = media.frames
     if video is None or request.wanted == "audio":
         return [FaceCrops(none, missing=media.no_frames)]
-    frames = video.frames[np.searchsorted(video.places, grid)]
+    frames = video.frames[np.searchsorted(video.requested_indices, grid)]
     tracks: list[FaceTrack] = []
     if request.face == "all":
         tracks = find_faces(list(frames))

@@ -76,8 +76,10 @@ def timeline(
         MissingModalityError: The file has none of the streams that the prediction needs.
 
     Example:
-        >>> for row in timeline("talk.mp4"):  # doctest: +SKIP
-        ...     print(row.start_seconds, row.smoothed_label)
+        >>> from avemotion import timeline
+        >>> first, *others = timeline("clip.mp4")
+        >>> first.start_seconds, first.modality
+        (0.0, 'av')
     """
     return Classifier(checkpoint, device, runtime).timeline(clip, modality, settings)
 
@@ -114,6 +116,13 @@ def write_timeline(
         UsageError: As for `timeline`; or neither file is requested, or it cannot be written.
         MediaError: The file cannot be read; the message says where the rows before the error are.
         MissingModalityError: The file has none of the streams that the prediction needs.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import write_timeline
+        >>> report = write_timeline("clip.mp4", out=Path("timeline.csv"), progress=False)
+        >>> report.files[0].name
+        'timeline.csv'
     """
     out, plot = _checked_outputs(out, plot)
     classifier = Classifier(checkpoint, device, runtime)

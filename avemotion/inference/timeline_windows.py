@@ -113,7 +113,7 @@ def window_media(window: MediaWindow) -> ClipMedia:
         frames = VideoFrames(
             window.frames,
             indices=numbers.astype(np.intp),
-            places=np.arange(len(window.frames), dtype=np.intp),
+            requested_indices=np.arange(len(window.frames), dtype=np.intp),
             decoded=window.frames_decoded,
             duration_seconds=window.end_seconds - window.start_seconds,
             scale=window.scale,

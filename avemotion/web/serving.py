@@ -46,6 +46,12 @@ def app(
     Raises:
         UsageError: There is no such model, the port is taken, a limit is out of range, or
             avemotion[app] is not installed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import app
+        >>> app(Path("runs/latest"), port=7860)  # doctest: +SKIP
+        http://127.0.0.1:7860  (model: runs/latest/checkpoint.safetensors; Ctrl-C ends it)
     """
     _check(upload_mebibytes, length_minutes)
     import uvicorn

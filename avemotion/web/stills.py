@@ -58,7 +58,7 @@ def prepare_still(path: Path, request: InferenceRequest) -> PreparedClip:
         MediaError: The file cannot be read, or is animated.
         MissingModalityError: No face was found, or the model does not support video alone.
     """
-    video = decode(path, lambda _: np.zeros(1, np.intp), hear=False).frames
+    video = decode(path, lambda _: np.zeros(1, np.intp), with_sound=False).frames
     if video is None or video.decoded > 1:
         raise MediaError(f"{path.name} is an animated image. Upload it as a video")
     track = find_face(list(video.frames))

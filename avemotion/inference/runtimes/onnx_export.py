@@ -72,6 +72,15 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
             is missing.
         AvemotionError: The probabilities of the exported model differ from the checkpoint's;
             nothing is written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import Classifier, export
+        >>> report = export(Path("runs/latest"), Path("model.onnx"))
+        >>> report.largest_difference < 1e-4
+        True
+        >>> Classifier("model.onnx").classify("clip.mp4").modality  # needs no torch
+        'av'
     """
     checkpoint, file = Path(checkpoint), Path(file)
     if file.suffix != ONNX_SUFFIX or file.is_dir():
