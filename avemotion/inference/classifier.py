@@ -249,16 +249,14 @@ def classify_clip(
     Raises:
         MediaError: The clip cannot be read.
         MissingModalityError: The clip lacks the face or the sound that the prediction needs.
-        UsageError: There is no such model, its runtime is not installed, it does not support the
-            modality, or the source is not a clip.
+        UsageError: The model does not exist or support the modality, its runtime is not installed,
+            or the source is not a clip.
 
     Example:
         >>> from avemotion import classify_clip
         >>> prediction = classify_clip("clip.mp4")
-        >>> prediction.modality
-        'av'
-        >>> prediction.label == max(prediction.probabilities, key=prediction.probabilities.get)
-        True
+        >>> prediction.modality, prediction.label in prediction.probabilities
+        ('av', True)
     """
     classifier = Classifier(checkpoint, device, runtime)
     return classifier.classify(source, modality, parts=parts, isolated=isolated)
@@ -286,8 +284,8 @@ def classify_faces(
         isolated: Decode in a separate process, which may crash, hang, or run out of memory.
 
     Returns:
-        One prediction per face, numbered from 1 by `Prediction.face`, the face that
-        `classify_clip` uses first. Without a face, a single prediction from the audio.
+        One prediction per face, numbered from 1; the face that `classify_clip` uses comes first.
+        Without a face, a single prediction from the audio.
 
     Raises:
         MediaError, MissingModalityError, UsageError: As for `classify_clip`.
