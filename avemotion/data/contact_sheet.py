@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.data.spectrogram_plot import draw_spectrogram
-from avemotion.data.store import USABLE, FeatureStore, ManifestRow
+from avemotion.data.store import STATUS_WORDS, USABLE, FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 
@@ -37,22 +37,15 @@ _SEAM, _FREQUENCIES, _MEL_WIDTH = 2, 34, 150
 _FACES_WIDTH = len(FRAMES) * (FACE_WIDTH + _SEAM)
 _STRIP_WIDTH = _FACES_WIDTH + _FREQUENCIES + _MEL_WIDTH
 _LISTED = 4  # failed clips that are named
-_LIMITS_DB = (-80.0, -10.0)  # of the log-mel: the same for all clips, so that quiet ones show
+_LIMITS_DB = (30.0, 105.0)  # of the log-mel: the same for all clips, so that quiet ones show
 _INK, _MUTED, _WARNING = "#1d1d1b", "#64645e", "#a3290f"
-_MEANS = {
-    "av": "with face and voice",
-    "video": "with a face alone",
-    "audio": "with a voice alone",
-    "excluded": "known to be bad",
-    "failed": "failed",
-}
 _BLANK = 240  # grey of missing faces
 _DOTS_PER_INCH = 72  # so that a point of text is a pixel
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which clips stand where."""
+    """The arrangement of the clips."""
 
     rows: tuple[tuple[ManifestRow, ...], ...]
     """The clips of each row of strips, from the top."""
@@ -68,10 +61,10 @@ class Layout:
 
 
 def badness(row: ManifestRow) -> tuple[bool, int, float, str]:
-    """Return what clips are sorted by: those with the fewest faces in their video come first.
+    """Return the key to sort clips by: those with the fewest faces in their video come first.
 
-    Then those whose face was found on the smallest share of the key frames, since its box rests on
-    these; clips that never had a video come last.
+    Then those whose face was found on the smallest share of the searched frames, since its box
+    rests on these; clips that never had a video come last.
     """
     share = row.searched_frames_with_face / row.searched_frames if row.searched_frames else 1.0
     return not row.video_file, row.faces_found, share, row.clip
@@ -99,23 +92,23 @@ def lay_out(rows: Sequence[ManifestRow], clips: int = CLIPS) -> Layout:
 
 
 def caption(row: ManifestRow) -> tuple[str, str, bool]:
-    """Return what stands above a strip, at its left and right, and whether it is a warning."""
+    """Return the text above a strip, left and right, and whether it is a warning."""
     name = f"{row.actor}   {row.clip}   {row.emotion}"
     if not row.video_file:
         return name, "no video", False
     found = f"found {row.faces_found}/{FACE_FRAMES}"
     if row.searched_frames_with_face < row.searched_frames:
-        found += f", key frames {row.searched_frames_with_face}/{row.searched_frames}"
+        found += f", in {row.searched_frames_with_face}/{row.searched_frames} searched"
     thin = row.searched_frames_with_face * 2 < row.searched_frames
     return name, found, thin or row.faces_found < FACE_FRAMES
 
 
 def heading(store: FeatureStore, layout: Layout) -> list[str]:
-    """Return the lines above the strips: what the store holds, and what is shown of it."""
+    """Return the lines above the strips: the content of the store, and what is shown of it."""
     counts = Counter(row.status for row in store.rows)
     actors = len({row.actor for row in store.rows})
     synthetic = " (SYNTHETIC: drawn faces and synthesised voices)" if store.synthetic else ""
-    parts = [f"{counts[status]:,} {what}" for status, what in _MEANS.items() if counts[status]]
+    parts = [f"{counts[s]:,} {words}" for s, words in STATUS_WORDS.items() if counts[s]]
     which = "the clip" if layout.each == 1 else f"up to {layout.each} clips"
     of = "each actor" if layout.actors == actors else f"each of {layout.actors} actors"
     lines = [
@@ -128,15 +121,15 @@ def heading(store: FeatureStore, layout: Layout) -> list[str]:
     if failed:
         more = f" and {len(failed) - _LISTED} more" if len(failed) > _LISTED else ""
         named = ", ".join(failed[:_LISTED])
-        lines.insert(2, f"Failed: {named}{more}; manifest.csv says why.")
+        lines.insert(2, f"Failed: {named}{more}; see manifest.csv for the reasons.")
     return lines
 
 
 def check_preview(path: Path) -> None:
-    """Refuse a path that no sheet can be written to.
+    """Check that a sheet can be written to a path.
 
     Raises:
-        UsageError: It does not end in .png, is a folder, or lies in what is no folder.
+        UsageError: It does not end in .png, is a folder, or lies in something that is no folder.
     """
     if path.suffix.lower() != ".png":
         raise UsageError(f"--preview is {path}, but must end in .png.")
@@ -171,53 +164,68 @@ def draw_preview(store: FeatureStore, path: Path, *, clips: int = CLIPS) -> None
 
 
 def _figure(store: FeatureStore, layout: Layout) -> Figure:
-    """Draw captions and spectrograms on a figure, and put the faces under it pixel by pixel."""
-    from matplotlib.figure import Figure  # not pyplot: no display, no global state
-
+    """Draw the heading and the strips."""
     lines = heading(store, layout)
     top = _MARGIN + _LINE * len(lines) + _GAP
     row_height = _CAPTION + FACE_HEIGHT + _TICK_LABELS + _GAP
-    height = top + len(layout.rows) * row_height + _MARGIN - _GAP
     columns = max(layout.columns, 2)  # the heading needs the width
-    width = 2 * _MARGIN + columns * (_STRIP_WIDTH + _GAP) - _GAP
-    faces = np.full((height, width, 3), 255, np.uint8)
-    figure = Figure(figsize=(width / _DOTS_PER_INCH, height / _DOTS_PER_INCH), dpi=_DOTS_PER_INCH)
-
-    def write(x: float, y: float, text: str, **style: Any) -> None:
-        """Write text whose lower edge lies on pixel row `y`."""
-        figure.text(x / width, 1 - y / height, text, parse_math=False, **style)
-
+    sheet = _Sheet(
+        width=2 * _MARGIN + columns * (_STRIP_WIDTH + _GAP) - _GAP,
+        height=top + len(layout.rows) * row_height + _MARGIN - _GAP,
+    )
     for number, line in enumerate(lines):
         weight = "bold" if number == 0 else "normal"
         y = _MARGIN + _LINE * number + 12
-        write(_MARGIN, y, line, fontsize=12, color=_INK, weight=weight)
+        sheet.write(_MARGIN, y, line, fontsize=12, color=_INK, weight=weight)
     for r, clips in enumerate(layout.rows):
         for c, row in enumerate(clips):
             x, y = _MARGIN + c * (_STRIP_WIDTH + _GAP), top + r * row_height + _CAPTION
-            name, found, warns = caption(row)
-            style = {"color": _WARNING, "weight": "bold"} if warns else {"color": _MUTED}
-            write(x, y - 5, name, fontsize=11, color=_INK)
-            write(x + _STRIP_WIDTH, y - 5, found, fontsize=11, ha="right", **style)
-            strip = faces[y : y + FACE_HEIGHT, x : x + _FACES_WIDTH]
-            missing = {"y": y + FACE_HEIGHT / 2, "fontsize": 11, "color": _MUTED, "ha": "center"}
-            missing["va"] = "center"
-            if row.status == "audio":
-                strip[:] = _BLANK
-                write(x + _FACES_WIDTH / 2, text="no face", **missing)
-            else:
-                strip[:] = _side_by_side(store.read(row, "faces")[0, list(FRAMES)])[..., None]
-            left = x + _STRIP_WIDTH - _MEL_WIDTH
-            if row.status == "video":
-                write(left + _MEL_WIDTH / 2, text="no sound", **missing)
-                continue
-            box = (left, height - y - FACE_HEIGHT, _MEL_WIDTH, FACE_HEIGHT)
-            axes = figure.add_axes(tuple(np.divide(box, (width, height) * 2)))
-            length = int(store.read(row, "log_mel_lengths"))
-            log_mel = store.read(row, "log_mels")[0, :, :length]
-            draw_spectrogram(axes, log_mel, "log_mel", limits_db=_LIMITS_DB)
-            axes.tick_params(labelsize=9, labelcolor=_MUTED, length=2, width=0.5, pad=2)
-    figure.figimage(faces, origin="upper", zorder=-1)
-    return figure
+            sheet.add_strip(store, row, x, y)
+    sheet.figure.figimage(sheet.faces, origin="upper", zorder=-1)
+    return sheet.figure
+
+
+class _Sheet:
+    """A figure for captions and spectrograms, and the pixels of the faces under it."""
+
+    def __init__(self, width: int, height: int) -> None:
+        from matplotlib.figure import Figure  # not pyplot: no display, no global state
+
+        self.size = (width, height)
+        inches = (width / _DOTS_PER_INCH, height / _DOTS_PER_INCH)
+        self.figure = Figure(figsize=inches, dpi=_DOTS_PER_INCH)
+        self.faces = np.full((height, width, 3), 255, np.uint8)
+
+    def write(self, x: float, y: float, text: str, **style: Any) -> None:
+        """Write text whose lower edge lies on pixel row `y`."""
+        width, height = self.size
+        self.figure.text(x / width, 1 - y / height, text, parse_math=False, **style)
+
+    def add_strip(self, store: FeatureStore, row: ManifestRow, x: int, y: int) -> None:
+        """Draw a clip: caption, faces (upper left corner at `x`, `y`) and log-mel."""
+        name, found, warns = caption(row)
+        style = {"color": _WARNING, "weight": "bold"} if warns else {"color": _MUTED}
+        self.write(x, y - 5, name, fontsize=11, color=_INK)
+        self.write(x + _STRIP_WIDTH, y - 5, found, fontsize=11, ha="right", **style)
+        centre = y + FACE_HEIGHT / 2
+        note: dict[str, Any] = {"fontsize": 11, "color": _MUTED, "ha": "center", "va": "center"}
+        strip = self.faces[y : y + FACE_HEIGHT, x : x + _FACES_WIDTH]
+        if row.status == "audio":
+            strip[:] = _BLANK
+            self.write(x + _FACES_WIDTH / 2, centre, "no face", **note)
+        else:
+            strip[:] = _side_by_side(store.read(row, "faces")[0, list(FRAMES)])[..., None]
+        left = x + _STRIP_WIDTH - _MEL_WIDTH
+        if row.status == "video":
+            self.write(left + _MEL_WIDTH / 2, centre, "no sound", **note)
+            return
+        width, height = self.size
+        box = (left, height - y - FACE_HEIGHT, _MEL_WIDTH, FACE_HEIGHT)
+        axes = self.figure.add_axes(tuple(np.divide(box, (width, height, width, height))))
+        length = int(store.read(row, "log_mel_lengths"))
+        log_mel = store.read(row, "log_mels")[0, :, :length]
+        draw_spectrogram(axes, log_mel, "log_mel", limits_db=_LIMITS_DB)
+        axes.tick_params(labelsize=9, labelcolor=_MUTED, length=2, width=0.5, pad=2)
 
 
 def _side_by_side(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:

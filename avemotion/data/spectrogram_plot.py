@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
-from avemotion.features.spectrogram import MEL_FLOOR_DB, mel_edges
+from avemotion.features.spectrogram import mel_edges
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,15 +40,15 @@ def draw_spectrogram(
             columns that hold sound. Power: high frequencies first.
         kind: Which of the two it is. Only the log-mel has an axis in seconds: every power
             spectrogram was resized to the same width.
-        limits_db: Levels of the darkest and of the brightest colour, in decibels relative to full
-            scale (log-mel) or to a value of 1 (power). By default the brightest is the loudest
-            value, and the darkest 70 dB less.
+        limits_db: Levels of the darkest and of the brightest colour, in decibels as stored
+            (log-mel) or relative to 1 (power). By default the brightest is the loudest value, and
+            the darkest 70 dB less.
     """
     import librosa.display
 
     columns = spectrogram.shape[1]
     if kind == "log_mel":
-        levels = spectrogram.astype(np.float64) - MEL_FLOOR_DB
+        levels = spectrogram.astype(np.float64)
         peaks = mel_edges()[1:-1]
         hertz = np.concatenate(([0.0], (peaks[1:] + peaks[:-1]) / 2, [SAMPLE_RATE / 2]))
         end = columns / _COLUMNS_A_SECOND

@@ -27,7 +27,7 @@ ONE_VIEW = PreprocessSettings(views=1)
 
 
 @pytest.mark.parametrize("name", ["03-02-05-01-01-01-12", "03-01-09-01-01-01-12", "03-01-05-01-01"])
-def test_songs_and_strangers_are_no_takes_of_speech(name: str) -> None:
+def test_songs_and_other_names_are_no_takes_of_speech(name: str) -> None:
     assert ravdess.parse_name(name) is None
     assert ravdess.parse_name("01-01-05-01-01-01-25") is None
 

@@ -1,4 +1,4 @@
-"""RAVDESS in its official layout: names to clips, and the road on small real files."""
+"""RAVDESS in its official layout: names to clips, and training on small real files."""
 
 import itertools
 import shutil
@@ -70,35 +70,35 @@ def test_the_real_names_are_those_of_the_rule(test_data: Path) -> None:
     assert real == {f"03-01-{take}.flac" for take in official_takes()}
 
 
-@pytest.mark.parametrize("place", [".", "Actor_12", "Video_Speech_Actor_12/Actor_12"])
-def test_files_are_found_at_any_depth_and_the_best_is_taken(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("folder", [".", "Actor_12", "Video_Speech_Actor_12/Actor_12"])
+def test_files_are_found_at_any_depth_and_the_best_is_taken(tmp_path: Path, folder: str) -> None:
     name = "01-05-02-01-02-12"
-    touch(tmp_path / place / f"02-{name}.mp4")
+    touch(tmp_path / folder / f"02-{name}.mp4")
     (clip,) = read_corpus(tmp_path).clips
     assert clip.name == f"01-{name}" and clip.audio is None
-    assert clip.video == tmp_path / place / f"02-{name}.mp4"
+    assert clip.video == tmp_path / folder / f"02-{name}.mp4"
     assert (clip.actor, clip.emotion, clip.level, clip.sentence) == ("12", "anger", "strong", "01")
-    touch(tmp_path / place / f"01-{name}.MP4", tmp_path / f"03-{name}.wav")
+    touch(tmp_path / folder / f"01-{name}.MP4", tmp_path / f"03-{name}.wav")
     (clip,) = read_corpus(tmp_path).clips
-    assert clip.video == tmp_path / place / f"01-{name}.MP4"
+    assert clip.video == tmp_path / folder / f"01-{name}.MP4"
     assert clip.audio == tmp_path / f"03-{name}.wav"
 
 
-def test_strangers_and_copies_are_named(tmp_path: Path) -> None:
+def test_other_files_and_copies_are_listed(tmp_path: Path) -> None:
     name = "03-01-05-01-01-01-01.wav"
     touch(tmp_path / "Actor_01" / name, tmp_path / "audio_speech" / "Actor_01" / name)
-    strange = [
+    others = [
         "holiday.mp4",
         "01-01-05-01-01-01-25.mp4",  # there are 24 actors
         "03-01-05-01-01-01-01.mp4",  # a voice in a video's file
         "01-01-05-01-01-01-01 (1).mp4",
     ]
-    touch(*(tmp_path / "Actor_01" / name for name in strange))
+    touch(*(tmp_path / "Actor_01" / name for name in others))
     (tmp_path / "Actor_01" / "round").symlink_to(tmp_path)
     touch(tmp_path / "Actor_01" / "._01-01-05-01-01-01-01.mp4")
     corpus = read_corpus(tmp_path)
     assert len(corpus.clips) == 1 and "there again" in corpus.notes[0]
-    assert {path.name for path in corpus.unrecognised_files} == set(strange)
+    assert {path.name for path in corpus.unrecognised_files} == set(others)
     (tmp_path / "Actor_01" / "round").unlink()
     (tmp_path / "audio_speech" / "Actor_01" / name).write_bytes(b"another")
     with pytest.raises(UsageError, match="the same name, but are not the same"):
@@ -144,7 +144,7 @@ def takes(tmp_path: Path, test_data: Path, real_videos: list[Path]) -> Path:
     return corpus
 
 
-def test_the_road_on_real_files(takes: Path, tmp_path: Path) -> None:
+def test_from_real_files_to_results(takes: Path, tmp_path: Path) -> None:
     out = tmp_path / "features"
     settings = PreprocessSettings(views=1)
     report = avemotion.preprocess(

@@ -56,9 +56,9 @@ def test_the_axes_are_in_hertz_and_seconds():
 
 def test_colours_span_seventy_decibels_below_the_loudest_or_what_is_given():
     image, length = log_mel(HEARD)
-    loudest = float(image.max()) - 100
+    loudest = float(image.max())
     assert drawn(image[:, :length], "log_mel").get_clim() == pytest.approx((loudest - 70, loudest))
-    assert drawn(image[:, :length], "log_mel", limits_db=(-80, -10)).get_clim() == (-80, -10)
+    assert drawn(image[:, :length], "log_mel", limits_db=(30, 105)).get_clim() == (30, 105)
     assert drawn(power_spectrogram(HEARD), "power").get_clim()[1] == pytest.approx(0, abs=3)
     assert np.isfinite(drawn(np.zeros((128, 128), np.float32), "power").get_array()).all()
 
