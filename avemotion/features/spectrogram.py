@@ -1,20 +1,19 @@
-"""From a waveform to the two pictures that the audio branch may read; numpy and OpenCV only.
+"""From a waveform to the two spectrograms that the audio branch may read.
 
 The thesis' power spectrogram and the field's usual log-mel are both made from the same samples
-with the same noise, so that either can be trained from one store. scipy does the same (the tests
-compare), but importing its signal module costs more than all the rest of classifying a clip.
+with the same noise, so that either can be trained from one store.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
+from avemotion.errors import UsageError
 
 POWER_SHAPE = (128, 128)
 """Rows (frequency) and columns (time) of the power spectrogram; the thesis states none."""
@@ -32,9 +31,6 @@ _WINDOW = 400  # 25 ms
 _PRODUCT_ROWS = 8  # a BLAS shares larger products among threads, which then spin for 70 ms
 _HOP = 160  # 10 ms
 _FFT = 512  # the next power of two
-_POWER_WINDOW = 256  # scipy.signal.spectrogram's default, as are the next two
-_POWER_HOP = 224  # an eighth of the window overlaps
-_TUKEY_SHARE = 0.25  # of the window, in its cosine flanks
 
 
 def add_noise(samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -42,7 +38,7 @@ def add_noise(samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[n
 
     Args:
         samples: int16 (sample,).
-        rng: Where the noise comes from; seed it by clip and view.
+        rng: Source of the noise; seed it by clip and view.
 
     Returns:
         float64 (sample,), in int16 steps.
@@ -53,21 +49,27 @@ def add_noise(samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[n
 def power_spectrogram(noisy: NDArray[np.float64]) -> NDArray[np.float32]:
     """Compute the thesis' spectrogram: scipy's defaults, high frequencies first, maximum one.
 
-    `scipy.signal.spectrogram` with its defaults (Tukey window of 256, an eighth overlapping, each
-    window less its mean, one-sided power density), flipped, divided by its greatest value, resized
-    by bicubic interpolation.
+    That is a Tukey window of 256 samples, an eighth overlapping, each window less its mean, and
+    one-sided power. It is flipped, divided by its maximum and resized by bicubic interpolation.
 
     Args:
         noisy: float64 (sample,), at least 256 samples.
 
     Returns:
         float32 (128, 128). Bicubic interpolation can overshoot slightly past 0 and 1.
+
+    Raises:
+        UsageError: scipy is not installed.
     """
-    windows = np.lib.stride_tricks.sliding_window_view(noisy, _POWER_WINDOW)[::_POWER_HOP]
-    windows = windows - windows.mean(axis=1, keepdims=True)
-    power = _power(windows * _tukey())
-    power[:, 1:-1] *= 2  # the bins between 0 Hz and Nyquist stand for the negative ones too
-    power = np.ascontiguousarray(power.T[::-1])
+    try:
+        from scipy.signal import spectrogram  # takes 1.5 s, and log-mel models do without
+    except ImportError as error:
+        raise UsageError(
+            "This model reads the power spectrogram, which needs scipy. Install it: "
+            "pip install scipy"
+        ) from error
+    _, _, power = spectrogram(noisy)
+    power = np.ascontiguousarray(power[::-1])
     power /= power.max()
     resized = cv2.resize(power, POWER_SHAPE[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(resized, dtype=np.float32)
@@ -96,7 +98,8 @@ def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
     margin = (_WINDOW - _HOP) // 2
     padded = np.pad((noisy / 32_768.0).astype(np.float32), (margin, margin))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:length]
-    power = _power(windows * _hann(), _FFT)
+    spectrum = np.fft.rfft(windows * _hann(), _FFT, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
     mel = np.empty((length, MEL_BANDS), power.dtype)
     for first in range(0, length, _PRODUCT_ROWS):
         rows = slice(first, first + _PRODUCT_ROWS)
@@ -107,26 +110,11 @@ def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
     return image, length
 
 
-def _power(windows: NDArray[Any], points: int | None = None) -> NDArray[Any]:
-    """Return the squared spectrum of each window, (window, frequency), in the windows' dtype."""
-    spectrum = np.fft.rfft(windows, points, axis=1)
-    return np.asarray(spectrum.real**2 + spectrum.imag**2)
-
-
 @cache
 def _hann() -> NDArray[np.float32]:
     """Return the periodic Hann window: one cosine over the window and the sample after it."""
     cosine = np.cos(np.linspace(-np.pi, np.pi, _WINDOW + 1))[:-1]
     return np.asarray(0.5 + 0.5 * cosine, np.float32)
-
-
-@cache
-def _tukey() -> NDArray[np.float64]:
-    """Return the periodic Tukey window: a Hann window cut open, with ones in the middle."""
-    place = np.arange(_POWER_WINDOW)
-    flank = _TUKEY_SHARE * _POWER_WINDOW / 2
-    from_edge = np.minimum(place, _POWER_WINDOW - place) / flank
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(from_edge, 1.0)))
 
 
 @cache
