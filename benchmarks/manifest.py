@@ -40,13 +40,13 @@ def main() -> None:
         folder = Path(temporary)
         clips = tuple(clip_of(number, folder) for number in range(given.clips))
         corpus = Corpus("crema_d", folder, EMOTIONS, clips, {}, (), (), {}, None)
-        writer = StoreWriter(folder / "features", corpus, PreprocessSettings())
+        writer = StoreWriter.open(folder / "features", corpus, PreprocessSettings())
         lines = []
         for first in range(0, given.clips, PER_ACTOR):
             own = clips[first : first + PER_ACTOR]
             rows = [row_of(clip) for clip in own]
             start = time.process_time()
-            writer.enlist(own[0].actor, rows)
+            writer.record(own[0].actor, rows)
             lines.append(time.process_time() - start)
         whole = lines.pop()  # the last line completes the store
         start = time.process_time()

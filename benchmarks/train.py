@@ -51,7 +51,7 @@ def write_store(folder: Path, actors: int, clips_per_actor: int) -> FeatureStore
     clips.sort(key=lambda clip: clip.name)
     synthetic = {"tables": "random", "ceilings": {}}
     corpus = Corpus("crema_d", folder, EMOTIONS, tuple(clips), synthetic=synthetic)
-    writer = StoreWriter(folder, corpus, PreprocessSettings(views=VIEWS))
+    writer = StoreWriter.open(folder, corpus, PreprocessSettings(views=VIEWS))
     rng = np.random.default_rng(0)
     for actor in sorted({clip.actor for clip in clips}):
         own = [clip for clip in clips if clip.actor == actor]

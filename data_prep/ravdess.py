@@ -144,7 +144,7 @@ def fill(directory: Path, out: Path, settings: PreprocessSettings) -> int:
         demographics=ravdess.demographics(),
     )
     with claimed(out), _opened(directory / SOUNDS_FILE) as sounds:
-        writer = StoreWriter(out, corpus, settings)
+        writer = StoreWriter.open(out, corpus, settings)
         for actor in tqdm(ravdess.ACTORS, unit="actor"):
             own = [clip for clip in clips if clip.actor == actor]
             if own and not writer.finished(actor):

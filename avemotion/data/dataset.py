@@ -15,7 +15,7 @@ from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 
 Pick = tuple[int, int]
-"""A clip's number in a dataset, and one of its views."""
+"""Index of a clip in a dataset, and one of its views."""
 
 
 class ClipDataset(Dataset[Batch]):
@@ -31,10 +31,10 @@ class ClipDataset(Dataset[Batch]):
         """Map the arrays that the experiment reads, or load them into a GPU's memory.
 
         Args:
-            store: Where the features are.
-            rows: The clips, in the order of their numbers.
+            store: The store.
+            rows: The clips, in the order of their indices.
             experiment: Says which modalities and which spectrogram are read.
-            device: Where the arrays live: mapped from the files on ``cpu``; on ``cuda`` all of
+            device: Device of the arrays: mapped from the files on ``cpu``; on ``cuda`` all of
                 CREMA-D in four views takes 7 GB, and a batch is gathered without a transfer.
         """
         self._device = device
@@ -47,7 +47,7 @@ class ClipDataset(Dataset[Batch]):
             else {"log_mel": "log_mels", "power": "spectrograms"}[experiment.network.spectrogram]
         )
         self._arrays = {actor: self._map(store, actor) for actor in {row.actor for row in rows}}
-        self._places = [store.place(row.clip) for row in rows]
+        self._indices = [store.index_of(row.clip) for row in rows]
         self.labels = torch.tensor([store.labels.index(row.emotion) for row in rows])
         self._votes = (
             _vote_shares(store, self.rows) if experiment.training.labels == "votes" else None
@@ -68,29 +68,29 @@ class ClipDataset(Dataset[Batch]):
 
     def __getitem__(self, picks: Sequence[Pick]) -> Batch:
         """Gather a batch."""
-        places = [(self._arrays[self.rows[i].actor], self._places[i], view) for i, view in picks]
+        found = [(self._arrays[self.rows[i].actor], self._indices[i], view) for i, view in picks]
         which = torch.tensor([i for i, _ in picks])
         faces = spectrograms = lengths = None
         if self._reads_faces:
-            faces = torch.stack([arrays["faces"][place, view] for arrays, place, view in places])
+            faces = torch.stack([arrays["faces"][index, view] for arrays, index, view in found])
         if self._sound:
-            images = [arrays[self._sound][place, view] for arrays, place, view in places]
+            images = [arrays[self._sound][index, view] for arrays, index, view in found]
             spectrograms = torch.stack(images).float().unsqueeze(1)
-            lengths = torch.stack([a["log_mel_lengths"][place] for a, place, _ in places])
+            lengths = torch.stack([arrays["log_mel_lengths"][index] for arrays, index, _ in found])
             if self._sound == "spectrograms":  # stretched to its shape: every column holds sound
                 lengths = torch.where(lengths > 0, spectrograms.shape[-1], 0)
         return Batch(
-            faces,
-            spectrograms,
-            lengths,
-            self._has_face[which],
-            self._has_sound[which],
-            self.labels[which],
-            None if self._votes is None else self._votes[which],
+            faces=faces,
+            spectrograms=spectrograms,
+            lengths=lengths,
+            has_face=self._has_face[which],
+            has_sound=self._has_sound[which],
+            labels=self.labels[which],
+            votes=None if self._votes is None else self._votes[which],
         )
 
     def sound_statistics(self) -> tuple[Tensor, Tensor]:
-        """Return each spectrogram row's mean and deviation over the sounding columns of view 0.
+        """Return each spectrogram row's mean and standard deviation over the sound of view 0.
 
         Returns:
             Two float32 tensors (row, 1).
@@ -98,10 +98,10 @@ class ClipDataset(Dataset[Batch]):
         assert self._sound
         count, total, square = 0.0, torch.zeros(1), torch.zeros(1)
         for i, row in enumerate(self.rows):
-            arrays, place = self._arrays[row.actor], self._places[i]
-            image = arrays[self._sound][place, 0].cpu().double()
+            arrays, index = self._arrays[row.actor], self._indices[i]
+            image = arrays[self._sound][index, 0].cpu().double()
             if self._sound == "log_mels":
-                image = image[:, : int(arrays["log_mel_lengths"][place])]
+                image = image[:, : int(arrays["log_mel_lengths"][index])]
             count += image.shape[1]
             total = total + image.sum(dim=1, keepdim=True)
             square = square + image.square().sum(dim=1, keepdim=True)
@@ -111,7 +111,7 @@ class ClipDataset(Dataset[Batch]):
 
 
 def roomy_device(store: FeatureStore, actors: Sequence[str]) -> str:
-    """Return where some actors' arrays should live: on a GPU if half of what is free holds them.
+    """Return the device for some actors' arrays: a GPU if they fit into half of its free memory.
 
     Their files hold more than a network reads, so this errs on the safe side.
     """

@@ -1,7 +1,7 @@
 """From a corpus' media to the feature store.
 
-Media come from strangers, so a corpus is parsed in worker processes that may die or hang: that clip
-is listed as failed with the reason, and the run goes on.
+Media may be malformed, so they are decoded in worker processes. Where one crashes or hangs, its
+clip is listed as failed with the reason, and the run goes on.
 """
 
 from __future__ import annotations
@@ -19,18 +19,9 @@ from tqdm import tqdm
 from avemotion.config import Engine, PreprocessSettings
 from avemotion.data.contact_sheet import check_preview, draw_preview
 from avemotion.data.corpora import CorpusName, read_corpus
+from avemotion.data.shards import Shards, Written, without_features, write_shard
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.data.store_writer import (
-    Shards,
-    StoreWriter,
-    Written,
-    plain_row,
-    row_of,
-    rows_of,
-    size_of,
-    without_features,
-    write_shard,
-)
+from avemotion.data.store_writer import StoreWriter, plain_row, row_of, rows_of, size_of
 from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 from avemotion.features.extraction import Extraction, extract
@@ -53,9 +44,9 @@ class PreprocessReport:
     rows: tuple[ManifestRow, ...]
     """The whole manifest."""
     unrecognised_files: tuple[Path, ...]
-    """Files whose names are not the corpus'."""
+    """Files whose names do not follow the corpus' scheme."""
     notes: tuple[str, ...]
-    """What of the corpus was left aside on purpose."""
+    """What of the corpus was left out on purpose."""
     processed: int
     """Clips that this run decoded; the others were finished before."""
     seconds: float
@@ -65,7 +56,7 @@ class PreprocessReport:
 
     @property
     def failed(self) -> list[ManifestRow]:
-        """The clips that could not be used, with their reasons."""
+        """The clips that could not be used; their reasons are in the rows."""
         return [row for row in self.rows if row.status == "failed"]
 
 
@@ -80,7 +71,7 @@ def preprocess(
     preview: Path | None = None,
     progress: bool = True,
 ) -> PreprocessReport:
-    """Turn a corpus into a feature store; an interrupted run goes on where it stopped.
+    """Turn a corpus into a feature store, or complete one that an interrupted run left.
 
     Args:
         directory: Folder of the corpus, whole or partial.
@@ -90,12 +81,12 @@ def preprocess(
         workers: Processes; by default one a core, with Ray one a core of the cluster.
         engine: ``local`` works on this machine, ``ray`` on the cluster that the environment
             variable RAY_ADDRESS names, or on one that it starts here. The store is the same.
-        settings: What the store is made with.
+        settings: Views, frame grid, seed and reader.
         preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
         progress: Show a progress bar.
 
     Returns:
-        What was found in each clip.
+        The manifest, and what this run did.
 
     Raises:
         UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers,
@@ -111,24 +102,24 @@ def preprocess(
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")
     start = time.monotonic()
     with claimed(out):
-        writer = StoreWriter(out, found, settings)
+        writer = StoreWriter.open(out, found, settings)
         processed = _fill(writer, found, settings, workers, engine, progress)
         if preview is not None:
             draw_preview(FeatureStore(out), preview)
     rows = tuple(writer.rows())
     return PreprocessReport(
-        out,
-        rows,
-        found.unrecognised_files,
-        found.notes,
-        processed,
-        time.monotonic() - start,
-        dict(Counter(row.status for row in rows)),
+        store=out,
+        rows=rows,
+        unrecognised_files=found.unrecognised_files,
+        notes=found.notes,
+        processed=processed,
+        seconds=time.monotonic() - start,
+        counts=dict(Counter(row.status for row in rows)),
     )
 
 
 def _refuse_pointers(corpus: Corpus) -> None:
-    """Stop at once where nothing was pulled; a few pointers are failed clips like others."""
+    """Refuse a corpus of pointers alone; where only some are, these clips fail like others."""
     media = [path for clip in corpus.clips for path in (clip.video, clip.audio) if path]
     if all(map(is_lfs_pointer, media)):
         raise UsageError(
@@ -149,7 +140,7 @@ def _fill(
     by_actor: dict[str, list[Clip]] = {}
     for clip in corpus.clips:
         by_actor.setdefault(clip.actor, []).append(clip)
-    writer.forget_others(set(by_actor))
+    writer.drop_others(set(by_actor))
     stale = {a for a, clips in by_actor.items() if not _is_current(writer, a, clips, corpus)}
     retried, mended = _retry_failed(writer, corpus, stale, settings, workers or cores(), progress)
     todo = {a: clips for a, clips in by_actor.items() if a in stale | mended}
@@ -158,7 +149,7 @@ def _fill(
         for actor, clips in todo.items()
     }
     names = {clip.name for clips in shards.values() for clip in clips}
-    writer.unlist(todo)
+    writer.drop(todo)
     with tqdm(
         total=len(names), unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
     ) as bar:
@@ -173,28 +164,28 @@ def _fill(
             engine_run = write_here(shards, extract_all, bar.update)
         with closing(engine_run) as written:
             for shard, outcomes in written:
-                writer.enlist(shard.stem, rows_of(todo[shard.stem], corpus, outcomes))
+                writer.record(shard.stem, rows_of(todo[shard.stem], corpus, outcomes))
     return len(retried | names)
 
 
 def write_here(
     shards: Shards,
     extract_all: Callable[[list[Clip]], Generator[Extraction | TaskFailure, None, None]],
-    tell: Callable[[], object],
+    on_done: Callable[[], object],
 ) -> Generator[Written, None, None]:
     """Write shards on this machine, one after the other.
 
     Args:
-        shards: What is written.
-        extract_all: Yields what clips give, in their order.
-        tell: Called when a clip is done.
+        shards: The shards, and the clips of each.
+        extract_all: Extracts clips, and yields their outcomes in order.
+        on_done: Called when a clip is done.
     """
     with closing(extract_all([clip for clips in shards.values() for clip in clips])) as results:
         for shard, clips in shards.items():
             outcomes, features = [], []
             for _ in clips:
                 outcome, found = without_features(next(results))
-                tell()
+                on_done()
                 outcomes.append(outcome)
                 if found is not None:
                     features.append(found)
@@ -204,7 +195,7 @@ def write_here(
 
 
 def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
-    """Tell whether what the manifest lists of an actor was made from the files that are there."""
+    """Tell whether an actor's rows in the manifest were made from the present files."""
     rows = writer.finished(actor)
     now = [plain_row(clip, corpus) for clip in clips]
     return (
@@ -243,20 +234,20 @@ def _retry_failed(
     workers: int,
     progress: bool,
 ) -> tuple[set[str], set[str]]:
-    """Try again the clips, and they alone, that failed in an earlier run.
+    """Extract the clips that failed in an earlier run once more.
 
-    What was wrong may lie outside the file: too little memory, no permission, a busy machine.
+    The cause may lie outside the file: too little memory, no permission, a busy machine.
 
     Args:
-        writer: Lists them.
-        corpus: Has them.
+        writer: The store.
+        corpus: The corpus.
         stale: Actors who are processed anyway.
-        settings: What the store is made with.
-        workers: Processes.
+        settings: Settings of the store.
+        workers: Number of processes.
         progress: Show a progress bar.
 
     Returns:
-        The clips that were tried, and the actors of those that ended otherwise than before.
+        The clips that were extracted, and the actors of those with another outcome than before.
     """
     before = {row.clip: row for row in writer.rows() if row.status == "failed"}
     clips = [clip for clip in corpus.clips if clip.name in before and clip.actor not in stale]
@@ -295,7 +286,7 @@ def _extract(task: _Task) -> Extraction:
 
 
 def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | TaskFailure:
-    """Extract a clip, or say why not, in a process beside this one that waits for the next."""
+    """Extract a clip in a process beside this one, which then waits for the next clip."""
     outcome: Extraction | TaskFailure = _companion().run(
         _task(clip, settings), CLIP_TIMEOUT_SECONDS
     )

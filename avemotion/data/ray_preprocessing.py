@@ -1,9 +1,8 @@
 """Preprocessing as tasks of a Ray cluster: one a clip, and one that writes an actor's shard.
 
 Features go from the machines that extract to the one that writes, never through the process that
-asked. A decoder that crashes or hangs, in a process of its own beside the Ray worker, is the clip's
-fault and is recorded as on one machine; a Ray worker that is lost is not, and Ray does the clip
-again.
+submits the tasks. A decoder runs in a process of its own beside the Ray worker: where it crashes or
+hangs, the clip fails, as on one machine. If a Ray worker is lost, Ray does the clip again.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from avemotion.data.shards import Shards, Written, without_features, write_shard
 from avemotion.data.store import USABLE
-from avemotion.data.store_writer import Shards, Written, without_features, write_shard
 from avemotion.data.types import Clip
 from avemotion.errors import AvemotionError
 from avemotion.features.extraction import Extraction
@@ -35,7 +34,7 @@ _AHEAD = 4  # clips under way for each core, so that none is idle between two
 _STORE_SHARE = 0.5  # of the cluster's object stores, for features that wait to be written
 
 ExtractOne = Callable[[Clip], Extraction | TaskFailure]
-"""Extracts a clip; where that is impossible, says why."""
+"""Extracts a clip, or returns why that failed."""
 
 
 def write_on_ray(
@@ -43,7 +42,7 @@ def write_on_ray(
     extract_one: ExtractOne,
     clip_bytes: int,
     workers: int | None,
-    tell: Callable[[], object],
+    on_done: Callable[[], object],
 ) -> Generator[Written, None, None]:
     """Write shards on a cluster, as their clips are done; see `write_shards`."""
     out = next(iter(shards)).parents[1].absolute()
@@ -51,7 +50,7 @@ def write_on_ray(
     sample = next((path for path in media if path and path.is_file()), out / "store.json")
     absolute = ((path.absolute(), [c.absolute() for c in clips]) for path, clips in shards.items())
     with cluster(out, sample.absolute()) as check:
-        yield from write_shards(absolute, extract_one, clip_bytes, workers, check, tell)
+        yield from write_shards(absolute, extract_one, clip_bytes, workers, check, on_done)
 
 
 def write_shards(
@@ -60,9 +59,9 @@ def write_shards(
     clip_bytes: int,
     workers: int | None,
     check: ClusterCheck,
-    tell: Callable[[], object],
+    on_done: Callable[[], object],
 ) -> Generator[Written, None, None]:
-    """Extract clips and write shards of their features, without their passing through here.
+    """Extract clips and write shards; the features never pass through this process.
 
     Args:
         shards: File and clips of each, with absolute paths.
@@ -72,7 +71,7 @@ def write_shards(
             share of the cluster's object stores.
         workers: Clips under way at once; None for what keeps the cluster's cores busy.
         check: From `cluster`.
-        tell: Called when a clip is done.
+        on_done: Called when a clip is done.
 
     Yields:
         Each shard when it is written.
@@ -80,18 +79,18 @@ def write_shards(
     Raises:
         AvemotionError: A shard cannot be written.
     """
-    work = _ShardWork(extract_one, check, tell)
+    work = _ShardWork(extract_one, check, on_done)
     with cancelled_at_end(work.extracting), cancelled_at_end(work.writing):
         for path, clips in shards:
             has = ray.cluster_resources()
             ahead = workers or max(1, round(_AHEAD * has.get("CPU", 1)))
             room = _STORE_SHARE * has.get("object_store_memory", 0) / clip_bytes
             shard = _Shard(path, len(clips))
-            for place, clip in enumerate(clips):
+            for index, clip in enumerate(clips):
                 # A shard alone may fill more than its share: it can only be written as a whole.
-                while len(work.extracting) >= ahead or work.held > max(room, place):
+                while len(work.extracting) >= ahead or work.held > max(room, index):
                     yield from work.advance()
-                work.extract(shard, place, clip)
+                work.extract(shard, index, clip)
             if not clips:
                 work.write(shard)
         while work.extracting or work.writing:
@@ -99,42 +98,42 @@ def write_shards(
 
 
 class _Shard:
-    """A shard on its way."""
+    """A shard that is not written yet."""
 
     def __init__(self, path: Path, clips: int) -> None:
         self.path = path
         self.outcomes: list[Extraction | TaskFailure] = [TaskFailure("")] * clips
-        self.features: dict[int, Any] = {}  # where they lie, by the clip's place
+        self.features: dict[int, Any] = {}  # references, by the clip's index
         self.left = clips
 
 
 class _ShardWork:
-    """Tasks under way, and what is done when one of them ends."""
+    """The running tasks, and what follows when one of them ends."""
 
     def __init__(
         self,
         extract_one: ExtractOne,
         check: ClusterCheck,
-        tell: Callable[[], object],
+        on_done: Callable[[], object],
     ) -> None:
-        self._extract_one, self._check, self._tell = extract_one, check, tell
+        self._extract_one, self._check, self._on_done = extract_one, check, on_done
         self.extracting: dict[Any, tuple[_Shard, int, Any]] = {}
         self.writing: dict[Any, _Shard] = {}
         self.held = 0
-        """Clips that were begun and whose shard is not written yet."""
+        """Clips that were started and whose shard is not written yet."""
 
-    def extract(self, shard: _Shard, place: int, clip: Clip) -> None:
+    def extract(self, shard: _Shard, index: int, clip: Clip) -> None:
         task: Any = _extract.remote(self._check, self._extract_one, clip)
         metadata, features = task  # num_returns=2, which the type does not say
-        self.extracting[metadata] = shard, place, features
+        self.extracting[metadata] = shard, index, features
         self.held += 1
 
     def write(self, shard: _Shard) -> None:
-        features = [shard.features[place] for place in sorted(shard.features)]
+        features = [shard.features[index] for index in sorted(shard.features)]
         self.writing[_write.remote(self._check, shard.path, *features)] = shard
 
     def advance(self) -> Iterator[Written]:
-        """Wait until something is done; write shards whose clips are, and yield the written."""
+        """Wait until a task ends; write shards whose clips are done, and yield the written ones."""
         for done in finished([*self.extracting, *self.writing]):
             if done in self.writing:
                 shard = self.writing.pop(done)
@@ -142,12 +141,12 @@ class _ShardWork:
                 self.held -= len(shard.outcomes)
                 yield shard.path, shard.outcomes
                 continue
-            shard, place, features = self.extracting.pop(done)
-            shard.outcomes[place] = outcome = _outcome(done)
+            shard, index, features = self.extracting.pop(done)
+            shard.outcomes[index] = outcome = _outcome(done)
             if isinstance(outcome, Extraction) and outcome.status in USABLE:
-                shard.features[place] = features
+                shard.features[index] = features
             shard.left -= 1
-            self._tell()
+            self._on_done()
             if not shard.left:
                 self.write(shard)
 

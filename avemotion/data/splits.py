@@ -1,7 +1,7 @@
-"""Who trains, who chooses the epoch, who is tested: always whole actors.
+"""Splits into training, validation and test: always whole actors.
 
 Pure functions from the manifest. Every protocol gives folds of test actors; the validation actors
-are then carved out of each fold's training side.
+are then taken from each fold's training side.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def luna_jimenez_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
     others = sorted(set(actors_of(rows)) - set(ravdess.ACTORS))
     folds = [tuple(a for a in fold if of_actors(rows, [a])) for fold in ravdess.FOLDS]
     if others or not all(folds):
-        why = f"has the actors {', '.join(others[:5])}" if others else "lacks a fold's actors"
+        problem = f"has the actors {', '.join(others[:5])}" if others else "lacks a fold's actors"
         raise UsageError(
-            f"--protocol luna-jimenez is made for RAVDESS' actors 01 to 24, but the store {why}. "
-            "Choose another --protocol."
+            f"--protocol luna-jimenez is made for RAVDESS' actors 01 to 24, but the store "
+            f"{problem}. Choose another --protocol."
         )
     return [Fold(f"fold-{i}", fold) for i, fold in enumerate(folds, 1)]
 
@@ -142,11 +142,11 @@ def _stratified(rows: Sequence[ManifestRow], folds: int, seed: int | None) -> li
 def split_actors(
     rows: Sequence[ManifestRow], test: Sequence[str], settings: TrainingSettings
 ) -> Split:
-    """Carve the validation actors out of everyone who is not tested on."""
+    """Take the validation actors from all who are not tested on."""
     rest = [row for row in rows if row.actor not in set(test)]
     validation: tuple[str, ...] = ()
     if settings.validation:
-        # Even a small corpus has someone to watch: at least one actor.
+        # Even a small corpus has at least one validation actor.
         share = max(settings.validation, 1 / max(2, len(actors_of(rest))))
         validation = take_actors(rest, share, settings.seed)
     train = tuple(a for a in actors_of(rest) if a not in set(validation))
@@ -154,18 +154,17 @@ def split_actors(
 
 
 def check_known(rows: Sequence[ManifestRow]) -> None:
-    """Refuse clips of which nobody said who is in them.
+    """Refuse clips whose actor is unknown.
 
     Raises:
-        UsageError: There are such clips; it says how to name their actors.
+        UsageError: There are such clips; the message says how to name their actors.
     """
     unknown = sum(row.actor == UNKNOWN_ACTOR for row in rows)
     if unknown:
         raise UsageError(
-            f"Of {unknown} clips it is not known who is in them, and a test on people whom the "
-            "network saw in training says nothing. Put a table clips.csv beside the emotions' "
-            "folders with the columns file,actor and a row for each clip (happy/1.mp4,Anna), then "
-            "run the same `avemotion preprocess` again."
+            f"{unknown} clips have no actor, so they cannot be split by actor. Put a table "
+            "clips.csv beside the emotions' folders with the columns file,actor and a row for each "
+            "clip (happy/1.mp4,Anna), then run the same `avemotion preprocess` again."
         )
 
 
@@ -175,26 +174,26 @@ def check_trainable(
     """Refuse clips that no classifier can learn from.
 
     Raises:
-        UsageError: Nobody said who is in them, or they have fewer than two actors, or an emotion is
-            without a clip.
+        UsageError: Actors are unknown or fewer than `least_actors`, there are fewer than two clips,
+            or an emotion has none.
     """
     check_known(rows)
     actors = actors_of(rows)
     if least_actors == 1 and len(rows) < 2:
         raise UsageError(
-            f"Once actors are set aside for validation and for testing, {len(rows)} clips of "
-            f"{len(actors)} actors are left to train on, but at least two clips are needed. Add "
-            "clips, or set fewer actors aside: --training.holdout 0."
+            f"Training needs at least 2 clips; without the actors for validation and testing, "
+            f"{len(rows)} clips of {len(actors)} actors are left. Add clips, or hold out fewer "
+            "actors: --training.holdout 0."
         )
     if len(actors) < least_actors or len(rows) < 2:
         raise UsageError(
-            f"Of actors with clips that --modality {modality} can use there are {len(actors)} "
-            f"({len(rows)} clips), but at least two actors are needed: one trains, another chooses "
-            "the epoch. Preprocess more of the corpus, or choose another --modality."
+            f"--modality {modality} needs at least 2 actors (1 for training, 1 for validation); "
+            f"the store has {len(actors)} ({len(rows)} clips). Preprocess more of the corpus, or "
+            "choose another --modality."
         )
     missing = [label for label in labels if label not in {row.emotion for row in rows}]
     if missing:
         raise UsageError(
-            f"No clip of {', '.join(missing)} can be used for --modality {modality}: a class "
-            "without examples cannot be learned. Preprocess a corpus that has all emotions."
+            f"The store has no clip of {', '.join(missing)} for --modality {modality}, and every "
+            "emotion needs at least one. Preprocess a corpus that has all emotions."
         )

@@ -1,16 +1,15 @@
 """The feature store: one safetensors file an actor, a manifest of every clip, and the settings.
 
-features/manifest.csv               what became of each clip, and the files it was made from
-features/manifest.journal           the same of actors finished since; gone once all are
+features/manifest.csv               the outcome of each clip, and the files it was made from
+features/manifest.journal           the same for actors finished since; removed once all are
 features/actors/1001.safetensors    faces, spectrograms, log-mels, waveforms of an actor's clips
 features/store.json                 format, settings, labels
 features/ratings.csv                the crowd's votes, where the corpus has them
-features/demographics.csv           who the actors are, where the corpus says it
+features/demographics.csv           attributes of the actors, where the corpus has them
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Sequence
@@ -26,14 +25,15 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.annotations import read_demographics, read_ratings
 from avemotion.data.types import Rating
 from avemotion.errors import UsageError
+from avemotion.files import read_csv, read_json
 
 RATINGS_NAME, DEMOGRAPHICS_NAME = "ratings.csv", "demographics.csv"
 
 JOURNAL_NAME = "manifest.journal"
-"""What became of the manifest's actors since it was written: a line of JSON for each change.
+"""Changes of the manifest since it was written, a line of JSON each.
 
-A line is the actor and the rows' cells, none where the actor is no longer listed. Without it, every
-actor would cost a rewriting of the whole manifest.
+A line holds an actor and the cells of its rows, none where the actor is no longer listed. Without
+the journal, every actor would cost a rewriting of the whole manifest.
 """
 
 FORMAT = 2
@@ -54,14 +54,14 @@ STATUS_WORDS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """What became of one clip."""
+    """The outcome of one clip."""
 
     clip: str
     """Name of the clip."""
     actor: str
     """Who is seen and heard."""
     sentence: str
-    """Code of what is said."""
+    """Code of the spoken sentence."""
     emotion: str
     """Intended emotion, one of the store's labels."""
     level: str
@@ -114,19 +114,12 @@ def read_info(directory: Path) -> dict[str, Any]:
             f"{directory} is not a feature store (no store.json). "
             "Make one with `avemotion preprocess DIR`, or give its folder with --data."
         )
-    try:
-        info = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise UsageError(
-            f"{path} is damaged ({error}). Remove {directory} and preprocess anew."
-        ) from error
+    remedy = f"Remove {directory} and preprocess anew."
+    info = read_json(path, remedy)
     if info.get("format") == FORMAT:  # of another format nothing else is known
         for key, kind in _INFO_TYPES.items():
             if not isinstance(info.get(key, ...), kind):
-                raise UsageError(
-                    f"{path} is damaged: {key!r} is {info.get(key)!r}. "
-                    f"Remove {directory} and preprocess anew."
-                )
+                raise UsageError(f"{path} is damaged: {key!r} is {info.get(key)!r}. {remedy}")
     return info
 
 
@@ -136,27 +129,21 @@ def read_manifest(directory: Path) -> list[ManifestRow]:
     Raises:
         UsageError: The table is damaged.
     """
-    path = directory / "manifest.csv"
-    rows: list[ManifestRow] = []
+    path, journal = directory / "manifest.csv", directory / JOURNAL_NAME
+    remedy = f"Remove {directory} and preprocess anew."
+    rows = read_csv(path, COLUMNS, _manifest_row, remedy) if path.is_file() else []
     try:
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                reader = csv.DictReader(file)
-                if reader.fieldnames != COLUMNS:
-                    raise ValueError("its columns are not those of this version")
-                rows = [
-                    ManifestRow(**{c: _COLUMN_TYPES[c](row[c]) for c in COLUMNS}) for row in reader
-                ]
-        path = directory / JOURNAL_NAME
-        return _with_journal(rows, path.read_bytes()) if path.is_file() else rows
-    except (ValueError, TypeError, csv.Error) as error:
-        raise UsageError(
-            f"{path} is damaged ({error}). Remove {directory} and preprocess anew."
-        ) from error
+        return _with_journal(rows, journal.read_bytes()) if journal.is_file() else rows
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{journal} is damaged ({error}). {remedy}") from error
+
+
+def _manifest_row(cells: dict[str, str]) -> ManifestRow:
+    return ManifestRow(**{name: _COLUMN_TYPES[name](cell) for name, cell in cells.items()})
 
 
 def _with_journal(rows: list[ManifestRow], journal: bytes) -> list[ManifestRow]:
-    """Apply a journal; what follows its last line break was being written by a killed run."""
+    """Apply a journal; a killed run may have left half a line at its end, which is skipped."""
     by_actor: dict[str, list[ManifestRow]] = {}
     for row in rows:
         by_actor.setdefault(row.actor, []).append(row)
@@ -192,15 +179,15 @@ class FeatureStore:
                 f"{directory} is not finished: {len(self.rows)} of {self.info['clips']} clips. "
                 "Run the same `avemotion preprocess` again: it goes on where it stopped."
             )
-        self._places = _places(self.rows)
+        self._indices = _indices(self.rows)
 
     def usable(self, modality: str) -> list[ManifestRow]:
-        """Return the clips that offer what a modality needs: ``av`` needs both."""
+        """Return the clips that a modality can use; ``av`` needs face and voice."""
         return [row for row in self.rows if row.status in ("av", modality)]
 
-    def place(self, clip: str) -> int:
+    def index_of(self, clip: str) -> int:
         """Return a clip's index in its actor's arrays."""
-        return self._places[clip]
+        return self._indices[clip]
 
     def shard(self, actor: str) -> Path:
         """Return the path of an actor's arrays.
@@ -218,16 +205,25 @@ class FeatureStore:
             ) from error
 
     def read(self, row: ManifestRow, name: str) -> NDArray[Any]:
-        """Return a clip's ``faces``, ``spectrograms``, ``log_mels`` (all views), ``waveforms``."""
-        place = self.place(row.clip)
+        """Return an array of one clip.
+
+        Args:
+            row: The clip, a usable one.
+            name: ``faces``, uint8 (view, 20, 98, 80); ``spectrograms``, float32 (view, 128, 128);
+                ``log_mels``, float16 (view, 64, 500); or ``waveforms``, int16 (sample,).
+
+        Raises:
+            UsageError: The actor's file is missing or damaged.
+        """
+        index = self.index_of(row.clip)
         with safe_open(self.shard(row.actor), "np") as file:
             if name == "waveforms":
-                start, stop = file.get_tensor("waveform_offsets")[place : place + 2]
+                start, stop = file.get_tensor("waveform_offsets")[index : index + 2]
                 return np.asarray(file.get_slice(name)[int(start) : int(stop)])
-            return np.asarray(file.get_slice(name)[place])
+            return np.asarray(file.get_slice(name)[index])
 
     def content_hash(self) -> str:
-        """Return what identifies the store: SHA-256 of its settings, manifest and votes."""
+        """Return the SHA-256 of the store's settings, manifest and votes, in hexadecimal."""
         digest = hashlib.sha256()
         for name in ("store.json", "manifest.csv", RATINGS_NAME):
             if (self.directory / name).is_file():
@@ -251,11 +247,11 @@ class FeatureStore:
         return read_demographics(self.directory / DEMOGRAPHICS_NAME)
 
 
-def _places(rows: Sequence[ManifestRow]) -> dict[str, int]:
+def _indices(rows: Sequence[ManifestRow]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    places: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for row in rows:
         if row.status in USABLE:
-            places[row.clip] = counts.get(row.actor, 0)
-            counts[row.actor] = places[row.clip] + 1
-    return places
+            indices[row.clip] = counts.get(row.actor, 0)
+            counts[row.actor] = indices[row.clip] + 1
+    return indices

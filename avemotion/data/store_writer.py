@@ -1,4 +1,4 @@
-"""Filling the feature store, actor by actor.
+"""Writing the feature store, actor by actor.
 
 An actor is finished once the manifest or its journal lists its clips; since its arrays are renamed
 into place before that, a killed run loses no finished actor.
@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
-
-import numpy as np
-from numpy.typing import NDArray
 
 from avemotion.config import PreprocessSettings
 from avemotion.data.annotations import write_demographics, write_ratings
+from avemotion.data.shards import LIBRARY_PARTIAL, write_shard
 from avemotion.data.store import (
     COLUMNS,
     DEMOGRAPHICS_NAME,
@@ -34,66 +31,56 @@ from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 from avemotion.features.extraction import Extraction
 from avemotion.features.types import ClipFeatures
-from avemotion.files import PARTIAL, write_atomically, write_csv, write_json, writing
+from avemotion.files import PARTIAL, write_csv, write_json, writing
 from avemotion.parallel.isolated_worker import TaskFailure
 
 _UNFINISHED = {".lock", ".store.json.partial"}  # what a run killed at its very start leaves
 
 
 class StoreWriter:
-    """Fills a store actor by actor; opening an existing one goes on where it stopped."""
+    """Fills a store actor by actor; `open` makes one, or goes on where another stopped."""
 
-    def __init__(self, directory: Path, corpus: Corpus, settings: PreprocessSettings) -> None:
-        """Open or create the store.
+    def __init__(
+        self, directory: Path, clips: int, rows: Mapping[str, Sequence[ManifestRow]]
+    ) -> None:
+        """Keep the state of a store whose folders are there.
+
+        Args:
+            directory: Folder of the store.
+            clips: Clips of the corpus; once all are listed, the manifest is written as a whole.
+            rows: The rows of the actors that are finished, by actor.
+        """
+        self.directory = directory
+        self._clips = clips
+        self._rows = {actor: list(found) for actor, found in rows.items()}
+
+    @classmethod
+    def open(cls, directory: Path, corpus: Corpus, settings: PreprocessSettings) -> StoreWriter:
+        """Open or create a store, and clear away what a killed run left half-written.
 
         Raises:
             UsageError: The folder holds a store made with other settings or of another corpus, or
                 something that is no store.
         """
-        self.directory = directory
-        self._clips = len(corpus.clips)
         info = {
             "format": FORMAT,
             "corpus": corpus.name,
             "labels": list(corpus.labels),
             "settings": asdict(settings),
             "synthetic": corpus.synthetic,
-            "clips": self._clips,
+            "clips": len(corpus.clips),
         }
-        self._rows: dict[str, list[ManifestRow]] = {}
-        if (directory / "store.json").exists():
-            self._check_same(read_info(directory), info)
-            for row in read_manifest(directory):
-                self._rows.setdefault(row.actor, []).append(row)
-        elif directory.exists() and {p.name for p in directory.iterdir()} - _UNFINISHED:
-            raise UsageError(
-                f"{directory} is neither empty nor a feature store. Give another --out."
-            )
+        writer = cls(directory, len(corpus.clips), _finished_rows(directory, info))
         with writing(directory):
             directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / "store.json", info)
         with writing(directory / "actors"):
             (directory / "actors").mkdir(exist_ok=True)
-            for left in directory.rglob(PARTIAL):  # of a killed run
-                left.unlink()
+            _remove_partial(directory)
         if (directory / JOURNAL_NAME).exists():
-            self._write_manifest()
-        if corpus.ratings:
-            write_ratings(directory / RATINGS_NAME, corpus.labels, corpus.ratings)
-        if corpus.demographics:
-            actors = {clip.actor for clip in corpus.clips}
-            known = {a: metadata for a, metadata in corpus.demographics.items() if a in actors}
-            write_demographics(directory / DEMOGRAPHICS_NAME, known)
-
-    def _check_same(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-        for key in ("format", "corpus", "labels", "settings", "synthetic"):
-            if theirs.get(key) != ours[key]:
-                raise UsageError(
-                    f"{self.directory} holds a store made with other {key}:\n"
-                    f"  there: {json.dumps(theirs.get(key))}\n"
-                    f"  asked: {json.dumps(ours[key])}\n"
-                    "Give another --out, or remove that folder to make it anew."
-                )
+            writer._write_manifest()
+        _write_annotations(directory, corpus)
+        return writer
 
     def finished(self, actor: str) -> list[ManifestRow]:
         """Return the rows of an actor that an earlier run finished; empty if there is none."""
@@ -102,21 +89,21 @@ class StoreWriter:
         return rows if not usable or self.shard(actor).exists() else []
 
     def shard(self, actor: str) -> Path:
-        """Return where an actor's arrays are, or will be."""
+        """Return the path of an actor's arrays, written or not."""
         return self.directory / "actors" / f"{actor}.safetensors"
 
-    def unlist(self, actors: Iterable[str]) -> None:
+    def drop(self, actors: Iterable[str]) -> None:
         """Drop actors from the manifest: no row may describe arrays that are being replaced."""
         for actor in actors:
             if self._rows.get(actor):
                 self._change(actor, [])
 
-    def enlist(self, actor: str, rows: Sequence[ManifestRow]) -> None:
-        """List an actor's clips, whose arrays are written: the actor is finished.
+    def record(self, actor: str, rows: Sequence[ManifestRow]) -> None:
+        """List an actor's clips once their arrays are written: the actor is finished.
 
         Args:
-            actor: Whose clips these are.
-            rows: One a clip, whatever its status.
+            actor: The actor.
+            rows: One for each clip, whatever its status.
         """
         self._change(actor, rows)
 
@@ -131,19 +118,19 @@ class StoreWriter:
         """Write an actor's features, then list its clips in the manifest.
 
         Args:
-            actor: Whose clips these are.
-            rows: One a clip, whatever its status.
-            features: Those of the usable rows, in their order.
+            actor: The actor.
+            rows: One for each clip, whatever its status.
+            features: Features of the usable rows, in their order.
         """
         assert len(features) == sum(row.status in USABLE for row in rows)
-        self.unlist([actor])
+        self.drop([actor])
         write_shard(self.shard(actor), features)
-        self.enlist(actor, rows)
+        self.record(actor, rows)
 
-    def forget_others(self, actors: set[str]) -> None:
-        """Drop actors whom the corpus no longer has."""
+    def drop_others(self, actors: set[str]) -> None:
+        """Drop actors that the corpus no longer has."""
         for actor in self._rows.keys() - actors:
-            self.unlist([actor])
+            self.drop([actor])
             write_shard(self.shard(actor), [])
 
     def rows(self) -> list[ManifestRow]:
@@ -151,7 +138,7 @@ class StoreWriter:
         return [row for actor in sorted(self._rows) for row in self._rows[actor]]
 
     def _change(self, actor: str, rows: Sequence[ManifestRow]) -> None:
-        """Write what an actor's rows now are: into the journal, and at the end as a whole."""
+        """Append an actor's rows to the journal; write the manifest once all clips are listed."""
         self._rows[actor] = list(rows)
         line = json.dumps([actor, [[getattr(row, c) for c in COLUMNS] for row in rows]])
         journal = self.directory / JOURNAL_NAME
@@ -166,95 +153,62 @@ class StoreWriter:
         cells = ([getattr(row, c) for c in COLUMNS] for row in self.rows())
         write_csv(self.directory / "manifest.csv", COLUMNS, cells)
         (self.directory / JOURNAL_NAME).unlink(missing_ok=True)
-        for left in (self.directory / "actors").glob(PARTIAL):
-            left.unlink(missing_ok=True)  # of a machine that was lost
+        _remove_partial(self.directory / "actors")  # of a machine that was lost
 
 
-Shards = Mapping[Path, Sequence[Clip]]
-"""The files of actors' arrays, and the clips that go into them."""
-
-
-Written = tuple[Path, list[Extraction | TaskFailure]]
-"""A file that is written, and what its clips gave (without features), or why nothing."""
-
-
-_CODES = {"float32": "F32", "float16": "F16", "int16": "I16", "uint8": "U8", "int64": "I64"}
-
-
-_ORDER = ("I64", "F32", "F16", "I16", "U8")  # of arrays in the file; those of a kind by name
-
-
-_ALIGNMENT = 8  # bytes
-
-
-def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
-    """Write an actor's arrays, or remove them where no clip is usable.
-
-    A machine that was given up for lost may still be writing the same shard: whole files alone
-    meet, and they are the same.
-
-    Args:
-        path: The file.
-        features: Of the actor's usable clips, with as many views each.
+def _finished_rows(directory: Path, info: dict[str, Any]) -> dict[str, list[ManifestRow]]:
+    """Return the rows of a store's finished actors; none where there is no store yet.
 
     Raises:
-        AvemotionError: The disk is full, or writing there is not allowed.
+        UsageError: The folder holds something else than the store that `info` describes.
     """
-    if not features:
-        with writing(path):
+    rows: dict[str, list[ManifestRow]] = {}
+    if (directory / "store.json").exists():
+        _check_same(directory, read_info(directory), info)
+        for row in read_manifest(directory):
+            rows.setdefault(row.actor, []).append(row)
+    elif directory.exists() and {p.name for p in directory.iterdir()} - _UNFINISHED:
+        raise UsageError(f"{directory} is neither empty nor a feature store. Give another --out.")
+    return rows
+
+
+def _check_same(directory: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
+    for key in ("format", "corpus", "labels", "settings", "synthetic"):
+        if found.get(key) != asked[key]:
+            raise UsageError(
+                f"{directory} holds a store made with other {key}:\n"
+                f"  there: {json.dumps(found.get(key))}\n"
+                f"  asked: {json.dumps(asked[key])}\n"
+                "Give another --out, or remove that folder to make it anew."
+            )
+
+
+def _write_annotations(directory: Path, corpus: Corpus) -> None:
+    """Copy the crowd's votes and what is known of the actors, where the corpus has them."""
+    if corpus.ratings:
+        write_ratings(directory / RATINGS_NAME, corpus.labels, corpus.ratings)
+    if corpus.demographics:
+        actors = {clip.actor for clip in corpus.clips}
+        known = {actor: about for actor, about in corpus.demographics.items() if actor in actors}
+        write_demographics(directory / DEMOGRAPHICS_NAME, known)
+
+
+def _remove_partial(folder: Path) -> None:
+    for pattern in (PARTIAL, LIBRARY_PARTIAL):
+        for path in folder.rglob(pattern):
             path.unlink(missing_ok=True)
-        return
-    write_atomically(path, lambda p: _write(p, features), writer=f".{uuid4().hex}")
-
-
-def _write(path: Path, features: Sequence[ClipFeatures]) -> None:
-    lengths = np.array([f.log_mel_length for f in features], np.int64)
-    offsets = np.cumsum([0] + [len(f.waveform) for f in features], dtype=np.int64)
-    parts: dict[str, tuple[tuple[int, ...], list[NDArray[np.generic]]]] = {
-        "faces": _stack([f.faces for f in features]),
-        "spectrograms": _stack([f.spectrograms for f in features]),
-        "log_mels": _stack([f.log_mels for f in features]),
-        "log_mel_lengths": (lengths.shape, [lengths]),
-        "waveforms": ((int(offsets[-1]),), [f.waveform for f in features]),
-        "waveform_offsets": (offsets.shape, [offsets]),
-    }
-    codes = {name: _CODES[arrays[0].dtype.name] for name, (_, arrays) in parts.items()}
-    names = sorted(parts, key=lambda name: (_ORDER.index(codes[name]), name))
-    header, end = {}, 0
-    for name in names:
-        shape, arrays = parts[name]
-        start, end = end, end + sum(array.nbytes for array in arrays)
-        header[name] = {"dtype": codes[name], "shape": shape, "data_offsets": (start, end)}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _ALIGNMENT)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in names:
-            for array in parts[name][1]:
-                file.write(np.ascontiguousarray(array).data)
-
-
-def _stack(
-    arrays: list[NDArray[np.generic]],
-) -> tuple[tuple[int, ...], list[NDArray[np.generic]]]:
-    """Return the shape that they have together, and them."""
-    return (len(arrays), *arrays[0].shape), arrays
-
-
-def without_features(
-    outcome: Extraction | TaskFailure,
-) -> tuple[Extraction | TaskFailure, ClipFeatures | None]:
-    """Part what a clip gave, or why nothing, from the features that are stored, if any are."""
-    if isinstance(outcome, TaskFailure):
-        return outcome, None
-    features = outcome.features if outcome.status in USABLE else None
-    return replace(outcome, features=ClipFeatures.zeros(0)), features
 
 
 def rows_of(
     clips: Sequence[Clip], corpus: Corpus, outcomes: Sequence[Extraction | TaskFailure]
 ) -> list[ManifestRow]:
-    """Say what became of an actor's clips; the excluded ones have no outcome."""
+    """Return the manifest rows of an actor's clips.
+
+    Args:
+        clips: All of the actor's clips.
+        corpus: Its corpus.
+        outcomes: Those of the clips that are not excluded, in order.
+    """
     found = iter(outcomes)
     return [
         plain_row(clip, corpus, "excluded", corpus.excluded[clip.name])
@@ -265,7 +219,7 @@ def rows_of(
 
 
 def row_of(clip: Clip, corpus: Corpus, outcome: Extraction | TaskFailure) -> ManifestRow:
-    """Say what became of a clip that was extracted."""
+    """Return the manifest row of a clip that was extracted."""
     if isinstance(outcome, TaskFailure):
         return plain_row(clip, corpus, "failed", outcome.reason)
     reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
@@ -279,7 +233,7 @@ def plain_row(
     reason: str = "",
     outcome: Extraction | None = None,
 ) -> ManifestRow:
-    """Say what is known of a clip: its name, its files, and what it gave, if anything."""
+    """Return a manifest row: names, files, status, and the figures of an extraction, if any."""
     box = outcome.box if outcome else None
     audio = clip.audio or clip.video
     return ManifestRow(
@@ -307,8 +261,8 @@ def _relative(path: Path | None, corpus: Corpus) -> str:
 
 
 def size_of(path: Path | None) -> int:
-    """Return a file's length in bytes; 0 where there is none, or none that may be seen."""
+    """Return a file's size in bytes; 0 where it is missing or may not be read."""
     try:
         return path.stat().st_size if path and path.is_file() else 0
-    except OSError:  # a loop of links, a folder that may not be read: the clip's reason says it
+    except OSError:  # a loop of links, a folder without permission: the clip's reason names it
         return 0

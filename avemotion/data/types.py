@@ -1,7 +1,4 @@
-"""The objects that travel along the road: clip, frames, sound, features, prediction.
-
-Each is checked when built, so that a wrong shape is named where it arises.
-"""
+"""Clips, ratings, corpora and splits; each is checked when built."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from typing import Any
 from avemotion.config import MODALITIES
 
 UNKNOWN_ACTOR = "unknown"
-"""The actor of clips of which nobody said who is in them: nothing can be trained or tested on."""
+"""The actor of clips whose actor nobody named; they cannot be used in training or tests."""
 
 COLUMNS_BESIDE_LABELS = (
     "modality", "condition", "seed", "fold", "clip", "actor", "target", "temperature", "channel",
@@ -26,7 +23,7 @@ _ACTOR = re.compile(r"[^\W_](?:[\w .-]{0,48}[\w-])?")
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording of a corpus: what its name says, and where its media are."""
+    """One recording of a corpus: its labels, and the paths of its media."""
 
     name: str
     """Unique in the corpus; CREMA-D: ``1001_IEO_ANG_HI``. Any text that UTF-8 can hold."""
@@ -52,12 +49,12 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """How the crowd answered one clip on one channel."""
+    """The crowd's votes on one clip, given one channel."""
 
     clip: str
     """Name of the clip."""
     channel: str
-    """What the raters were given: ``audio``, ``video`` or ``av``."""
+    """Modality that the raters were given: ``audio``, ``video`` or ``av``."""
     votes: tuple[int, ...]
     """Answers for each emotion, in the order of the corpus' labels."""
 
@@ -67,7 +64,7 @@ class Corpus:
     """What a corpus' folder holds, read from names and tables alone: no media is opened.
 
     Every reader in `avemotion.data.corpora` returns one, the same each time for the same folder.
-    What would do harm further down the road is refused when it is built: actors are names of files,
+    What would do harm later is refused when it is built: actors are names of files,
     clips are looked up by name, emotions are indices of a network's outputs.
     """
 
@@ -82,20 +79,20 @@ class Corpus:
     excluded: dict[str, str] = field(default_factory=dict)
     """Clips known to be bad, and why."""
     unrecognised_files: tuple[Path, ...] = ()
-    """Files in the media's places whose names the corpus' scheme does not explain."""
+    """Files in the media's folders whose names do not follow the corpus' scheme."""
     ratings: tuple[Rating, ...] = ()
     """The crowd's votes on these clips; empty where the corpus has none."""
     demographics: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By actor, facts such as ``Age``, ``Sex``, ``Race``, ``Ethnicity``; empty where unknown."""
+    """By actor: ``Age``, ``Sex``, ``Race``, ``Ethnicity`` and the like; empty where unknown."""
     synthetic: dict[str, Any] | None = None
-    """What a synthetic corpus says of itself (tables, ceilings); None for a recorded one."""
+    """Description of a synthetic corpus (tables, ceilings); None for a recorded one."""
     notes: tuple[str, ...] = ()
-    """What was left aside on purpose, in sentences for the user."""
-    remedy: str = "Put the media themselves into their places."
-    """What a user does whose folder holds Git LFS pointers instead of media."""
+    """What was left out on purpose, in sentences for the user."""
+    remedy: str = "Put the media files themselves there."
+    """Advice for a user whose folder holds Git LFS pointers instead of media."""
 
     def __post_init__(self) -> None:
-        """Refuse what a wrong reader would spoil a store or a score with.
+        """Refuse what would corrupt a store or a score.
 
         Raises:
             ValueError: There is no clip, or one has a name that is not unique, sorted and UTF-8, an

@@ -19,7 +19,7 @@ from avemotion.data.dataset import ClipDataset, batches
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 from avemotion.evaluation.corruptions import BABBLE_VOICES, Condition
-from avemotion.features.extraction import draws, noisy_sound
+from avemotion.features.extraction import noisy_sound, view_rng
 from avemotion.features.spectrogram import log_mel, power_spectrogram
 
 BATCH_CLIPS = 64
@@ -44,7 +44,7 @@ class Waveforms:
                 samples, offsets = map(file.get_tensor, ("waveforms", "waveform_offsets"))
             self._mapped[row.actor] = samples, offsets
         samples, offsets = self._mapped[row.actor]
-        index = self._store.place(row.clip)
+        index = self._store.index_of(row.clip)
         return np.asarray(samples[offsets[index] : offsets[index + 1]].numpy())
 
     def others(self, row: ManifestRow, rng: np.random.Generator) -> list[NDArray[np.int16]]:
@@ -151,5 +151,5 @@ def _corrupted(
     media: NDArray[Any], row: ManifestRow, condition: Condition, waveforms: Waveforms
 ) -> NDArray[Any]:
     assert condition.corrupt is not None
-    rng = draws(f"{condition.family}/{row.clip}", 0, waveforms.seed)
+    rng = view_rng(f"{condition.family}/{row.clip}", 0, waveforms.seed)
     return condition.corrupt(media, rng, partial(waveforms.others, row))

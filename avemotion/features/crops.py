@@ -11,7 +11,7 @@ from avemotion.media.types import Box
 
 
 def scaled_box(box: Box, scale: tuple[float, float]) -> Box:
-    """Return a box in pixels of the video; `scale`: of these to one of the frames, down, across."""
+    """Return a box in pixels of the video; `scale`: video pixels per frame pixel, down, across."""
     down, across = scale
     return Box(
         round(box.x * across), round(box.y * down), round(box.width * across),

@@ -22,7 +22,7 @@ from avemotion.media.types import Box, ClipMedia, VideoFrames
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What one clip gave."""
+    """The features of one clip, and what was found on the way."""
 
     features: ClipFeatures
     """All views; a missing modality is zeros."""
@@ -53,19 +53,39 @@ class Extraction:
         return "video" if self.no_sound else "av"
 
 
-def draws(clip: str, view: int, seed: int) -> np.random.Generator:
+def view_rng(clip: str, view: int, seed: int) -> np.random.Generator:
     """Return the random numbers of one view: the same on every machine, whatever ran before."""
     digest = hashlib.sha256(f"{seed}/{clip}/{view}".encode(errors="surrogateescape")).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
 def view_grids(clip: str, n_frames: int, settings: PreprocessSettings) -> list[NDArray[np.intp]]:
-    """Return the 20 frames that each view of a clip samples."""
+    """Return the indices of the 20 frames that each view samples, int (20,) each."""
     grid = GRIDS[settings.grid]
     return [
-        grid(n_frames, view, draws(clip, view, settings.seed).random())
+        grid(n_frames, view, view_rng(clip, view, settings.seed).random())
         for view in range(settings.views)
     ]
+
+
+class FrameChooser:
+    """Chooses the frames of a clip's views once its length is known, and keeps the choice."""
+
+    def __init__(self, clip: str, settings: PreprocessSettings) -> None:
+        """Start without a choice.
+
+        Args:
+            clip: Seeds the random numbers; the clip's name without folder and suffix.
+            settings: Views, frame grid and seed.
+        """
+        self._clip, self._settings = clip, settings
+        self.grids: list[NDArray[np.intp]] = []
+        """Indices of the 20 frames of each view; empty while nothing is chosen."""
+
+    def __call__(self, n_frames: int) -> NDArray[np.intp]:
+        """Return the ascending indices, int (frame,), of all frames that some view samples."""
+        self.grids = view_grids(self._clip, n_frames, self._settings)
+        return np.unique(np.concatenate(self.grids))
 
 
 def read_views(
@@ -74,34 +94,29 @@ def read_views(
     """Decode a clip: its sound, and each frame that its views sample once.
 
     Args:
-        name: Seeds the draws.
+        name: Seeds the random numbers.
         video: File with the frames, or None.
         audio: File with the sound, or None.
         settings: Views, frame grid, seed and reader.
 
     Returns:
-        Frames and sound, and the numbers of the 20 frames of each view.
+        Frames and sound, and the indices of the 20 frames of each view.
 
     Raises:
         MediaError: A file is missing or broken, or the frames of view 0 do not change.
     """
-    grids: list[NDArray[np.intp]] = []
-
-    def wanted(n_frames: int) -> NDArray[np.intp]:
-        grids[:] = view_grids(name, n_frames, settings)
-        return np.unique(np.concatenate(grids))
-
-    media = read_clip(video, audio, wanted, settings.reader)
+    choose = FrameChooser(name, settings)
+    media = read_clip(video, audio, choose, settings.reader)
     if video and media.frames:  # all views together may differ more than the plain one alone
-        plain = np.searchsorted(media.frames.places, grids[0])
+        plain = np.searchsorted(media.frames.requested_indices, choose.grids[0])
         _, first = np.unique(media.frames.indices[plain], return_index=True)
-        check_distinct(video.name, [media.frames.frames[place] for place in plain[first]])
-    return media, grids
+        check_distinct(video.name, [media.frames.frames[index] for index in plain[first]])
+    return media, choose.grids
 
 
 def noisy_sound(clip: str, view: int, seed: int, samples: NDArray[np.int16]) -> NDArray[np.float64]:
     """Return a clip's sound, float64 (sample,) in int16 steps, with the noise of one view."""
-    rng = draws(clip, view, seed)
+    rng = view_rng(clip, view, seed)
     rng.random()  # the first number of the stream is the grid's shift
     return add_noise(samples, rng)
 
@@ -112,7 +127,7 @@ def extract(
     """Turn one clip's media into features.
 
     Args:
-        name: Seeds the draws; the clip's name without folder and suffix.
+        name: Seeds the random numbers; the clip's name without folder and suffix.
         video: File with the faces, or None for a clip without.
         audio: File with the sound (it may be the video's), or None for a clip without.
         settings: Views, frame grid, seed and reader.
@@ -145,7 +160,7 @@ def _faces(
 
     Args:
         video: The frames of all views.
-        grids: Numbers of the 20 frames of each view.
+        grids: Indices of the 20 frames of each view.
 
     Returns:
         The faces, uint8 (view, 20, 98, 80), or None, and what was found.
@@ -155,8 +170,8 @@ def _faces(
         frames_decoded=video.decoded,
         video_seconds=video.duration_seconds,
     )
-    views = [np.searchsorted(video.places, grid) for grid in grids]
-    track = find_face([video.frames[place] for place in views[0]])
+    views = [np.searchsorted(video.requested_indices, grid) for grid in grids]
+    track = find_face([video.frames[index] for index in views[0]])
     if track is None:
         return None, replace(found, no_face=NO_FACE)
     crops = crop_faces(video.frames, track.box)

@@ -1,7 +1,7 @@
 """Find the face of a clip: one steady box for all frames, and on which of them a face is seen.
 
 Viola-Jones Haar cascades, as in the thesis. On real clips their boxes jitter by a few pixels while
-the head is nearly still, so a few key frames are searched and one box is agreed on. Whether a frame
+the head is nearly still, so a few frames are searched and one box is chosen. Whether a frame
 *has* a face is decided on that frame's own pixels.
 """
 
@@ -30,10 +30,10 @@ SEARCHED_FRAMES = 5
 MIN_FACES = 5
 """Fewer sampled frames with a face than this, and the clip counts as having none."""
 
-# One glance at the middle of the clip finds nearly every face, and where its picture is found again
-# on the other key frames, these need no search; what leaves any doubt is searched for at length.
+# One glance at the middle of the clip finds nearly every face, and where the same image is
+# found on the other searched frames, these need no search; any doubt means a search at length.
 _GLANCE_HEIGHT = 90  # pixels: at least a quarter of the frame's height is the face
-_SEARCH_HEIGHT = 180  # key frames are searched at this height: half of CREMA-D's
+_SEARCH_HEIGHT = 180  # frames are searched at this height: half of CREMA-D's
 _MIN_FACE_SHARE = 1 / 7  # smallest face searched for, as a share of the frame's height
 _CASCADE_SIDE = 24  # pixels: the cascade knows no smaller face
 _LIKENESS = 0.75  # correlation with the clip's typical face above which a frame needs no search
@@ -76,10 +76,10 @@ def _load_cascade() -> Any:
 
 
 def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
-    """Find the clip's face: of those seen on many key frames, the largest and most central one.
+    """Find the clip's face: of those seen on many frames, the largest and most central one.
 
     Args:
-        frames: Of the clip, in grey: each uint8 (height, width).
+        frames: Grey frames of the clip, each uint8 (height, width).
 
     Returns:
         The track, or None where a face is seen on fewer than `MIN_FACES` frames (of a clip with
@@ -96,11 +96,11 @@ def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
 def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
     """Find every face of a clip: first that of `find_face`, with the same box.
 
-    All key frames are searched for others, and only faces seen on at least half of them count: what
-    the cascade sees but once is rarely a face.
+    All searched frames are searched for others, and only faces seen on at least half of them count:
+    what the cascade sees but once is rarely a face.
 
     Args:
-        frames: Of the clip, in grey: each uint8 (height, width).
+        frames: Grey frames of the clip, each uint8 (height, width).
     """
     main = find_face(frames)
     if main is None:
@@ -117,8 +117,8 @@ def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
 
 
 def _searched_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
-    places = np.linspace(0, len(frames) - 1, SEARCHED_FRAMES + 2).round()
-    return np.unique(places.astype(np.intp)[1:-1])
+    indices = np.linspace(0, len(frames) - 1, SEARCHED_FRAMES + 2).round()
+    return np.unique(indices.astype(np.intp)[1:-1])
 
 
 def _middle(boxes: dict[int, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -139,7 +139,7 @@ def _track(
 def _glance(
     frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
 ) -> dict[int, NDArray[np.float64]]:
-    """Find a single large face in the middle of the clip, and the same picture on all key frames.
+    """Find a single large face in the middle of the clip, and it on all searched frames.
 
     Returns:
         Its box by frame, float64 (4,); nothing where any doubt is left.
@@ -163,7 +163,7 @@ def _glance(
 def _tracked(
     frame: NDArray[np.uint8], template: NDArray[np.uint8], square: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    """Return where on a frame a face seen on another one is; None where nothing is like it."""
+    """Return the box of a face seen on another frame; None where nothing is like it."""
     region, (x, y) = _region(frame, square, margin=0.25)
     if region.shape[0] < template.shape[0] or region.shape[1] < template.shape[1]:
         return None
@@ -179,13 +179,13 @@ def _tracked(
 def _search_at_length(
     frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
 ) -> dict[int, NDArray[np.float64]]:
-    """Search the key frames, and all others where few of them show a face.
+    """Search some frames, and all others where few of them show a face.
 
     Returns:
         All boxes, float64 (face, 4), by the frame that was searched.
     """
     seen = {int(k): _search(frames[k], _SEARCH_HEIGHT) for k in keys}
-    # A face on fewer than half of the key frames is too thin a ground for the box.
+    # A face on fewer than half of the searched frames is too little evidence for the box.
     if sum(len(boxes) > 0 for boxes in seen.values()) * 2 <= len(keys):
         rest = set(range(len(frames))) - seen.keys()
         seen |= {k: _search(frames[k], _SEARCH_HEIGHT) for k in sorted(rest)}
@@ -248,7 +248,7 @@ def _look_around(
     margin: float = 0.3,
     sizes: tuple[float, float] = (0.75, 1.35),
 ) -> NDArray[np.float64]:
-    """Search the surroundings of a box for faces of about its size and place.
+    """Search the surroundings of a box for faces of about its size and position.
 
     Args:
         frame: uint8 (height, width).

@@ -1,4 +1,4 @@
-"""Tell several faces apart that a search found on some frames, and which of them is meant."""
+"""Tell apart several faces found on some frames, rank them, and track them over time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REMEMBERED_SECONDS = 5.0  # a face that is away for longer comes back under a n
 def ranked_faces(
     seen: dict[int, NDArray[np.float64]], shape: tuple[int, ...]
 ) -> list[dict[int, NDArray[np.float64]]]:
-    """Tell the faces apart.
+    """Tell the faces apart, and rank them.
 
     Args:
         seen: Boxes, float64 (face, 4), by frame.
@@ -90,35 +90,35 @@ def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[n
 
 
 class FaceTracker:
-    """Numbers faces 1, 2... in the order of their coming, and knows them again by their place.
+    """Numbers faces 1, 2... as they appear, and tracks them by the overlap of their boxes.
 
-    Of all pairs of a face seen before and one seen now, those whose boxes overlap most are taken to
-    be one person, first the closest pair. Nobody is known by his looks: where a cut shows another
-    person in the same place, the number stays.
+    Pairs of a face seen before and one seen now are matched by intersection over union, the best
+    pair first. Faces are not identified: where a cut shows another person at the same position, the
+    number stays.
     """
 
     def __init__(self) -> None:
         """Start without any face."""
-        self._places: dict[int, tuple[float, Box]] = {}
+        self._last_seen: dict[int, tuple[float, Box]] = {}
         self._count = 0
 
     def of(self, boxes: list[Box], start_seconds: float) -> list[int]:
         """Return the numbers of a window's faces.
 
         Args:
-            boxes: Where they are.
+            boxes: Their boxes, in pixels of the frames.
             start_seconds: Start of the window; later than that of the windows before.
         """
-        self._places = {
-            number: place
-            for number, place in self._places.items()
-            if start_seconds - place[0] <= _REMEMBERED_SECONDS
+        self._last_seen = {
+            number: seen
+            for number, seen in self._last_seen.items()
+            if start_seconds - seen[0] <= _REMEMBERED_SECONDS
         }
-        known = np.array([box.edges for _, box in self._places.values()]).reshape(-1, 4)
+        known = np.array([box.edges for _, box in self._last_seen.values()]).reshape(-1, 4)
         pairs = sorted(
             (-share, now, number)
             for now, box in enumerate(boxes)
-            for number, share in zip(self._places, overlaps(box.edges, known), strict=True)
+            for number, share in zip(self._last_seen, overlaps(box.edges, known), strict=True)
             if share > _SAME_PERSON_IOU
         )
         numbers: dict[int, int] = {}
@@ -129,5 +129,5 @@ class FaceTracker:
             if now not in numbers:
                 self._count += 1
                 numbers[now] = self._count
-            self._places[numbers[now]] = (start_seconds, boxes[now])
+            self._last_seen[numbers[now]] = (start_seconds, boxes[now])
         return [numbers[now] for now in range(len(boxes))]

@@ -1,7 +1,7 @@
 """Which frames of a clip are sampled: one pure function a policy.
 
-Each takes the number of frames in the clip, the view and that view's random draw in [0, 1), and
-returns 20 frame numbers in ascending order. View 0 is the plain grid, whatever the draw.
+Each takes the number of frames in the clip, the view and that view's random number in [0, 1), and
+returns 20 ascending frame indices. View 0 is the plain grid, whatever the random number.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def even_grid(n_frames: int, view: int, draw: float) -> NDArray[np.intp]:
     """
     step = (n_frames - 1) / (FACE_FRAMES - 1)
     shift = (draw - 0.5) * step if view else 0.0
-    places = np.rint(np.arange(FACE_FRAMES) * step + shift)
-    return np.asarray(np.clip(places, 0, n_frames - 1), dtype=np.intp)
+    indices = np.rint(np.arange(FACE_FRAMES) * step + shift)
+    return np.asarray(np.clip(indices, 0, n_frames - 1), dtype=np.intp)
 
 
 def thesis_grid(n_frames: int, view: int, draw: float) -> NDArray[np.intp]:
@@ -41,10 +41,10 @@ def thesis_grid(n_frames: int, view: int, draw: float) -> NDArray[np.intp]:
     np.int64(38)
     """
     step, rest = divmod(n_frames, FACE_FRAMES)
-    places = view % (rest + 1) + np.arange(FACE_FRAMES) * step
+    indices = view % (rest + 1) + np.arange(FACE_FRAMES) * step
     if step == 0:  # fewer than 20 frames: the listing has no answer, so repeat as the even grid
         return even_grid(n_frames, 0, draw)
-    return places.astype(np.intp)
+    return indices.astype(np.intp)
 
 
 GRIDS: dict[str, Callable[[int, int, float], NDArray[np.intp]]] = {

@@ -70,6 +70,7 @@ def test_what_a_killed_run_left_is_cleared_away(corpus: Path, tmp_path: Path):
     before = contents(out)
     (out / ".manifest.csv.partial").write_text("half a li")
     (out / "actors" / ".1009.safetensors.partial").write_bytes(b"half")
+    (out / "actors" / ".tmpk3Xw0Z").write_bytes(b"half")  # a name that safetensors gives
     run(corpus, out)
     assert contents(out) == before
 

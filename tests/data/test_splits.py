@@ -149,11 +149,11 @@ def test_taken_actors_have_the_emotions_of_all() -> None:
 
 def test_too_few_actors_or_a_missing_class_is_refused() -> None:
     one_actor = [row("1001", emotion, i) for i, emotion in enumerate(EMOTIONS)]
-    with pytest.raises(UsageError, match="two actors"):
+    with pytest.raises(UsageError, match=r"needs at least 2 actors .* has 1 \(6 clips\)"):
         check_trainable(one_actor, EMOTIONS, "av")
     no_fear = [row(a, e, 0) for a in ("1001", "1002") for e in EMOTIONS if e != "fear"]
-    with pytest.raises(UsageError, match="No clip of fear"):
+    with pytest.raises(UsageError, match="no clip of fear"):
         check_trainable(no_fear, EMOTIONS, "av")
     check_trainable(one_actor + [row("1002", "fear", 9)], EMOTIONS, "av")
-    with pytest.raises(UsageError, match="1 clips of 1 actors are left to train on"):
+    with pytest.raises(UsageError, match="1 clips of 1 actors are left"):
         check_trainable(one_actor[:1], EMOTIONS, "av", least_actors=1)

@@ -68,6 +68,11 @@ def test_layout_of_a_shard(full: Path):
     assert arrays["waveform_offsets"].tolist() == [0, 3000, 7001]
 
 
+def test_who_may_read_the_manifest_may_read_the_arrays(full: Path):
+    modes = {path.stat().st_mode for path in (full / "manifest.csv", *(full / "actors").iterdir())}
+    assert len(modes) == 1
+
+
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "table.csv"
     write_csv(path, ["a"], [[1]])
@@ -209,7 +214,7 @@ def test_a_shard_has_the_bytes_of_the_safetensors_library(
 
 def test_actors_that_the_corpus_lost_are_forgotten(full: Path):
     writer = StoreWriter.open(full, corpus_of(full.parent, NAMES[3:]), SETTINGS)
-    writer.forget_others({"1002"})
+    writer.drop_others({"1002"})
     assert [row.clip for row in FeatureStore(full).rows] == NAMES[3:]
     assert [path.name for path in (full / "actors").iterdir()] == ["1002.safetensors"]
 
@@ -234,12 +239,12 @@ def test_a_run_killed_at_any_byte_keeps_what_was_finished(
     writer = StoreWriter.open(out, corpus, SETTINGS)
     journal, model, states = out / "manifest.journal", {}, {0: {}}
     for actor, listed in changes:
-        writer.unlist([actor])
+        writer.drop([actor])
         model = {name: rows for name, rows in model.items() if name != actor}
         if journal.exists():
             states[journal.stat().st_size] = model
         if listed:
-            writer.enlist(actor, no_features(actor))
+            writer.record(actor, no_features(actor))
             model = model | {actor: no_features(actor)}
             states[journal.stat().st_size] = model
     assert not (out / "manifest.csv").exists()
@@ -340,7 +345,7 @@ def test_damaged_descriptions_are_usage_errors(full: Path, damage):
 )
 def test_damaged_manifests_are_usage_errors(full: Path, damage):
     damage(full / "manifest.csv")
-    with pytest.raises(UsageError, match="manifest.csv is damaged.*preprocess anew"):
+    with pytest.raises(UsageError, match=r"manifest\.csv (is|lacks|has).*preprocess anew"):
         FeatureStore(full)
 
 
@@ -360,7 +365,7 @@ def test_damaged_arrays_are_usage_errors(full: Path):
 @pytest.mark.parametrize("text", ["", "clip,channel,joy\n", "clip,channel,{}\na,voice,1,2,x\n"])
 def test_damaged_ratings_are_usage_errors(full: Path, text):
     (full / "ratings.csv").write_text(text.format(",".join(EMOTIONS)))
-    with pytest.raises(UsageError, match="ratings.csv is damaged"):
+    with pytest.raises(UsageError, match=r"ratings\.csv (is|lacks|has).*Run the command"):
         FeatureStore(full).ratings()
 
 

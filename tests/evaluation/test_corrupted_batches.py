@@ -144,7 +144,9 @@ def test_babble_is_of_four_clips_of_other_actors(small_store: Path) -> None:
 
 def written(folder: Path, statuses: dict[str, str]) -> FeatureStore:
     """A store of clips, by name, with these statuses."""
-    writer = StoreWriter(folder, corpus_of(folder, tuple(statuses)), PreprocessSettings(views=2))
+    writer = StoreWriter.open(
+        folder, corpus_of(folder, tuple(statuses)), PreprocessSettings(views=2)
+    )
     for actor in sorted({name[:4] for name in statuses}):
         rows = [row_of(name, status) for name, status in statuses.items() if name[:4] == actor]
         writer.add(actor, rows, [features_of(i, 3000 + i) for i in range(len(rows))])
