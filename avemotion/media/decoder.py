@@ -8,14 +8,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.codec.context import ThreadType
 from numpy.typing import NDArray
 
 from avemotion.errors import MediaError, NoVideoError
-from avemotion.media.audio import AudioTrack, heard, ordered_tracks, tracks_note
+from avemotion.media.audio import AudioTrack, choose_track, ordered_tracks, tracks_note
 from avemotion.media.frames import FrameCollector
 from avemotion.media.integrity import check_content, check_file
 from avemotion.media.sources import MediaFile
@@ -28,8 +29,8 @@ _HELD_BYTES = 64 * 2**20  # compressed packets kept from counting to decoding; a
 
 
 @dataclass(frozen=True, slots=True)
-class Streams:
-    """What one pass over a file gave; None for a stream that it lacks, or that was not asked."""
+class DecodedStreams:
+    """What was decoded; None for a stream that the file lacks, or that was not asked for."""
 
     frames: VideoFrames | None
     """The chosen frames."""
@@ -37,7 +38,7 @@ class Streams:
     """float32 (sample,): one audio track as one channel, full scale 1; of a very long one the
     middle."""
     sample_rate: int
-    """Of `samples`, in Hz; 0 without."""
+    """Sample rate of `samples`, in Hz; 0 without any."""
     sound_seconds: float = 0.0
     """Length of the whole track."""
     notes: tuple[str, ...] = ()
@@ -45,38 +46,39 @@ class Streams:
 
 
 @contextmanager
-def opened(file: MediaFile, **options: str) -> Iterator[Any]:
-    """Open a container, turning the decoder's errors into reasons.
+def opened(file: MediaFile, **options: str) -> Iterator[av.container.InputContainer]:
+    """Open a container; the decoder's errors become `MediaError` with a plain reason.
 
     Raises:
         MediaError: The file cannot be read.
     """
     # A media file has no business opening others: local files only, and no playlists.
-    place: Any
+    source: str | BinaryIO
     if isinstance(file, Path):
         check_file(file)
-        place, allowed = str(file.absolute()), "file"  # a relative name may look like a URL
+        source, allowed = str(file.absolute()), "file"  # a relative name may look like a URL
     else:
         check_content(file.name, file.handle)
         file.handle.seek(0)
-        place, allowed = file.handle, "none"
+        source, allowed = file.handle, "none"
     try:
         forced = {"protocol_whitelist": allowed, "format_whitelist": _formats()}
-        with av.open(place, options=forced | options) as container:
+        with av.open(source, "r", options=forced | options) as container:
             yield container
     except av.error.ArgumentError as error:
         raise MediaError(
-            f"{file.name} cannot be decoded: it names other files instead of holding media, or it "
-            "is damaged"
+            f"{file.name} cannot be decoded: it refers to other files (a playlist), or is damaged"
         ) from error
     except av.error.InvalidDataError as error:
         raise MediaError(
-            f"{file.name} cannot be decoded: it is no video or sound, or it is damaged"
+            f"{file.name} cannot be decoded: not a video or sound file, or damaged"
         ) from error
     except av.error.FFmpegError as error:
         raise MediaError(f"{file.name} cannot be decoded: {_plain(error)}") from error
     except (IndexError, ValueError) as error:  # streams that begin in the middle, planes too short
-        raise MediaError(f"{file.name} cannot be decoded: it contradicts itself") from error
+        raise MediaError(
+            f"{file.name} cannot be decoded: inconsistent stream metadata (corrupt file)"
+        ) from error
     except OSError as error:  # of the caller's file object
         raise MediaError(f"{file.name} cannot be read: {_plain(error)}") from error
 
@@ -88,16 +90,16 @@ def _formats() -> str:
 
 
 def _plain(error: Exception) -> str:
-    """Return the decoder's complaint without its error number and path."""
+    """Return the decoder's message without its error number and path."""
     return str(getattr(error, "strerror", "") or error).strip()
 
 
-def is_video(stream: Any) -> bool:
-    """Tell a video from the picture on a song's cover."""
+def is_video(stream: av.VideoStream) -> bool:
+    """Tell a video from the cover image of a song."""
     return not stream.disposition & av.stream.Disposition.attached_pic
 
 
-def video_stream(container: Any, path: Path) -> Any:
+def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """Return the first video stream.
 
     Raises:
@@ -108,67 +110,78 @@ def video_stream(container: Any, path: Path) -> Any:
     raise NoVideoError(f"{path.name} has no video stream")
 
 
-def decode(file: MediaFile, choose: FrameChoice | None, hear: bool) -> Streams:
+def decode(file: MediaFile, choose: FrameChoice | None, with_sound: bool) -> DecodedStreams:
     """Decode a file once, on one thread, and keep what is asked for.
 
     At a variable frame rate the frames are those shown when the wanted ones of a constant rate
     would be. Of a long video only the stretches around the wanted frames are decoded.
 
     Args:
-        file: In any container and codec that FFmpeg reads.
+        file: A media file in any container and codec that FFmpeg reads.
         choose: Which frames to keep; None for none.
-        hear: Keep the sound.
+        with_sound: Keep the sound.
 
     Raises:
         MediaError: The file cannot be read, or its video holds no frame.
     """
     plan = None if choose is None else partial(plan_frames, choose)
-    streams, kept = _pass(file, plan, hear)
-    if choose is None or kept is None:
+    streams, collector = _decode_once(file, plan, with_sound)
+    if choose is None or collector is None:
         return streams
     # Some packets gave no frame, or several: choose again, now that more is known.
-    while (better := kept.better_plan(choose)) is not None:
-        kept = _pass(file, partial(_fixed, better), hear=False)[1] or kept
-    return replace(streams, frames=kept.finish())
+    while (better := collector.better_plan(choose)) is not None:
+        again = _decode_once(file, partial(_fixed, better), with_sound=False)[1]
+        collector = again or collector
+    return replace(streams, frames=collector.finish())
 
 
 def _fixed(plan: FramePlan, _: PacketIndex) -> FramePlan:
     return plan
 
 
-def _pass(
-    file: MediaFile, plan: Callable[[PacketIndex], FramePlan] | None, hear: bool
-) -> tuple[Streams, FrameCollector | None]:
-    """Read a file once; return what it gave, and the frames, which may not be those wanted."""
+def _decode_once(
+    file: MediaFile, plan: Callable[[PacketIndex], FramePlan] | None, with_sound: bool
+) -> tuple[DecodedStreams, FrameCollector | None]:
+    """Read a file once; return its sound, and the frames, which may not be those wanted."""
     with opened(file) as container:
         video = next(filter(is_video, container.streams.video), None) if plan else None
-        tracks = ordered_tracks(container) if hear else []
-        check_known(file, [video, *tracks[:1]])
+        tracks = ordered_tracks(container) if with_sound else []
+        check_codecs(file, [video, *tracks[:1]])
         used = [stream.index for stream in (video, *tracks) if stream is not None]
         if not used:
-            return Streams(None, None, 0), None
+            return DecodedStreams(frames=None, samples=None, sample_rate=0), None
         # Containers lie about their number of frames (FLV has none); packets are quick to count.
-        packets, held = _gather(_demux(container, used))
-        keepers: dict[int, FrameCollector | AudioTrack] = {}
+        packets, held = _index_packets(_demux(container, used))
+        collectors: dict[int, FrameCollector | AudioTrack] = {}
         frames = None
         if plan and video:
             times = packets[video.index]
-            frames = keepers[video.index] = FrameCollector(file.name, video, times, plan(times))
+            frames = collectors[video.index] = FrameCollector(file.name, video, times, plan(times))
         sounds = [AudioTrack(track, packets[track.index]) for track in tracks]
-        keepers |= {sound.index: sound for sound in sounds}
-        _decode_all(file, held, keepers)
+        collectors |= {sound.index: sound for sound in sounds}
+        _decode_needed(file, held, collectors)
         if frames:
             frames.check_length(container.duration)
         notes = frames.notes() if frames else []
         if not sounds:
-            return Streams(None, None, 0, notes=tuple(notes)), frames
-        sound = heard(sounds)
+            return DecodedStreams(
+                frames=None, samples=None, sample_rate=0, notes=tuple(notes)
+            ), frames
+        sound = choose_track(sounds)
         notes += [*tracks_note(sound, sounds), *sound.notes()]
-        seconds = sound.whole_seconds()
-        return Streams(None, sound.joined(), sound.rate, seconds, tuple(notes)), frames
+        streams = DecodedStreams(
+            frames=None,
+            samples=sound.joined(),
+            sample_rate=sound.rate,
+            sound_seconds=sound.whole_seconds(),
+            notes=tuple(notes),
+        )
+        return streams, frames
 
 
-def check_known(file: MediaFile, streams: Iterable[Any]) -> None:
+def check_codecs(
+    file: MediaFile, streams: Iterable[av.VideoStream | av.AudioStream | None]
+) -> None:
     """Refuse streams that FFmpeg has no decoder for.
 
     Raises:
@@ -177,24 +190,31 @@ def check_known(file: MediaFile, streams: Iterable[Any]) -> None:
     for stream in streams:
         if stream is not None and stream.codec_context is None:
             raise MediaError(
-                f"{file.name} cannot be decoded: its {stream.type} is of a kind that FFmpeg does "
-                "not know"
+                f"{file.name} cannot be decoded: its {stream.type} codec is unknown to FFmpeg"
             )
 
 
-def _demux(container: Any, used: list[int]) -> Iterable[Any]:
+def use_one_thread(stream: av.stream.Stream) -> None:
+    """Let a stream be decoded on the caller's thread: work is spread over processes."""
+    stream.codec_context.thread_type = ThreadType.NONE
+
+
+def _demux(
+    container: av.container.InputContainer, used: list[int]
+) -> Iterable[av.Packet[av.stream.Stream]]:
     """Yield the packets of some streams, each to be decoded on one thread."""
     streams = [container.streams[index] for index in used]
     for stream in streams:
-        stream.thread_type = "NONE"  # work is spread over processes
-    packets: Iterable[Any] = container.demux(streams)
-    return packets
+        use_one_thread(stream)
+    return container.demux(streams)
 
 
-def _gather(packets: Iterable[Any]) -> tuple[Mapping[int, PacketIndex], list[Any] | None]:
-    """Note the times of each stream's packets, and keep the packets unless they are too large."""
+def _index_packets(
+    packets: Iterable[av.Packet[av.stream.Stream]],
+) -> tuple[Mapping[int, PacketIndex], list[av.Packet[av.stream.Stream]] | None]:
+    """Index each stream's packets, and keep the packets unless they are too large."""
     streams: defaultdict[int, PacketIndex] = defaultdict(PacketIndex)
-    held: list[Any] | None = []
+    held: list[av.Packet[av.stream.Stream]] | None = []
     size = 0
     for packet in packets:
         length = packet.size
@@ -208,21 +228,24 @@ def _gather(packets: Iterable[Any]) -> tuple[Mapping[int, PacketIndex], list[Any
     return streams, held
 
 
-def _decode_all(
-    file: MediaFile, held: list[Any] | None, keepers: Mapping[int, FrameCollector | AudioTrack]
+def _decode_needed(
+    file: MediaFile,
+    held: list[av.Packet[av.stream.Stream]] | None,
+    collectors: Mapping[int, FrameCollector | AudioTrack],
 ) -> None:
-    """Decode the packets that are needed, and give each frame to its stream's keeper."""
-    numbers = dict.fromkeys(keepers, -1)
-    skips = any(keeper.needed is not None for keeper in keepers.values())
+    """Decode the packets that are needed, and give each frame to its stream's collector."""
+    counts = dict.fromkeys(collectors, -1)
+    skips = any(collector.needed is not None for collector in collectors.values())
     with ExitStack() as more:
         # Packets too large to hold are read again.
-        packets = held or _demux(more.enter_context(opened(file)), list(keepers))
+        packets = held or _demux(more.enter_context(opened(file)), list(collectors))
         for packet in packets:
             index = packet.stream.index
-            keeper = keepers[index]
+            collector = collectors[index]
             if skips and packet.size > 0:
-                numbers[index] += 1
-                if keeper.needed is not None and not keeper.needed[numbers[index]]:
+                counts[index] += 1
+                if collector.needed is not None and not collector.needed[counts[index]]:
                     continue
+            take: Callable[[Any], None] = collector.take  # a video gives only video frames
             for frame in packet.decode():
-                keeper.take(frame)
+                take(frame)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 import av
 import cv2
@@ -16,9 +15,10 @@ from avemotion.media.timestamps import (
     FrameChoice,
     FramePlan,
     PacketIndex,
+    duration_seconds,
     plan_among,
     plan_frames,
-    seconds,
+    unit_seconds,
 )
 from avemotion.media.types import VideoFrames
 
@@ -44,51 +44,53 @@ MIN_DISTINCT_SHARE = 0.5
 class FrameCollector:
     """The wanted frames of a video, once all of its packets are decoded."""
 
-    def __init__(self, name: str, stream: Any, packets: PacketIndex, plan: FramePlan) -> None:
-        """Begin with nothing.
+    def __init__(
+        self, name: str, stream: av.VideoStream, packets: PacketIndex, plan: FramePlan
+    ) -> None:
+        """Start empty.
 
         Args:
             name: What messages call the file.
-            stream: The video.
-            packets: What they say of themselves.
+            stream: The video stream.
+            packets: Index of its packets.
             plan: Which frames are wanted.
         """
         self._name, self._stream, self._packets, self._plan = name, stream, packets, plan
         # The stream is gone with its container.
-        self._unit = float(stream.time_base)
+        self._unit = float(unit_seconds(stream))
         self._rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.needed = plan.needed
         """Packets to decode; None for all."""
         self._rows: defaultdict[int, list[int]] = defaultdict(list)
-        for row, number in enumerate(plan.numbers.tolist()):
-            self._rows[number].append(row)
-        # Where packets are left out, a frame is told by its time, not by counting.
-        self._number_at = (
-            None if plan.times is None else {int(plan.times[n]): n for n in self._rows}
-        )
+        for row, index in enumerate(plan.indices.tolist()):
+            self._rows[index].append(row)
+        # Where packets are left out, a frame is known by its time, not by counting.
+        self._index_at: dict[int | None, int] | None = None
+        if plan.times is not None:
+            self._index_at = {int(plan.times[i]): i for i in self._rows}
         self._left = set(self._rows)
         self._kept: NDArray[np.uint8] | None = None
         self._size = (0, 0)
         self._times: list[int | None] = []
         self._hdr = ""
 
-    def take(self, frame: Any) -> None:
+    def take(self, frame: av.VideoFrame) -> None:
         """Keep the next frame if it is wanted."""
         time = frame.pts
-        number = len(self._times) if self._number_at is None else self._number_at.get(time, -1)
+        index = len(self._times) if self._index_at is None else self._index_at.get(time, -1)
         self._times.append(time)
-        if number not in self._left:
+        if index not in self._left:
             return
-        self._left.remove(number)
+        self._left.remove(index)
         size = upright_size(frame)
         if self._kept is None:
             self._size, self._hdr = size, hdr_of(frame)
-            kept = kept_size(*size, pixel_aspect(self._stream, frame))
-            self._kept = np.empty((len(self._plan.numbers), *kept), np.uint8)
+            kept = kept_size_of(self._stream, frame)
+            self._kept = np.empty((len(self._plan.indices), *kept), np.uint8)
         if size != self._size:
             sizes = sorted({size, self._size})
             raise MediaError(f"the frames of {self._name} change their size: {sizes}")
-        first, *others = self._rows[number]
+        first, *others = self._rows[index]
         write_grey(frame, self._kept[first])
         for row in others:
             self._kept[row] = self._kept[first]
@@ -100,10 +102,11 @@ class FrameCollector:
         since a sound may outlast its video.
 
         Args:
-            container_duration: In microseconds, for lack of the stream's own.
+            container_duration: What the container announces, in microseconds; used where the
+                stream announces nothing.
 
         Raises:
-            MediaError: It does.
+            MediaError: The video ends too early.
         """
         announced = (self._stream.duration or 0) * self._unit
         if not announced:
@@ -119,30 +122,30 @@ class FrameCollector:
         """Plan anew where the packets promised other frames than they gave; None where not.
 
         Raises:
-            MediaError: They gave none.
+            MediaError: No frame was decoded.
         """
-        if self._number_at is not None:
+        if self._index_at is not None:
             return plan_frames(choose, self._packets, whole=True) if self._left else None
         if not self._times:
             raise MediaError(f"no frame of {self._name} can be decoded")
         if len(self._times) == self._plan.frames:
             return None
         plan = plan_among(choose, self._times)
-        return None if not self._left and np.array_equal(plan.numbers, self._plan.numbers) else plan
+        return None if not self._left and np.array_equal(plan.indices, self._plan.indices) else plan
 
     def finish(self) -> VideoFrames:
         """Return the frames."""
         assert self._kept is not None
         height, width = self._kept.shape[1:]
-        partly = self._number_at is not None
+        partly = self._index_at is not None
         times = self._packets.times if partly else self._times
         return VideoFrames(
-            self._kept,
-            self._plan.numbers.astype(np.intp),
-            self._plan.places.astype(np.intp),
-            len(times),
-            seconds(times, self._unit, self._rate),
-            (self._size[0] / height, self._size[1] / width),
+            frames=self._kept,
+            indices=self._plan.indices.astype(np.intp),
+            requested_indices=self._plan.requested.astype(np.intp),
+            decoded=len(times),
+            duration_seconds=duration_seconds(times, self._unit, self._rate),
+            scale=(self._size[0] / height, self._size[1] / width),
         )
 
     def notes(self) -> list[str]:
@@ -156,35 +159,36 @@ def count_distinct(frames: Iterable[NDArray[np.uint8]]) -> int:
     return len({frame[::4].tobytes() for frame in frames})
 
 
-def hdr_of(frame: Any) -> str:
+def hdr_of(frame: av.VideoFrame) -> str:
     """Return the name of a frame's high dynamic range; empty where it has none."""
     return _HDR.get(int(frame.color_trc or 0), "")
 
 
 def hdr_note(hdr: str) -> list[str]:
-    """Say what a video of a high dynamic range is unlike."""
-    return [f"the video is HDR ({hdr}): its greys are not those of training"] if hdr else []
+    """Say that a video has a high dynamic range."""
+    return (
+        [f"the video is HDR ({hdr}): its grey levels differ from those in training"] if hdr else []
+    )
 
 
-def quarter_turns(frame: Any) -> int:
+def quarter_turns(frame: av.VideoFrame) -> int:
     """Return how often a stored frame must be turned counter-clockwise to be upright."""
-    turns: int = round(frame.rotation / 90) % 4
-    return turns
+    return round(frame.rotation / 90) % 4
 
 
-def upright_size(frame: Any) -> tuple[int, int]:
+def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     """Return the height and width of an upright frame, in pixels of the video."""
     stored = (frame.height, frame.width)
     return stored[::-1] if quarter_turns(frame) % 2 else stored
 
 
 def kept_size(height: int, width: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
-    """Return the size at which an upright frame is kept.
+    """Return the height and width at which an upright frame is kept.
 
     Args:
-        height: Of the frame.
-        width: Of the frame.
-        pixel_aspect: Width of a pixel over its height; strange ones are taken for 1.
+        height: Rows of the frame.
+        width: Columns of the frame.
+        pixel_aspect: Width of a pixel over its height; implausible ones count as 1.
     """
     if not _PIXEL_ASPECTS[0] <= pixel_aspect <= _PIXEL_ASPECTS[1]:
         pixel_aspect = 1.0
@@ -193,7 +197,12 @@ def kept_size(height: int, width: int, pixel_aspect: float = 1.0) -> tuple[int, 
     return max(1, round(height * scale)), max(1, round(shown * scale))
 
 
-def pixel_aspect(stream: Any, frame: Any) -> float:
+def kept_size_of(stream: av.VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
+    """Return the height and width at which a decoded frame is kept, upright."""
+    return kept_size(*upright_size(frame), _pixel_aspect(stream, frame))
+
+
+def _pixel_aspect(stream: av.VideoStream, frame: av.VideoFrame) -> float:
     """Return the width of an upright frame's pixels over their height; 1 where unknown."""
     aspect = float(stream.sample_aspect_ratio or 0)
     if aspect <= 0:
@@ -201,16 +210,16 @@ def pixel_aspect(stream: Any, frame: Any) -> float:
     return 1 / aspect if quarter_turns(frame) % 2 else aspect
 
 
-def write_grey(frame: Any, upright: NDArray[np.uint8]) -> None:
+def write_grey(frame: av.VideoFrame, upright: NDArray[np.uint8]) -> None:
     """Write a decoded frame, upright, into an array uint8 (height, width), 0 to 255."""
     turns = quarter_turns(frame)
     if turns == 0 and upright.shape == (frame.height, frame.width) and _is_luma(frame):
         cv2.LUT(_luma(frame), _FULL_RANGE, dst=upright)
         return
-    grey: Any = frame.to_ndarray(format="gray") if not _is_luma(frame) else _luma(frame)
-    if _is_luma(frame):
-        grey = cv2.LUT(grey, _FULL_RANGE)
-    write_resized(grey, np.rot90(upright, -turns))
+    grey = (
+        cv2.LUT(_luma(frame), _FULL_RANGE) if _is_luma(frame) else frame.to_ndarray(format="gray")
+    )
+    write_resized(np.asarray(grey, np.uint8), np.rot90(upright, -turns))
 
 
 def write_resized(grey: NDArray[np.uint8], kept: NDArray[np.uint8]) -> None:
@@ -220,11 +229,11 @@ def write_resized(grey: NDArray[np.uint8], kept: NDArray[np.uint8]) -> None:
     kept[:] = grey
 
 
-def _is_luma(frame: Any) -> bool:
+def _is_luma(frame: av.VideoFrame) -> bool:
     return frame.format.name in _LUMA_FORMATS and frame.color_range != _JPEG_RANGE
 
 
-def _luma(frame: Any) -> NDArray[np.uint8]:
+def _luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return np.asarray(rows[: frame.height, : frame.width])

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
 from avemotion.media.audio import LONGEST_SOUND_SECONDS, MIN_SOUND_SECONDS, to_int16
-from avemotion.media.decoder import FrameChoice, Streams, decode, is_video, opened, video_stream
+from avemotion.media.decoder import (
+    DecodedStreams,
+    FrameChoice,
+    decode,
+    is_video,
+    opened,
+    video_stream,
+)
 from avemotion.media.frames import MIN_DISTINCT_SHARE, count_distinct, kept_size, write_resized
 from avemotion.media.resampling import check_sample_rate, resample
 from avemotion.media.sources import DecodedClip, MediaFile
@@ -33,7 +40,7 @@ def read_clip(
     Args:
         video: File with the frames, or None for a clip without.
         audio: File with the sound (it may be the video's), or None for a clip without.
-        choose: Maps the number of frames to those wanted; it is only told the true number.
+        choose: Maps the number of frames to the indices of those wanted.
         reader: A key of `READERS`, for the frames.
 
     Raises:
@@ -43,27 +50,32 @@ def read_clip(
     no_frames, no_sound = "no video file", "no sound file"
     _check_reader(reader)
     together = video is not None and video == audio and reader == "pyav"
-    seen = decode(video, choose, hear=together) if video and reader == "pyav" else None
+    video_streams = None
     if video is not None:
         try:
-            found = _seen(video, seen) if seen else READERS[reader](video, choose)
+            if reader == "pyav":
+                video_streams = decode(video, choose, with_sound=together)
+                found = _frames_of(video, video_streams)
+            else:
+                found = READERS[reader](video, choose)
             frames = _checked(video.name, found)
         except NoVideoError as error:
             no_frames = str(error)
-    heard = seen if together else None
+    audio_streams = video_streams if together else None
     if audio is not None:
-        heard = heard or decode(audio, None, hear=True)
+        audio_streams = audio_streams or decode(audio, None, with_sound=True)
         try:
-            sound = _heard(audio.name, heard)
+            sound = _sound_of(audio.name, audio_streams)
         except NoAudioError as error:
             no_sound = str(error)
+    decoded = [streams for streams in (video_streams, audio_streams) if streams]
     return ClipMedia(
-        frames,
-        sound,
-        "" if frames else no_frames,
-        "" if sound else no_sound,
-        heard.sound_seconds if heard else 0.0,
-        tuple(dict.fromkeys(note for part in (seen, heard) if part for note in part.notes)),
+        frames=frames,
+        sound=sound,
+        no_frames="" if frames else no_frames,
+        no_sound="" if sound else no_sound,
+        sound_seconds=audio_streams.sound_seconds if audio_streams else 0.0,
+        notes=tuple(dict.fromkeys(note for streams in decoded for note in streams.notes)),
     )
 
 
@@ -72,7 +84,7 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
 
     Args:
         clip: Frames, sound or both.
-        choose: Maps the number of frames to those wanted.
+        choose: Maps the number of frames to the indices of those wanted.
 
     Raises:
         MediaError: There is a single frame, or the frames do not change.
@@ -83,24 +95,35 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
         wanted = choose(len(clip.frames)).astype(np.intp)
         height, width = clip.frames.shape[1:3]
         kept = np.empty((len(wanted), *kept_size(height, width)), np.uint8)
-        for row, number in zip(kept, wanted, strict=True):
-            frame = clip.frames[number]
+        for row, index in zip(kept, wanted, strict=True):
+            frame = clip.frames[index]
             grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame
             write_resized(np.asarray(grey, np.uint8), row)
-        seconds = len(clip.frames) / clip.frame_rate
-        scale = (height / kept.shape[1], width / kept.shape[2])
-        video = VideoFrames(kept, wanted, wanted, len(clip.frames), seconds, scale)
+        video = VideoFrames(
+            frames=kept,
+            indices=wanted,
+            requested_indices=wanted,
+            decoded=len(clip.frames),
+            duration_seconds=len(clip.frames) / clip.frame_rate,
+            scale=(height / kept.shape[1], width / kept.shape[2]),
+        )
         frames = _checked(clip.name, video)
     seconds = 0.0
     if clip.waveform is not None and clip.sample_rate is not None:
         rate = int(clip.sample_rate)
         seconds = clip.waveform.shape[-1] / rate
-        streams = Streams(None, _mono(clip.waveform, rate), rate)
+        streams = DecodedStreams(frames=None, samples=_mono(clip.waveform, rate), sample_rate=rate)
         try:
-            sound = _heard(clip.name, streams)
+            sound = _sound_of(clip.name, streams)
         except NoAudioError as error:
             no_sound = str(error)
-    return ClipMedia(frames, sound, "" if frames else no_frames, "" if sound else no_sound, seconds)
+    return ClipMedia(
+        frames=frames,
+        sound=sound,
+        no_frames="" if frames else no_frames,
+        no_sound="" if sound else no_sound,
+        sound_seconds=seconds,
+    )
 
 
 def _mono(waveform: NDArray[Any], rate: int) -> NDArray[np.float32]:
@@ -131,7 +154,7 @@ def read_frames(path: MediaFile, choose: FrameChoice, reader: str = "pyav") -> V
 
     Args:
         path: A file with a video stream in any container and codec that FFmpeg reads.
-        choose: Maps the number of frames to those wanted; it is only told the true number.
+        choose: Maps the number of frames to the indices of those wanted.
         reader: A key of `READERS`.
 
     Returns:
@@ -148,9 +171,9 @@ def read_frames(path: MediaFile, choose: FrameChoice, reader: str = "pyav") -> V
 def _checked(name: str, video: VideoFrames) -> VideoFrames:
     """Refuse a video that repeats itself: what a truncated file decodes to."""
     if video.decoded == 1:
-        raise MediaError(f"{name} holds a single frame: a picture, not a video")
+        raise MediaError(f"{name} holds a single frame: an image, not a video")
     _, first = np.unique(video.indices, return_index=True)
-    check_distinct(name, [video.frames[place] for place in first])
+    check_distinct(name, [video.frames[row] for row in first])
     return video
 
 
@@ -158,11 +181,11 @@ def check_distinct(name: str, frames: Sequence[NDArray[np.uint8]]) -> None:
     """Refuse frames of which fewer than half differ.
 
     Args:
-        name: Of the video.
-        frames: uint8 (height, width) each; those of a view, or of all views.
+        name: What messages call the video.
+        frames: uint8 (height, width) each: the sampled frames of one view, or of all views.
 
     Raises:
-        MediaError: They repeat.
+        MediaError: Fewer than half differ.
     """
     distinct = count_distinct(frames)
     # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
@@ -173,19 +196,19 @@ def check_distinct(name: str, frames: Sequence[NDArray[np.uint8]]) -> None:
         )
 
 
-def _seen(path: MediaFile, streams: Streams) -> VideoFrames:
+def _frames_of(path: MediaFile, streams: DecodedStreams) -> VideoFrames:
     if streams.frames is None:
         raise NoVideoError(f"{path.name} has no video stream")
     return streams.frames
 
 
 def _read_frames_pyav(path: MediaFile, choose: FrameChoice) -> VideoFrames:
-    return _seen(path, decode(path, choose, hear=False))
+    return _frames_of(path, decode(path, choose, with_sound=False))
 
 
 def _read_frames_decord(path: MediaFile, choose: FrameChoice) -> VideoFrames:
     if not isinstance(path, Path):
-        raise UsageError(f"reader decord reads paths alone, but was given {path.name}.")
+        raise UsageError(f"reader decord reads only paths, but was given {path.name}.")
     # Imported here: decord has no wheel for some platforms, and is only the second reader.
     import decord
 
@@ -200,8 +223,14 @@ def _read_frames_decord(path: MediaFile, choose: FrameChoice) -> VideoFrames:
         reason = str(error).strip().splitlines()[0]
         raise MediaError(f"{path.name} cannot be decoded: {reason}") from error
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in colour])
-    places = wanted.astype(np.intp)
-    return VideoFrames(grey, places, places, len(video), len(video) / rate)
+    indices = wanted.astype(np.intp)
+    return VideoFrames(
+        frames=grey,
+        indices=indices,
+        requested_indices=indices,
+        decoded=len(video),
+        duration_seconds=len(video) / rate,
+    )
 
 
 READERS: dict[str, Callable[[MediaFile, FrameChoice], VideoFrames]] = {
@@ -227,10 +256,10 @@ def read_sound(path: MediaFile) -> Sound:
         NoAudioError: The file has no audio track, or one of zeros alone, or next to no samples.
         MediaError: The file cannot be read.
     """
-    return _heard(path.name, decode(path, None, hear=True))
+    return _sound_of(path.name, decode(path, None, with_sound=True))
 
 
-def _heard(name: str, streams: Streams) -> Sound:
+def _sound_of(name: str, streams: DecodedStreams) -> Sound:
     if streams.samples is None:
         raise NoAudioError(f"{name} has no audio track")
     if not len(streams.samples):

@@ -17,27 +17,27 @@ from avemotion.errors import MediaError, UsageError
 from avemotion.media.types import ShapeRepr
 
 PIPE_LIMIT_BYTES = 2**30
-"""What cannot be sought in (a pipe, a socket) is read whole, up to so much."""
+"""What is not seekable (a pipe, a socket) is read whole, up to this many bytes."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DecodedClip(ShapeRepr):
-    """A clip that is decoded already: its frames, its sound, or both."""
+    """A clip that is already decoded: its frames, its sound, or both."""
 
     frames: NDArray[np.uint8] | None = None
     """All frames, upright, at a constant rate: uint8 (frame, height, width) grey, or (frame,
     height, width, 3) RGB."""
     frame_rate: float | None = None
-    """Of `frames`, in Hz."""
+    """Frame rate of `frames`, in Hz."""
     waveform: NDArray[Any] | None = None
     """(sample,) or (channel, sample): int16, or floating point with full scale 1."""
     sample_rate: int | None = None
-    """Of `waveform`, in Hz."""
+    """Sample rate of `waveform`, in Hz."""
     name: str = "decoded clip"
-    """What messages and the prediction call it."""
+    """Name of the clip in messages and in the prediction."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a clip.
+        """Check the arrays and their rates.
 
         Raises:
             UsageError: An array has another dtype or shape, or lacks its rate.
@@ -46,10 +46,10 @@ class DecodedClip(ShapeRepr):
             raise UsageError("a DecodedClip needs frames or a waveform, but got neither.")
         if self.frames is not None:
             _check_frames(self.frames)
-            _check_rate("frame_rate", self.frame_rate, "frames")
+            _check_rate("frame_rate", self.frame_rate, "a clip with frames")
         if self.waveform is not None:
             _check_waveform(self.waveform)
-            _check_rate("sample_rate", self.sample_rate, "a waveform")
+            _check_rate("sample_rate", self.sample_rate, "a clip with a waveform")
 
 
 def _check_frames(frames: NDArray[np.uint8]) -> None:
@@ -65,7 +65,7 @@ def _check_frames(frames: NDArray[np.uint8]) -> None:
 def _check_array(name: str, given: object) -> None:
     if not isinstance(given, np.ndarray):
         raise UsageError(
-            f"{name}: {type(given).__name__} is given, but must be a NumPy array "
+            f"{name} is a {type(given).__name__}, but must be a NumPy array "
             "(np.asarray(...); of a tensor, .numpy())."
         )
 
@@ -91,7 +91,7 @@ def _check_waveform(waveform: NDArray[Any]) -> None:
 def _check_rate(name: str, rate: float | None, of: str) -> None:
     is_number = isinstance(rate, int | float | np.number)
     if rate is None or not (is_number and math.isfinite(rate) and rate > 0):
-        raise UsageError(f"{name} is {rate!r}, but {of} need one above 0 Hz.")
+        raise UsageError(f"{name} is {rate!r}, but {of} needs one above 0 Hz.")
     if name == "sample_rate" and (rate != int(rate) or int(rate) not in SAMPLE_RATES):
         raise UsageError(
             f"sample_rate is {rate!r}, but must be whole, {SAMPLE_RATES[0]:,} to "
@@ -106,7 +106,7 @@ class MemoryFile:
     name: str
     """What messages call it."""
     handle: BinaryIO
-    """Can be sought in; read from its beginning, wherever it stands."""
+    """Seekable; read from its beginning, wherever it stands."""
 
     @property
     def stem(self) -> str:
@@ -125,7 +125,7 @@ def as_media(source: Source) -> MediaFile | DecodedClip:
     """Return what can be read of what was given.
 
     Raises:
-        UsageError: It is nothing of `Source`.
+        UsageError: It is none of the types of `Source`.
         MediaError: It is a pipe, and holds too much, or cannot be read.
     """
     if isinstance(source, DecodedClip | MemoryFile):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +14,7 @@ from avemotion.config import SAMPLE_RATE
 from avemotion.errors import MediaError
 
 FrameChoice = Callable[[int], NDArray[np.intp]]
-"""From the number of frames in a video to the sorted numbers of those wanted."""
+"""From the number of frames in a video to the sorted indices of those wanted."""
 
 STEADY_WITHIN = 0.1
 """A video is taken to have a constant rate if no frame is shown further, as a share of its length,
@@ -26,7 +26,7 @@ what is broken elsewhere in it is not seen."""
 
 _LEAD_IN_SECONDS = 1.0  # decoded ahead of the sound that is kept: codecs build on what came before
 MIN_COVERED_SHARE = 0.5
-"""A window is not judged by frames, or by sound, that cover less of it than this."""
+"""Frames, or sound, that cover less of a window than this share are not used."""
 
 _MAX_JUMP_SECONDS = 3600.0  # a longer gap is a damaged time stamp
 _MAX_STEP_BACK_SECONDS = 1.0  # more is another clock: files joined without new time stamps
@@ -34,12 +34,12 @@ _MAX_STEP_BACK_SECONDS = 1.0  # more is another clock: files joined without new 
 
 @dataclass(slots=True)
 class PacketIndex:
-    """What the packets of one stream say of themselves, in the order of decoding."""
+    """Times and keyframes of the packets of one stream, in the order of decoding."""
 
     times: list[int | None] = field(default_factory=list)
-    """When each is shown or heard, in units of the stream."""
-    keys: list[bool] = field(default_factory=list)
-    """Can decoding begin with it?"""
+    """When each is presented, in units of the stream; None where it does not say."""
+    is_keyframe: list[bool] = field(default_factory=list)
+    """Whether decoding can begin with it."""
     end: int = 0
     """When the last one ends."""
 
@@ -47,11 +47,11 @@ class PacketIndex:
         """Return the number of packets."""
         return len(self.times)
 
-    def add(self, packet: Any) -> None:
-        """Note the next packet."""
+    def add(self, packet: av.Packet[av.stream.Stream]) -> None:
+        """Add the next packet."""
         time = packet.pts
         self.times.append(time)
-        self.keys.append(packet.is_keyframe)
+        self.is_keyframe.append(packet.is_keyframe)
         if time is not None:
             self.end = max(self.end, time + (packet.duration or 0))
 
@@ -83,25 +83,25 @@ def in_order(times: Sequence[int | None]) -> NDArray[np.int64] | None:
 
 
 def at_steady_rate(
-    places: NDArray[np.intp], times: NDArray[np.int64] | None, frames: int
+    requested: NDArray[np.intp], times: NDArray[np.int64] | None, frames: int
 ) -> NDArray[np.intp]:
     """Return the frames that are shown when those of a constant rate would be.
 
     Args:
-        places: Numbers of the frames wanted of a video at a constant rate.
+        requested: Indices of the frames wanted of a video at a constant rate.
         times: When each frame is shown, in order; None where that is unknown.
-        frames: In the video.
+        frames: Number of frames in the video.
 
     Returns:
-        The same numbers where the rate is constant; else those of the frames shown at these times,
+        The same indices where the rate is constant; else those of the frames shown at these times,
         of which some may repeat.
     """
     if times is None or len(times) != frames or frames < 3:
-        return places
+        return requested
     steady = np.linspace(times[0], times[-1], frames)
     if np.abs(times - steady).max() <= STEADY_WITHIN * (times[-1] - times[0]):
-        return places
-    return np.asarray(np.searchsorted(times, steady[places], side="right") - 1, np.intp)
+        return requested
+    return np.asarray(np.searchsorted(times, steady[requested], side="right") - 1, np.intp)
 
 
 def needed_for_frames(packets: PacketIndex, wanted: Sequence[int]) -> NDArray[np.bool_] | None:
@@ -112,17 +112,17 @@ def needed_for_frames(packets: PacketIndex, wanted: Sequence[int]) -> NDArray[np
     the stretch before.
 
     Args:
-        packets: Of the video.
+        packets: Index of the packets of the video stream.
         wanted: Times of the frames, in units of the stream.
     """
-    starts = np.flatnonzero(packets.keys)
+    starts = np.flatnonzero(packets.is_keyframe)
     if len(packets) <= LONG_FRAMES or len(starts) < 2 or starts[0] != 0:
         return None
-    place = {time: number for number, time in enumerate(packets.times)}
+    position = {time: index for index, time in enumerate(packets.times)}
     needed = np.zeros(len(packets), np.bool_)
     bounds = np.append(starts, len(packets))
     for time in wanted:
-        stretch = int(np.searchsorted(starts, place[time], side="right")) - 1
+        stretch = int(np.searchsorted(starts, position[time], side="right")) - 1
         key_time = packets.times[starts[stretch]]
         leads = stretch > 0 and key_time is not None and time < key_time
         needed[bounds[stretch - leads] : bounds[stretch + 1]] = True
@@ -135,9 +135,9 @@ def needed_for_sound(
     """Tell which packets hold a stretch of sound, or lead into it.
 
     Args:
-        packets: Of the sound.
-        window: Begin and end, in units of the stream.
-        second: Units in a second.
+        packets: Index of the packets of the audio stream.
+        window: Start and end, in units of the stream.
+        second: Units of the stream in a second.
     """
     start, end = window[0] - _LEAD_IN_SECONDS * second, window[1]
     return np.array([time is None or start <= time <= end for time in packets.times])
@@ -147,12 +147,12 @@ def needed_for_sound(
 class FramePlan:
     """Which frames of a video are kept."""
 
-    places: NDArray[np.intp]
-    """Numbers of those wanted at a constant rate."""
-    numbers: NDArray[np.intp]
-    """Numbers of those that are taken for them."""
+    requested: NDArray[np.intp]
+    """int (frame,): indices of those wanted at a constant rate."""
+    indices: NDArray[np.intp]
+    """int (frame,): indices of those that are taken for them."""
     frames: int
-    """Frames of the whole video."""
+    """Number of frames of the whole video."""
     needed: NDArray[np.bool_] | None = None
     """Packets to decode; None for all."""
     times: NDArray[np.int64] | None = None
@@ -160,36 +160,43 @@ class FramePlan:
 
 
 def plan_frames(choose: FrameChoice, packets: PacketIndex, whole: bool = False) -> FramePlan:
-    """Choose frames by what the packets say.
+    """Choose frames by the packets' times.
 
     Args:
         choose: Which frames to keep.
-        packets: Of the video.
-        whole: Decode all of them, however long it is.
+        packets: Index of the packets of the video stream.
+        whole: Decode all of them, however long the video is.
     """
     count = max(1, len(packets))
-    places, times = choose(count), packets.shown()
-    numbers = at_steady_rate(places, times, count)
-    if times is None or whole:
-        return FramePlan(places, numbers, count)
-    needed = needed_for_frames(packets, times[np.unique(numbers)].tolist())
-    return FramePlan(places, numbers, count, needed, None if needed is None else times)
+    requested, times = choose(count), packets.shown()
+    indices = at_steady_rate(requested, times, count)
+    needed = None
+    if times is not None and not whole:
+        needed = needed_for_frames(packets, times[np.unique(indices)].tolist())
+    return FramePlan(
+        requested=requested,
+        indices=indices,
+        frames=count,
+        needed=needed,
+        times=None if needed is None else times,
+    )
 
 
 def plan_among(choose: FrameChoice, times: Sequence[int | None]) -> FramePlan:
     """Choose among the frames that there really are, by when each is shown."""
     count = len(times)
-    places = choose(count)
-    return FramePlan(places, at_steady_rate(places, in_order(times), count), count)
+    requested = choose(count)
+    indices = at_steady_rate(requested, in_order(times), count)
+    return FramePlan(requested=requested, indices=indices, frames=count)
 
 
-def seconds(times: Sequence[int | None], unit: float, rate: float) -> float:
-    """Return how long a video is.
+def duration_seconds(times: Sequence[int | None], unit: float, rate: float) -> float:
+    """Return how long a video is, in seconds.
 
     Args:
         times: When each frame is shown, in units of the stream.
-        unit: In seconds.
-        rate: What the file says of its frames a second, for lack of times.
+        unit: Length of that unit in seconds.
+        rate: Frames a second as the file announces them; used where times are missing.
     """
     ordered = in_order(times)
     if ordered is not None and len(ordered) > 1:
@@ -198,23 +205,36 @@ def seconds(times: Sequence[int | None], unit: float, rate: float) -> float:
     return len(times) / rate if rate else 0.0
 
 
-def origin_of(streams: list[Any]) -> Fraction:
+def unit_seconds(timed: av.stream.Stream | av.frame.Frame) -> Fraction:
+    """Return the unit of a stream's or a frame's time stamps, in seconds."""
+    return timed.time_base or Fraction(1)
+
+
+def origin_of(streams: Sequence[av.stream.Stream]) -> Fraction:
     """Return the time stamp, in seconds, that counts as 0; what lies before 0 is never played."""
-    starts = [s.start_time * s.time_base for s in streams if s.start_time is not None]
+    starts = [s.start_time * unit_seconds(s) for s in streams if s.start_time is not None]
     return max(Fraction(0), min(starts, default=Fraction(0)))
 
 
-def ticks(frame: Any, origin: Fraction) -> Fraction | None:
-    """Return when a decoded frame or block starts; None where it has no time stamp."""
+def ticks(frame: av.frame.Frame, origin: Fraction) -> Fraction | None:
+    """Return when a decoded frame or block starts, in ticks; None where it has no time stamp."""
     if frame.pts is None:
         return None
-    return Fraction((frame.pts * frame.time_base - origin) * SAMPLE_RATE)
+    return Fraction((frame.pts * unit_seconds(frame) - origin) * SAMPLE_RATE)
 
 
-def checked_step(seconds: float, at: float) -> None:
-    """Refuse time stamps that cannot be those of one recording."""
-    if not -_MAX_STEP_BACK_SECONDS <= seconds <= _MAX_JUMP_SECONDS:
+def check_step(step_seconds: float, at_seconds: float) -> None:
+    """Refuse time stamps that cannot be those of one recording.
+
+    Args:
+        step_seconds: From the end of one frame or block to the start of the next.
+        at_seconds: When the next one starts.
+
+    Raises:
+        MediaError: The step is too far back or ahead.
+    """
+    if not -_MAX_STEP_BACK_SECONDS <= step_seconds <= _MAX_JUMP_SECONDS:
         raise MediaError(
-            f"the time stamps jump by {seconds:+.1f} s at {at:.1f} s: the file is damaged, or was "
-            "joined from several without new time stamps. Write it anew (`ffmpeg -i`) and try again"
+            f"the time stamps jump by {step_seconds:+.1f} s at {at_seconds:.1f} s: the file is "
+            "damaged, or joined from several. Re-encode it (`ffmpeg -i IN OUT`) and try again"
         )

@@ -44,9 +44,9 @@ class VideoFrames(ShapeRepr):
     frames: NDArray[np.uint8]
     """uint8 (frame, height, width), 0 black to 255 white."""
     indices: NDArray[np.intp]
-    """int (frame,): the number of each frame in the video, from 0; some may repeat."""
-    places: NDArray[np.intp]
-    """int (frame,): the numbers asked for; `indices` are others at a variable frame rate."""
+    """int (frame,): the index of each frame in the video, from 0; some may repeat."""
+    requested_indices: NDArray[np.intp]
+    """int (frame,): the indices asked for; `indices` differ from them at a variable frame rate."""
     decoded: int
     """Frames that the whole video decodes to."""
     duration_seconds: float
@@ -58,7 +58,7 @@ class VideoFrames(ShapeRepr):
         """Check dtypes and shapes."""
         check_array("frames", self.frames, np.uint8, (None, None, None))
         check_array("indices", self.indices, np.intp, (len(self.frames),))
-        check_array("places", self.places, np.intp, (len(self.frames),))
+        check_array("requested_indices", self.requested_indices, np.intp, (len(self.frames),))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -68,7 +68,7 @@ class Sound(ShapeRepr):
     samples: NDArray[np.int16]
     """int16 (sample,)."""
     sample_rate: int
-    """In Hz."""
+    """Sample rate in Hz."""
 
     def __post_init__(self) -> None:
         """Check dtype and shape."""

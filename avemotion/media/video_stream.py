@@ -1,13 +1,14 @@
-"""The frames of a video of any length: those held that current windows need, 20 of each chosen."""
+"""The frames of a video of any length: those that current windows need, and 20 of each window."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
+import av
 import numpy as np
+from av.codec.context import ThreadType
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
@@ -16,22 +17,21 @@ from avemotion.media.frames import (
     count_distinct,
     hdr_note,
     hdr_of,
-    kept_size,
-    pixel_aspect,
+    kept_size_of,
     upright_size,
     write_grey,
 )
-from avemotion.media.timestamps import MIN_COVERED_SHARE, checked_step, ticks
+from avemotion.media.timestamps import MIN_COVERED_SHARE, check_step, ticks, unit_seconds
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A frame that is held."""
+class _BufferedFrame:
+    """A decoded frame that current windows need."""
 
     time: Fraction
-    """In ticks."""
+    """When it is shown, in ticks."""
     end: Fraction
-    """When it has been shown, as far as the file says."""
+    """When the next one is due, as far as the file says; in ticks."""
     grey: NDArray[np.uint8]
     """uint8 (height, width)."""
     scale: tuple[float, float]
@@ -39,15 +39,15 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True)
-class PickedFrames:
+class WindowFrames:
     """Frames chosen from a window."""
 
     frames: NDArray[np.uint8]
     """uint8 (20, height, width)."""
     seconds: tuple[float, ...]
-    """When each is shown."""
+    """When each is shown, in seconds."""
     decoded: int
-    """Frames that they were chosen from."""
+    """Number of frames that they were chosen from."""
     scale: tuple[float, float]
     """Pixels of the video to one of these, down and across."""
 
@@ -55,14 +55,27 @@ class PickedFrames:
 class FrameStream:
     """The frames of a video, as far as it was read."""
 
-    def __init__(self, container: Any, stream: Any, origin: Fraction, spacing: float) -> None:
-        """Take what to read, the time stamp that counts as 0, and the least spacing in ticks."""
-        stream.thread_type = "AUTO"  # one long video, and no processes beside this one
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        origin: Fraction,
+        spacing: float,
+    ) -> None:
+        """Start at the beginning.
+
+        Args:
+            container: The file, opened for this stream alone.
+            stream: The video stream.
+            origin: Time stamp that counts as 0, in seconds.
+            spacing: Frames closer than this to the last one are skipped; in ticks.
+        """
+        stream.thread_type = ThreadType.AUTO  # one long video, and no processes beside this one
         self._decoded = (f for packet in container.demux(stream) for f in packet.decode())
         self._stream, self._origin, self._spacing = stream, origin, spacing
         rate = stream.average_rate or stream.guessed_rate
-        self._usual = Fraction(SAMPLE_RATE) / rate if rate else Fraction(0)
-        self._held: deque[_Held] = deque()
+        self._usual_length = Fraction(SAMPLE_RATE) / rate if rate else Fraction(0)
+        self._buffer: deque[_BufferedFrame] = deque()
         self._last: Fraction | None = None
         self._end = Fraction(0)
         self._finished = False
@@ -78,48 +91,50 @@ class FrameStream:
                 self._take(frame)
         return int(self._end) if self._finished else tick
 
-    def _take(self, frame: Any) -> None:
+    def _take(self, frame: av.VideoFrame) -> None:
         stamp = ticks(frame, self._origin)
         time = self._end if stamp is None else stamp
         before = self._last if self._last is not None else Fraction(0)
-        checked_step(float(time - before) / SAMPLE_RATE, float(before) / SAMPLE_RATE)
+        check_step(float(time - before) / SAMPLE_RATE, float(before) / SAMPLE_RATE)
         if time < 0 or (self._last is not None and time <= self._last):
             return
-        length = frame.duration * frame.time_base * SAMPLE_RATE if frame.duration else self._usual
+        length = (frame.duration or 0) * unit_seconds(frame) * SAMPLE_RATE or self._usual_length
         self._last, self._end = time, time + length
-        if self._held and time - self._held[-1].time < self._spacing:
+        if self._buffer and time - self._buffer[-1].time < self._spacing:
             return
         self._hdr = self._hdr or hdr_of(frame)
         height, width = upright_size(frame)
-        grey = np.empty(kept_size(height, width, pixel_aspect(self._stream, frame)), np.uint8)
+        grey = np.empty(kept_size_of(self._stream, frame), np.uint8)
         write_grey(frame, grey)
         scale = (height / grey.shape[0], width / grey.shape[1])
-        self._held.append(_Held(time, self._end, grey, scale))
+        self._buffer.append(_BufferedFrame(time, self._end, grey, scale))
 
-    def forget(self, tick: int) -> None:
+    def drop_before(self, tick: int) -> None:
         """Drop the frames before this tick."""
-        while self._held and self._held[0].time < tick:
-            self._held.popleft()
+        while self._buffer and self._buffer[0].time < tick:
+            self._buffer.popleft()
 
-    def pick(self, start: int, end: int) -> PickedFrames | str:
-        """Choose 20 frames of [start, end), or say why that cannot be."""
-        inside = [held for held in self._held if start <= held.time < end]
+    def pick(self, start: int, end: int) -> WindowFrames | str:
+        """Choose 20 frames of the ticks [start, end), or say why there are none."""
+        inside = [buffered for buffered in self._buffer if start <= buffered.time < end]
         if not inside:
             return "no new frame in this window"
         shown = float(min(inside[-1].end, Fraction(end)) - inside[0].time) / (end - start)
         if len(inside) == 1:
-            return "the picture stands still: a single new frame in this window"
+            return "frozen video: only one new frame in this window"
         if shown < MIN_COVERED_SHARE:
             return f"frames in only {shown * (end - start) / SAMPLE_RATE:.1f} s of this window"
-        if len({held.grey.shape for held in inside}) > 1:
+        if len({buffered.grey.shape for buffered in inside}) > 1:
             return "the frames change their size in this window"
-        chosen = evenly_in_time(np.array([float(held.time) for held in inside]))
+        chosen = evenly_in_time(np.array([float(buffered.time) for buffered in inside]))
         frames = np.stack([inside[i].grey for i in chosen])
         expected, distinct = len(set(chosen)), count_distinct(frames)
         if distinct < MIN_DISTINCT_SHARE * expected:
-            return f"the picture stands still: only {distinct} of {expected} sampled frames differ"
+            return f"frozen video: only {distinct} of {expected} sampled frames differ"
         seconds = tuple(float(inside[i].time) / SAMPLE_RATE for i in chosen)
-        return PickedFrames(frames, seconds, len(inside), inside[0].scale)
+        return WindowFrames(
+            frames=frames, seconds=seconds, decoded=len(inside), scale=inside[0].scale
+        )
 
     def notes(self) -> list[str]:
         """Say what is unusual about the video so far."""
@@ -127,7 +142,7 @@ class FrameStream:
 
 
 def evenly_in_time(times: NDArray[np.float64]) -> list[int]:
-    """Choose 20 frames evenly from the first to the last: the nearest to each place in time.
+    """Choose 20 frames evenly from the first to the last: the nearest to each moment.
 
     At a constant rate these are the frames that a clip's plain grid takes.
 
@@ -135,8 +150,8 @@ def evenly_in_time(times: NDArray[np.float64]) -> list[int]:
         times: float64 (frame,), ascending; at least one.
 
     Returns:
-        20 numbers of frames, ascending; some repeat where there are few frames.
+        20 indices of frames, ascending; some repeat where there are few frames.
     """
-    places = np.linspace(times[0], times[-1], FACE_FRAMES)
+    moments = np.linspace(times[0], times[-1], FACE_FRAMES)
     borders = (times[1:] + times[:-1]) / 2
-    return [int(i) for i in np.searchsorted(borders, places)]
+    return [int(i) for i in np.searchsorted(borders, moments)]

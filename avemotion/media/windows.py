@@ -1,7 +1,7 @@
-"""Windows over a video of any length, in one pass: what each holds of frames and sound.
+"""Windows over a video of any length, in one pass: the frames and the sound of each.
 
 Each stream is read through a handle of its own, so that memory does not grow where a file stores
-its sound far from its picture. Only what the current windows need is held: grey frames, shrunk as
+its sound far from its video. Only what the current windows need is held: grey frames, shrunk as
 those of a clip, and the sound at 16 kHz. Time counts from the earlier start of the two streams, in
 ticks of a sample at 16 kHz: whole numbers, so that windows tile without rounding.
 """
@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE, TimelineSettings
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.media.audio import ordered_tracks
-from avemotion.media.audio_stream import CutSound, SoundStream, track_to_hear
-from avemotion.media.decoder import check_known, is_video, opened
+from avemotion.media.audio_stream import SoundStream, track_with_sound
+from avemotion.media.decoder import check_codecs, is_video, opened
 from avemotion.media.resampling import check_sample_rate
 from avemotion.media.timestamps import origin_of
-from avemotion.media.video_stream import FrameStream, PickedFrames
+from avemotion.media.video_stream import FrameStream
 
 MAX_FRAMES = 200
 """Most frames of a window that are held; those of a faster video are thinned."""
@@ -32,10 +32,10 @@ MAX_FRAMES = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MediaWindow:
-    """What a window holds."""
+    """The frames and the sound of a window."""
 
     number: int
-    """From 0."""
+    """Number of the window, from 0."""
     start_seconds: float
     """From the start of the file."""
     end_seconds: float
@@ -76,7 +76,7 @@ def spans(window: int, hop: int, reach: Callable[[int], int]) -> Iterator[tuple[
     Args:
         window: Length, in any unit.
         hop: From one start to the next, at most `window`.
-        reach: Told an end, returns it, or the end of the media where that is earlier.
+        reach: Takes an end, and returns it, or the end of the media where that is earlier.
     """
     start = 0
     while (end := reach(start + window)) == start + window:
@@ -89,7 +89,7 @@ def spans(window: int, hop: int, reach: Callable[[int], int]) -> Iterator[tuple[
 
 
 def known_seconds(path: Path) -> float | None:
-    """Return how long a file says that it lasts, or None where it does not say.
+    """Return the duration that a file announces, or None where it announces none.
 
     Raises:
         MediaError: The file cannot be read.
@@ -99,15 +99,15 @@ def known_seconds(path: Path) -> float | None:
 
 
 def stream_windows(
-    path: Path, settings: TimelineSettings, see: bool = True, hear: bool = True
+    path: Path, settings: TimelineSettings, with_video: bool = True, with_sound: bool = True
 ) -> Iterator[MediaWindow]:
     """Decode a file once and yield its windows as they are complete.
 
     Args:
         path: A media file of any length.
         settings: Length and distance of the windows.
-        see: Decode the video.
-        hear: Decode the sound.
+        with_video: Decode the video.
+        with_sound: Decode the sound.
 
     Raises:
         MediaError: The file cannot be read; windows until then have been yielded.
@@ -118,41 +118,42 @@ def stream_windows(
     )
     with ExitStack() as handles:
         first, second = (handles.enter_context(opened(path)) for _ in range(2))
-        video = next(filter(is_video, first.streams.video), None) if see else None
-        audio, chosen = _audio(path, second) if hear else (None, [])
-        check_known(path, [video, audio])
+        video = next(filter(is_video, first.streams.video), None) if with_video else None
+        audio, notes = _audio_track(path, second) if with_sound else (None, [])
+        check_codecs(path, [video, audio])
         if video is None and audio is None:
-            missing = (
-                "neither video nor sound" if see and hear else "no video" if see else "no sound"
-            )
+            either = "no video" if with_video else "no sound"
+            missing = "neither video nor sound" if with_video and with_sound else either
             raise MissingModalityError(f"{path} cannot be classified: it has {missing}.")
         if audio:
             check_sample_rate(path.name, audio.rate)
         origin = origin_of([stream for stream in (video, audio) if stream])
         frames = FrameStream(first, video, origin, window / MAX_FRAMES) if video else None
-        sound = SoundStream(second, audio, origin, chosen) if audio else None
+        sound = SoundStream(second, audio, origin, notes) if audio else None
 
         def reach(end: int) -> int:
             return min(end, max(stream.read_to(end) for stream in (frames, sound) if stream))
 
         number = -1
         for number, (start, end) in enumerate(spans(window, hop, reach)):
-            yield _window(number, (start, end), frames, sound, (see, hear))
+            yield _window(number, (start, end), frames, sound)
             # The last window may start before the next hop, but not before this one.
             for stream in (frames, sound):
                 if stream:
-                    stream.forget(start)
+                    stream.drop_before(start)
         if number < 0:
             raise MediaError(f"nothing in {path.name} can be decoded")
 
 
-def _audio(path: Path, container: Any) -> tuple[Any | None, list[str]]:
-    """Return the track that is to be heard, if there is any, and what is to be said of it."""
+def _audio_track(
+    path: Path, container: av.container.InputContainer
+) -> tuple[av.AudioStream | None, list[str]]:
+    """Return the audio track to use, if there is any, and notes on the choice."""
     tracks = ordered_tracks(container)
     if len(tracks) < 2 or tracks[0].codec_context is None:
         return next(iter(tracks), None), []
-    index, notes = track_to_hear(path)
-    return container.streams[index], notes
+    index, notes = track_with_sound(path)
+    return next(track for track in tracks if track.index == index), notes
 
 
 def _window(
@@ -160,29 +161,23 @@ def _window(
     span: tuple[int, int],
     frames: FrameStream | None,
     sound: SoundStream | None,
-    asked: tuple[bool, bool],
 ) -> MediaWindow:
-    see, hear = asked
-    picked: PickedFrames | str = "the file has no video" if see else "the face was not asked for"
-    heard: CutSound | str = "the file has no sound" if hear else "the sound was not asked for"
-    if frames:
-        picked = frames.pick(*span)
-    if sound:
-        heard = sound.cut(*span)
+    picked = frames.pick(*span) if frames else "the file has no video"
+    cut = sound.cut(*span) if sound else "the file has no sound"
     notes = [note for stream in (frames, sound) if stream for note in stream.notes()]
-    seen = None if isinstance(picked, str) else picked
-    audible = None if isinstance(heard, str) else heard
+    video = None if isinstance(picked, str) else picked
+    audio = None if isinstance(cut, str) else cut
     return MediaWindow(
         number=number,
         start_seconds=span[0] / SAMPLE_RATE,
         end_seconds=span[1] / SAMPLE_RATE,
-        frames=seen.frames if seen else None,
-        frame_seconds=seen.seconds if seen else (),
-        frames_decoded=seen.decoded if seen else 0,
-        scale=seen.scale if seen else (1.0, 1.0),
-        samples=audible.samples if audible else None,
-        missing_seconds=audible.missing / SAMPLE_RATE if audible else 0.0,
+        frames=video.frames if video else None,
+        frame_seconds=video.seconds if video else (),
+        frames_decoded=video.decoded if video else 0,
+        scale=video.scale if video else (1.0, 1.0),
+        samples=audio.samples if audio else None,
+        missing_seconds=audio.missing_samples / SAMPLE_RATE if audio else 0.0,
         no_frames=picked if isinstance(picked, str) else "",
-        no_sound=heard if isinstance(heard, str) else "",
+        no_sound=cut if isinstance(cut, str) else "",
         notes=tuple(notes),
     )

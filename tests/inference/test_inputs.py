@@ -241,7 +241,7 @@ def test_a_list_of_other_files_is_not_followed(
     shutil.copy(pair, tmp_path / pair.name)
     for name, text in lists.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(MediaError, match="names other files"):
+        with pytest.raises(MediaError, match="refers to other files"):
             classifier.classify(tmp_path / name)
 
 

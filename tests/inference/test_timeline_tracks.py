@@ -36,15 +36,15 @@ def agree(path: Path) -> MediaWindow:
 def test_the_first_track_with_sound_is_used(tmp_path: Path) -> None:
     tracks = [pcm(silence()), pcm(voice(), language="fre"), pcm(voice(1.6, 7))]
     window = agree(film(tmp_path / "a.mkv", face(), tracks))
-    assert window.notes == ("of 3 audio tracks, number 2 (fre), the first with sound, is heard",)
+    assert window.notes == ("of 3 audio tracks, number 2 (fre), the first with sound, is used",)
     tracks = [pcm(voice(), language="fre"), pcm(voice(1.6, 7), default=True, language="eng")]
     window = agree(film(tmp_path / "b.mkv", face(), tracks))
-    assert window.notes == ("of 2 audio tracks, number 2 (eng), the default one, is heard",)
+    assert window.notes == ("of 2 audio tracks, number 2 (eng), the default one, is used",)
 
 
 def test_surround_sound_and_hdr_have_the_notes_of_clips(tmp_path: Path) -> None:
     window = agree(surround(tmp_path / "5.1.mkv"))
-    assert window.notes == ("of 6 channels of sound, the front centre one is heard",)
+    assert window.notes == ("of 6 audio channels, the front centre one is used",)
     x265 = {"x265-params": "log-level=none:transfer=16"}
     path = film(tmp_path / "hdr.mkv", face(), [pcm(voice())], "libx265", "yuv420p10le",
                 transfer=16, preset="ultrafast", **x265)  # fmt: skip
@@ -57,7 +57,7 @@ def test_every_row_says_which_track_was_used(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", face(), [pcm(silence(3.2)), pcm(voice(3.2))], rate=25)
     rows = list(avemotion.timeline(path, checkpoint=tmp_path / "m.safetensors", settings=SETTINGS))
     assert len(rows) >= 2 and "audio" in {row.modality for row in rows[1:]}
-    note = "of 2 audio tracks, number 2, the first with sound, is heard"
+    note = "of 2 audio tracks, number 2, the first with sound, is used"
     assert all(row.label and note in row.warnings for row in rows)
 
 
@@ -80,9 +80,9 @@ def late(path: Path, starts: list[int], seconds: int) -> Path:
 @pytest.mark.parametrize(
     "starts, number, note",
     [
-        ([62, 58], 2, "of 2 audio tracks, number 2, the first with sound, is heard"),
-        ([62, 61], 1, "of 2 audio tracks, all are silent for 60 s: the first one is heard"),
-        ([3, 0], 1, "of 2 audio tracks, number 1, the first with sound, is heard"),
+        ([62, 58], 2, "of 2 audio tracks, number 2, the first with sound, is used"),
+        ([62, 61], 1, "of 2 audio tracks, all are silent for 60 s: the first one is used"),
+        ([3, 0], 1, "of 2 audio tracks, number 1, the first with sound, is used"),
     ],
 )
 def test_a_minute_is_searched(tmp_path: Path, starts: list[int], number: int, note: str) -> None:

@@ -94,5 +94,5 @@ def test_a_short_sound_is_refused_before_it_is_resampled(
 @pytest.mark.parametrize("read", [read_sound, first_window])
 def test_a_stream_that_no_decoder_knows_is_named(tmp_path: Path, read: Callable[[Path], object]):
     path = claiming(tmp_path / "sound.wav", 20, 0x1234, 2)  # the format's number
-    with pytest.raises(MediaError, match="its audio is of a kind that FFmpeg does not know"):
+    with pytest.raises(MediaError, match="its audio codec is unknown to FFmpeg"):
         read(path)

@@ -231,7 +231,7 @@ def test_what_has_no_answer_is_refused_with_the_reason(app: App, tmp_path: Path)
     for body, status, reason in (
         (b"no video at all " * 9, 422, "my clip.flv cannot be decoded"),
         (b"", 422, "my clip.flv is empty"),
-        (still, 422, "a picture, not a video"),
+        (still, 422, "an image, not a video"),
         (blocks, 422, "no face found"),
         (long, 422, "my clip.flv is longer than 0.5 minutes"),
         (b"\0" * (2 * 2**20 + 1), 413, "larger than 2 MiB"),

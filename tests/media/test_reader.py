@@ -115,7 +115,7 @@ def test_frozen_video_is_refused(tmp_path):
         read_frames(path, twenty)
 
 
-@pytest.mark.parametrize("frames, said", [(1, "single frame: a picture"), (3, "only 1 of 3")])
+@pytest.mark.parametrize("frames, said", [(1, "single frame: an image"), (3, "only 1 of 3")])
 def test_pictures_are_no_videos(tmp_path, frames, said):
     still = noise_frames(1).repeat(frames, axis=0)
     path = make_clip(tmp_path / "still.mkv", still, codec="ffv1")

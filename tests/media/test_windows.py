@@ -206,7 +206,7 @@ def test_a_frozen_picture_is_no_face(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "frozen.mkv", frames, 25, codec="mpeg4")
     windows = list(stream_windows(path, SETTINGS))
     assert windows[0].frames is not None
-    assert windows[-1].frames is None and "stands still" in windows[-1].no_frames
+    assert windows[-1].frames is None and "frozen video" in windows[-1].no_frames
 
 
 def test_large_and_fast_video_is_held_small(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_large_and_fast_video_is_held_small(tmp_path: Path) -> None:
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "mute.mkv", noise_frames(50), 25, codec="mpeg4")
     with pytest.raises(MissingModalityError, match="no sound"):
-        next(stream_windows(path, SETTINGS, see=False))
+        next(stream_windows(path, SETTINGS, with_video=False))
     back = write_timed(
         tmp_path / "back.mkv", noise_frames(100), [i / 25 for i in range(100)], {0: speech_like(9)}
     )
