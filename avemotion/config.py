@@ -61,7 +61,15 @@ class PreprocessSettings:
 
 @dataclass(frozen=True)
 class TimelineSettings:
-    """How a long video is cut into windows, and how their predictions are smoothed."""
+    """How a long video is cut into windows, and how their predictions are smoothed.
+
+    Example:
+        >>> from avemotion import TimelineSettings, timeline
+        >>> settings = TimelineSettings(window_seconds=1.0, hop_seconds=0.5, smooth_seconds=0.0)
+        >>> rows = list(timeline("clip.mp4", settings=settings))
+        >>> rows[1].start_seconds, rows[1].end_seconds
+        (0.5, 1.5)
+    """
 
     window_seconds: float = 2.5
     """Length of a window; the default is about that of the training clips."""

@@ -2,7 +2,16 @@
 
 
 class AvemotionError(Exception):
-    """Base of all errors that avemotion raises for wrong input; other errors are bugs."""
+    """Base of all errors that avemotion raises for wrong input; other errors are bugs.
+
+    Example:
+        >>> from avemotion import AvemotionError, classify_clip
+        >>> try:
+        ...     classify_clip("no-such-clip.mp4")
+        ... except AvemotionError as error:
+        ...     print(error)
+        no such file: no-such-clip.mp4
+    """
 
 
 class UsageError(AvemotionError):

@@ -116,7 +116,9 @@ def _classify(parse: Parse) -> int:
     def add(parser: Any) -> None:
         parser.add_argument("clips", nargs="+", type=as_path, help="media files")
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
-        parser.add_argument("--parts", action="store_true", help="add the answers of face and voice alone")
+        parser.add_argument(
+            "--parts", action="store_true", help="what face and voice alone predict"
+        )
         add_function(parser, avemotion.classify, {"clips", "parts"})
         parser.add_argument(
             "--timeline", action="store_true", help="classify one long video over time"

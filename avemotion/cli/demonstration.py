@@ -61,6 +61,12 @@ def demo(
 
     Raises:
         UsageError: The folder holds something else.
+
+    Example:
+        >>> from avemotion import demo
+        >>> report = demo(echo=lambda text: None, progress=False)
+        >>> report.prediction.label in report.evaluation.labels
+        True
     """
     corpus, features, runs = out / "crema", out / "features", out / "runs"
 

@@ -92,6 +92,14 @@ def preprocess(
         UsageError: The folder does not hold the corpus, all of its media are Git LFS pointers,
             `out` holds something else, `preview` is no PNG, or a machine of the cluster does not
             see these folders.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import preprocess
+        >>> from avemotion.config import PreprocessSettings
+        >>> two_views = PreprocessSettings(views=2)
+        >>> preprocess(Path("crema"), settings=two_views, progress=False).counts
+        {'av': 36}
     """
     directory, out, preview = Path(directory), Path(out), preview and Path(preview)
     if preview is not None:

@@ -148,6 +148,12 @@ def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Veri
 
     Raises:
         UsageError: The folder is missing or holds no clip.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import verify
+        >>> verify(Path("crema")).ok
+        True
     """
     corpus = Path(corpus)
     found = crema_d.read_corpus(corpus, ratings=False)

@@ -22,7 +22,15 @@ PIPE_LIMIT_BYTES = 2**30
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DecodedClip(ShapeRepr):
-    """A clip that is already decoded: its frames, its sound, or both."""
+    """A clip that is already decoded: its frames, its sound, or both.
+
+    Example:
+        >>> import numpy as np
+        >>> from avemotion import DecodedClip, classify_clip
+        >>> noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
+        >>> classify_clip(DecodedClip(waveform=noise, sample_rate=16_000)).modality
+        'audio'
+    """
 
     frames: NDArray[np.uint8] | None = None
     """All frames, upright, at a constant rate: uint8 (frame, height, width) grey, or (frame,

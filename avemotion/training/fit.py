@@ -68,6 +68,13 @@ def fit(
     Raises:
         UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
             another run.
+
+    Example:
+        >>> from avemotion import fit
+        >>> from avemotion.config import TrainingSettings
+        >>> training = TrainingSettings(epochs=3, batch_size=8, holdout=0.34)
+        >>> fit(modality="av", training=training, progress=False).checkpoint
+        PosixPath('runs/av/checkpoint.safetensors')
     """
     data, out = Path(data), out and Path(out)
     store = FeatureStore(data)

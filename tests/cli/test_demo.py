@@ -1,5 +1,6 @@
 """The demonstration, scaled down further: it ends with the table and the prediction."""
 
+import doctest
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from avemotion.cli.options import add_function, parse
 from avemotion.config import TrainingSettings
 
 
-def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demonstration, "ACTORS", 4)
     monkeypatch.setattr(demonstration, "CLIPS_PER_ACTOR", 6)
     training = TrainingSettings(epochs=1, batch_size=8, holdout=0.25)
@@ -20,8 +21,8 @@ def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     text = "\n".join(lines)
     steps = ["synth", "preprocess", "fit --modality av", "fit --modality video"]
     steps += ["fit --modality audio", "evaluate", "classify"]
-    places = [text.index(f"$ avemotion {step}") for step in steps]
-    assert places == sorted(places)
+    positions = [text.index(f"$ avemotion {step}") for step in steps]
+    assert positions == sorted(positions)
     table = text[text.index("$ avemotion evaluate") :]
     for row in ("av  ", "video  ", "audio  ", "people, av: majority", "ceiling %", "84.86"):
         assert row in table
@@ -34,9 +35,13 @@ def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert avemotion.demo(tmp_path / "demo", progress=False, echo=again.append) == report
     assert sum("finished before" in line for line in again) == 4
 
+    # So does the example of its docstring.
+    monkeypatch.chdir(tmp_path)
+    example = doctest.DocTestParser().get_doctest(avemotion.demo.__doc__, {}, "demo", None, None)
+    assert example.examples and not doctest.DocTestRunner().run(example).failed
+
 
 def test_what_is_shown_as_typed_is_what_is_run() -> None:
-
     words = demonstration.OPTIONS.split()
     values = parse("fit", "", words, lambda p: add_function(p, avemotion.fit, set()))
     assert values["training"] == demonstration.TRAINING

@@ -208,6 +208,12 @@ def ratings(corpus: Path) -> dict[str, HumanScore]:
 
     Raises:
         UsageError: There is no vote table, or it holds no rating.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import ratings
+        >>> ratings(Path("crema"))["av"].clips
+        36
     """
     corpus = Path(corpus)
     if not corpus.is_dir():

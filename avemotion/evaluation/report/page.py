@@ -37,6 +37,12 @@ def report(evaluation: Path) -> EvaluationResults:
     Raises:
         UsageError: The folder holds no finished evaluation, another version wrote it, or a file is
             damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import report
+        >>> report(Path("evaluation/holdout")).clips
+        12
     """
     evaluation = Path(evaluation)
     results = evaluation_results(read_records(evaluation), str(evaluation))

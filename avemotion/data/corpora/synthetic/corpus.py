@@ -209,6 +209,12 @@ def synth(
 
     Raises:
         UsageError: an argument is out of range, or the folder holds something else.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from avemotion import synth
+        >>> synth(Path("crema"), actors=6, clips_per_actor=6, progress=False).clips
+        36
     """
     chosen = find_tables(tables)
     workers = workers if workers is not None else cores()
