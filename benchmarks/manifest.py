@@ -20,8 +20,8 @@ PER_ACTOR = 76
 
 def clip_of(number: int, folder: Path) -> Clip:
     """Return a clip with a name of the usual length."""
-    actor, place = divmod(number, PER_ACTOR)
-    name = f"{100_000 + actor}_DFA_ANG_{place:02}"
+    actor, index = divmod(number, PER_ACTOR)
+    name = f"{100_000 + actor}_DFA_ANG_{index:02}"
     return Clip(name, name[:6], "DFA", "anger", "XX", folder / "VideoFlash" / f"{name}.flv", None)
 
 

@@ -81,8 +81,8 @@ def slow_pipeline(clip: Path, wav: Path) -> tuple[np.ndarray, np.ndarray]:
     while (read := video.read())[0]:
         frames.append(read[1])
     faces = []
-    for place in np.linspace(0, len(frames) - 1, 20).round().astype(int):
-        grey = cv2.cvtColor(frames[place], cv2.COLOR_BGR2GRAY)
+    for index in np.linspace(0, len(frames) - 1, 20).round().astype(int):
+        grey = cv2.cvtColor(frames[index], cv2.COLOR_BGR2GRAY)
         x, y, width, height = max(CASCADE.detectMultiScale(grey, 1.1, 5), key=lambda box: box[2])
         faces.append(cv2.resize(grey[y : y + height, x : x + width], (80, 98)))
     samples, rate = librosa.load(wav, sr=16_000)

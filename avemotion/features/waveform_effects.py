@@ -79,8 +79,8 @@ def telephone(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     """
     factor = SAMPLE_RATE // TELEPHONE_RATE
     narrow = scipy.signal.resample_poly(samples.astype(np.float64), 1, factor)
-    heard = scipy.signal.sosfilt(_telephone_filter(), narrow)
-    widened = scipy.signal.resample_poly(heard, factor, 1)[: len(samples)]
+    filtered = scipy.signal.sosfilt(_telephone_filter(), narrow)
+    widened = scipy.signal.resample_poly(filtered, factor, 1)[: len(samples)]
     return to_int16(widened / _FULL_SCALE)
 
 

@@ -154,7 +154,7 @@ def with_clip(**changes: object) -> Corpus:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (lambda: with_clip(name="a"), "unique names, but 'a' follows 'a'"),
         (lambda: with_clip(name="Z"), "'Z' follows 'a'"),
@@ -175,8 +175,8 @@ def with_clip(**changes: object) -> Corpus:
         (lambda: replace(CORPUS, ratings=(Rating("a", "av", (1,)),)), "2 votes"),
     ],
 )
-def test_a_corpus_that_would_do_harm_is_refused(wrong, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_corpus_that_would_do_harm_is_refused(wrong, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         wrong()
 
 

@@ -22,7 +22,7 @@ from avemotion.errors import UsageError
 
 
 @pytest.fixture
-def people(tmp_path: Path, crema_d: Path) -> Path:
+def small_corpus(tmp_path: Path, crema_d: Path) -> Path:
     """The real clips, dealt out to three actors."""
     corpus = tmp_path / "corpus"
     for folder in ("VideoFlash", "AudioWAV"):
@@ -40,9 +40,9 @@ def by_clip(store: Path) -> dict:
     return {row.clip: row for row in read_manifest(store)}
 
 
-def test_store_is_the_same_whoever_wrote_it(people: Path, tmp_path: Path):
-    report = run(people, tmp_path / "one", workers=1)
-    run(people, tmp_path / "two", workers=2)
+def test_store_is_the_same_whoever_wrote_it(small_corpus: Path, tmp_path: Path):
+    report = run(small_corpus, tmp_path / "one", workers=1)
+    run(small_corpus, tmp_path / "two", workers=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert report.counts == {"av": 6} and report.processed == 6 and not report.failed
     store = FeatureStore(tmp_path / "one")
@@ -95,14 +95,14 @@ def test_killed_run_goes_on(tmp_path: Path):
     assert contents(out) == contents(tmp_path / "undisturbed")
 
 
-def test_bad_clips_are_listed_and_the_others_done(people: Path, tmp_path: Path):
-    videos = sorted((people / "VideoFlash").iterdir())
+def test_bad_clips_are_listed_and_the_others_done(small_corpus: Path, tmp_path: Path):
+    videos = sorted((small_corpus / "VideoFlash").iterdir())
     videos[0].write_bytes(videos[0].read_bytes()[:100_000])
     videos[1].write_text("no video at all")
     write_pointer(videos[2])
-    (people / "AudioWAV" / f"{videos[3].stem}.wav").unlink(missing_ok=True)
-    os.mkfifo(people / "AudioWAV" / f"{videos[3].stem}.wav")
-    report = run(people, tmp_path / "out", workers=2)
+    (small_corpus / "AudioWAV" / f"{videos[3].stem}.wav").unlink(missing_ok=True)
+    os.mkfifo(small_corpus / "AudioWAV" / f"{videos[3].stem}.wav")
+    report = run(small_corpus, tmp_path / "out", workers=2)
     failed = {row.clip: row.reason for row in report.failed}
     assert list(failed) == [video.stem for video in videos[:4]]
     assert "truncated" in failed[videos[0].stem]
@@ -155,14 +155,14 @@ def test_another_file_of_the_same_size_is_noticed(tmp_path: Path):
     assert run(corpus, tmp_path / "out").processed == 0
 
 
-def test_missing_modalities_are_flagged_and_zero(people: Path, tmp_path: Path):
-    videos = sorted((people / "VideoFlash").iterdir())
-    sounds = {path.stem for path in (people / "AudioWAV").iterdir()}
+def test_missing_modalities_are_flagged_and_zero(small_corpus: Path, tmp_path: Path):
+    videos = sorted((small_corpus / "VideoFlash").iterdir())
+    sounds = {path.stem for path in (small_corpus / "AudioWAV").iterdir()}
     mute, blind = videos[0].stem, next(v.stem for v in videos[1:] if v.stem in sounds)
     videos[0].write_bytes(without_sound(videos[0].read_bytes()))
-    (people / "AudioWAV" / f"{mute}.wav").unlink(missing_ok=True)
-    (people / "VideoFlash" / f"{blind}.flv").unlink()
-    report = run(people, tmp_path / "out")
+    (small_corpus / "AudioWAV" / f"{mute}.wav").unlink(missing_ok=True)
+    (small_corpus / "VideoFlash" / f"{blind}.flv").unlink()
+    report = run(small_corpus, tmp_path / "out")
     assert not report.failed and report.counts == {"video": 1, "audio": 1, "av": 4}
     store, rows = FeatureStore(tmp_path / "out"), by_clip(tmp_path / "out")
     assert rows[mute].status == "video" and "no audio track" in rows[mute].reason
@@ -234,9 +234,9 @@ def test_wrong_calls_are_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "blow, said", [(signal.SIGKILL, "crashed"), (signal.SIGSTOP, "took longer than 6 s")]
+    "blow, reason", [(signal.SIGKILL, "crashed"), (signal.SIGSTOP, "took longer than 6 s")]
 )
-def test_a_worker_that_dies_or_hangs_costs_one_clip(tmp_path: Path, monkeypatch, blow, said):
+def test_a_worker_that_dies_or_hangs_costs_one_clip(tmp_path: Path, monkeypatch, blow, reason):
     corpus = voices(tmp_path / "corpus", actors=3, clips=1)
     # So long that the worker is still busy with it when the blow falls.
     make_wav(corpus / "AudioWAV" / "1002_DFA_ANG_XX.wav", np.tile(speech_like(10), 90))
@@ -260,6 +260,6 @@ def test_a_worker_that_dies_or_hangs_costs_one_clip(tmp_path: Path, monkeypatch,
     thread.join()
     assert len(struck) == 1
     assert [row.status for row in report.rows] == ["audio", "failed", "audio"]
-    assert said in report.failed[0].reason
+    assert reason in report.failed[0].reason
     make_wav(corpus / "AudioWAV" / "1002_DFA_ANG_XX.wav", speech_like(1))
     assert run(corpus, out).counts == {"audio": 3}

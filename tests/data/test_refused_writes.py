@@ -25,9 +25,9 @@ def command(corpus: Path, out: Path, before: list[str], **how) -> subprocess.Com
     )
 
 
-def check_refused(done: subprocess.CompletedProcess, said: str) -> None:
-    message = [line for line in done.stderr.splitlines() if "error:" in line]
-    assert done.returncode == 1 and len(message) == 1 and said in message[0], done.stderr
+def check_refused(done: subprocess.CompletedProcess, message: str) -> None:
+    errors = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert done.returncode == 1 and len(errors) == 1 and message in errors[0], done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -76,14 +76,14 @@ def test_what_a_killed_run_left_is_cleared_away(corpus: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "number, said",
+    "number, message",
     [
         (errno.ENOSPC, "No space left on device. Free some space"),
         (errno.EROFS, "Read-only file system. Allow writing there"),
         (errno.EIO, "Input/output error. Make that possible"),
     ],
 )
-def test_refusals_leave_the_old_file_and_say_what_to_do(tmp_path: Path, number: int, said: str):
+def test_refusals_leave_the_old_file_and_say_what_to_do(tmp_path: Path, number: int, message: str):
     path = tmp_path / "table.csv"
     path.write_text("old")
 
@@ -91,7 +91,7 @@ def test_refusals_leave_the_old_file_and_say_what_to_do(tmp_path: Path, number: 
         temporary.write_text("half")
         raise OSError(number, os.strerror(number))
 
-    with pytest.raises(AvemotionError, match=f"{path} cannot be written: {said}"):
+    with pytest.raises(AvemotionError, match=f"{path} cannot be written: {message}"):
         write_atomically(path, write)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
