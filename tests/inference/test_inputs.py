@@ -266,7 +266,7 @@ def test_a_single_clip_is_not_taken_for_several(
 
 def test_what_is_no_array_no_path_and_no_name_is_refused(classifier: avemotion.Classifier) -> None:
     given: Any = [[1]]
-    with pytest.raises(UsageError, match="frames: list is given, but must be a NumPy array"):
+    with pytest.raises(UsageError, match="frames is a list, but must be a NumPy array"):
         sources.DecodedClip(frames=given, frame_rate=25)
     given = "25"
     with pytest.raises(UsageError, match="frame_rate is '25'"):
