@@ -76,7 +76,7 @@ def main() -> None:
         "stills",
         "What a still picture is worth",
         [
-            "Clips of the actors that `fit` kept away, answered from their 20 face frames, and "
+            "Clips of the actors that `fit` held out, answered from their 20 face frames, and "
             "from the middle one alone, 20 times, in per cent; one network a corpus.",
             table(
                 ["corpus", "clips", "moving: right", "still: right", "guessing", "same answer"],

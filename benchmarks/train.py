@@ -1,4 +1,4 @@
-"""What the road from the store to the network costs beside the network itself."""
+"""What training from the store costs beside the network itself."""
 
 from __future__ import annotations
 
@@ -106,23 +106,23 @@ class RandomTensors:
 
 
 class Rounds(pl.Callback):
-    """After each epoch of the road, as many steps on random tensors: A B A B ..."""
+    """After each epoch of the pipeline, as many steps on random tensors: A B A B ..."""
 
     def __init__(self, rival: RandomTensors, steps: int, bfloat16: bool, both: bool) -> None:
         """Prepare; with `both` the random tensors run in float32 and bfloat16."""
         self.rival, self.steps = rival, steps
         self.precisions = (bfloat16, not bfloat16) if both else (bfloat16,)
-        self.road: list[float] = []
+        self.pipeline: list[float] = []
         self.random: dict[bool, list[float]] = {p: [] for p in self.precisions}
         self.start: float | None = None
 
     def on_train_epoch_end(self, *_: object) -> None:
-        """Stop the road's clock, time the rival, start the clock again."""
+        """Stop the pipeline's clock, time the rival, start the clock again."""
         if self.rival.device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
         if self.start is not None:
-            self.road.append(now - self.start)
+            self.pipeline.append(now - self.start)
         for precision in self.precisions:
             seconds = self.rival.seconds(self.steps, precision)
             if self.start is not None:  # the first epoch only warms up
@@ -175,12 +175,12 @@ def main() -> None:
         store = write_store(Path(temporary, "features"), given.actors, given.clips_per_actor)
         for modality in MODALITIES:
             rounds = measure(store, modality, given.batch_size, given.repeats)
-            # Samples a second are the inverse of seconds: the rival's over the road's.
-            share = ratio(rounds.random[bfloat16], rounds.road)
-            rate = clips / median(rounds.road)
+            # Samples a second are the inverse of seconds: the rival's over the pipeline's.
+            share = ratio(rounds.random[bfloat16], rounds.pipeline)
+            rate = clips / median(rounds.pipeline)
             floor = clips / median(rounds.random[bfloat16])
             rows.append([modality, f"{rate:.0f}", f"{floor:.0f}", str(share)])
-            result[f"{modality}_road_over_random"] = share
+            result[f"{modality}_pipeline_over_random"] = share
             result[f"samples_per_second_{modality}"] = rate
             if modality == "av":
                 gain = ratio(rounds.random[False], rounds.random[True])
@@ -199,13 +199,13 @@ def _parts(
 ) -> list[str]:
     used = "bfloat16 autocast" if bfloat16 else "float32"
     return [
-        "*Road*: memory-mapped store, view drawn, augmentation (faces, SpecAugment, mixup, hidden "
+        "*Pipeline*: memory-mapped store, view drawn, augmentation (faces, SpecAugment, mixup, hidden "
         "modalities), Lightning's Trainer. *Random*: same network, optimizer and precision in a "
         f"plain loop on one batch in memory. A store of {clips} random clips in {VIEWS} views (it "
         f"stays in the page cache); batch {batch}; {used}; "
         f"{torch.get_num_threads()} threads; {repeats} interleaved epochs. A share of 1 means that "
-        "the road is free.",
-        table(["modality", "road, samples/s", "random, samples/s", "share (min to max)"], rows),
+        "the pipeline is free.",
+        table(["modality", "pipeline, samples/s", "random, samples/s", "share (min to max)"], rows),
         f"bfloat16 autocast trains av **{gain}** times as fast as float32 (random tensors).",
     ]
 

@@ -88,7 +88,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 QUICK = TrainingSettings(epochs=2, batch_size=16, holdout=0.25)
-"""Training that takes seconds: enough to see that the road works, not to learn."""
+"""Training that takes seconds: enough to see that it works, not to learn."""
 
 
 @pytest.fixture(scope="session")

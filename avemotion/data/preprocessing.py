@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from avemotion.config import Engine, PreprocessSettings
 from avemotion.data.contact_sheet import check_preview, draw_preview
 from avemotion.data.corpora import CorpusName, read_corpus
-from avemotion.data.shards import Shards, Written, without_features, write_shard
+from avemotion.data.shards import write_here
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.store_writer import StoreWriter, plain_row, row_of, rows_of, size_of
 from avemotion.data.types import Clip, Corpus
@@ -174,32 +174,6 @@ def _fill(
             for shard, outcomes in written:
                 writer.record(shard.stem, rows_of(todo[shard.stem], corpus, outcomes))
     return len(retried | names)
-
-
-def write_here(
-    shards: Shards,
-    extract_all: Callable[[list[Clip]], Generator[Extraction | TaskFailure, None, None]],
-    on_done: Callable[[], object],
-) -> Generator[Written, None, None]:
-    """Write shards on this machine, one after the other.
-
-    Args:
-        shards: The shards, and the clips of each.
-        extract_all: Extracts clips, and yields their outcomes in order.
-        on_done: Called when a clip is done.
-    """
-    with closing(extract_all([clip for clips in shards.values() for clip in clips])) as results:
-        for shard, clips in shards.items():
-            outcomes, features = [], []
-            for _ in clips:
-                outcome, found = without_features(next(results))
-                on_done()
-                outcomes.append(outcome)
-                if found is not None:
-                    features.append(found)
-            write_shard(shard, features)
-            yield shard, outcomes
-        next(results, None)  # there is no further one: the workers end by themselves
 
 
 def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,29 @@ def without_features(
         return outcome, None
     features = outcome.features if outcome.status in USABLE else None
     return replace(outcome, features=ClipFeatures.zeros(0)), features
+
+
+def write_here(
+    shards: Shards,
+    extract_all: Callable[[list[Clip]], Generator[Extraction | TaskFailure, None, None]],
+    on_done: Callable[[], object],
+) -> Generator[Written, None, None]:
+    """Write shards on this machine, one after the other.
+
+    Args:
+        shards: The shards, and the clips of each.
+        extract_all: Extracts clips, and yields their outcomes in order.
+        on_done: Called when a clip is done.
+    """
+    with closing(extract_all([clip for clips in shards.values() for clip in clips])) as results:
+        for shard, clips in shards.items():
+            outcomes, features = [], []
+            for _ in clips:
+                outcome, found = without_features(next(results))
+                on_done()
+                outcomes.append(outcome)
+                if found is not None:
+                    features.append(found)
+            write_shard(shard, features)
+            yield shard, outcomes
+        next(results, None)  # there is no further one: the workers end by themselves

@@ -173,7 +173,7 @@ class Split:
     validation: tuple[str, ...]
     """Those that choose the epoch; empty where nothing is chosen."""
     test: tuple[str, ...]
-    """Those kept away from training altogether; may be empty."""
+    """Those held out from training; may be empty."""
 
     def __post_init__(self) -> None:
         """Refuse an actor in two parts."""

@@ -1,4 +1,4 @@
-"""The command line: exit codes, one-line messages, --config, and the road end to end."""
+"""The command line: exit codes, one-line messages, --config, and all steps end to end."""
 
 import json
 import os
