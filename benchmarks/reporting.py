@@ -1,4 +1,4 @@
-"""What every benchmark shares: interleaved timing, and a report that says where it was measured."""
+"""What all benchmarks share: interleaved timing, and a report with the machine and versions."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Ratio:
     """How many times longer one job takes than another."""
 
     median: float
-    """Of the two medians."""
+    """Ratio of the two medians."""
     low: float
-    """The smallest of any round."""
+    """Smallest ratio of a round."""
     high: float
-    """The largest."""
+    """Largest ratio of a round."""
 
     def __str__(self) -> str:
         """Show the median and the range."""
@@ -118,8 +118,8 @@ def publish(
         parts: Paragraphs and tables.
         result: Ratios and other figures by name.
     """
-    metadata = f"{_machine()}. Python {platform.python_version()}, {_versions()}."
-    text = "\n\n".join([f"# {title}", *parts, metadata, f"    {_command()}"]) + "\n"
+    environment = f"{_machine()}. Python {platform.python_version()}, {_versions()}."
+    text = "\n\n".join([f"# {title}", *parts, environment, f"    {_command()}"]) + "\n"
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
@@ -140,8 +140,8 @@ def _machine() -> str:
 
 
 def _processor() -> str:
-    metadata = Path("/proc/cpuinfo")
-    lines = metadata.read_text(encoding="utf-8").splitlines() if metadata.is_file() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown processor"
 

@@ -43,7 +43,14 @@ def invented(actors: int, seeds: int = 3, corrupted: Sequence[str] = CORRUPTED) 
     rng = np.random.default_rng(0)
     names = [str(1001 + i) for i in range(actors)]
     clips = tuple(
-        TestedClip(f"{actor}_{level}_{emotion}", actor, "IEO", emotion, level, emotion)
+        TestedClip(
+            clip=f"{actor}_{level}_{emotion}",
+            actor=actor,
+            sentence="IEO",
+            emotion=emotion,
+            level=level,
+            target=emotion,
+        )
         for actor in names
         for level, emotions in (("LO", EMOTIONS), ("XX", EMOTIONS[:4]))  # so WAR is not UAR
         for emotion in emotions
@@ -56,12 +63,14 @@ def invented(actors: int, seeds: int = 3, corrupted: Sequence[str] = CORRUPTED) 
     def drawn(level: float) -> list[ClipPrediction]:
         return [
             ClipPrediction(
-                seed,
-                clip.actor,
-                clip.clip,
-                clip.actor,
-                clip.emotion,
-                tuple(rng.dirichlet(2 * shares(clip.emotion, level + skill[clip.actor])).tolist()),
+                seed=seed,
+                fold=clip.actor,
+                clip=clip.clip,
+                actor=clip.actor,
+                target=clip.emotion,
+                probabilities=tuple(
+                    rng.dirichlet(2 * shares(clip.emotion, level + skill[clip.actor])).tolist()
+                ),
                 temperature=0.8,
             )
             for seed in range(seeds)

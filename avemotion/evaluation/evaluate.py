@@ -1,7 +1,7 @@
 """Compare networks with each other and with people, on actors that none of the networks saw.
 
-Two ways: score the checkpoints of `fit` on the actors it kept away (``holdout``), or train a
-network for each fold of a protocol and test it on that fold's actors.
+Either score the checkpoints of `fit` on its held-out actors (``holdout``), or train a network for
+each fold of a protocol and test it on that fold's actors.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ def evaluate(
 
     Args:
         data: Feature store written by `preprocess`.
-        protocol: ``holdout`` scores the checkpoints of `fit` on the actors it kept away. The others
-            train a network a fold, modality and seed, and test every actor once: ``loso`` leaves
-            one actor out, ``5fold`` cuts the sorted actors in five, ``stratified`` deals them so
-            that the folds have about the same emotions, ``luna-jimenez`` takes RAVDESS' published
-            folds.
+        protocol: ``holdout`` scores the checkpoints of `fit` on its held-out actors. The others
+            train a network for each fold, modality and seed, and test every actor once: ``loso``
+            leaves one actor out, ``5fold`` cuts the sorted actors in five, ``stratified`` assigns
+            them so that the folds have about the same emotions, ``luna-jimenez`` takes RAVDESS'
+            published folds.
         modalities: What to compare; by default all that the store (or `runs`) offers.
-        target: What counts as right: the ``intended`` emotion, or what most of the ``crowd``
-            saw and heard in the clip; clips without a winner are then left out.
+        target: The emotion that counts as right: the ``intended`` one, or what most of the
+            ``crowd`` saw and heard in the clip; clips without a single winner are then left out.
         seeds: Trainings of each fold, with the seeds `training.seed`, that plus one, and so on.
-        jobs: Networks trained at once, each with one thread; by default one a core, or one on a
+        jobs: Networks trained at once, each with one thread; by default one per core, or one on a
             GPU. On CPUs it changes no result.
         engine: Where networks are trained: on this machine (``local``), or on the cluster (``ray``)
             that the environment variable RAY_ADDRESS names, or one that is started here.
@@ -76,7 +76,7 @@ def evaluate(
         runs: Folder with the runs of `fit` that ``holdout`` scores.
         out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
         network: Sizes of the networks that are trained.
-        training: How they are trained.
+        training: Settings of their training.
         progress: Show a progress bar.
 
     Returns:
@@ -84,24 +84,22 @@ def evaluate(
         the same as ``results.json`` and as a page, ``report/index.html``.
 
     Raises:
-        UsageError: The store, the runs or `out` do not fit what is asked.
+        UsageError: The store, the runs or `out` do not fit the request.
         AvemotionError: A training failed; the others are done.
+
+    Example:
+        >>> from avemotion import evaluate
+        >>> results = evaluate(modalities=("av", "video"), out=Path("two"), progress=False)
+        >>> sorted(results.scores)
+        ['av', 'video']
     """
     data, runs, out = Path(data), Path(runs), Path(out or Path("evaluation", protocol))
     store = FeatureStore(data)
     check_known(store.rows)
-    for name, value in (("--seeds", seeds), ("--jobs", 1 if jobs is None else jobs)):
-        if value < 1:
-            raise UsageError(f"{name} is {value}, but must be 1 or more.")
     experiment = ExperimentSettings(network=network, training=training)
+    _check_options(protocol, experiment, seeds, jobs, engine)
     checkpoints: dict[Modality, Path] = {}
     if protocol == "holdout":
-        if experiment != ExperimentSettings() or (seeds, jobs, engine) != (1, None, "local"):
-            raise UsageError(
-                "--protocol holdout trains nothing, so it takes no settings of network or training "
-                "(nor --config, --seeds, --jobs, --engine). Give them to `avemotion fit`, or "
-                "choose another --protocol."
-            )
         checkpoints = find_checkpoints(runs, modalities)
         experiment = shared_experiment(checkpoints)
     compared = tuple(checkpoints) or modalities or tuple(m for m in MODALITIES if store.usable(m))
@@ -130,6 +128,25 @@ def evaluate(
         return report(out)
 
 
+def _check_options(
+    protocol: Protocol,
+    experiment: ExperimentSettings,
+    seeds: int,
+    jobs: int | None,
+    engine: Engine,
+) -> None:
+    for name, value in (("--seeds", seeds), ("--jobs", jobs)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}, but must be 1 or more.")
+    trains = experiment != ExperimentSettings() or (seeds, jobs, engine) != (1, None, "local")
+    if protocol == "holdout" and trains:
+        raise UsageError(
+            "--protocol holdout trains nothing, so it takes no settings of network or training "
+            "(nor --config, --seeds, --jobs, --engine). Give them to `avemotion fit`, or "
+            "choose another --protocol."
+        )
+
+
 def _common_clips(
     store: FeatureStore, modalities: Sequence[Modality]
 ) -> tuple[list[ManifestRow], tuple[str, ...]]:
@@ -153,6 +170,6 @@ def _common_clips(
 _WHY_NOT = {
     "audio": "they have no face",
     "video": "they have no sound",
-    "excluded": "known to be bad",
+    "excluded": "they are known to be bad",
     "failed": "they could not be read",
 }

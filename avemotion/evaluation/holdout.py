@@ -1,4 +1,4 @@
-"""The checkpoints of `fit`, tested on the actors that it kept away from training."""
+"""The checkpoints of `fit`, tested on its held-out actors."""
 
 from __future__ import annotations
 

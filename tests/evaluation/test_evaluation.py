@@ -350,7 +350,7 @@ def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path)
     with pytest.raises(UsageError, match="other clips"):
         avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
     fold.write_text(whole.replace("0.", "x."))
-    with pytest.raises(UsageError, match="row 1: .* Remove that file and evaluate again"):
+    with pytest.raises(UsageError, match="row 1 of .* is wrong .* Remove that file and evaluate"):
         avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
     metadata = json.loads((tmp_path / "asked.json").read_text())
     (tmp_path / "asked.json").write_text(json.dumps(metadata | {"clips": "others"}))
@@ -378,7 +378,7 @@ def test_impossible_requests_are_refused_before_anything_is_trained(
     (bare / "manifest.csv").write_text("".join(only_here))
     info = json.loads((bare / "store.json").read_text()) | {"clips": len(only_here) - 1}
     (bare / "store.json").write_text(json.dumps(info))
-    with pytest.raises(UsageError, match="No clip of fear"):
+    with pytest.raises(UsageError, match="no clip of fear"):
         avemotion.evaluate(data=bare, protocol="loso", out=out)
     assert not out.exists()
 
