@@ -187,7 +187,9 @@ def read_csv(
                 if None in cells or None in cells.values():
                     raise ValueError("it does not have one value for each column")
                 rows.append(parse(cells))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(
             f"{path} is not a table in UTF-8 with commas ({error}). {remedy}"
         ) from error

@@ -87,7 +87,9 @@ def test_train_reports_shares_of_the_speed_on_random_tensors(tmp_path: Path):
     quick = ("--actors", 2, "--clips-per-actor", 6, "--batch-size", 6, "--repeats", 1)
     result = run("train", tmp_path, *quick)
     for modality in ("av", "video", "audio"):
-        assert positive(result, f"{modality}_pipeline_over_random", f"samples_per_second_{modality}")
+        assert positive(
+            result, f"{modality}_pipeline_over_random", f"samples_per_second_{modality}"
+        )
     assert positive(result, "bfloat16_over_float32_av")
 
 

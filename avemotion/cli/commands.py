@@ -15,7 +15,7 @@ from avemotion.cli.options import add_config, add_function, as_path, modalities
 from avemotion.errors import UsageError
 
 Parse = Callable[[Callable[[Any], None]], dict[str, Any]]
-"""Told what adds a command's options, parses its words: keyword arguments, dataclasses built."""
+"""Takes what adds options to a parser; returns the values of the command line by name."""
 
 
 def _demo(parse: Parse) -> int:

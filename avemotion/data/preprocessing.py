@@ -254,12 +254,19 @@ def _extract_all(
         [_task(clip, settings) for clip in clips],
         workers=workers,
         timeout_seconds=CLIP_TIMEOUT_SECONDS,
-        prepare=one_thread,
+        prepare=_init_worker,
     )
 
 
 def _task(clip: Clip, settings: PreprocessSettings) -> _Task:
     return clip.name, clip.video, clip.audio or clip.video, settings
+
+
+def _init_worker() -> None:
+    """Load what extraction needs before the first clip, and keep the process to one thread."""
+    import scipy.signal  # noqa: F401  (it has a BLAS of its own: before threads are limited)
+
+    one_thread()
 
 
 def _extract(task: _Task) -> Extraction:
@@ -277,4 +284,4 @@ def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | Tas
 
 @cache
 def _companion() -> IsolatedProcess:
-    return IsolatedProcess(_extract, one_thread)
+    return IsolatedProcess(_extract, _init_worker)

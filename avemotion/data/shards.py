@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
 def _save(path: Path, features: Sequence[ClipFeatures]) -> None:
     """Write arrays with the permissions and the errors of other files.
 
+    While it writes, the actor's features are in memory twice: the library takes whole arrays.
+
     Raises:
         OSError: The file cannot be written.
     """
@@ -76,7 +78,8 @@ def _save(path: Path, features: Sequence[ClipFeatures]) -> None:
         found = re.search(r"os error (\d+)", str(error))
         number = int(found[1]) if found else errno.EIO
         raise OSError(number, os.strerror(number)) from error
-    path.chmod(mode)
+    with suppress(OSError):  # some network drives have no permissions
+        path.chmod(mode)
 
 
 def without_features(

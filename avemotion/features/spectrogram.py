@@ -63,7 +63,7 @@ def power_spectrogram(noisy: NDArray[np.float64]) -> NDArray[np.float32]:
     """
     try:
         from scipy.signal import spectrogram  # takes 1.5 s, and log-mel models do without
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise UsageError(
             "This model reads the power spectrogram, which needs scipy. Install it: "
             "pip install scipy"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from avemotion.config import AskedModality, TimelineSettings
 from avemotion.errors import UsageError
@@ -17,9 +16,6 @@ from avemotion.inference.classifier import Classifier
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.timeline_rows import TABLE_SUFFIXES, TimelineRow, check_output, row_file
 from avemotion.media.windows import known_seconds
-
-if TYPE_CHECKING:
-    from avemotion.inference.timeline_plot import TimelinePlot
 
 _WINDOWS = TimelineSettings()
 
@@ -126,11 +122,16 @@ def write_timeline(
     """
     out, plot = _checked_outputs(out, plot)
     classifier = Classifier(checkpoint, device, runtime)
-    drawing = _empty_plot(Path(clip).name, classifier.labels, settings) if plot else None
+    drawing = None
+    if plot:
+        from avemotion.inference.timeline_plot import TimelinePlot  # imports matplotlib
+
+        drawing = TimelinePlot(Path(clip).name, classifier.labels, settings)
+    duration_seconds = known_seconds(Path(clip))  # an unreadable video leaves earlier rows alone
     seconds, modalities, emotions = 0.0, Counter[str](), Counter[str]()
     rows = classifier.timeline(clip, modality, settings)
     with row_file(out, classifier.labels) if out else nullcontext() as write:
-        for row in _with_progress(rows, Path(clip), progress):
+        for row in _with_progress(rows, duration_seconds, progress):
             if write:
                 write(row)
             if drawing:
@@ -162,19 +163,12 @@ def _checked_outputs(out: Path | None, plot: Path | None) -> tuple[Path | None, 
     return out, plot
 
 
-def _empty_plot(name: str, labels: Sequence[str], settings: TimelineSettings) -> TimelinePlot:
-    from avemotion.inference.timeline_plot import TimelinePlot  # imports matplotlib
-
-    return TimelinePlot(name, labels, settings)
-
-
 def _with_progress(
-    rows: Iterable[TimelineRow], clip: Path, progress: bool
+    rows: Iterable[TimelineRow], duration_seconds: float | None, progress: bool
 ) -> Iterator[TimelineRow]:
     """Pass rows on, and show a progress bar in seconds of the video."""
     from tqdm import tqdm
 
-    duration_seconds = known_seconds(clip)
     with tqdm(
         total=duration_seconds and ceil(duration_seconds),
         desc="timeline",

@@ -21,6 +21,7 @@ TOKEN_NAME = ".shared"
 _PACKAGES = (
     "av",
     "decord",
+    "librosa",
     "numpy",
     "opencv-python-headless",
     "pytorch-lightning",

@@ -87,11 +87,15 @@ def serve(
     """Run tasks until the pipe is closed; the main function of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills us
     exit_with_parent()
-    if prepare is not None:
-        prepare()
-    if memory_mebibytes is not None:
-        _limit_memory(memory_mebibytes)
     with suppress(EOFError, ConnectionError):  # the parent has ended
+        try:
+            if prepare is not None:
+                prepare()
+        except Exception as error:  # a package that cannot be loaded, say
+            pipe.send(TaskFailure(f"a process cannot start ({type(error).__name__}: {error})"))
+            return
+        if memory_mebibytes is not None:
+            _limit_memory(memory_mebibytes)
         pipe.send("ready")
         while True:
             task, unreadable = _receive_task(pipe)

@@ -118,6 +118,10 @@ def isolated_workers(
             process.end()
 
 
+class _NotPreparedError(Exception):
+    """`prepare` failed in the process."""
+
+
 class IsolatedProcess:
     """A process that runs one task at a time, started when needed and replaced when it died."""
 
@@ -157,6 +161,9 @@ class IsolatedProcess:
             except (EOFError, OSError):  # it died idle or starting: no task is to blame
                 self.end()
                 continue
+            except _NotPreparedError as error:
+                self.end()
+                return TaskFailure(str(error))
             return self._result(pipe, timeout_seconds, on_partial)
         return ProcessFailure("no worker process could be started: perhaps memory is short")
 
@@ -171,8 +178,8 @@ class IsolatedProcess:
         if current_process().daemon:
             raise UsageError(
                 "this process is daemonic, as workers of multiprocessing.Pool are, and such a "
-                "process may not start others. Call `Classifier.classify` in it, without "
-                "isolated=True, or use a concurrent.futures.ProcessPoolExecutor."
+                "process may not start others. Use a concurrent.futures.ProcessPoolExecutor. To "
+                "classify, call `Classifier.classify` in it, without isolated=True."
             )
         ours, theirs = SPAWN.Pipe()
         process = SPAWN.Process(target=serve, args=(theirs, *self._work), daemon=True)
@@ -182,7 +189,8 @@ class IsolatedProcess:
             process.start()
             self._process, self._pipe = process, ours
         theirs.close()  # so that the pipe ends with the process
-        ours.recv()  # it is ready
+        if isinstance(answer := ours.recv(), TaskFailure):
+            raise _NotPreparedError(answer.reason)
         return ours
 
     def _result(

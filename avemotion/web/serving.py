@@ -97,7 +97,7 @@ def _check(upload_mebibytes: float, length_minutes: float) -> None:
     ):
         if not 0 < value <= most:
             raise UsageError(f"--{name} is {value:g}, but must be above 0 and at most {most:,}.")
-    for package in ("starlette", "uvicorn", "websockets"):
+    for package in ("starlette", "uvicorn", "websockets", "matplotlib", "librosa"):
         if find_spec(package) is None:
             raise UsageError(
                 f"The page needs {package}, which is not installed: pip install 'avemotion[app]'"

@@ -94,9 +94,7 @@ def test_five_folds_are_runs_of_neighbours() -> None:
 def test_stratified_folds_share_out_the_actors_with_all_emotions(crema_d: Path) -> None:
     """In the partial corpus five actors have all emotions: each fold gets one of them."""
     clips = {clip.name: (clip.actor, clip.emotion) for clip in read_corpus(crema_d).clips}
-    packed = (
-        crema_d / "more-voices-flac.zip"
-    )  # voices, of which the names are enough
+    packed = crema_d / "more-voices-flac.zip"  # voices, of which the names are enough
     if packed.exists():
         for name in map(PurePath, ZipFile(packed).namelist()):
             parts = parse_name(name.stem)

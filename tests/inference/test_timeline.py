@@ -294,6 +294,21 @@ def test_an_interruption_keeps_the_rows_so_far_under_another_name(
             assert len(list(csv.reader(file))) == 3
 
 
+def test_an_unreadable_video_leaves_the_rows_of_an_earlier_run_alone(
+    fitted: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / ".t.csv.partial"
+    kept.write_text("rows of an earlier run")
+    for video in (tmp_path / "missing.mp4", tmp_path / "text.mp4"):
+        if video.stem == "text":
+            video.write_text("no video")
+        with pytest.raises(MediaError):
+            avemotion.write_timeline(
+                video, out=tmp_path / "t.csv", checkpoint=fitted / "av", progress=False
+            )
+        assert kept.read_text() == "rows of an earlier run"
+
+
 def test_the_plot_is_drawn_and_does_not_grow(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path
 ) -> None:

@@ -95,6 +95,15 @@ def test_a_process_that_dies_before_its_task_is_replaced_and_nobody_blamed(tmp_p
     ]
 
 
+def lack_a_package() -> None:
+    raise ModuleNotFoundError("No module named 'torch'")
+
+
+def test_a_process_that_cannot_be_prepared_says_why() -> None:
+    (failure,) = map_isolated(act, ["one"], workers=1, timeout_seconds=60, prepare=lack_a_package)
+    assert isinstance(failure, TaskFailure) and "No module named 'torch'" in failure.reason
+
+
 def test_memory_beyond_the_limit_is_refused_to_that_task_alone() -> None:
     got = outcomes(["takes memory", "whole", "takes memory"])
     assert got == [

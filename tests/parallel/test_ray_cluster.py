@@ -145,12 +145,12 @@ def test_a_decoder_that_dies_or_hangs_is_recorded_as_on_one_machine(
             for process in wait_for(lambda path=path: readers(path)):
                 os.kill(process, number)
 
-    monkeypatch.setattr(preprocessing, "CLIP_TIMEOUT_SECONDS", 12)
+    monkeypatch.setattr(preprocessing, "CLIP_TIMEOUT_SECONDS", 5)
     with meanwhile(send_signals):
         run(corpus, tmp_path / "local")
 
     def shorten() -> None:
-        preprocessing.CLIP_TIMEOUT_SECONDS = 12  # the first clip imports SciPy
+        preprocessing.CLIP_TIMEOUT_SECONDS = 5
 
     ray.init(log_to_driver=False, runtime_env={"worker_process_setup_hook": shorten})
     try:

@@ -431,7 +431,7 @@ def test_wrong_usage_is_named(app: App, model: Path, tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr and done.stdout == ""
 
 
-@pytest.mark.parametrize("package", ["starlette", "uvicorn", "websockets"])
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "websockets", "matplotlib"])
 def test_a_missing_extra_is_named_with_its_remedy(package: str) -> None:
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
