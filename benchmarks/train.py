@@ -199,8 +199,8 @@ def _parts(
 ) -> list[str]:
     used = "bfloat16 autocast" if bfloat16 else "float32"
     return [
-        "*Pipeline*: memory-mapped store, view drawn, augmentation (faces, SpecAugment, mixup, hidden "
-        "modalities), Lightning's Trainer. *Random*: same network, optimizer and precision in a "
+        "*Pipeline*: memory-mapped store, view drawn, augmentation (faces, SpecAugment, mixup, "
+        "hidden modalities), Lightning's Trainer. *Random*: same network, optimizer and precision in a "
         f"plain loop on one batch in memory. A store of {clips} random clips in {VIEWS} views (it "
         f"stays in the page cache); batch {batch}; {used}; "
         f"{torch.get_num_threads()} threads; {repeats} interleaved epochs. A share of 1 means that "
