@@ -200,11 +200,10 @@ def _parts(
     used = "bfloat16 autocast" if bfloat16 else "float32"
     return [
         "*Pipeline*: memory-mapped store, view drawn, augmentation (faces, SpecAugment, mixup, "
-        "hidden modalities), Lightning's Trainer. *Random*: same network, optimizer and precision in a "
-        f"plain loop on one batch in memory. A store of {clips} random clips in {VIEWS} views (it "
-        f"stays in the page cache); batch {batch}; {used}; "
-        f"{torch.get_num_threads()} threads; {repeats} interleaved epochs. A share of 1 means that "
-        "the pipeline is free.",
+        "hidden modalities), Lightning's Trainer. *Random*: same network, optimizer and precision "
+        f"in a plain loop on one batch in memory. A store of {clips} random clips in {VIEWS} views "
+        f"(it stays in the page cache); batch {batch}; {used}; {torch.get_num_threads()} threads; "
+        f"{repeats} interleaved epochs. A share of 1 means that the pipeline is free.",
         table(["modality", "pipeline, samples/s", "random, samples/s", "share (min to max)"], rows),
         f"bfloat16 autocast trains av **{gain}** times as fast as float32 (random tensors).",
     ]

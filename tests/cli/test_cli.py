@@ -98,7 +98,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (["classify", "x.mp4", "--runtime", "tpu"], 2, "tpu"),
         (["classify", "x.mp4", "--checkpoint", "x.onnx"], 2, "avemotion export CHECKPOINT x.onnx"),
         (["export", "runs/av"], 2, "file"),
-        (["export", "runs/av", "av.bin"], 2, "must be the name of a file that ends in .onnx"),
+        (["export", "runs/av", "av.bin"], 2, "must be a file name that ends in .onnx"),
         (["export", "runs/av", "av.onnx"], 2, "No checkpoint at runs/av"),
         (["export", "av.onnx", "video.onnx"], 2, "av.onnx, which is already exported"),
     ],

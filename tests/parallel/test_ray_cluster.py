@@ -162,7 +162,7 @@ def test_a_decoder_that_dies_or_hangs_is_recorded_as_on_one_machine(
     reasons = {row.clip: row.reason for row in report.failed}
     assert reasons.keys() == signals.keys(), reasons
     assert re.search("crash", reasons["1001_DFA_ANG_XX"])
-    assert re.search("took longer than 12 s", reasons["1003_DFA_ANG_XX"])
+    assert re.search("took longer than 5 s", reasons["1003_DFA_ANG_XX"])
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
 
 
