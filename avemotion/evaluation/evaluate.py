@@ -88,6 +88,7 @@ def evaluate(
         AvemotionError: A training failed; the others are done.
 
     Example:
+        >>> from pathlib import Path
         >>> from avemotion import evaluate
         >>> results = evaluate(modalities=("av", "video"), out=Path("two"), progress=False)
         >>> sorted(results.scores)

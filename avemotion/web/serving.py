@@ -52,6 +52,9 @@ def app(
         >>> from avemotion import app
         >>> app(Path("runs/latest"), port=7860)  # doctest: +SKIP
         http://127.0.0.1:7860  (model: runs/latest/checkpoint.safetensors; Ctrl-C ends it)
+        >>> app(length_minutes=0)
+        Traceback (most recent call last):
+        avemotion.errors.UsageError: --length-minutes is 0, but must be above 0 and at most ...
     """
     _check(upload_mebibytes, length_minutes)
     import uvicorn
