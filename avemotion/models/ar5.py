@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality, NetworkSettings
 from avemotion.data.batch import ClipInputs
-from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
+from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
 
 # Output channels of the convolutions (each with batch norm and ReLU) between one 2 x 2 max-pooling
 # and the next. The very first is 5 x 5 with stride 2, the others 3 x 3: full-size maps cost most.
@@ -24,7 +24,6 @@ HIDDEN = 128
 """Units of the fully connected layer over both embeddings."""
 
 _SHRINK = 16  # the stride and three poolings: a value of the last maps covers 16 x 16 pixels
-_SOUND_SHAPES = {"log_mel": (MEL_BANDS, MEL_FRAMES), "power": POWER_SHAPE}
 
 
 class AR5(nn.Module):
@@ -111,7 +110,7 @@ class AudioBranch(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         """Build the convolutions and the layer of the embedding."""
         super().__init__()
-        rows, _ = _SOUND_SHAPES[settings.spectrogram]
+        rows, _ = SPECTROGRAM_SHAPES[settings.spectrogram]
         # Of each row over the training clips; the thesis' power spectrogram is not standardised.
         self.register_buffer("mean", torch.zeros(rows, 1))
         self.register_buffer("std", torch.ones(rows, 1))
