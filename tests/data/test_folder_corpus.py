@@ -168,7 +168,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path, text, message: str) 
 def test_a_table_that_cannot_be_opened_is_no_missing_one(tmp_path: Path) -> None:
     touch(tmp_path, "sad/a.mp4", "happy/b.mp4")
     (tmp_path / "clips.csv").symlink_to("nowhere")
-    with pytest.raises(UsageError, match="clips.csv is not a table.*No such file"):
+    with pytest.raises(UsageError, match="clips.csv cannot be read .No such file"):
         read_corpus(tmp_path)
 
 
