@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -72,9 +71,3 @@ def test_a_client_type_checks_from_outside(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--strict", "--warn-unused-ignores", str(client)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-
-
-def test_the_package_says_that_it_is_typed() -> None:
-    assert (ROOT / "avemotion" / "py.typed").exists()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["avemotion"]
