@@ -91,7 +91,7 @@ def corpus_line(store: FeatureStore, clips: Sequence[ClipPrediction], seed: int)
     metadata = store.synthetic or {}
     actors = len({p.actor for p in clips})
     return (
-        f"**SYNTHETIC DATA**: drawn faces and synthesized voices, not people. {actors} actors, "
+        f"**SYNTHETIC DATA**: drawn faces and synthesised voices, not people. {actors} actors, "
         f"{len(clips)} clips, tables `{metadata.get('tables')}`, corpus seed {seed}, "
         f"{store.settings.views} views. Five folds over actors: every clip is tested once, by "
         "networks that saw neither its actor in training nor when choosing the epoch. Intervals: "

@@ -17,7 +17,7 @@ from avemotion.cli.exit_codes import INTERRUPTED, OK, SOME_FAILED, WRONG_USAGE
 from avemotion.errors import AvemotionError, UsageError
 
 COMMANDS = {
-    "demo": "all of the steps below on a small synthetic corpus, in minutes",
+    "demo": "all of the steps on a small synthetic corpus, in minutes",
     "synth": "write a synthetic corpus laid out like CREMA-D",
     "verify": "check a CREMA-D checkout: missing and broken files, Git LFS pointers",
     "preprocess": "turn a corpus into a feature store: faces and spectrograms",

@@ -111,15 +111,16 @@ def fit_text(report: FitReport) -> str:
     how = f"chosen on {validation}" if chosen else "the last one"
     lines.append(
         f"{modality}: trained on {counted(len(split.train), 'actor')}, epoch {metadata.epoch} "
-        f"({how}), {counted(len(split.test), 'actor')} held out; {counted(report.clips, 'clip')}."
+        f"({how}), {counted(len(split.test), 'actor')} held out; "
+        f"{counted(report.clips, 'clip')} for training and validation."
     )
     if report.left_out:
         lines.append(f"Left out: {counted(report.left_out, 'clip')} without a face or a voice.")
     if metadata.scores:
         lines.append(
             "On the validation actors: accuracy "
-            f"{_percent(metadata.scores['val_accuracy'])}, "
-            f"UAR {_percent(metadata.scores['val_uar'])}."
+            f"{_percent(metadata.scores['val_accuracy'])} %, "
+            f"UAR {_percent(metadata.scores['val_uar'])} %."
         )
     if metadata.synthetic:
         lines.append(SYNTHETIC_NOTICE)
@@ -224,11 +225,11 @@ def timeline_text(report: TimelineReport) -> str:
     answered = report.rows - report.modalities.get("", 0)
     from_each = ", ".join(f"{n} from {m}" for m, n in sorted(report.modalities.items()) if m)
     lines = [
-        f"{report.clip}: {report.seconds:.1f} s, {report.rows} rows, {answered} with an answer"
-        + (f" ({from_each})." if from_each else "."),
+        f"{report.clip}: {report.seconds:.1f} s, {counted(report.rows, 'row')}, "
+        f"{answered:,} with an answer" + (f" ({from_each})." if from_each else "."),
     ]
     shares = [f"{name} {_percent(n / answered)} %" for name, n in report.labels.items()]
-    lines += ["Most probable after smoothing: " + ", ".join(shares)] if shares else []
+    lines += ["Most probable, as a share of these: " + ", ".join(shares)] if shares else []
     if report.synthetic:
         lines.append("The model was trained on SYNTHETIC data: this says nothing about people.")
     lines.append("Written: " + ", ".join(map(str, report.files)))
