@@ -4,7 +4,7 @@
 class AvemotionError(Exception):
     """Base of all errors that avemotion raises for wrong input; other errors are bugs.
 
-    Example:
+    Examples:
         >>> from avemotion import AvemotionError, classify_clip
         >>> try:
         ...     classify_clip("no-such-clip.mp4")

@@ -62,7 +62,7 @@ def demo(
     Raises:
         UsageError: The folder holds something else.
 
-    Example:
+    Examples:
         >>> from avemotion import demo
         >>> report = demo(echo=lambda text: None, progress=False)
         >>> report.prediction.label in report.evaluation.labels

@@ -149,7 +149,7 @@ def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Veri
     Raises:
         UsageError: The folder is missing or holds no clip.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import verify
         >>> verify(Path("crema")).ok

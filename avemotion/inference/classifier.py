@@ -30,7 +30,7 @@ _NO_PARTS = "per-modality predictions unavailable: the model was trained with mo
 class Classifier:
     """A loaded model, to classify many clips; several threads may use it at once.
 
-    Example:
+    Examples:
         >>> from avemotion import Classifier
         >>> classifier = Classifier("runs/latest")
         >>> [classifier.classify(path).modality for path in ["clip.mp4", "clip.mp4"]]
@@ -252,7 +252,7 @@ def classify_clip(
         UsageError: The model does not exist or support the modality, its runtime is not installed,
             or the source is not a clip.
 
-    Example:
+    Examples:
         >>> from avemotion import classify_clip
         >>> prediction = classify_clip("clip.mp4")
         >>> prediction.modality, prediction.label in prediction.probabilities
@@ -290,7 +290,7 @@ def classify_faces(
     Raises:
         MediaError, MissingModalityError, UsageError: As for `classify_clip`.
 
-    Example:
+    Examples:
         >>> from avemotion import classify_faces
         >>> [(prediction.face, prediction.modality) for prediction in classify_faces("clip.mp4")]
         [(1, 'av')]

@@ -25,7 +25,7 @@ _BATCH = 8  # clips in a call of the network
 class ClipFailure:
     """A clip that could not be classified.
 
-    Example:
+    Examples:
         >>> from avemotion import classify_clips
         >>> [failure] = classify_clips(["missing.mp4"])
         >>> failure.reason
@@ -71,7 +71,7 @@ def classify_clips(
         UsageError: There is no such model, it does not support the modality, `workers` is below 1,
             or a single clip is given.
 
-    Example:
+    Examples:
         >>> from avemotion import classify_clips
         >>> for result in classify_clips(["clip.mp4", "missing.mp4"]):
         ...     print(result.clip, type(result).__name__)
@@ -151,7 +151,7 @@ def classify(
         UsageError: There is no such model, its runtime is not installed, or it does not support
             the modality.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import classify
         >>> [result.modality for result in classify([Path("clip.mp4")], modality="audio")]

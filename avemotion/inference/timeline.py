@@ -71,7 +71,7 @@ def timeline(
         MediaError: The file cannot be read; the rows before the error were yielded.
         MissingModalityError: The file has none of the streams that the prediction needs.
 
-    Example:
+    Examples:
         >>> from avemotion import timeline
         >>> first, *others = timeline("clip.mp4")
         >>> first.start_seconds, first.modality
@@ -113,7 +113,7 @@ def write_timeline(
         MediaError: The file cannot be read; the message says where the rows before the error are.
         MissingModalityError: The file has none of the streams that the prediction needs.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import write_timeline
         >>> report = write_timeline("clip.mp4", out=Path("timeline.csv"), progress=False)

@@ -24,7 +24,7 @@ PIPE_LIMIT_BYTES = 2**30
 class DecodedClip(ShapeRepr):
     """A clip that is already decoded: its frames, its sound, or both.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from avemotion import DecodedClip, classify_clip
         >>> noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)

@@ -209,7 +209,7 @@ def ratings(corpus: Path) -> dict[str, HumanScore]:
     Raises:
         UsageError: There is no vote table, or it holds no rating.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import ratings
         >>> ratings(Path("crema"))["av"].clips

@@ -38,7 +38,7 @@ def report(evaluation: Path) -> EvaluationResults:
         UsageError: The folder holds no finished evaluation, another version wrote it, or a file is
             damaged.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import report
         >>> report(Path("evaluation/holdout")).clips

@@ -210,7 +210,7 @@ def synth(
     Raises:
         UsageError: an argument is out of range, or the folder holds something else.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import synth
         >>> synth(Path("crema"), actors=6, clips_per_actor=6, progress=False).clips

@@ -121,7 +121,7 @@ def ceilings(face_table: npt.ArrayLike, voice_table: npt.ArrayLike) -> dict[str,
     Returns:
         Accuracies in [0, 1] under the keys ``video``, ``audio``, ``av``.
 
-    Example:
+    Examples:
         >>> ceilings([[1, 0], [0.5, 0.5]], [[0.5, 0.5], [0.5, 0.5]])
         {'video': 0.75, 'audio': 0.5, 'av': 0.75}
     """
@@ -176,7 +176,7 @@ def bayes_predictions(
     Raises:
         UsageError: neither was given, or they differ in length.
 
-    Example:
+    Examples:
         >>> bayes_predictions(TABLES["complementary"], face=["anger"], voice=["disgust"])
         ['disgust']
     """
