@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,13 +20,13 @@ from urllib.parse import quote
 
 import av
 import numpy as np
-import uvicorn
 from media_maker import make_clip, noise_frames
 from network_maker import EXPERIMENTS, metadata_of, untrained
 
 from avemotion.inference.runtimes.loading import load_runtime
 from avemotion.media.reader import read_clip
 from avemotion.models.checkpoint import save_checkpoint
+from avemotion.web.connections import PageServer
 from avemotion.web.server import build_server
 from avemotion.web.uploads import Limits
 
@@ -126,15 +127,16 @@ def serving(
 @contextmanager
 def serving_here(model: Path, temporary: Path, limits: Limits) -> Iterator[App]:
     """Run the server in a thread of this process, whose constants a test may change."""
-    with patch("tempfile.tempdir", str(temporary)):
+    listener = socket.create_server(("127.0.0.1", 0))
+    with patch("tempfile.tempdir", str(temporary)), listener:
         server = build_server(model, load_runtime(model, "cpu"), "127.0.0.1", limits)
-        running = uvicorn.Server(uvicorn.Config(server, port=0, log_level="critical"))
-        thread = threading.Thread(target=running.run)
+        running = PageServer(server)
+        thread = threading.Thread(target=running.run, args=([listener],))
         thread.start()
         try:
             while not running.started:
                 time.sleep(0.02)
-            yield App(None, running.servers[0].sockets[0].getsockname()[1], temporary)
+            yield App(None, listener.getsockname()[1], temporary)
         finally:
             running.should_exit = True
             thread.join()

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from time import monotonic
 from typing import Any
 
 from anyio import CancelScope
@@ -17,7 +18,8 @@ from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess
 
 _KILL_AGAIN_SECONDS = 0.5
-_STALLED_SECONDS = 30.0
+_PATIENCE_SECONDS = 30.0  # how long a client may keep its whole answer waiting,
+_LEAST_RATE = 100_000  # and for as many bytes a second more
 
 
 class Reader:
@@ -95,12 +97,17 @@ class Lines(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the lines; in any case, remove the upload.
 
-        A client that stops fetching them is disconnected.
+        A client that stops fetching them, or fetches too slowly, is disconnected.
         """
+        patience = _PATIENCE_SECONDS
 
         async def send_soon(message: Message) -> None:
-            async with asyncio.timeout(_STALLED_SECONDS):
+            nonlocal patience
+            patience += len(message.get("body", b"")) / _LEAST_RATE
+            start = monotonic()
+            async with asyncio.timeout(patience):
                 await send(message)
+            patience -= monotonic() - start
 
         try:
             await super().__call__(scope, receive, send_soon)

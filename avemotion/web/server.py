@@ -7,17 +7,14 @@ nothing.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -92,21 +89,6 @@ async def _unless_gone(request: Request, answer: Awaitable[Any]) -> Any:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-class PageServer(uvicorn.Server):
-    """Ends at once: what is being read is cancelled."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Start to shut down; a second signal does not interrupt the clean-up."""
-        if not self.should_exit:
-            super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cancel what is being read, then shut down."""
-        app: Any = self.config.app
-        app.state.stop_reading()
-        await super().shutdown(sockets)
 
 
 def _file(path: Path) -> Any:
@@ -204,6 +186,19 @@ class _Site:
             await socket.close(_TRY_AGAIN_LATER, "busy: too many cameras are connected")
             return
         self._cameras += 1
+        try:
+            await self._answer_frames(socket)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self._cameras -= 1
+
+    async def _answer_frames(self, socket: WebSocket) -> None:
+        """Answer frames, or close the connection with the reason.
+
+        Raises:
+            WebSocketDisconnect: The page has disconnected.
+        """
         window = LiveWindow(self._runtime)
         try:
             while True:
@@ -214,11 +209,7 @@ class _Site:
                 image = CameraImage.from_bytes(message.get("bytes") or b"")
                 found = await run_in_threadpool(window.see, image, monotonic())
                 await socket.send_json(asdict(found))
-        except WebSocketDisconnect:
-            pass
         except TimeoutError:
             await socket.close(_UNSUPPORTED, f"no frame received for {_IDLE_SECONDS:g} seconds")
-        except ValueError as error:  # not an image, or text
+        except ValueError as error:  # not an image
             await socket.close(_UNSUPPORTED, str(error)[:100])
-        finally:
-            self._cameras -= 1

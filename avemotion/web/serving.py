@@ -16,9 +16,6 @@ from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
 
 _MOST_MEBIBYTES, _MOST_MINUTES = 2**20, 24 * 60
-_MESSAGE_BYTES = 2**20 + 64  # largest camera frame
-_CONNECTIONS = 128  # a browser opens six; many more would only use memory
-_SHUTDOWN_SECONDS = 2  # for open connections to end
 
 
 def app(
@@ -47,7 +44,7 @@ def app(
         UsageError: There is no such model, the port is taken, a limit is out of range, or
             avemotion[app] is not installed.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import app
         >>> app(Path("runs/latest"), port=7860)  # doctest: +SKIP
@@ -57,9 +54,8 @@ def app(
         avemotion.errors.UsageError: --length-minutes is 0, but must be above 0 and at most ...
     """
     _check(upload_mebibytes, length_minutes)
-    import uvicorn
-
-    from avemotion.web.server import PageServer, build_server
+    from avemotion.web.connections import PageServer, notice_vanished_clients
+    from avemotion.web.server import build_server
     from avemotion.web.uploads import Limits
 
     # Leave the other cores to the browser; must be set before torch is imported.
@@ -71,25 +67,15 @@ def app(
         answer_seconds=60 + 60 * length_minutes,  # enough for large frames on a slow machine
     )
     server = build_server(path, load_runtime(path, "cpu"), host, limits)
-    config = uvicorn.Config(
-        server,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        ws="websockets-sansio",
-        ws_max_size=_MESSAGE_BYTES,
-        limit_concurrency=_CONNECTIONS,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
     with _listening(host, port) as listener:
+        notice_vanished_clients(listener)
         shown = f"[{host}]" if ":" in host else host
         everywhere = host in ("0.0.0.0", "::")  # all interfaces, not an address to open
         address = f"http://{'127.0.0.1' if everywhere else shown}:{listener.getsockname()[1]}"
         others = "; for others: this machine's name or address in place of 127.0.0.1" * everywhere
         echo(f"{address}  (model: {path}; Ctrl-C ends it{others})")
         with _hangup_ends_it(), suppress(KeyboardInterrupt):  # it runs until then
-            PageServer(config).run(sockets=[listener])
+            PageServer(server).run(sockets=[listener])
 
 
 def _check(upload_mebibytes: float, length_minutes: float) -> None:

@@ -5,24 +5,25 @@ import io
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import av
 import pytest
-from app_maker import App, save_model, serving_here, write_film
+from app_maker import App, save_model, serving_here
 from media_maker import noise_frames
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from avemotion.parallel.isolation import IsolatedProcess
 from avemotion.web import reading, server, uploads
+from avemotion.web.answering import Upload
 from avemotion.web.reading import Lines, Reader
 from avemotion.web.uploads import Limits
 
 UPLOAD = (
-    "POST /classify HTTP/1.1\r\nHost: localhost\r\nX-File-Name: film.mkv\r\n"
-    "Content-Length: {}\r\n\r\n"
+    "POST /classify HTTP/1.1\r\nHost: localhost\r\nX-File-Name: {}\r\nContent-Length: {}\r\n\r\n"
 )
 
 
@@ -39,18 +40,14 @@ def clip(small_corpus: Path) -> bytes:
     return min((small_corpus / "VideoFlash").glob("*.flv")).read_bytes()
 
 
-@pytest.fixture(scope="module")
-def film(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    clip = min((small_corpus / "VideoFlash").glob("*.flv"))
-    return write_film(tmp_path_factory.mktemp("film") / "film.mkv", clip, 60).read_bytes()
-
-
-def connected(app: App, body: bytes, announced: int | None = None) -> socket.socket:
+def connected(
+    app: App, body: bytes, announced: int | None = None, name: str = "film.mkv"
+) -> socket.socket:
     """Send a file over a connection that takes little of the answer."""
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     line.connect(("127.0.0.1", app.port))
-    line.sendall(UPLOAD.format(announced or len(body)).encode() + body)
+    line.sendall(UPLOAD.format(quote(name), announced or len(body)).encode() + body)
     return line
 
 
@@ -62,24 +59,42 @@ def gone_after(app: App, seconds: float) -> bool:
     return not app.uploads()
 
 
-def test_who_leaves_before_the_first_part_is_not_read_for(
-    app: App, clip: bytes, film: bytes
+def never_ready(_: Path, upload: Upload) -> Iterator[object]:
+    """Answer as the worker process does, but hang: at once, or after the first part."""
+    if upload.name != "hangs.mkv":
+        yield {"part": 1}
+    if upload.name != "ends.mkv":
+        time.sleep(600)
+
+
+def at_once(_: Path) -> None:
+    """Initialise the worker process without a model."""
+
+
+@pytest.mark.parametrize("name", ["hangs.mkv", "hangs later.mkv"])
+def test_who_leaves_is_not_read_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither in line, while another's file is read, nor when it is read itself."""
-    with ExitStack() as others:
-        first = others.enter_context(connected(app, film))
-        while not app.uploads():
-            time.sleep(0.01)
-        with connected(app, clip):  # it waits in line
-            while len(app.uploads()) < 2:
+    """Neither in line, while another's file is read, nor when the own one is read."""
+    monkeypatch.setattr(server, "answer", never_ready)
+    monkeypatch.setattr(server, "prepare", at_once)
+    (tmp_path / "app").mkdir()
+    limits = Limits(upload_bytes=2**20, length_seconds=600, answer_seconds=600)
+    with serving_here(save_model(tmp_path), tmp_path / "app", limits) as app:
+        with connected(app, b"x", name=name) as first:
+            if name == "hangs later.mkv":
+                assert b"200 OK" in first.recv(4096)
+            while not app.uploads():
                 time.sleep(0.01)
-        end = time.monotonic() + 5
-        while len(app.uploads()) > 1 and time.monotonic() < end:
-            time.sleep(0.01)
-        assert len(app.uploads()) == 1, "who waits in line and leaves is forgotten"
-        first.close()
-    assert gone_after(app, 5)
-    assert app.classify(clip)[0] == 200
+            with connected(app, b"x"):  # it waits in line
+                while len(app.uploads()) < 2:
+                    time.sleep(0.01)
+            end = time.monotonic() + 5
+            while len(app.uploads()) > 1 and time.monotonic() < end:
+                time.sleep(0.01)
+            assert len(app.uploads()) == 1, "who waits in line and leaves is forgotten"
+        assert gone_after(app, 5), "who leaves is not read for"
+        assert app.classify(b"x", "ends.mkv") == (200, {"part": 1})
 
 
 def test_who_does_not_fetch_an_answer_keeps_nobody_waiting() -> None:
@@ -98,7 +113,7 @@ def test_who_does_not_fetch_an_answer_keeps_nobody_waiting() -> None:
 
 
 def test_an_answer_that_nobody_fetches_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_STALLED_SECONDS", 0.1)
+    monkeypatch.setattr(reading, "_PATIENCE_SECONDS", 0.1)
 
     async def nothing() -> AsyncIterator[object]:
         for part in ():
@@ -117,6 +132,27 @@ def test_an_answer_that_nobody_fetches_is_given_up(monkeypatch: pytest.MonkeyPat
         assert closed.is_set()
 
     asyncio.run(scenario())
+
+
+def test_an_answer_fetched_a_little_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part is fetched in time; but who may take that long for each keeps its place."""
+    monkeypatch.setattr(reading, "_PATIENCE_SECONDS", 0.5)
+    sent: list[object] = []
+
+    async def many() -> AsyncIterator[object]:
+        for number in range(100):
+            yield number
+
+    async def slow(message: object) -> None:
+        await asyncio.sleep(0.1)
+        sent.append(message)
+
+    async def scenario() -> None:
+        scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
+        await Lines({}, many(), AsyncExitStack())(scope, asyncio.Event().wait, slow)
+
+    asyncio.run(scenario())
+    assert 1 <= len(sent) <= 6
 
 
 def test_an_upload_that_trickles_is_given_up(
