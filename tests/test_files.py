@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from avemotion.errors import UsageError
-from avemotion.files import read_csv, write_csv
+from avemotion.files import read_csv, read_json, write_csv, write_json
 
 
 def pair(cells: dict[str, str]) -> tuple[str, int]:
@@ -47,3 +47,12 @@ def test_further_columns_may_be_allowed(tmp_path: Path) -> None:
     for optional in (["age", "sex"], None):
         cells = read_csv(path, ["name", "size"], dict, "", optional=optional)
         assert cells == [{"name": "a", "size": "1", "age": "9"}]
+
+
+def test_json_is_read_as_written_and_holds_no_nan(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write_json(path, {"accuracy": 0.5})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"accuracy": float("nan")})
+    assert read_json(path, "") == {"accuracy": 0.5}
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]

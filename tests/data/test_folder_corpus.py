@@ -152,6 +152,8 @@ GOOD = "file,actor\nsad/a.mp4,Anna\nhappy/b.mp4,Boris\n"
         (GOOD.replace("Boris", "anna"), "'Anna' and 'anna' differ in capitals"),
         (GOOD + "sad/a.mp4,Anna\n", "row 3 of .*'sad/a.mp4' has a row before"),
         (GOOD + "sad/c.mp4,Anna\n", r"1 rows name no .*'sad/c.mp4' \(row 3\), and 0 files"),
+        (GOOD + "".join(f"sad/{x}.mp4,Anna\n" for x in "cde"), r"\(row 5\), and 0 files"),
+        (GOOD + "".join(f"sad/{x}.mp4,Anna\n" for x in "cdef"), r"\(row 5\), \.\.\., and 0 f"),
         (GOOD.replace("happy/b.mp4,Boris\n", ""), "and 1 files have no row: 'happy/b.mp4'"),
         (GOOD + "sad/a.wav,Boris\n", r"differs on sad/a.mp4 and .*\(rows 1 and 3"),
         (GOOD + '"sad', "is not a table"),

@@ -52,7 +52,10 @@ def test_other_charts_are_to_scale() -> None:
     changes = [-0.1, -0.13, -0.19]
     costs = {str(cost): {"audio": (cost, None, None)} for cost in changes}
     drawn = charts.degradation("x", "noise", costs, (-20, 0), joined=True)
-    assert_to_scale(markers(drawn)[:, 1], changes)
+    (zero,) = re.findall(
+        r'd="M \S+ (\S+) \nL \S+ \1 \n" clip-path="[^"]*" style="[^"]*--muted', drawn
+    )
+    assert_to_scale(np.array([*markers(drawn)[:, 1], float(zero)]), [*changes, 0])
     sure, right = [0.25, 0.5, 0.9], [0.8, 0.45, 0.2]
     bins = [
         {"low": i / 3, "high": (i + 1) / 3, "clips": 1, "confidence": s, "accuracy": r}

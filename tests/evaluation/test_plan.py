@@ -1,0 +1,38 @@
+"""A folder holds one evaluation, and says in words how another one differs."""
+
+from pathlib import Path
+
+import pytest
+
+from avemotion.errors import UsageError
+from avemotion.evaluation.plan import open_evaluation
+from avemotion.evaluation.predictions import FORMAT
+from avemotion.parallel.cluster_check import split_versions
+
+ASKED = {
+    "format": FORMAT,
+    "protocol": "5fold",
+    "data": "0a",
+    "clips": "1b",
+    "conditions": ["blur"],
+    "network": {"width": 1.0},
+    "training": {"epochs": 2},
+    "versions": dict.fromkeys(split_versions(), "1.0"),
+}
+
+
+@pytest.mark.parametrize(("name", "other", "words"), [
+    ("protocol", "loao", "other protocol: there 5fold, asked loao."),
+    ("data", "0b", "other data: the feature store was made from other files"),
+    ("clips", "1c", "other clips: perhaps other --modalities"),
+    ("conditions", [], "other conditions: another version of avemotion"),
+    ("network", {"width": 0.5}, r"other network \(there -> asked\):\n  .*width.*1.0.*0.5"),
+    ("versions", dict.fromkeys(split_versions(), "2.0"), r"other versions(.|\n)*1.0.*2.0"),
+])  # fmt: skip
+def test_another_evaluation_is_told_apart(
+    tmp_path: Path, name: str, other: object, words: str
+) -> None:
+    open_evaluation(tmp_path, ASKED)
+    open_evaluation(tmp_path, ASKED)
+    with pytest.raises(UsageError, match=words):
+        open_evaluation(tmp_path, ASKED | {name: other})
