@@ -14,15 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
+from avemotion.errors import MediaError
 from avemotion.media.audio import (
     MIN_SOUND_SECONDS,
     AudioTrack,
-    MonoMixer,
+    BlockReader,
     choose_track,
+    not_finite,
     ordered_tracks,
     to_int16,
     tracks_note,
 )
+from avemotion.media.channels import SILENCE_DB, Mix, is_silent, level_of
 from avemotion.media.decoder import opened, use_one_thread
 from avemotion.media.resampling import BlockResampler
 from avemotion.media.timestamps import (
@@ -34,58 +37,59 @@ from avemotion.media.timestamps import (
 )
 
 LOOK_AHEAD_SECONDS = 60.0
-"""How much of several tracks is decoded to find the first with sound."""
+"""How much is decoded to choose a track and its channels."""
 
 _JITTER_SECONDS = 0.04  # time stamps of sound that is unbroken err by less
 _NO_SAMPLES = np.zeros(0, np.float32)
 
 
-class _TrackProbe(AudioTrack):
-    """Finds out whether a track has sound; keeps only its first block that is not silent."""
+@dataclass(frozen=True, slots=True)
+class SoundChoice:
+    """The track and the channels that are used of a file."""
 
-    def __init__(self, track: av.AudioStream) -> None:
-        """Start empty."""
-        super().__init__(track, PacketIndex())
-        self.seconds = 0.0
-        """Decoded so far."""
-
-    def take(self, frame: av.AudioFrame) -> None:
-        """Examine a decoded block."""
-        self._blocks = [block for block in self._mono.mix(frame) if block.any()][:1]
-        self.seconds += frame.samples / frame.sample_rate
+    track: int
+    """Index of the stream."""
+    mix: Mix
+    """Channels that are averaged."""
+    notes: tuple[str, ...] = ()
+    """What is left out, and why."""
 
 
-def track_with_sound(path: Path) -> tuple[int, list[str]]:
-    """Choose among several audio tracks as for clips, but by the first minute alone.
+def choose_sound(path: Path) -> SoundChoice | None:
+    """Choose a track and its channels as for clips, but by the first minute alone.
 
     Args:
-        path: A file with at least one track, of a codec that FFmpeg knows.
+        path: A media file.
 
     Returns:
-        The stream's index, and a note on the choice.
+        The choice; None where the file has no audio track of a codec that FFmpeg knows.
 
     Raises:
         MediaError: The file cannot be opened.
     """
     with opened(path) as container:
-        probes = [_TrackProbe(track) for track in ordered_tracks(container)]
+        tracks = ordered_tracks(container)
+        if not tracks or tracks[0].codec_context is None:
+            return None
+        if len(tracks) == 1 and tracks[0].channels == 1:
+            return SoundChoice(tracks[0].index, Mix((0,), 1))
+        probes = [AudioTrack(track, PacketIndex()) for track in tracks]
         # Windows before the damage can be used; whoever reads on will meet the error.
         with suppress(av.error.FFmpegError, IndexError, ValueError):
-            _probe_tracks(_first_packets(container, probes), probes)
+            _probe_tracks(_first_packets(container, tracks), probes)
         chosen = choose_track(probes)
-        if not chosen.is_silent:
-            return chosen.index, tracks_note(chosen, probes)
-        return chosen.index, [
-            f"of {len(probes)} audio tracks, all are silent for {LOOK_AHEAD_SECONDS:.0f} s: the "
-            "first one is used"
-        ]
+        mix = chosen.levels.best_mix()
+        notes = [*tracks_note(chosen, probes), *chosen.notes()]
+        if len(probes) > 1 and is_silent(chosen.levels.loudest()):
+            silent = f"all are silent for {LOOK_AHEAD_SECONDS:.0f} s: the first one is used"
+            notes = [f"of {len(probes)} audio tracks, {silent}"]
+        return SoundChoice(chosen.index, mix, tuple(notes))
 
 
 def _first_packets(
-    container: av.container.InputContainer, probes: Sequence[_TrackProbe]
+    container: av.container.InputContainer, tracks: Sequence[av.AudioStream]
 ) -> Iterator[av.Packet[av.AudioStream]]:
     """Yield the packets of the first minute."""
-    tracks = [probe.track for probe in probes]
     for track in tracks:
         use_one_thread(track)
     end = origin_of(tracks) + Fraction(LOOK_AHEAD_SECONDS)
@@ -96,17 +100,18 @@ def _first_packets(
 
 
 def _probe_tracks(
-    packets: Iterable[av.Packet[av.AudioStream]], probes: Sequence[_TrackProbe]
+    packets: Iterable[av.Packet[av.AudioStream]], probes: Sequence[AudioTrack]
 ) -> None:
-    """Decode until the first track has sound, or the packets end, or are too many."""
+    """Decode the first track, and others as long as it may be silent; packets may lack times."""
     by_index = {probe.index: probe for probe in probes}
+    first, minute = probes[0], round(LOOK_AHEAD_SECONDS * probes[0].rate)
     for packet in packets:
         probe = by_index[packet.stream.index]
-        if probe.is_silent:
+        if probe is first or is_silent(first.levels.loudest(minute)):
             for frame in packet.decode():
-                if probe.is_silent:
-                    probe.take(frame)
-        if not probes[0].is_silent or probe.seconds >= LOOK_AHEAD_SECONDS:  # without times
+                probe.take(frame)
+            probe.finish()
+        if probe.whole_seconds() >= LOOK_AHEAD_SECONDS:
             return
 
 
@@ -128,7 +133,7 @@ class SoundStream:
         container: av.container.InputContainer,
         stream: av.AudioStream,
         origin: Fraction,
-        notes: Sequence[str] = (),
+        choice: SoundChoice,
     ) -> None:
         """Start at the beginning.
 
@@ -136,14 +141,13 @@ class SoundStream:
             container: The file, opened for this stream alone.
             stream: The audio track.
             origin: Time stamp that counts as 0, in seconds.
-            notes: Why it is this track.
+            choice: Its channels.
         """
         use_one_thread(stream)
         self._decoded = (f for packet in container.demux(stream) for f in packet.decode())
         self._origin, self._rate = origin, stream.rate
         self._resampler = BlockResampler(stream.rate, SAMPLE_RATE)
-        self._choice_notes = notes
-        self._mono = MonoMixer(stream.rate)
+        self._choice, self._reader = choice, BlockReader(stream.rate)
         self._blocks = self._unbroken()
         self._gaps: deque[tuple[int, int]] = deque()
         self._samples = np.zeros(0, np.int16)
@@ -178,7 +182,10 @@ class SoundStream:
             check_step((at - position) / self._rate, position / self._rate)
             if started and abs(at - position) < _JITTER_SECONDS * self._rate:
                 at = position
-            for block in self._mono.mix(frame):
+            for channels in self._reader.read(frame):
+                if not np.isfinite(channels).all():
+                    raise MediaError(not_finite(f"at {position / self._rate:.1f} s"))
+                block = self._choice.mix.of(channels)
                 if at > position:
                     self._note_gap(position, at)
                     for zeros in range(position, at, self._rate):
@@ -216,10 +223,10 @@ class SoundStream:
         if present < max(MIN_COVERED_SHARE * (end - start), MIN_SOUND_SECONDS * SAMPLE_RATE):
             return f"sound in only {present / SAMPLE_RATE:.1f} s of this window"
         samples = self._samples[first - self._start : last - self._start]
-        if not samples.any():
-            return "the sound is silent in this window (every sample is zero)"
+        if is_silent(level_of(samples)):
+            return f"the sound is silent in this window (below {SILENCE_DB:.0f} dB of full scale)"
         return WindowSound(samples.copy(), end - start - present)
 
     def notes(self) -> list[str]:
-        """Say which track this is, and what was left out of it so far."""
-        return [*self._choice_notes, *self._mono.notes()]
+        """Say which track and channels these are."""
+        return list(self._choice.notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from avemotion.errors import MediaError, NoVideoError
 from avemotion.media.audio import AudioTrack, choose_track, ordered_tracks, tracks_note
+from avemotion.media.channels import Mix
 from avemotion.media.frames import FrameCollector
 from avemotion.media.integrity import check_content, check_file
 from avemotion.media.sources import MediaFile
@@ -163,20 +164,37 @@ def _decode_once(
         if frames:
             frames.check_length(container.duration)
         notes = frames.notes() if frames else []
-        if not sounds:
-            return DecodedStreams(
-                frames=None, samples=None, sample_rate=0, notes=tuple(notes)
-            ), frames
-        sound = choose_track(sounds)
-        notes += [*tracks_note(sound, sounds), *sound.notes()]
-        streams = DecodedStreams(
-            frames=None,
-            samples=sound.joined(),
-            sample_rate=sound.rate,
-            sound_seconds=sound.whole_seconds(),
-            notes=tuple(notes),
-        )
-        return streams, frames
+        sound = _sound_of(file, sounds)
+        return replace(sound, notes=(*notes, *sound.notes)), frames
+
+
+def _sound_of(file: MediaFile, sounds: Sequence[AudioTrack]) -> DecodedStreams:
+    """Return the sound of the track with sound, once all packets are decoded."""
+    if not sounds:
+        return DecodedStreams(frames=None, samples=None, sample_rate=0)
+    for sound in sounds:
+        sound.finish()
+    chosen = kept = choose_track(sounds)
+    if mix := chosen.better_mix():
+        kept = _decode_track(file, chosen.index, mix)
+    return DecodedStreams(
+        frames=None,
+        samples=kept.joined(file.name),
+        sample_rate=chosen.rate,
+        sound_seconds=chosen.whole_seconds(),
+        notes=(*tracks_note(chosen, sounds), *chosen.notes()),
+    )
+
+
+def _decode_track(file: MediaFile, index: int, mix: Mix) -> AudioTrack:
+    """Decode a track again, which is rare, rather than keep all channels of every one."""
+    with opened(file) as container:
+        track = next(track for track in container.streams.audio if track.index == index)
+        packets, held = _index_packets(_demux(container, [index]))
+        sound = AudioTrack(track, packets[index], mix)
+        _decode_needed(file, held, {index: sound})
+        sound.finish()
+        return sound
 
 
 def check_codecs(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
 from avemotion.media.audio import LONGEST_SOUND_SECONDS, MIN_SOUND_SECONDS, to_int16
+from avemotion.media.channels import SILENCE_DB, is_silent, level_of, mix_array
 from avemotion.media.decoder import (
     DecodedStreams,
     FrameChoice,
@@ -109,10 +110,12 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
         )
         frames = _checked(clip.name, video)
     seconds = 0.0
+    notes: list[str] = []
     if clip.waveform is not None and clip.sample_rate is not None:
         rate = int(clip.sample_rate)
         seconds = clip.waveform.shape[-1] / rate
-        streams = DecodedStreams(frames=None, samples=_mono(clip.waveform, rate), sample_rate=rate)
+        samples, notes = _mono(clip.waveform, rate)
+        streams = DecodedStreams(frames=None, samples=samples, sample_rate=rate)
         try:
             sound = _sound_of(clip.name, streams)
         except NoAudioError as error:
@@ -123,16 +126,15 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
         no_frames="" if frames else no_frames,
         no_sound="" if sound else no_sound,
         sound_seconds=seconds,
+        notes=tuple(notes),
     )
 
 
-def _mono(waveform: NDArray[Any], rate: int) -> NDArray[np.float32]:
-    """Return the channels' mean, float32 (sample,), full scale 1; of a long sound its middle."""
+def _mono(waveform: NDArray[Any], rate: int) -> tuple[NDArray[np.float32], list[str]]:
+    """Return an array as float32 (sample,), of a long sound its middle, and notes."""
     extra = max(0, waveform.shape[-1] - round(LONGEST_SOUND_SECONDS * rate))
     kept = waveform[..., extra // 2 : waveform.shape[-1] - (extra - extra // 2)]
-    scale = 32_768 if kept.dtype == np.int16 else 1
-    channels = np.atleast_2d(kept)
-    return np.asarray(channels.mean(axis=0, dtype=np.float32) / scale, np.float32)
+    return mix_array(np.atleast_2d(kept), rate)
 
 
 def read_streams(path: MediaFile, head_bytes: int = 5_000_000) -> tuple[bool, bool]:
@@ -248,13 +250,14 @@ def _check_reader(reader: str) -> None:
 def read_sound(path: MediaFile) -> Sound:
     """Decode a sound to 16 kHz mono.
 
-    Of several tracks it is the one that the file plays by default, else the first with sound; of
-    surround sound the front centre channel. Other channels are averaged (FFmpeg's own down-mix is
-    3 dB louder). Other rates are resampled by soxr; 16 kHz mono PCM comes out as it went in.
+    Of several tracks it is the one that the file plays by default, unless it is silent, else the
+    first with sound; of surround sound the front centre channel, unless it is silent. Other
+    channels are averaged (FFmpeg's own down-mix is 3 dB louder), unless they cancel out: then it is
+    the loudest. Other rates are resampled by soxr; 16 kHz mono PCM comes out as it went in.
 
     Raises:
-        NoAudioError: The file has no audio track, or one of zeros alone, or next to no samples.
-        MediaError: The file cannot be read.
+        NoAudioError: The file has no audio track, or only silent ones, or next to no samples.
+        MediaError: The file cannot be read, or holds samples that are no numbers.
     """
     return _sound_of(path.name, decode(path, None, with_sound=True))
 
@@ -272,6 +275,9 @@ def _sound_of(name: str, streams: DecodedStreams) -> Sound:
         )
     samples = resample(streams.samples, streams.sample_rate, SAMPLE_RATE)
     sound = Sound(to_int16(samples), SAMPLE_RATE)
-    if not sound.samples.any():
-        raise NoAudioError(f"the audio track of {name} is silent (every sample is zero)")
+    if is_silent(level_of(sound.samples)):
+        raise NoAudioError(
+            f"the audio track of {name} is silent (its level is below {SILENCE_DB:.0f} dB of full "
+            "scale)"
+        )
     return sound

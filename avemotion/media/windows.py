@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from avemotion.config import SAMPLE_RATE, TimelineSettings
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.media.audio import ordered_tracks
-from avemotion.media.audio_stream import SoundStream, track_with_sound
+from avemotion.media.audio_stream import SoundChoice, SoundStream, choose_sound
 from avemotion.media.decoder import check_codecs, is_video, opened
 from avemotion.media.resampling import check_sample_rate
 from avemotion.media.timestamps import origin_of
@@ -119,7 +119,7 @@ def stream_windows(
     with ExitStack() as handles:
         first, second = (handles.enter_context(opened(path)) for _ in range(2))
         video = next(filter(is_video, first.streams.video), None) if with_video else None
-        audio, notes = _audio_track(path, second) if with_sound else (None, [])
+        audio, choice = _audio_track(path, second) if with_sound else (None, None)
         check_codecs(path, [video, audio])
         if video is None and audio is None:
             either = "no video" if with_video else "no sound"
@@ -129,7 +129,7 @@ def stream_windows(
             check_sample_rate(path.name, audio.rate)
         origin = origin_of([stream for stream in (video, audio) if stream])
         frames = FrameStream(first, video, origin, window / MAX_FRAMES) if video else None
-        sound = SoundStream(second, audio, origin, notes) if audio else None
+        sound = SoundStream(second, audio, origin, choice) if audio and choice else None
 
         def reach(end: int) -> int:
             return min(end, max(stream.read_to(end) for stream in (frames, sound) if stream))
@@ -147,13 +147,12 @@ def stream_windows(
 
 def _audio_track(
     path: Path, container: av.container.InputContainer
-) -> tuple[av.AudioStream | None, list[str]]:
-    """Return the audio track to use, if there is any, and notes on the choice."""
-    tracks = ordered_tracks(container)
-    if len(tracks) < 2 or tracks[0].codec_context is None:
-        return next(iter(tracks), None), []
-    index, notes = track_with_sound(path)
-    return next(track for track in tracks if track.index == index), notes
+) -> tuple[av.AudioStream | None, SoundChoice | None]:
+    """Return the audio track to use, if there is any, and the choice of it and its channels."""
+    tracks, choice = ordered_tracks(container), choose_sound(path)
+    if choice is None:
+        return next(iter(tracks), None), None
+    return next(track for track in tracks if track.index == choice.track), choice
 
 
 def _window(
