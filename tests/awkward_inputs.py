@@ -68,6 +68,7 @@ def film(
     rate: int = 25,
     times: Sequence[int] | None = None,
     rotation: int | None = None,
+    mirrored: bool = False,
     aspect: Fraction | None = None,
     transfer: int | None = None,
     **options: str,
@@ -83,7 +84,7 @@ def film(
             if times is not None:
                 video.codec_context.time_base = Fraction(1, 1000)
             if rotation is not None:
-                video.set_display_rotation(rotation)
+                video.set_display_rotation(rotation, hflip=mirrored)
             if aspect is not None:
                 video.codec_context.sample_aspect_ratio = aspect
             if transfer is not None:
@@ -110,11 +111,28 @@ def film(
     return path
 
 
+def write_videos(path: Path, videos: Sequence[np.ndarray], kinds: Sequence[Disposition]) -> Path:
+    """Write several videos side by side."""
+    with av.open(str(path), "w") as out:
+        streams = []
+        for frames, kind in zip(videos, kinds, strict=True):
+            stream = out.add_stream("ffv1", rate=Fraction(25))
+            stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], "gray"
+            stream.disposition = kind
+            streams.append(stream)
+        for frames, stream in zip(videos, streams, strict=True):
+            for grey in frames:
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")))
+            out.mux(stream.encode(None))
+    return path
+
+
 def write_track(out: av.container.OutputContainer, stream: av.AudioStream, track: Track) -> None:
     channels = np.ascontiguousarray(np.atleast_2d(track.samples), np.float32)
     for start in range(0, channels.shape[1], 1024):
-        block = np.ascontiguousarray(channels[:, start : start + 1024])
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=track.layout)
+        # Packed: PyAV ends the process at the planes of eight channels.
+        block = np.ascontiguousarray(channels[:, start : start + 1024].T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout=track.layout)
         frame.sample_rate, frame.pts = RATE, start
         frame.time_base = Fraction(1, RATE)
         out.mux(stream.encode(frame))
@@ -175,7 +193,7 @@ def leaving(share: float) -> np.ndarray:
     """The face is gone after a share of the frames; a wall is left, on which light flickers."""
     frames = face().copy()
     gone = round(share * len(frames))
-    flicker = np.arange(len(frames) - gone) % 7 * 6 + 90
+    flicker = np.arange(len(frames) - gone) * 3 + 90
     frames[gone:] = flicker[:, None, None]
     return frames
 
@@ -220,6 +238,13 @@ def surround(path: Path) -> Path:
     music = speech_like(1.6, 5).astype(np.float32) / 32_768
     channels = np.stack([music, music, voice(), music * 0, music * 0, music * 0])
     return film(path, face(), [Track(channels, "5.1", "ac3", 48_000)])
+
+
+def placed(count: int, *channels: int) -> np.ndarray:
+    """The voice in some of so many channels, the others silent."""
+    sound = np.zeros((count, len(voice())), np.float32)
+    sound[list(channels)] = voice()
+    return sound
 
 
 def cut(path: Path) -> Path:
@@ -325,6 +350,9 @@ FRAMES = [
         box=same),
     Row("held upside down", lambda p: turned(p / "b.mp4", 180), "av", box=same),
     Row("turned the other way", lambda p: turned(p / "c.mp4", -90), "av", box=same),
+    Row("mirrored, as some front cameras store it",
+        lambda p: film(p / "d.mp4", face()[:, :, ::-1], speaking(), rotation=0, mirrored=True),
+        "av", box=same),
     Row("odd width and height",
         lambda p: film(p / "a.mkv", face()[:, :359, :479], speaking(), "ffv1", "yuv420p"), "av",
         box=same),
@@ -336,7 +364,7 @@ FRAMES = [
         box=times(8)),
     Row("8K, 5 frames",
         lambda p: film(p / "a.mkv", wide(face(5), 16), speaking(), "mjpeg", "yuvj420p", 4), "av",
-        box=times(16)),
+        ("the video has little motion: 5 different frames in 1.25 s",), times(16)),
     Row("64 x 48: too small for a face",
         lambda p: film(p / "a.mkv", [cv2.resize(f, (64, 48)) for f in face()], speaking(), "ffv1"),
         "audio", (NO_FACE,)),
@@ -366,21 +394,38 @@ FRAMES = [
         ("a.jpg holds a single frame: an image, not a video",)),
     Row("PNG", lambda p: image(p / "a.png"), MediaError, ("an image, not a video",)),
     Row("a frozen video", lambda p: film(p / "a.mp4", [face()[0]] * 40, speaking(), qp="0"),
-        MediaError, ("the video is truncated or frozen",)),
+        MediaError, ("a.mp4 moves for only 0.00 of 1.60 s (1 of 20 sampled frames differ), but at "
+                     "least 0.1 s are needed: it is an image, or a frozen or truncated video",)),
+    Row("two videos, the second is the default",
+        lambda p: write_videos(p / "a.mkv", [noise_frames(40), face()],
+                               [Disposition(0), Disposition.default]), "video",
+        (NO_TRACK.format("a.mkv"), "of 2 video streams, number 2, the default one, is used"), same),
 ]  # fmt: skip
 
 TIMES = [
-    Row("3 frames", lambda p: film(p / "a.mp4", face(3), speaking()), "av", box=same),
-    Row("60 frames a second", lambda p: film(p / "a.mp4", face(), speaking(), rate=60), "av",
-        box=same),
+    Row("2 frames", lambda p: film(p / "a.mp4", face(2), speaking()), MediaError,
+        ("a.mp4 moves for only 0.08 of 0.08 s",)),
+    Row("3 frames", lambda p: film(p / "a.mp4", face(3), speaking()), "av",
+        ("the video has little motion: 3 different frames in 0.12 s",
+         "the video lasts only 0.1 of the 1.6 s of audio"), same),
+    Row("the video stands still after 0.6 s",
+        lambda p: film(p / "a.mkv", [*face(15), *[face()[14]] * 25], speaking(), "ffv1"), "av",
+        ("the video stands still or repeats for 1.0 of 1.6 s: 8 of 20 sampled frames differ",),
+        same),
+    Row("60 frames a second", lambda p: film(p / "a.mp4", face(), [Track(voice(0.8))], rate=60),
+        "av", box=same),
     Row("5 frames a second", lambda p: film(p / "a.mp4", face(), speaking(), rate=5), "av",
         box=same),
     Row("variable frame rate", lambda p: uneven(p / "a.mkv"), "av", box=same),
     Row("variable frame rate, frozen for a while", lambda p: halting(p / "a.mkv"), "video",
-        (NO_TRACK.format("a.mkv"), "the video is frozen for most of its duration"), same),
+        (NO_TRACK.format("a.mkv"), "the video stands still or repeats for"), same),
     Row("12 s", lambda p: film(p / "a.mp4", face(), [Track(voice(12.0))], rate=4), "av",
         ("the clip lasts 12.0 s, much longer than training clips; the prediction uses 20 evenly "
          "spaced frames and the middle 5 s of audio",), same),
+    Row("8 s of sound, 2 s of video",
+        lambda p: film(p / "a.mkv", face(), [Track(voice(8.0))], rate=20), "av",
+        ("the audio lasts 8.0 s; the prediction uses its middle 5 s",
+         "the video lasts only 2.0 of the 8.0 s of audio"), same),
     Row("8 s of sound", lambda p: make_wav(p / "a.wav", speech_like(8)), "audio",
         ("a.wav has no video stream", "the audio lasts 8.0 s; the prediction uses its middle 5 s")),
     Row("6 minutes of sound", lambda p: make_wav(p / "a.wav", speech_like(360)), "audio",
@@ -396,6 +441,28 @@ SOUNDS = [
         "video", ("answered from video alone: the audio track of a.mkv is silent",), same),
     Row("5.1: the voice in the centre", lambda p: surround(p / "a.mkv"), "av",
         ("of 6 audio channels, the front centre one is used",), same),
+    Row("5.1: the centre is silent",
+        lambda p: film(p / "a.mkv", face(), [Track(placed(6, 0, 1), "5.1", "ac3", 48_000)]), "av",
+        ("of 6 audio channels, the mean of the others is used: the front centre one is silent",),
+        same),
+    Row("7.1: the voice in the centre",
+        lambda p: film(p / "a.mkv", face(), [Track(placed(8, 2), "7.1", "aac", 48_000)]), "av",
+        ("of 8 audio channels, the front centre one is used",), same),
+    Row("16 channels, the voice in all",
+        lambda p: film(p / "a.mkv", face(), [Track(placed(16, *range(16)), "16 channels",
+                                                   "pcm_s16le")]), "av", box=same),
+    Row("left and right in opposite phase",
+        lambda p: film(p / "a.mkv", face(), [Track(np.stack([voice(), -voice()]), "stereo",
+                                                   "flac")]), "av",
+        ("of 2 audio channels, number 1, the loudest, is used: the mean would cancel it out",),
+        same),
+    Row("samples that are no numbers", lambda p: film(p / "a.mkv", face(), [
+            Track(np.where(np.arange(25_600) == 9_000, np.nan, voice()), codec="pcm_f32le")]),
+        MediaError, ("the sound of a.mkv holds samples that are infinite or no numbers (NaN)",)),
+    Row("two tracks, the first, the default, is silent",
+        lambda p: film(p / "a.mkv", face(), [Track(silence(), codec="ac3", rate=48_000,
+                                                   default=True), Track(voice(), default=False)]),
+        "av", ("of 2 audio tracks, number 2, the first with sound, is used",), same),
     Row("two tracks, the second is the default",
         lambda p: film(p / "a.mkv", face(), [Track(voice(), default=False, language="fre"),
                                              Track(voice(1.6, 7), default=True, language="eng")]),

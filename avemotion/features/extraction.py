@@ -16,7 +16,8 @@ from avemotion.features.face_detection import NO_FACE, find_face
 from avemotion.features.frame_sampling import GRIDS
 from avemotion.features.spectrogram import add_noise, log_mel, power_spectrogram
 from avemotion.features.types import ClipFeatures
-from avemotion.media.reader import check_distinct, read_clip
+from avemotion.media.motion import motion_of
+from avemotion.media.reader import read_clip
 from avemotion.media.types import Box, ClipMedia, VideoFrames
 
 
@@ -110,7 +111,8 @@ def read_views(
     if video and media.frames:  # all views together may differ more than the plain one alone
         plain = np.searchsorted(media.frames.requested_indices, choose.grids[0])
         _, first = np.unique(media.frames.indices[plain], return_index=True)
-        check_distinct(video.name, [media.frames.frames[index] for index in plain[first]])
+        frames = [media.frames.frames[index] for index in plain[first]]
+        motion_of(frames, len(frames), media.frames.duration_seconds).check_for_training(video.name)
     return media, choose.grids
 
 

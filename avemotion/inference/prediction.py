@@ -12,7 +12,7 @@ from avemotion.media.types import Box
 class Prediction:
     """The predicted emotion of one clip, with the evidence.
 
-    Example:
+    Examples:
         >>> from avemotion import classify_clip
         >>> prediction = classify_clip("clip.mp4", modality="video")
         >>> prediction.modality, prediction.frames_sampled
@@ -32,7 +32,7 @@ class Prediction:
     frames_sampled: int
     """Frames searched for a face: 20, or 0 without a video."""
     face_box: Box | None
-    """The crop in pixels of the video; None without a face."""
+    """The crop in pixels of the upright video; None without a face."""
     face: int | None
     """Number of the face, from 1, where all faces were requested and there is one."""
     checkpoint: str

@@ -24,6 +24,7 @@ from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.media.audio import LONGEST_SOUND_SECONDS
 from avemotion.media.reader import read_arrays, read_clip
 from avemotion.media.sources import DecodedClip, Source, as_media, source_name
+from avemotion.media.timestamps import MIN_COVERED_SHARE
 from avemotion.media.types import Box, ClipMedia
 
 LONG_CLIP_SECONDS = 10.0
@@ -246,13 +247,6 @@ def _warnings(
         yield f"answered from {used} alone: {missing}"
     if used != "audio" and sum(face.found) * 2 < FACE_FRAMES:
         yield f"a face was found in only {sum(face.found)} of {FACE_FRAMES} frames"
-    if used != "audio" and media.frames is not None:
-        indices = media.frames.indices
-        if (distinct := len(np.unique(indices))) * 2 < len(indices):
-            yield (
-                f"the video is frozen for most of its duration: only {distinct} of {len(indices)} "
-                "evenly spaced samples show a new frame"
-            )
     yield from media.notes
     yield from _length_warnings(media, used, metadata.experiment.network.spectrogram)
 
@@ -271,3 +265,5 @@ def _length_warnings(media: ClipMedia, used: str, spectrogram: str) -> Iterator[
         )
     elif sound > limit:
         yield f"the audio lasts {sound:.1f} s; the prediction uses its middle {limit:.0f} s"
+    if 0 < video < MIN_COVERED_SHARE * sound:
+        yield f"the video lasts only {video:.1f} of the {sound:.1f} s of audio"

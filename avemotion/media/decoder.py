@@ -15,15 +15,22 @@ import numpy as np
 from av.codec.context import ThreadType
 from numpy.typing import NDArray
 
-from avemotion.errors import MediaError, NoVideoError
+from avemotion.errors import MediaError
 from avemotion.media.audio import AudioTrack, choose_track, ordered_tracks, tracks_note
 from avemotion.media.channels import Mix
 from avemotion.media.frames import FrameCollector
 from avemotion.media.integrity import check_content, check_file
 from avemotion.media.sources import MediaFile
 from avemotion.media.timestamps import FrameChoice as FrameChoice
-from avemotion.media.timestamps import FramePlan, PacketIndex, plan_frames
+from avemotion.media.timestamps import (
+    FramePlan,
+    PacketIndex,
+    check_length,
+    plan_frames,
+    unit_seconds,
+)
 from avemotion.media.types import VideoFrames
+from avemotion.media.video_tracks import ordered_videos, videos_note
 
 _PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"}
 _HELD_BYTES = 64 * 2**20  # compressed packets kept from counting to decoding; a clip has 0.5 MB
@@ -95,22 +102,6 @@ def _plain(error: Exception) -> str:
     return str(getattr(error, "strerror", "") or error).strip()
 
 
-def is_video(stream: av.VideoStream) -> bool:
-    """Tell a video from the cover image of a song."""
-    return not stream.disposition & av.stream.Disposition.attached_pic
-
-
-def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """Return the first video stream.
-
-    Raises:
-        NoVideoError: There is none.
-    """
-    for stream in filter(is_video, container.streams.video):
-        return stream
-    raise NoVideoError(f"{path.name} has no video stream")
-
-
 def decode(file: MediaFile, choose: FrameChoice | None, with_sound: bool) -> DecodedStreams:
     """Decode a file once, on one thread, and keep what is asked for.
 
@@ -145,7 +136,8 @@ def _decode_once(
 ) -> tuple[DecodedStreams, FrameCollector | None]:
     """Read a file once; return its sound, and the frames, which may not be those wanted."""
     with opened(file) as container:
-        video = next(filter(is_video, container.streams.video), None) if plan else None
+        videos = ordered_videos(container) if plan else []
+        video = next(iter(videos), None)
         tracks = ordered_tracks(container) if with_sound else []
         check_codecs(file, [video, *tracks[:1]])
         used = [stream.index for stream in (video, *tracks) if stream is not None]
@@ -161,9 +153,10 @@ def _decode_once(
         sounds = [AudioTrack(track, packets[track.index]) for track in tracks]
         collectors |= {sound.index: sound for sound in sounds}
         _decode_needed(file, held, collectors)
-        if frames:
-            frames.check_length(container.duration)
-        notes = frames.notes() if frames else []
+        if video and frames:
+            end = frames.end_seconds
+            check_length(file.name, container, video, end, lambda: last_seconds(file))
+        notes = [*videos_note(videos), *frames.notes()] if frames else []
         sound = _sound_of(file, sounds)
         return replace(sound, notes=(*notes, *sound.notes)), frames
 
@@ -195,6 +188,16 @@ def _decode_track(file: MediaFile, index: int, mix: Mix) -> AudioTrack:
         _decode_needed(file, held, {index: sound})
         sound.finish()
         return sound
+
+
+def last_seconds(file: MediaFile) -> float:
+    """Return the time stamp of a file's last packet."""
+    with opened(file) as container:
+        return max(
+            float(packet.pts * unit_seconds(packet.stream))
+            for packet in container.demux()
+            if packet.pts is not None
+        )
 
 
 def check_codecs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 import av
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.errors import MediaError
+from avemotion.media.orientation import UPRIGHT, orientation_of
 from avemotion.media.timestamps import (
     FrameChoice,
     FramePlan,
@@ -21,9 +21,6 @@ from avemotion.media.timestamps import (
     unit_seconds,
 )
 from avemotion.media.types import VideoFrames
-
-MIN_LENGTH_SHARE = 0.5
-"""A video that ends earlier, as a share of the time that it announces, has lost its rest."""
 
 LARGEST_SIDE = 720
 """Frames whose smaller side is longer are shrunk to it: faces are searched from a seventh of it up,
@@ -37,8 +34,6 @@ _FULL_RANGE = np.clip(np.rint((np.arange(256.0) - 16) * 255 / 219), 0, 255).asty
 
 _PIXEL_ASPECTS = (0.25, 4.0)  # beyond these a file is wrong about its pixels
 _HDR = {16: "PQ", 18: "HLG"}  # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
-MIN_DISTINCT_SHARE = 0.5
-"""A video with fewer distinct frames, as a share of those a view holds, is broken or frozen."""
 
 
 class FrameCollector:
@@ -72,6 +67,7 @@ class FrameCollector:
         self._kept: NDArray[np.uint8] | None = None
         self._size = (0, 0)
         self._times: list[int | None] = []
+        self._end = 0
         self._hdr = ""
 
     def take(self, frame: av.VideoFrame) -> None:
@@ -79,6 +75,7 @@ class FrameCollector:
         time = frame.pts
         index = len(self._times) if self._index_at is None else self._index_at.get(time, -1)
         self._times.append(time)
+        self._end = max(self._end, (time or 0) + (frame.duration or 0))
         if index not in self._left:
             return
         self._left.remove(index)
@@ -95,28 +92,10 @@ class FrameCollector:
         for row in others:
             self._kept[row] = self._kept[first]
 
-    def check_length(self, container_duration: int | None) -> None:
-        """Refuse a video that ends before half of the time that it announces.
-
-        What is missing may have been overwritten: no decoder complains of that. The share is low,
-        since a sound may outlast its video.
-
-        Args:
-            container_duration: What the container announces, in microseconds; used where the
-                stream announces nothing.
-
-        Raises:
-            MediaError: The video ends too early.
-        """
-        announced = (self._stream.duration or 0) * self._unit
-        if not announced:
-            announced = (container_duration or 0) / av.time_base
-        last = max((time or 0 for time in self._times), default=0) * self._unit
-        if len(self._times) > 1 and 0 < last < MIN_LENGTH_SHARE * announced:
-            raise MediaError(
-                f"only the first {last:.1f} of the {announced:,.1f} s that {self._name} "
-                "announces can be decoded: the video is truncated or damaged"
-            )
+    @property
+    def end_seconds(self) -> float:
+        """Time stamp at which the last decoded frame ends."""
+        return self._end * self._unit
 
     def better_plan(self, choose: FrameChoice) -> FramePlan | None:
         """Plan anew where the packets promised other frames than they gave; None where not.
@@ -153,12 +132,6 @@ class FrameCollector:
         return hdr_note(self._hdr)
 
 
-def count_distinct(frames: Iterable[NDArray[np.uint8]]) -> int:
-    """Return how many frames, each uint8 (height, width), differ from one another."""
-    # A quarter of the rows tells frames apart: what moves is higher than three.
-    return len({frame[::4].tobytes() for frame in frames})
-
-
 def hdr_of(frame: av.VideoFrame) -> str:
     """Return the name of a frame's high dynamic range; empty where it has none."""
     return _HDR.get(int(frame.color_trc or 0), "")
@@ -171,15 +144,10 @@ def hdr_note(hdr: str) -> list[str]:
     )
 
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """Return how often a stored frame must be turned counter-clockwise to be upright."""
-    return round(frame.rotation / 90) % 4
-
-
 def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     """Return the height and width of an upright frame, in pixels of the video."""
     stored = (frame.height, frame.width)
-    return stored[::-1] if quarter_turns(frame) % 2 else stored
+    return stored[::-1] if orientation_of(frame).transposed else stored
 
 
 def kept_size(height: int, width: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
@@ -207,19 +175,19 @@ def _pixel_aspect(stream: av.VideoStream, frame: av.VideoFrame) -> float:
     aspect = float(stream.sample_aspect_ratio or 0)
     if aspect <= 0:
         return 1.0
-    return 1 / aspect if quarter_turns(frame) % 2 else aspect
+    return 1 / aspect if orientation_of(frame).transposed else aspect
 
 
 def write_grey(frame: av.VideoFrame, upright: NDArray[np.uint8]) -> None:
     """Write a decoded frame, upright, into an array uint8 (height, width), 0 to 255."""
-    turns = quarter_turns(frame)
-    if turns == 0 and upright.shape == (frame.height, frame.width) and _is_luma(frame):
+    orientation, shape = orientation_of(frame), (frame.height, frame.width)
+    if orientation == UPRIGHT and upright.shape == shape and _is_luma(frame):
         cv2.LUT(_luma(frame), _FULL_RANGE, dst=upright)
         return
     grey = (
         cv2.LUT(_luma(frame), _FULL_RANGE) if _is_luma(frame) else frame.to_ndarray(format="gray")
     )
-    write_resized(np.asarray(grey, np.uint8), np.rot90(upright, -turns))
+    write_resized(np.asarray(grey, np.uint8), orientation.as_stored(upright))
 
 
 def write_resized(grey: NDArray[np.uint8], kept: NDArray[np.uint8]) -> None:

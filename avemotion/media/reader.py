@@ -7,7 +7,7 @@ frames), so what comes out is checked too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, SAMPLE_RATE
+from avemotion.config import SAMPLE_RATE
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
 from avemotion.media.audio import LONGEST_SOUND_SECONDS, MIN_SOUND_SECONDS, to_int16
 from avemotion.media.channels import SILENCE_DB, is_silent, level_of, mix_array
@@ -23,14 +23,14 @@ from avemotion.media.decoder import (
     DecodedStreams,
     FrameChoice,
     decode,
-    is_video,
     opened,
-    video_stream,
 )
-from avemotion.media.frames import MIN_DISTINCT_SHARE, count_distinct, kept_size, write_resized
+from avemotion.media.frames import kept_size, write_resized
+from avemotion.media.motion import motion_of
 from avemotion.media.resampling import check_sample_rate, resample
 from avemotion.media.sources import DecodedClip, MediaFile
 from avemotion.media.types import ClipMedia, Sound, VideoFrames
+from avemotion.media.video_tracks import is_video, ordered_videos
 
 
 def read_clip(
@@ -49,6 +49,7 @@ def read_clip(
     """
     frames = sound = None
     no_frames, no_sound = "no video file", "no sound file"
+    motion_notes: list[str] = []
     _check_reader(reader)
     together = video is not None and video == audio and reader == "pyav"
     video_streams = None
@@ -59,7 +60,8 @@ def read_clip(
                 found = _frames_of(video, video_streams)
             else:
                 found = READERS[reader](video, choose)
-            frames = _checked(video.name, found)
+            motion_notes = _check_motion(video.name, found)
+            frames = found
         except NoVideoError as error:
             no_frames = str(error)
     audio_streams = video_streams if together else None
@@ -70,13 +72,14 @@ def read_clip(
         except NoAudioError as error:
             no_sound = str(error)
     decoded = [streams for streams in (video_streams, audio_streams) if streams]
+    notes = [note for streams in decoded for note in streams.notes]
     return ClipMedia(
         frames=frames,
         sound=sound,
         no_frames="" if frames else no_frames,
         no_sound="" if sound else no_sound,
         sound_seconds=audio_streams.sound_seconds if audio_streams else 0.0,
-        notes=tuple(dict.fromkeys(note for streams in decoded for note in streams.notes)),
+        notes=tuple(dict.fromkeys(notes + motion_notes)),
     )
 
 
@@ -88,10 +91,11 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
         choose: Maps the number of frames to the indices of those wanted.
 
     Raises:
-        MediaError: There is a single frame, or the frames do not change.
+        MediaError: The frames do not move.
     """
     frames = sound = None
     no_frames, no_sound = f"{clip.name} has no frames", f"{clip.name} has no waveform"
+    notes: list[str] = []
     if clip.frames is not None and clip.frame_rate is not None:
         wanted = choose(len(clip.frames)).astype(np.intp)
         height, width = clip.frames.shape[1:3]
@@ -108,13 +112,14 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
             duration_seconds=len(clip.frames) / clip.frame_rate,
             scale=(height / kept.shape[1], width / kept.shape[2]),
         )
-        frames = _checked(clip.name, video)
+        notes += _check_motion(clip.name, video)
+        frames = video
     seconds = 0.0
-    notes: list[str] = []
     if clip.waveform is not None and clip.sample_rate is not None:
         rate = int(clip.sample_rate)
         seconds = clip.waveform.shape[-1] / rate
-        samples, notes = _mono(clip.waveform, rate)
+        samples, sound_notes = _mono(clip.waveform, rate)
+        notes += sound_notes
         streams = DecodedStreams(frames=None, samples=samples, sample_rate=rate)
         try:
             sound = _sound_of(clip.name, streams)
@@ -160,42 +165,30 @@ def read_frames(path: MediaFile, choose: FrameChoice, reader: str = "pyav") -> V
         reader: A key of `READERS`.
 
     Returns:
-        The frames, upright (a rotation stored in the file is applied).
+        The frames, upright: turned and mirrored as the file says. decord turns, but mirrors
+        nothing.
 
     Raises:
         NoVideoError: The file has no video stream.
-        MediaError: The file cannot be read, holds no frame, or its frames do not change.
+        MediaError: The file cannot be read, holds no frame, or its frames do not move.
     """
     _check_reader(reader)
-    return _checked(path.name, READERS[reader](path, choose))
-
-
-def _checked(name: str, video: VideoFrames) -> VideoFrames:
-    """Refuse a video that repeats itself: what a truncated file decodes to."""
-    if video.decoded == 1:
-        raise MediaError(f"{name} holds a single frame: an image, not a video")
-    _, first = np.unique(video.indices, return_index=True)
-    check_distinct(name, [video.frames[row] for row in first])
+    video = READERS[reader](path, choose)
+    _check_motion(path.name, video)
     return video
 
 
-def check_distinct(name: str, frames: Sequence[NDArray[np.uint8]]) -> None:
-    """Refuse frames of which fewer than half differ.
-
-    Args:
-        name: What messages call the video.
-        frames: uint8 (height, width) each: the sampled frames of one view, or of all views.
-
-    Raises:
-        MediaError: Fewer than half differ.
-    """
-    distinct = count_distinct(frames)
-    # Of more frames than a view holds, some may repeat: 10 frames a second stored as 30.
-    if distinct < MIN_DISTINCT_SHARE * min(len(frames), FACE_FRAMES):
-        raise MediaError(
-            f"only {distinct} of {len(frames)} sampled frames of {name} differ: "
-            "the video is truncated or frozen"
-        )
+def _check_motion(name: str, video: VideoFrames) -> list[str]:
+    """Refuse a video that does not move, and say where it moves little."""
+    if video.decoded == 1:
+        raise MediaError(f"{name} holds a single frame: an image, not a video")
+    if len(video.frames) == 1:  # no more were asked for
+        return []
+    _, first = np.unique(video.indices, return_index=True)
+    frames = (video.frames[row] for row in first)
+    motion = motion_of(frames, len(video.frames), video.duration_seconds)
+    motion.check(name)
+    return motion.notes()
 
 
 def _frames_of(path: MediaFile, streams: DecodedStreams) -> VideoFrames:
@@ -215,7 +208,8 @@ def _read_frames_decord(path: MediaFile, choose: FrameChoice) -> VideoFrames:
     import decord
 
     with opened(path) as container:
-        video_stream(container, path)
+        if not ordered_videos(container):
+            raise NoVideoError(f"{path.name} has no video stream")
     try:
         video = decord.VideoReader(str(path), num_threads=1)
         wanted = choose(len(video))

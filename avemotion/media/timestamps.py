@@ -28,6 +28,9 @@ _LEAD_IN_SECONDS = 1.0  # decoded ahead of the sound that is kept: codecs build 
 MIN_COVERED_SHARE = 0.5
 """Frames, or sound, that cover less of a window than this share are not used."""
 
+MIN_LENGTH_SHARE = 0.5
+"""A video that ends earlier, as a share of the duration that is announced, has lost its rest."""
+
 _MAX_JUMP_SECONDS = 3600.0  # a longer gap is a damaged time stamp
 _MAX_STEP_BACK_SECONDS = 1.0  # more is another clock: files joined without new time stamps
 
@@ -221,6 +224,41 @@ def ticks(frame: av.frame.Frame, origin: Fraction) -> Fraction | None:
     if frame.pts is None:
         return None
     return Fraction((frame.pts * unit_seconds(frame) - origin) * SAMPLE_RATE)
+
+
+def check_length(
+    name: str,
+    container: av.container.InputContainer,
+    video: av.VideoStream,
+    end_seconds: float,
+    last_seconds: Callable[[], float],
+) -> None:
+    """Refuse a video that ends before half of the duration that its file announces.
+
+    What is missing may have been overwritten: no decoder complains of that. Where the stream itself
+    announces no duration (Matroska, WebM, FLV), the container announces that of its longest stream,
+    so that something is missing only where no other stream lasts longer.
+
+    Args:
+        name: What messages call the file.
+        container: The file.
+        video: Its video stream.
+        end_seconds: Time stamp at which the last decoded frame ends.
+        last_seconds: Reads the time stamp of the file's last packet.
+
+    Raises:
+        MediaError: The video ends too early.
+    """
+    own = float((video.duration or 0) * unit_seconds(video))
+    if own:
+        end_seconds -= float((video.start_time or 0) * unit_seconds(video))
+    announced = own or (container.duration or 0) / av.time_base
+    least = MIN_LENGTH_SHARE * announced
+    if 0 < end_seconds < least and (own or last_seconds() < least):
+        raise MediaError(
+            f"only the first {end_seconds:.1f} of the {announced:,.1f} s that {name} announces can "
+            "be decoded: the video is truncated or damaged"
+        )
 
 
 def check_step(step_seconds: float, at_seconds: float) -> None:

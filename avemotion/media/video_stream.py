@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,15 +13,8 @@ from av.codec.context import ThreadType
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE
-from avemotion.media.frames import (
-    MIN_DISTINCT_SHARE,
-    count_distinct,
-    hdr_note,
-    hdr_of,
-    kept_size_of,
-    upright_size,
-    write_grey,
-)
+from avemotion.media.frames import hdr_note, hdr_of, kept_size_of, upright_size, write_grey
+from avemotion.media.motion import motion_of
 from avemotion.media.timestamps import MIN_COVERED_SHARE, check_step, ticks, unit_seconds
 
 
@@ -50,6 +44,8 @@ class WindowFrames:
     """Number of frames that they were chosen from."""
     scale: tuple[float, float]
     """Pixels of the video to one of these, down and across."""
+    notes: tuple[str, ...]
+    """What is unusual about this window."""
 
 
 class FrameStream:
@@ -61,6 +57,7 @@ class FrameStream:
         stream: av.VideoStream,
         origin: Fraction,
         spacing: float,
+        notes: Sequence[str] = (),
     ) -> None:
         """Start at the beginning.
 
@@ -69,6 +66,7 @@ class FrameStream:
             stream: The video stream.
             origin: Time stamp that counts as 0, in seconds.
             spacing: Frames closer than this to the last one are skipped; in ticks.
+            notes: Why it is this stream.
         """
         stream.thread_type = ThreadType.AUTO  # one long video, and no processes beside this one
         self._decoded = (f for packet in container.demux(stream) for f in packet.decode())
@@ -79,7 +77,7 @@ class FrameStream:
         self._last: Fraction | None = None
         self._end = Fraction(0)
         self._finished = False
-        self._hdr = ""
+        self._choice_notes, self._hdr = notes, ""
 
     def read_to(self, tick: int) -> int:
         """Read until a frame starts at this tick or later; return how far the video reaches."""
@@ -119,26 +117,34 @@ class FrameStream:
         inside = [buffered for buffered in self._buffer if start <= buffered.time < end]
         if not inside:
             return "no new frame in this window"
-        shown = float(min(inside[-1].end, Fraction(end)) - inside[0].time) / (end - start)
+        seconds = float(min(inside[-1].end, Fraction(end)) - inside[0].time) / SAMPLE_RATE
         if len(inside) == 1:
             return "frozen video: only one new frame in this window"
-        if shown < MIN_COVERED_SHARE:
-            return f"frames in only {shown * (end - start) / SAMPLE_RATE:.1f} s of this window"
+        if seconds * SAMPLE_RATE < MIN_COVERED_SHARE * (end - start):
+            return f"frames in only {seconds:.1f} s of this window"
         if len({buffered.grey.shape for buffered in inside}) > 1:
             return "the frames change their size in this window"
         chosen = evenly_in_time(np.array([float(buffered.time) for buffered in inside]))
         frames = np.stack([inside[i].grey for i in chosen])
-        expected, distinct = len(set(chosen)), count_distinct(frames)
-        if distinct < MIN_DISTINCT_SHARE * expected:
-            return f"frozen video: only {distinct} of {expected} sampled frames differ"
-        seconds = tuple(float(inside[i].time) / SAMPLE_RATE for i in chosen)
+        motion = motion_of(frames, min(FACE_FRAMES, len(inside)), seconds)
+        if motion.is_too_little():
+            return f"frozen video: {motion.distinct} of {motion.sampled} sampled frames differ"
         return WindowFrames(
-            frames=frames, seconds=seconds, decoded=len(inside), scale=inside[0].scale
+            frames=frames,
+            seconds=tuple(float(inside[i].time) / SAMPLE_RATE for i in chosen),
+            decoded=len(inside),
+            scale=inside[0].scale,
+            notes=tuple(motion.notes()),
         )
 
     def notes(self) -> list[str]:
-        """Say what is unusual about the video so far."""
-        return hdr_note(self._hdr)
+        """Say which stream this is, and what is unusual about it so far."""
+        return [*self._choice_notes, *hdr_note(self._hdr)]
+
+    @property
+    def end_seconds(self) -> float:
+        """When the last frame read so far ends."""
+        return float(self._end) / SAMPLE_RATE
 
 
 def evenly_in_time(times: NDArray[np.float64]) -> list[int]:

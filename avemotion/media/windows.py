@@ -21,10 +21,11 @@ from avemotion.config import SAMPLE_RATE, TimelineSettings
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.media.audio import ordered_tracks
 from avemotion.media.audio_stream import SoundChoice, SoundStream, choose_sound
-from avemotion.media.decoder import check_codecs, is_video, opened
+from avemotion.media.decoder import check_codecs, last_seconds, opened
 from avemotion.media.resampling import check_sample_rate
-from avemotion.media.timestamps import origin_of
+from avemotion.media.timestamps import check_length, origin_of
 from avemotion.media.video_stream import FrameStream
+from avemotion.media.video_tracks import ordered_videos, videos_note
 
 MAX_FRAMES = 200
 """Most frames of a window that are held; those of a faster video are thinned."""
@@ -110,7 +111,8 @@ def stream_windows(
         with_sound: Decode the sound.
 
     Raises:
-        MediaError: The file cannot be read; windows until then have been yielded.
+        MediaError: The file cannot be read, or its video ends before half of the duration that is
+            announced; windows until then have been yielded.
         MissingModalityError: It has neither of the streams asked for.
     """
     window, hop = (
@@ -118,7 +120,8 @@ def stream_windows(
     )
     with ExitStack() as handles:
         first, second = (handles.enter_context(opened(path)) for _ in range(2))
-        video = next(filter(is_video, first.streams.video), None) if with_video else None
+        videos = ordered_videos(first) if with_video else []
+        video = next(iter(videos), None)
         audio, choice = _audio_track(path, second) if with_sound else (None, None)
         check_codecs(path, [video, audio])
         if video is None and audio is None:
@@ -128,7 +131,8 @@ def stream_windows(
         if audio:
             check_sample_rate(path.name, audio.rate)
         origin = origin_of([stream for stream in (video, audio) if stream])
-        frames = FrameStream(first, video, origin, window / MAX_FRAMES) if video else None
+        spacing, notes = window / MAX_FRAMES, videos_note(videos)
+        frames = FrameStream(first, video, origin, spacing, notes) if video else None
         sound = SoundStream(second, audio, origin, choice) if audio and choice else None
 
         def reach(end: int) -> int:
@@ -143,6 +147,9 @@ def stream_windows(
                     stream.drop_before(start)
         if number < 0:
             raise MediaError(f"nothing in {path.name} can be decoded")
+        if video and frames:
+            last = float(origin) + frames.end_seconds
+            check_length(path.name, first, video, last, lambda: last_seconds(path))
 
 
 def _audio_track(
@@ -165,6 +172,7 @@ def _window(
     cut = sound.cut(*span) if sound else "the file has no sound"
     notes = [note for stream in (frames, sound) if stream for note in stream.notes()]
     video = None if isinstance(picked, str) else picked
+    notes += video.notes if video else ()
     audio = None if isinstance(cut, str) else cut
     return MediaWindow(
         number=number,

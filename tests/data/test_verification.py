@@ -243,7 +243,7 @@ def blank_frames(path: Path) -> None:
 ONLY_DECODED: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "frozen": (
         lambda c: make_clip(video(c), noise_frames(1).repeat(12, axis=0)),
-        "unreadable", "ANG_XX.flv: only 1 of 12 sampled frames",
+        "unreadable", "ANG_XX.flv moves for only 0.00 of 0.48 s",
     ),
     "an image": (
         lambda c: make_clip(video(c), noise_frames(1)), "unreadable", "holds a single frame"

@@ -111,11 +111,13 @@ def test_views_may_repeat_stored_duplicates(tmp_path):
 
 def test_frozen_video_is_refused(tmp_path):
     path = make_clip(tmp_path / "frozen.mkv", noise_frames(1).repeat(40, axis=0), codec="ffv1")
-    with pytest.raises(MediaError, match="only 1 of 20 sampled frames .*frozen"):
+    with pytest.raises(MediaError, match=r"frozen.mkv moves for only 0.00 of 1.60 s \(1 of 20 "):
         read_frames(path, twenty)
 
 
-@pytest.mark.parametrize("frames, said", [(1, "single frame: an image"), (3, "only 1 of 3")])
+@pytest.mark.parametrize(
+    "frames, said", [(1, "single frame: an image"), (3, "1 of 3 sampled frames")]
+)
 def test_pictures_are_no_videos(tmp_path, frames, said):
     still = noise_frames(1).repeat(frames, axis=0)
     path = make_clip(tmp_path / "still.mkv", still, codec="ffv1")
