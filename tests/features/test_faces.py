@@ -6,7 +6,8 @@ from media_maker import noise_frames
 from avemotion.config import FACE_HEIGHT, FACE_WIDTH
 from avemotion.features import face_detection
 from avemotion.features.crops import crop_faces
-from avemotion.features.face_detection import SEARCHED_FRAMES, find_face
+from avemotion.features.face_detection import SEARCHED_FRAMES, find_face, find_faces
+from avemotion.features.face_tracking import ranked_faces
 from avemotion.features.frame_sampling import even_grid
 from avemotion.media.reader import read_frames
 from avemotion.media.types import Box
@@ -144,6 +145,21 @@ def test_a_larger_face_that_passes_by_is_not_taken(frames):
     both[6:, :, : frames.shape[2]] = 90  # the large one leaves after 6 of 20 frames
     track = find_face(both)
     assert track.box.x > frames.shape[2] and sum(track.found) == 20
+
+
+@pytest.mark.parametrize("on, faces", [(11, 2), (8, 1)])
+def test_another_face_must_be_on_half_of_the_searched_frames(frames, on, faces):
+    """Frames 3, 6, 10, 13 and 16 are searched: the smaller face is on three of them, or on two."""
+    assert len(find_faces(two_faces(frames, 0.6, on=on))) == faces
+
+
+@pytest.mark.parametrize("on, first", [(3, 150.0), (2, 100.0)])
+def test_a_large_face_comes_first_if_it_is_seen_half_as_often(on, first):
+    small, large = np.array([[0.0, 0, 100, 100]]), np.array([[200.0, 100, 150, 150]])
+    seen = {n: np.concatenate([small, large]) if n < on else small for n in range(5)}
+    faces = ranked_faces(seen, (360, 480))
+    assert [len(face) for face in faces] == ([on, 5] if first > 100 else [5, on])
+    assert faces[0][0][2] == first
 
 
 def test_face_at_the_border_gives_whole_crops(real_videos):

@@ -332,6 +332,32 @@ def test_the_plot_is_drawn_and_does_not_grow(
     assert total == pytest.approx([*sums, 5000])  # every window is in one column
 
 
+def test_only_the_most_probable_emotion_is_drawn_solid(tmp_path: Path) -> None:
+    """First joy, then calm; fear, between them in order, never."""
+    plot = TimelinePlot("two halves", LABELS, TimelineSettings())
+    for k in range(20):
+        plot.add(a_row(2 * k, np.array([0.5, 0.3, 0.2] if k < 10 else [0.2, 0.3, 0.5])))
+    plot.write(tmp_path / "plot.png", synthetic=False)
+    pixels = cv2.imread(str(tmp_path / "plot.png"))[:, :, ::-1]
+    solid = {"joy": "0072B2", "fear": "D55E00", "calm": "009E73"}  # Okabe and Ito
+    columns = {
+        label: np.flatnonzero((pixels == list(bytes.fromhex(colour))).all(axis=2).any(axis=0))
+        for label, colour in solid.items()
+    }
+    assert len(columns["joy"]) > 500 and len(columns["calm"]) > 500 and len(columns["fear"]) == 0
+    assert columns["joy"].max() < columns["calm"].min()
+
+
+def test_a_plot_reaches_the_ends_of_the_video(tmp_path: Path) -> None:
+    plot = TimelinePlot("one window", LABELS, TimelineSettings())
+    plot.add(a_row(0, np.array([0.5, 0.3, 0.2])))
+    plot.write(tmp_path / "plot.png", synthetic=False)
+    pixels = cv2.imread(str(tmp_path / "plot.png"))[:, :, ::-1]
+    joy = np.flatnonzero((pixels == list(bytes.fromhex("0072B2"))).all(axis=2).any(axis=0))
+    left, right = 0.11 * pixels.shape[1], 0.975 * pixels.shape[1]
+    assert abs(joy[0] - left) < 5 and abs(joy[-1] - right) < 5
+
+
 def test_wrong_values_are_refused_in_the_words_of_the_options(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
