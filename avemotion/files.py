@@ -127,10 +127,12 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         remedy: What the user should do if it is damaged.
 
     Raises:
-        UsageError: The file holds no JSON object.
+        UsageError: The file is missing, or holds no JSON object.
     """
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({error}). {remedy}") from error
 

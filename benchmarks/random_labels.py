@@ -12,6 +12,7 @@ from campaign import add_options, make_store
 from reporting import parser, publish, table
 
 from avemotion.config import NetworkSettings, TrainingSettings
+from avemotion.data.checksums import write_checksums
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.intervals import mean_interval
@@ -40,6 +41,7 @@ def shuffled(store: FeatureStore, seed: int, out: Path) -> Path:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    write_checksums(partial)
     return partial.rename(out)
 
 

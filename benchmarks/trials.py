@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
-from avemotion.data.store import JOURNAL_NAME
+from avemotion.data.checksums import JOURNAL_NAME
 
 CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 """Emotions of an actor's clips."""

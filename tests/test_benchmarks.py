@@ -186,6 +186,13 @@ def test_manifest_of_many_clips_is_timed(tmp_path: Path):
     assert positive(result, "manifest_seconds", "read_seconds", "manifest_bytes", "anew_hours")
 
 
+def test_every_damage_of_a_store_is_noticed_and_mended(tmp_path: Path):
+    quick = ("--flips", 1, "--others", 1)
+    result = run("store_damage", tmp_path, *quick)
+    assert result["tried"] == result["noticed"] + result["harmless"] > 40
+    assert result["unnoticed"] == result["traceback"] == result["not_mended"] == 0
+
+
 def test_ray_cluster_counts_stores_that_lost_nodes_left_the_same(few_clips: Path, tmp_path: Path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[dev]'")
     quick = ("--media", few_clips, "--clips", 24, "--rounds", 1)

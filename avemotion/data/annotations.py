@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from avemotion.config import MODALITIES
 from avemotion.data.types import Rating
 from avemotion.files import read_csv, write_csv
+
+RATINGS_NAME, DEMOGRAPHICS_NAME = "ratings.csv", "demographics.csv"
+"""The tables in a feature store."""
 
 _REMEDY = "Run the command that wrote it again."
 
@@ -28,7 +32,12 @@ def read_ratings(path: Path, labels: Sequence[str]) -> list[Rating]:
     """
 
     def rating(cells: dict[str, str]) -> Rating:
-        return Rating(cells["clip"], cells["channel"], tuple(int(cells[label]) for label in labels))
+        if not cells["clip"] or cells["channel"] not in MODALITIES:
+            raise ValueError(f"clip {cells['clip']!r}, channel {cells['channel']!r}")
+        votes = tuple(int(cells[label]) for label in labels)
+        if min(votes) < 0:
+            raise ValueError(f"votes of {cells['clip']}: {votes}")
+        return Rating(cells["clip"], cells["channel"], votes)
 
     if not path.is_file():
         return []

@@ -93,7 +93,7 @@ def preprocess(
             `out` holds something else, `preview` is no PNG, or a machine of the cluster does not
             see these folders.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import preprocess
         >>> from avemotion.config import PreprocessSettings
@@ -149,7 +149,8 @@ def _fill(
     for clip in corpus.clips:
         by_actor.setdefault(clip.actor, []).append(clip)
     writer.drop_others(set(by_actor))
-    stale = {a for a, clips in by_actor.items() if not _is_current(writer, a, clips, corpus)}
+    actors = tqdm(by_actor, unit="actor", desc="check", delay=1, leave=False, disable=not progress)
+    stale = {a for a in actors if not _is_current(writer, a, by_actor[a], corpus)}
     retried, mended = _retry_failed(writer, corpus, stale, settings, workers or cores(), progress)
     todo = {a: clips for a, clips in by_actor.items() if a in stale | mended}
     shards = {
@@ -171,13 +172,13 @@ def _fill(
             extract_all = partial(_extract_all, settings=settings, workers=workers or cores())
             engine_run = write_here(shards, extract_all, bar.update)
         with closing(engine_run) as written:
-            for shard, outcomes in written:
-                writer.record(shard.stem, rows_of(todo[shard.stem], corpus, outcomes))
+            for shard, sha256, outcomes in written:
+                writer.record(shard.stem, rows_of(todo[shard.stem], corpus, outcomes), sha256)
     return len(retried | names)
 
 
 def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
-    """Tell whether an actor's rows in the manifest were made from the present files."""
+    """Tell whether an actor's rows and arrays are whole, and were made from the present files."""
     rows = writer.finished(actor)
     now = [plain_row(clip, corpus) for clip in clips]
     return (

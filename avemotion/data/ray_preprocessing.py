@@ -85,7 +85,7 @@ def write_shards(
             has = ray.cluster_resources()
             ahead = workers or max(1, round(_AHEAD * has.get("CPU", 1)))
             room = _STORE_SHARE * has.get("object_store_memory", 0) / clip_bytes
-            shard = _Shard(path, len(clips))
+            shard = _Shard(path, [clip.name for clip in clips])
             for index, clip in enumerate(clips):
                 # A shard alone may fill more than its share: it can only be written as a whole.
                 while len(work.extracting) >= ahead or work.held > max(room, index):
@@ -100,11 +100,11 @@ def write_shards(
 class _Shard:
     """A shard that is not written yet."""
 
-    def __init__(self, path: Path, clips: int) -> None:
-        self.path = path
-        self.outcomes: list[Extraction | TaskFailure] = [TaskFailure("")] * clips
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self.path, self.names = path, names
+        self.outcomes: list[Extraction | TaskFailure] = [TaskFailure("")] * len(names)
         self.features: dict[int, Any] = {}  # references, by the clip's index
-        self.left = clips
+        self.left = len(names)
 
 
 class _ShardWork:
@@ -129,17 +129,19 @@ class _ShardWork:
         self.held += 1
 
     def write(self, shard: _Shard) -> None:
-        features = [shard.features[index] for index in sorted(shard.features)]
-        self.writing[_write.remote(self._check, shard.path, *features)] = shard
+        indices = sorted(shard.features)
+        names = [shard.names[index] for index in indices]
+        features = [shard.features[index] for index in indices]  # Ray resolves arguments alone
+        self.writing[_write.remote(self._check, shard.path, names, *features)] = shard
 
     def advance(self) -> Iterator[Written]:
         """Wait until a task ends; write shards whose clips are done, and yield the written ones."""
         for done in finished([*self.extracting, *self.writing]):
             if done in self.writing:
                 shard = self.writing.pop(done)
-                _check_written(done, shard.path)
+                sha256 = _written_sha256(done, shard.path)
                 self.held -= len(shard.outcomes)
-                yield shard.path, shard.outcomes
+                yield shard.path, sha256, shard.outcomes
                 continue
             shard, index, features = self.extracting.pop(done)
             shard.outcomes[index] = outcome = _outcome(done)
@@ -160,9 +162,9 @@ def _extract(
 
 
 @ray.remote(num_cpus=1, max_retries=RETRIES)
-def _write(check: ClusterCheck, path: Path, *features: ClipFeatures) -> None:
+def _write(check: ClusterCheck, path: Path, names: list[str], *features: ClipFeatures) -> str:
     check.require()
-    write_shard(path, features)
+    return write_shard(path, dict(zip(names, features, strict=True)))
 
 
 def _outcome(task: Any) -> Extraction | TaskFailure:
@@ -175,11 +177,12 @@ def _outcome(task: Any) -> Extraction | TaskFailure:
     return outcome
 
 
-def _check_written(task: Any, path: Path) -> None:
+def _written_sha256(task: Any, path: Path) -> str:
     try:
-        ray.get(task)
+        sha256: str = ray.get(task)
     except RayError as error:
         raise AvemotionError(
             f"{path} could not be written: {failure_reason(error)}\n"
             "All other tasks are done. Run the same command again to try the failed ones."
         ) from error
+    return sha256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from avemotion.data.store import USABLE
+from avemotion.data.checksums import sha256_of
+from avemotion.data.store import CLIPS_KEY, USABLE
 from avemotion.data.types import Clip
 from avemotion.features.extraction import Extraction
 from avemotion.features.types import ClipFeatures
@@ -30,11 +32,12 @@ LIBRARY_PARTIAL = ".tmp*"
 Shards = Mapping[Path, Sequence[Clip]]
 """Path of each actor's arrays -> the clips whose features they hold."""
 
-Written = tuple[Path, list[Extraction | TaskFailure]]
-"""Path of a shard that is written, and the outcome of each of its clips, without features."""
+Written = tuple[Path, str, list[Extraction | TaskFailure]]
+"""Path and SHA-256 of a shard that is written; the outcome of each of its clips, without features.
+"""
 
 
-def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
+def write_shard(path: Path, features: Mapping[str, ClipFeatures]) -> str:
     """Write an actor's arrays, or remove them where no clip is usable.
 
     A machine that counts as lost may still be writing the same shard. Each writes whole files of
@@ -42,7 +45,10 @@ def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
 
     Args:
         path: The file.
-        features: Those of the actor's usable clips, all with the same number of views.
+        features: By name those of the actor's usable clips, all with the same number of views.
+
+    Returns:
+        Its SHA-256 in hexadecimal; empty where no clip is usable.
 
     Raises:
         AvemotionError: The disk is full, or writing there is not allowed.
@@ -50,11 +56,18 @@ def write_shard(path: Path, features: Sequence[ClipFeatures]) -> None:
     if not features:
         with writing(path):
             path.unlink(missing_ok=True)
-        return
-    write_atomically(path, lambda p: _save(p, features), writer=f".{uuid4().hex}")
+        return ""
+    digests: list[str] = []
+
+    def write(temporary: Path) -> None:
+        _save(temporary, features)
+        digests.append(sha256_of(temporary))
+
+    write_atomically(path, write, writer=f".{uuid4().hex}")
+    return digests[0]
 
 
-def _save(path: Path, features: Sequence[ClipFeatures]) -> None:
+def _save(path: Path, features: Mapping[str, ClipFeatures]) -> None:
     """Write arrays with the permissions and the errors of other files.
 
     While it writes, the actor's features are in memory twice: the library takes whole arrays.
@@ -62,18 +75,20 @@ def _save(path: Path, features: Sequence[ClipFeatures]) -> None:
     Raises:
         OSError: The file cannot be written.
     """
+    clips = features.values()
     arrays: dict[str, NDArray[Any]] = {
-        "faces": np.stack([f.faces for f in features]),
-        "spectrograms": np.stack([f.spectrograms for f in features]),
-        "log_mels": np.stack([f.log_mels for f in features]),
-        "log_mel_lengths": np.array([f.log_mel_length for f in features], np.int64),
-        "waveforms": np.concatenate([f.waveform for f in features]),
-        "waveform_offsets": np.cumsum([0, *(len(f.waveform) for f in features)], dtype=np.int64),
+        "faces": np.stack([f.faces for f in clips]),
+        "spectrograms": np.stack([f.spectrograms for f in clips]),
+        "log_mels": np.stack([f.log_mels for f in clips]),
+        "log_mel_lengths": np.array([f.log_mel_length for f in clips], np.int64),
+        "waveforms": np.concatenate([f.waveform for f in clips]),
+        "waveform_offsets": np.cumsum([0, *(len(f.waveform) for f in clips)], dtype=np.int64),
     }
+    metadata = {CLIPS_KEY: json.dumps(list(features))}
     path.touch()
     mode = path.stat().st_mode
     try:
-        save_file(arrays, path)  # replaces the file by one that its owner alone may read
+        save_file(arrays, path, metadata)  # replaces the file by one that its owner alone may read
     except SafetensorError as error:
         found = re.search(r"os error (\d+)", str(error))
         number = int(found[1]) if found else errno.EIO
@@ -106,13 +121,13 @@ def write_here(
     """
     with closing(extract_all([clip for clips in shards.values() for clip in clips])) as results:
         for shard, clips in shards.items():
-            outcomes, features = [], []
-            for _ in clips:
+            outcomes: list[Extraction | TaskFailure] = []
+            features: dict[str, ClipFeatures] = {}
+            for clip in clips:
                 outcome, found = without_features(next(results))
                 on_done()
                 outcomes.append(outcome)
                 if found is not None:
-                    features.append(found)
-            write_shard(shard, features)
-            yield shard, outcomes
+                    features[clip.name] = found
+            yield shard, write_shard(shard, features), outcomes
         next(results, None)  # there is no further one: the workers end by themselves

@@ -4,6 +4,7 @@ features/manifest.csv               the outcome of each clip, and the files it w
 features/manifest.journal           the same for actors finished since; removed once all are
 features/actors/1001.safetensors    faces, spectrograms, log-mels, waveforms of an actor's clips
 features/store.json                 format, settings, labels
+features/checksums.json             SHA-256 of the other files but the arrays; written last
 features/ratings.csv                the crowd's votes, where the corpus has them
 features/demographics.csv           attributes of the actors, where the corpus has them
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,21 +20,22 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from tqdm import tqdm
 
 from avemotion.config import PreprocessSettings
-from avemotion.data.annotations import read_demographics, read_ratings
+from avemotion.data.annotations import (
+    DEMOGRAPHICS_NAME,
+    RATINGS_NAME,
+    read_demographics,
+    read_ratings,
+)
+from avemotion.data.checksums import JOURNAL_NAME, check_tables, sha256_of
 from avemotion.data.types import Rating
 from avemotion.errors import UsageError
 from avemotion.files import read_csv, read_json
 
-RATINGS_NAME, DEMOGRAPHICS_NAME = "ratings.csv", "demographics.csv"
-
-JOURNAL_NAME = "manifest.journal"
-"""Changes of the manifest since it was written, a line of JSON each.
-
-A line holds an actor and the cells of its rows, none where the actor is no longer listed. Without
-the journal, every actor would cost a rewriting of the whole manifest.
-"""
+CLIPS_KEY = "clips"
+"""Metadata of a shard: the names of its clips as a JSON list, in the order of its arrays."""
 
 FORMAT = 2
 """Changes with the layout or the content of the files; a store of another format is refused."""
@@ -88,8 +89,11 @@ class ManifestRow:
     """Path in the corpus of the file that the sound comes from: the video's where it has no own."""
     audio_bytes: int
     """Its size."""
+    shard_sha256: str = ""
+    """SHA-256 of the file with the actor's features; empty for a clip without any."""
 
 
+_MAKE_ANEW = "Run the same `avemotion preprocess` again: it makes this actor anew."
 _INFO_TYPES: dict[str, type | tuple[type, ...]] = {
     "corpus": str,
     "labels": list,
@@ -139,7 +143,16 @@ def read_manifest(directory: Path) -> list[ManifestRow]:
 
 
 def _manifest_row(cells: dict[str, str]) -> ManifestRow:
-    return ManifestRow(**{name: _COLUMN_TYPES[name](cell) for name, cell in cells.items()})
+    return _checked(ManifestRow(**{n: _COLUMN_TYPES[n](cell) for n, cell in cells.items()}))
+
+
+def _checked(row: ManifestRow) -> ManifestRow:
+    for name in ("clip", "actor"):
+        if not getattr(row, name):
+            raise ValueError(f"its {name} is empty")
+    if row.status not in STATUS_WORDS:
+        raise ValueError(f"its status is {row.status!r}, but must be {' or '.join(STATUS_WORDS)}")
+    return row
 
 
 def _with_journal(rows: list[ManifestRow], journal: bytes) -> list[ManifestRow]:
@@ -149,7 +162,7 @@ def _with_journal(rows: list[ManifestRow], journal: bytes) -> list[ManifestRow]:
         by_actor.setdefault(row.actor, []).append(row)
     for line in journal.split(b"\n")[:-1]:
         actor, cells = json.loads(line)
-        by_actor[actor] = [ManifestRow(*row) for row in cells]
+        by_actor[actor] = [_checked(ManifestRow(*row)) for row in cells]
     return [row for actor in sorted(by_actor) for row in by_actor[actor]]
 
 
@@ -160,7 +173,8 @@ class FeatureStore:
         """Open a store.
 
         Raises:
-            UsageError: There is no store, it is of another format, or not all of it is written.
+            UsageError: There is no store, it is of another format, not all of it is written, or
+                a table was changed since. Shards are not read: see `check_shards`.
         """
         self.directory = directory
         self.info = read_info(directory)
@@ -170,16 +184,27 @@ class FeatureStore:
                 f"{FORMAT} (since 0.2 sound is resampled by soxr, and columns have new names). "
                 "Preprocess into another folder."
             )
+        finished = check_tables(directory)
         self.labels: tuple[str, ...] = tuple(self.info["labels"])
         self.settings = PreprocessSettings(**self.info["settings"])
         self.synthetic: dict[str, Any] | None = self.info["synthetic"]
         self.rows = read_manifest(directory)
-        if len(self.rows) != self.info["clips"] or (directory / JOURNAL_NAME).exists():
+        if not finished or len(self.rows) != self.info["clips"]:
             raise UsageError(
                 f"{directory} is not finished: {len(self.rows)} of {self.info['clips']} clips. "
                 "Run the same `avemotion preprocess` again: it goes on where it stopped."
             )
-        self._indices = _indices(self.rows)
+        self._clips: dict[str, list[str]] = {}  # those in each actor's arrays
+        for row in self.rows:
+            if row.emotion not in self.labels:
+                raise UsageError(
+                    f"{directory / 'manifest.csv'} is damaged: the emotion of {row.clip} is "
+                    f"{row.emotion!r}, but must be one of {', '.join(self.labels)}. "
+                    f"Remove {directory} and preprocess anew."
+                )
+            if row.status in USABLE:
+                self._clips.setdefault(row.actor, []).append(row.clip)
+        self._indices = {clip: i for clips in self._clips.values() for i, clip in enumerate(clips)}
 
     def usable(self, modality: str) -> list[ManifestRow]:
         """Return the clips that a modality can use; ``av`` needs face and voice."""
@@ -193,16 +218,36 @@ class FeatureStore:
         """Return the path of an actor's arrays.
 
         Raises:
-            UsageError: The file is missing or damaged.
+            UsageError: The file is missing or damaged, or holds other clips than the manifest says.
         """
         path = self.directory / "actors" / f"{actor}.safetensors"
         try:
-            with safe_open(path, "np"):
-                return path
+            with safe_open(path, "np") as file:
+                clips = (file.metadata() or {}).get(CLIPS_KEY)
         except (SafetensorError, OSError) as error:
-            raise UsageError(
-                f"{path} cannot be read ({error}). Remove it and run `avemotion preprocess` again."
-            ) from error
+            raise UsageError(f"{path} cannot be read ({error}). {_MAKE_ANEW}") from error
+        if clips != json.dumps(self._clips.get(actor, [])):
+            raise UsageError(f"{path} holds other clips than manifest.csv lists. {_MAKE_ANEW}")
+        return path
+
+    def check_shards(self, progress: bool) -> None:
+        """Compare all shards with their SHA-256 in the manifest: once, before they are relied on.
+
+        Args:
+            progress: Show a progress bar if it takes more than a second.
+
+        Raises:
+            UsageError: One is missing or was changed since.
+        """
+        listed = {row.actor: row.shard_sha256 for row in self.rows if row.status in USABLE}
+        bar = tqdm(listed, unit="actor", desc="check", delay=1, leave=False, disable=not progress)
+        for actor in bar:
+            found = sha256_of(path := self.shard(actor))
+            if found != listed[actor]:
+                raise UsageError(
+                    f"{path} is damaged: its SHA-256 is {found}, but manifest.csv lists "
+                    f"{listed[actor]}. {_MAKE_ANEW}"
+                )
 
     def read(self, row: ManifestRow, name: str) -> NDArray[Any]:
         """Return an array of one clip.
@@ -223,7 +268,10 @@ class FeatureStore:
             return np.asarray(file.get_slice(name)[index])
 
     def content_hash(self) -> str:
-        """Return the SHA-256 of the store's settings, manifest and votes, in hexadecimal."""
+        """Return the SHA-256 of the store's settings, manifest and votes, in hexadecimal.
+
+        The manifest lists the SHA-256 of every shard, so it covers the features, too.
+        """
         digest = hashlib.sha256()
         for name in ("store.json", "manifest.csv", RATINGS_NAME):
             if (self.directory / name).is_file():
@@ -245,13 +293,3 @@ class FeatureStore:
             UsageError: The table is damaged.
         """
         return read_demographics(self.directory / DEMOGRAPHICS_NAME)
-
-
-def _indices(rows: Sequence[ManifestRow]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    indices: dict[str, int] = {}
-    for row in rows:
-        if row.status in USABLE:
-            indices[row.clip] = counts.get(row.actor, 0)
-            counts[row.actor] = indices[row.clip] + 1
-    return indices

@@ -9,19 +9,28 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from avemotion.config import PreprocessSettings
-from avemotion.data.annotations import write_demographics, write_ratings
+from avemotion.data.annotations import (
+    DEMOGRAPHICS_NAME,
+    RATINGS_NAME,
+    write_demographics,
+    write_ratings,
+)
+from avemotion.data.checksums import (
+    CHECKSUMS_NAME,
+    JOURNAL_NAME,
+    check_tables,
+    sha256_of,
+    write_checksums,
+)
 from avemotion.data.shards import LIBRARY_PARTIAL, write_shard
 from avemotion.data.store import (
     COLUMNS,
-    DEMOGRAPHICS_NAME,
     FORMAT,
-    JOURNAL_NAME,
-    RATINGS_NAME,
     USABLE,
     ManifestRow,
     read_info,
@@ -73,6 +82,8 @@ class StoreWriter:
         writer = cls(directory, len(corpus.clips), _finished_rows(directory, info))
         with writing(directory):
             directory.mkdir(parents=True, exist_ok=True)
+            if not writer.complete:
+                (directory / CHECKSUMS_NAME).unlink(missing_ok=True)
         write_json(directory / "store.json", info)
         with writing(directory / "actors"):
             (directory / "actors").mkdir(exist_ok=True)
@@ -80,13 +91,24 @@ class StoreWriter:
         if (directory / JOURNAL_NAME).exists():
             writer._write_manifest()
         _write_annotations(directory, corpus)
+        if writer.complete:
+            write_checksums(directory)
         return writer
 
+    @property
+    def complete(self) -> bool:
+        """Whether as many clips are listed as the corpus has."""
+        return sum(map(len, self._rows.values())) == self._clips
+
     def finished(self, actor: str) -> list[ManifestRow]:
-        """Return the rows of an actor that an earlier run finished; empty if there is none."""
-        rows = self._rows.get(actor, [])
-        usable = any(row.status in USABLE for row in rows)
-        return rows if not usable or self.shard(actor).exists() else []
+        """Return the rows of an actor that an earlier run finished; empty if there is none.
+
+        The actor's arrays are read: where they are not those that were written, it is unfinished.
+        """
+        rows, shard = self._rows.get(actor, []), self.shard(actor)
+        listed = {row.shard_sha256 for row in rows if row.status in USABLE}
+        whole = not listed or (shard.is_file() and listed == {sha256_of(shard)})
+        return rows if whole else []
 
     def shard(self, actor: str) -> Path:
         """Return the path of an actor's arrays, written or not."""
@@ -98,14 +120,16 @@ class StoreWriter:
             if self._rows.get(actor):
                 self._change(actor, [])
 
-    def record(self, actor: str, rows: Sequence[ManifestRow]) -> None:
+    def record(self, actor: str, rows: Sequence[ManifestRow], shard_sha256: str) -> None:
         """List an actor's clips once their arrays are written: the actor is finished.
 
         Args:
             actor: The actor.
             rows: One for each clip, whatever its status.
+            shard_sha256: That of the arrays, from `write_shard`.
         """
-        self._change(actor, rows)
+        hashed = [replace(r, shard_sha256=shard_sha256) if r.status in USABLE else r for r in rows]
+        self._change(actor, hashed)
 
     def written_ns(self, actor: str) -> int:
         """Return when an actor's arrays were written, in ns since the epoch; 0 without arrays."""
@@ -122,16 +146,16 @@ class StoreWriter:
             rows: One for each clip, whatever its status.
             features: Features of the usable rows, in their order.
         """
-        assert len(features) == sum(row.status in USABLE for row in rows)
+        names = [row.clip for row in rows if row.status in USABLE]
+        by_name = dict(zip(names, features, strict=True))
         self.drop([actor])
-        write_shard(self.shard(actor), features)
-        self.record(actor, rows)
+        self.record(actor, rows, write_shard(self.shard(actor), by_name))
 
     def drop_others(self, actors: set[str]) -> None:
         """Drop actors that the corpus no longer has."""
         for actor in self._rows.keys() - actors:
             self.drop([actor])
-            write_shard(self.shard(actor), [])
+            write_shard(self.shard(actor), {})
 
     def rows(self) -> list[ManifestRow]:
         """Return the rows of all finished actors."""
@@ -142,12 +166,15 @@ class StoreWriter:
         self._rows[actor] = list(rows)
         line = json.dumps([actor, [[getattr(row, c) for c in COLUMNS] for row in rows]])
         journal = self.directory / JOURNAL_NAME
-        with writing(journal), journal.open("ab") as file:
-            file.write(f"{line}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
-        if sum(map(len, self._rows.values())) == self._clips:
+        with writing(journal):
+            (self.directory / CHECKSUMS_NAME).unlink(missing_ok=True)
+            with journal.open("ab") as file:
+                file.write(f"{line}\n".encode())
+                file.flush()
+                os.fsync(file.fileno())
+        if self.complete:
             self._write_manifest()
+            write_checksums(self.directory)
 
     def _write_manifest(self) -> None:
         cells = ([getattr(row, c) for c in COLUMNS] for row in self.rows())
@@ -165,6 +192,7 @@ def _finished_rows(directory: Path, info: dict[str, Any]) -> dict[str, list[Mani
     rows: dict[str, list[ManifestRow]] = {}
     if (directory / "store.json").exists():
         _check_same(directory, read_info(directory), info)
+        check_tables(directory, ["manifest.csv"])
         for row in read_manifest(directory):
             rows.setdefault(row.actor, []).append(row)
     elif directory.exists() and {p.name for p in directory.iterdir()} - _UNFINISHED:
@@ -185,6 +213,9 @@ def _check_same(directory: Path, found: dict[str, Any], asked: dict[str, Any]) -
 
 def _write_annotations(directory: Path, corpus: Corpus) -> None:
     """Copy the crowd's votes and what is known of the actors, where the corpus has them."""
+    tables = {RATINGS_NAME: corpus.ratings, DEMOGRAPHICS_NAME: corpus.demographics}
+    for name in [name for name, table in tables.items() if not table]:
+        (directory / name).unlink(missing_ok=True)
     if corpus.ratings:
         write_ratings(directory / RATINGS_NAME, corpus.labels, corpus.ratings)
     if corpus.demographics:

@@ -101,7 +101,7 @@ def evaluate(
     _check_options(protocol, experiment, seeds, jobs, engine)
     checkpoints: dict[Modality, Path] = {}
     if protocol == "holdout":
-        checkpoints = find_checkpoints(runs, modalities)
+        checkpoints = find_checkpoints(runs, modalities, store)
         experiment = shared_experiment(checkpoints)
     compared = tuple(checkpoints) or modalities or tuple(m for m in MODALITIES if store.usable(m))
     rows, notes = _common_clips(store, compared)
@@ -116,6 +116,7 @@ def evaluate(
     )
     tasks = [] if checkpoints else plan.tasks(store, rows, out)
     metadata = plan.metadata(store, rows, runs, out) | {"notes": [*notes, *target_notes]}
+    store.check_shards(progress)
     with claimed(out):
         open_evaluation(out, metadata)
         predictions, corrupted = (

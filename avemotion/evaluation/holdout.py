@@ -18,15 +18,19 @@ from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 
 
-def find_checkpoints(runs: Path, modalities: Sequence[Modality]) -> dict[Modality, Path]:
-    """Return the checkpoints of finished trainings, by modality.
+def find_checkpoints(
+    runs: Path, modalities: Sequence[Modality], store: FeatureStore
+) -> dict[Modality, Path]:
+    """Return the checkpoints of finished trainings on a store, by modality.
 
     Args:
         runs: Folder with a run of `fit` for each modality.
         modalities: Modalities that must have one; empty takes those that have.
+        store: The store that they are to be tested on.
 
     Raises:
-        UsageError: A checkpoint is missing, or its training was interrupted.
+        UsageError: A checkpoint is missing, its training was interrupted, or it was trained on
+            other data: actors may then have other names, and who was seen cannot be told.
     """
     paths = {m: runs / m / CHECKPOINT_NAME for m in modalities or MODALITIES}
     missing = [m for m, path in paths.items() if not path.is_file()]
@@ -37,10 +41,19 @@ def find_checkpoints(runs: Path, modalities: Sequence[Modality]) -> dict[Modalit
         )
     found = {m: path for m, path in paths.items() if m not in missing}
     for modality, path in found.items():
-        if not read_json(path.parent / "run.json", "Fit again.").get("finished"):
+        run = read_json(path.parent / "run.json", f"Remove {path.parent} and fit again.")
+        if not run.get("finished"):
             raise UsageError(
                 f"The training in {path.parent} was interrupted. Finish it with the same "
                 f"`avemotion fit --modality {modality}` as before: it resumes where it stopped."
+            )
+        if run.get("data") != (data := store.content_hash()):
+            raise UsageError(
+                f"{path} was trained on other data than {store.directory} holds, so which of these "
+                f"actors it saw is unknown:\n  SHA-256 in run.json: {run.get('data')}\n"
+                f"  of the store:        {data}\n"
+                "Give the store that it was trained on with --data, or remove "
+                f"{path.parent} and fit again on this one."
             )
     return found
 

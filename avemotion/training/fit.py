@@ -86,6 +86,7 @@ def fit(
     test = take_actors(everyone, training.holdout, training.seed)
     split = split_actors(rows, test, training)
     check_trainable(of_actors(rows, split.train), store.labels, modality, least_actors=1)
+    store.check_shards(progress)
     with claimed(out):
         finished = _open_run(out, experiment, store)
         if finished:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from media_maker import write_pointer
+from preprocess_maker import voices
 
 import avemotion
 from avemotion.cli import COMMANDS, main
@@ -144,6 +145,17 @@ def test_some_failed_is_exit_code_one(
     )
     assert code == 1 and err == ""
     assert "none.mp4: FAILED: no such file" in out and f"{good}: " in out
+
+
+def test_a_clip_that_preprocess_cannot_read_is_exit_code_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    corpus = voices(tmp_path / "corpus", actors=1)
+    words = ("preprocess", corpus, "--workers", 1, "--views", 1)
+    assert run(capsys, *words, "--out", tmp_path / "whole")[0] == 0
+    (corpus / "AudioWAV" / "1001_DFA_DIS_XX.wav").write_text("no sound at all")
+    code, out, _ = run(capsys, *words, "--out", tmp_path / "features")
+    assert code == 1 and "1001_DFA_DIS_XX" in out
 
 
 def test_a_name_that_is_no_utf8_keeps_no_other_clip_from_an_answer(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from media_maker import make_clip, make_wav, noise_frames, sine, speech_like
 
 from avemotion.config import PreprocessSettings
+from avemotion.data.checksums import write_checksums
 from avemotion.data.contact_sheet import FRAMES, badness, caption, draw_preview, heading, lay_out
 from avemotion.data.preprocessing import preprocess
 from avemotion.data.store import COLUMNS, FeatureStore, ManifestRow
@@ -116,6 +117,7 @@ def drawn(corpus: Path) -> tuple[Path, np.ndarray]:
     rows = [replace(row, faces_found=7) if row.clip == few else row for row in rows]
     with (out / "manifest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *([getattr(r, c) for c in COLUMNS] for r in rows)])
+    write_checksums(out)
     draw_preview(FeatureStore(out), image)
     assert [path.name for path in image.parent.iterdir()] == ["preview.png"]
     return out, cv2.imread(str(image))

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import stat
 from dataclasses import replace
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 from store_maker import NAMES, SETTINGS, corpus_of, features_of, row_of
 
+from avemotion.data.checksums import write_checksums
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.shards import write_shard
 from avemotion.data.store import COLUMNS, FeatureStore, ManifestRow, read_info, read_manifest
@@ -151,7 +153,8 @@ def test_a_writer_goes_on_where_another_stopped(tmp_path: Path):
     with pytest.raises(UsageError, match="not finished: 1 of 4 clips"):
         FeatureStore(out)
     writer = StoreWriter.open(out, corpus_of(tmp_path), SETTINGS)
-    assert writer.finished("1001") == [] and writer.finished("1002") == [row_of(NAMES[3])]
+    assert writer.finished("1001") == []
+    assert [row.clip for row in writer.finished("1002")] == NAMES[3:]
     (out / "actors" / "1002.safetensors").unlink()
     assert StoreWriter.open(out, corpus_of(tmp_path), SETTINGS).finished("1002") == []
 
@@ -199,7 +202,9 @@ def test_a_shard_has_the_bytes_of_the_safetensors_library(
         for length in lengths
     ]
     path = tmp_path_factory.mktemp("shard") / "1001.safetensors"
-    write_shard(path, features)
+    names = [f"clip {i}\u00e9" for i in range(len(features))]
+    sha256 = write_shard(path, dict(zip(names, features, strict=True)))
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.read_bytes() == save(
         {
             "faces": np.stack([f.faces for f in features]),
@@ -208,7 +213,8 @@ def test_a_shard_has_the_bytes_of_the_safetensors_library(
             "log_mel_lengths": np.array([f.log_mel_length for f in features], np.int64),
             "waveforms": np.concatenate([f.waveform for f in features]),
             "waveform_offsets": np.cumsum([0, *lengths], dtype=np.int64),
-        }
+        },
+        {"clips": json.dumps(names)},
     )
 
 
@@ -355,16 +361,29 @@ def test_damaged_arrays_are_usage_errors(full: Path):
     data = path.read_bytes()
     for damaged in (data[: len(data) // 2], b"", b"rubbish" * 100):
         path.write_bytes(damaged)
-        with pytest.raises(UsageError, match="1002.safetensors cannot be read.*Remove it"):
+        with pytest.raises(
+            UsageError, match="1002.safetensors cannot be read.*same `avemotion prep"
+        ):
             store.read(store.rows[3], "faces")
     path.unlink()
     with pytest.raises(UsageError, match="1002.safetensors cannot be read"):
         store.shard("1002")
 
 
-@pytest.mark.parametrize("text", ["", "clip,channel,joy\n", "clip,channel,{}\na,voice,1,2,x\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "clip,channel,joy\n",
+        "clip,channel,{}\na,av,1,2,x\n",
+        "clip,channel,{}\na,voice,0,0,0,0,0,1\n",
+        "clip,channel,{}\n,av,0,0,0,0,0,1\n",
+        "clip,channel,{}\na,av,0,0,0,0,-1,1\n",
+    ],
+)
 def test_damaged_ratings_are_usage_errors(full: Path, text):
     (full / "ratings.csv").write_text(text.format(",".join(EMOTIONS)))
+    write_checksums(full)
     with pytest.raises(UsageError, match=r"ratings\.csv (is|lacks|has).*Run the command"):
         FeatureStore(full).ratings()
 

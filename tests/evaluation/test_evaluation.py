@@ -21,6 +21,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 import avemotion
 from avemotion.config import MODALITIES, NetworkSettings
+from avemotion.data.checksums import write_checksums
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.evaluation.corruptions import CONDITIONS, conditions_for
@@ -368,6 +369,7 @@ def test_impossible_requests_are_refused_before_anything_is_trained(
 ) -> None:
     bare = tmp_path / "features"
     shutil.copytree(small_store, bare, ignore=shutil.ignore_patterns("ratings.csv"))
+    write_checksums(bare)
     out = tmp_path / "out"
     with pytest.raises(UsageError, match="crowd needs audio-visual votes"):
         avemotion.evaluate(data=bare, protocol="loso", target="crowd", out=out)
@@ -378,6 +380,7 @@ def test_impossible_requests_are_refused_before_anything_is_trained(
     (bare / "manifest.csv").write_text("".join(only_here))
     info = json.loads((bare / "store.json").read_text()) | {"clips": len(only_here) - 1}
     (bare / "store.json").write_text(json.dumps(info))
+    write_checksums(bare)
     with pytest.raises(UsageError, match="no clip of fear"):
         avemotion.evaluate(data=bare, protocol="loso", out=out)
     assert not out.exists()

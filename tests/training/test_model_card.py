@@ -21,10 +21,12 @@ from safetensors import safe_open
 import avemotion
 from avemotion.cli.options import add_function, parse
 from avemotion.config import ExperimentSettings
+from avemotion.data.checksums import write_checksums
 from avemotion.data.corpora import CorpusName
 from avemotion.data.store import FeatureStore
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.training.model_card import escaped, model_card
+from avemotion.training.trainer import uses_bfloat16
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "audio.mean", "audio.std")
 """Tensors of a checkpoint that are not trained by gradients."""
@@ -83,9 +85,12 @@ def test_the_commands_make_this_very_model(fitted: Path) -> None:
     name, *words = fit.split()
     values = parse(name, "", words, lambda p: add_function(p, avemotion.fit, set()))
     made = ExperimentSettings(values["modality"], values["network"], values["training"])
-    assert made == ExperimentSettings("audio", training=QUICK)
+    used = "bfloat16" if uses_bfloat16(QUICK) else "float32"
+    assert made == ExperimentSettings("audio", training=replace(QUICK, precision=used))
+    assert f"| `training.precision` | auto | {used} |" in card
     assert [row[0] for row in table(card, "setting")[1:]] == [
         "`preprocessing.views`", "`training.epochs`", "`training.batch_size`", "`training.holdout`",
+        "`training.precision`",
     ]  # fmt: skip
 
 
@@ -102,6 +107,7 @@ def other_store(store: Path, folder: Path, **changes: object) -> Path:
         shutil.copy(store / name, folder)
     info = json.loads((folder / "store.json").read_text()) | changes
     (folder / "store.json").write_text(json.dumps(info))
+    write_checksums(folder)
     return folder
 
 
@@ -164,7 +170,7 @@ def test_names_are_shown_as_text(name: str) -> None:
 
 HOSTILE = (
     "<script>alert(1)</script>", "a|b", "**x**", "[l](http://evil.example)", "www.evil.example",
-    "&lt;\n# line",
+    "&lt;# line",
 )  # fmt: skip
 
 
@@ -177,6 +183,7 @@ def test_hostile_labels_stay_in_their_cells(
     for ours, theirs in zip(HOSTILE[:-1], labels, strict=False):
         manifest = manifest.replace(f",{theirs},", f",{ours},")
     (store / "manifest.csv").write_text(manifest)
+    write_checksums(store)
     card = described(fitted, store, labels=HOSTILE)
     page = markdown.markdown(card, extensions=["tables", "fenced_code"])
     for trace in ("<script", "<a ", "<strong>x", "http://", "www.evil"):
