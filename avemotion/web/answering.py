@@ -26,7 +26,8 @@ from avemotion.files import csv_rows
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
 from avemotion.inference.timeline_rows import table_columns, table_row
-from avemotion.media.decoder import is_video, opened
+from avemotion.media.decoder import opened
+from avemotion.media.video_tracks import is_video
 from avemotion.parallel.processes import one_thread
 from avemotion.web.stills import is_still, prepare_still
 
