@@ -134,6 +134,13 @@ def test_taken_actors_are_never_all(rows: list[ManifestRow], share: float, seed:
     assert taken == take_actors(rows, share, seed)
 
 
+def test_of_three_actors_one_trains_one_chooses_and_one_is_tested() -> None:
+    rows = [row(actor, emotion, 0) for actor in ("1001", "1002", "1003") for emotion in EMOTIONS]
+    for fold in leave_one_actor_out(rows):
+        split = split_actors(rows, fold.test, TrainingSettings())
+        assert len(split.train) == len(split.validation) == len(split.test) == 1
+
+
 def test_taken_actors_have_the_emotions_of_all() -> None:
     """Only 5 of 25 actors have all emotions: the held-out fifth gets one of them."""
     rows = []
@@ -153,5 +160,7 @@ def test_too_few_actors_or_a_missing_class_is_refused() -> None:
     with pytest.raises(UsageError, match="no clip of fear"):
         check_trainable(no_fear, EMOTIONS, "av")
     check_trainable(one_actor + [row("1002", "fear", 9)], EMOTIONS, "av")
+    check_trainable([row(actor, "fear", 0) for actor in ("1001", "1002")], ("fear",), "av")
+    check_trainable([row("1001", "fear", i) for i in range(2)], ("fear",), "av", least_actors=1)
     with pytest.raises(UsageError, match="1 clips of 1 actors are left"):
         check_trainable(one_actor[:1], EMOTIONS, "av", least_actors=1)

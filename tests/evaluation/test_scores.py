@@ -236,6 +236,14 @@ def test_one_actor_has_no_interval() -> None:
     assert ends(result) == [None] * 6
 
 
+def test_two_actors_have_intervals() -> None:
+    """A bootstrap of two draws both, or one of them twice: its ends are their own scores."""
+    right, half = [("0", t, t) for t in (0, 1, 2, 2)], [("1", t, t and 2) for t in (0, 1, 2, 1)]
+    result = score(predictions(right + half), LABELS)
+    assert (result.accuracy_low, result.accuracy_high) == (0.5, 1.0)
+    assert None not in (*ends(result), result.low, result.high)
+
+
 def test_equal_actors_have_no_bootstrap() -> None:
     """All alike: BCa is not defined, so there is no interval, no NaN and no warning."""
     table = [(actor, t, t if t else 1) for actor in range(5) for t in range(3)]
