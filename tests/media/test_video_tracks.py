@@ -52,8 +52,21 @@ def test_a_default_video_of_an_unknown_codec_is_not_used(tmp_path: Path) -> None
     np.testing.assert_array_equal(clip.frames.frames, videos[0])
 
 
-def test_a_single_video_needs_no_note(tmp_path: Path) -> None:
-    path = write_videos(tmp_path / "a.mkv", [noise_frames(25)], [Disposition(0)])
+def test_a_cover_image_beside_a_video_needs_no_note(tmp_path: Path) -> None:
+    path, frames = tmp_path / "a.mp4", noise_frames(26)
+    with av.open(str(path), "w") as out:
+        video, cover = out.add_stream("libx264", rate=25), out.add_stream("png", rate=1)
+        for stream, pixels in ((video, "yuv420p"), (cover, "gray")):
+            stream.height, stream.width, stream.pix_fmt = 96, 128, pixels
+        cover.disposition = Disposition.attached_pic
+        out.start_encoding()
+        images = [av.VideoFrame.from_ndarray(grey, format="gray") for grey in frames]
+        out.mux([*cover.encode(images.pop()), *cover.encode(None)])
+        for image in images:
+            out.mux(video.encode(image))
+        out.mux(video.encode(None))
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 2
     assert read_clip(path, None, every).notes == ()
 
 
