@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from awkward_inputs import Track, face, film, silence, surround, voice
+from awkward_inputs import Track, face, film, placed, silence, surround, voice
 from network_maker import EXPERIMENTS, metadata_of, untrained
 
 import avemotion
@@ -49,6 +49,26 @@ def test_surround_sound_and_hdr_have_the_notes_of_clips(tmp_path: Path) -> None:
     path = film(tmp_path / "hdr.mkv", face(), [pcm(voice())], "libx265", "yuv420p10le",
                 transfer=16, preset="ultrafast", **x265)  # fmt: skip
     assert "HDR (PQ)" in agree(path).notes[0]
+
+
+@pytest.mark.parametrize(
+    "track",
+    [
+        Track(placed(6, 0, 1), "5.1", "ac3", 48_000),
+        Track(placed(8, 2), "7.1", "aac", 48_000),
+        Track(np.stack([voice(), -voice()]), "stereo", "pcm_s16le"),
+    ],
+)
+def test_channels_are_those_of_clips(tmp_path: Path, track: Track) -> None:
+    (note,) = agree(film(tmp_path / "a.mkv", face(), [track])).notes
+    assert note.startswith(f"of {len(track.samples)} audio channels, ")
+
+
+def test_a_faint_default_track_does_not_hide_the_voice(tmp_path: Path) -> None:
+    """AC-3 decodes silence to noise."""
+    silent = Track(silence(), codec="ac3", rate=48_000, default=True)
+    window = agree(film(tmp_path / "a.mkv", face(), [silent, pcm(voice())]))
+    assert window.notes == ("of 2 audio tracks, number 2, the first with sound, is used",)
 
 
 def test_every_row_says_which_track_was_used(tmp_path: Path) -> None:
