@@ -165,7 +165,7 @@ class TimelinePlot:
             means[column] = one[:-1] / one[-1]
         there = ~np.isnan(means[:, 0])
         best = there & (np.where(there[:, None], means, -1).argmax(axis=1) == index)
-        edges = np.arange(columns + 1) * self._column_seconds
+        edges = self._edges(columns)
         for shown, strength in ((there, 0.4), (best, 1.0)):
             heights = np.where(shown, means[:, index], 0.0)
             axis.stairs(heights, edges, fill=True, color=colour, alpha=strength, lw=0)
@@ -179,6 +179,13 @@ class TimelinePlot:
             axis.spines[side].set_visible(False)
         axis.spines["bottom"].set_color(_RULE)
         axis.axhline(0.5, color=_RULE, lw=0.6, ls=":", zorder=0.5)
+
+    def _edges(self, columns: int) -> NDArray[np.float64]:
+        """Return the columns' edges in seconds: the outermost windows reach the video's ends."""
+        edges = np.arange(columns + 1) * self._column_seconds
+        edges[: min(self._modalities, default=0) + 1] = 0.0
+        edges[-1] = max(edges[-1], self._seconds)
+        return edges
 
     def _shades(self) -> dict[str, tuple[str, str]]:
         """Return the colours and texts of `_SHADES` that this timeline needs."""
