@@ -2,13 +2,11 @@
 
 import dataclasses
 
-import pytest
 import torch
 
 from avemotion.config import ExperimentSettings, Modality, NetworkSettings, TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.models.ar5 import AR5
-from avemotion.training import trainer
 from avemotion.training.lightning_module import EmotionModule
 
 CLIPS = 64
@@ -32,12 +30,3 @@ def test_modalities_are_hidden_only_where_there_are_two() -> None:
     faces, voices = hidden("av", 0.25)
     assert 5 <= faces <= 30 and 5 <= voices <= 30
     assert hidden("av", 0.0) == hidden("video", 0.25) == hidden("audio", 0.25) == (0, 0)
-
-
-@pytest.mark.parametrize("supported", [True, False])
-def test_a_gpu_is_asked_whether_it_has_bfloat16(
-    supported: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
-    assert trainer.uses_bfloat16(dataclasses.replace(PLAIN, precision="auto")) is supported
