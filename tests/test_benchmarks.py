@@ -113,6 +113,11 @@ def test_the_timeline_of_two_minutes_holds_no_more_memory_at_its_end(
     assert result["growth_mebibytes"] < 30
 
 
+def test_media_matrix_compares_files_with_their_originals(few_clips: Path, tmp_path: Path):
+    result = run("media_matrix", tmp_path, "--clips", few_clips, "--every", 30, "--workers", 1)
+    assert result["same"] >= 6 and result["crashed"] == result["differs"] == 0
+
+
 def test_synthetic_and_configurations_report_what_networks_reach(
     campaign: tuple[object, ...], tmp_path: Path
 ):
