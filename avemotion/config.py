@@ -7,9 +7,10 @@ field is the command line's help for it.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from avemotion.errors import UsageError
+from avemotion.schema import require, require_types, settings_from
 
 Modality = Literal["av", "video", "audio"]
 """What a network reads: face and voice, the face alone, the voice alone."""
@@ -33,11 +34,7 @@ SAMPLE_RATE = 16_000
 """Sample rate of every waveform in Hz: that of CREMA-D's own WAVs."""
 SAMPLE_RATES = range(1_000, 768_001)
 """Accepted sample rates of input, in Hz; from a corrupt higher one, resampling could take hours."""
-
-
-def _require(holds: bool, name: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise UsageError(f"{name} is {value!r}, but must be {allowed}.")
+_SEEDS = range(2**32)  # what NumPy takes
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,16 @@ class PreprocessSettings:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        _require(1 <= self.views <= 64, "--views", self.views, "from 1 to 64")
-        _require(self.seed >= 0, "--seed", self.seed, "0 or more")
+        require_types(self, "--")
+        require(1 <= self.views <= 64, "--views", self.views, "from 1 to 64")
+        require(self.seed >= 0, "--seed", self.seed, "0 or more")
 
 
 @dataclass(frozen=True)
 class TimelineSettings:
     """How a long video is cut into windows, and how their predictions are smoothed.
 
-    Example:
+    Examples:
         >>> from avemotion import TimelineSettings, timeline
         >>> settings = TimelineSettings(window_seconds=1.0, hop_seconds=0.5, smooth_seconds=0.0)
         >>> rows = list(timeline("clip.mp4", settings=settings))
@@ -82,18 +80,18 @@ class TimelineSettings:
 
     def __post_init__(self) -> None:
         """Refuse windows that the networks cannot read, or that leave out parts of the video."""
+        require_types(self, "--")
         window, hop = self.window_seconds, self.hop_seconds
         allowed = "from 0.5 to 5, the longest audio that a network reads whole"
-        _require(0.5 <= window <= 5, "--window_seconds", window, allowed)
+        require(0.5 <= window <= 5, "--window_seconds", window, allowed)
         allowed = f"from 0.1 to --window_seconds ({window}), so that nothing is left out"
-        _require(0.1 <= hop <= window, "--hop_seconds", hop, allowed)
-        _require(
+        require(0.1 <= hop <= window, "--hop_seconds", hop, allowed)
+        require(
             0 <= self.smooth_seconds <= 60,
             "--smooth_seconds",
             self.smooth_seconds,
             "from 0 (no smoothing) to 60",
         )
-        _require(self.face in get_args(FaceChoice), "--face", self.face, "main or all")
 
 
 @dataclass(frozen=True)
@@ -113,11 +111,12 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         """Refuse sizes out of range."""
-        _require(0.1 <= self.width <= 4, "--network.width", self.width, "from 0.1 to 4")
+        require_types(self, "--network.")
+        require(0.1 <= self.width <= 4, "--network.width", self.width, "from 0.1 to 4")
         for name in ("video_features", "audio_features"):
             value = getattr(self, name)
-            _require(4 <= value <= 4096, f"--network.{name}", value, "from 4 to 4096")
-        _require(0 <= self.dropout < 1, "--network.dropout", self.dropout, "at least 0 and below 1")
+            require(4 <= value <= 4096, f"--network.{name}", value, "from 4 to 4096")
+        require(0 <= self.dropout < 1, "--network.dropout", self.dropout, "at least 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -179,11 +178,12 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Refuse values out of range, and contradictions."""
+        require_types(self, "--training.")
         for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1)):
             value = getattr(self, name)
-            _require(value >= least, f"--training.{name}", value, f"{least} or more")
-        _require(self.learning_rate > 0, "--training.learning_rate", self.learning_rate, "above 0")
-        _require(
+            require(value >= least, f"--training.{name}", value, f"{least} or more")
+        require(self.learning_rate > 0, "--training.learning_rate", self.learning_rate, "above 0")
+        require(
             0 < self.vote_weight <= 1,
             "--training.vote_weight",
             self.vote_weight,
@@ -195,23 +195,22 @@ class TrainingSettings:
             "auxiliary_loss_weight",
             "rotation_degrees",
             "pixel_noise",
-            "seed",
         ):
             value = getattr(self, name)
-            _require(value >= 0, f"--training.{name}", value, "0 or more")
+            require(value >= 0, f"--training.{name}", value, "0 or more")
+        allowed = f"from 0 to {_SEEDS[-1]}"
+        require(self.seed in _SEEDS, "--training.seed", self.seed, allowed)
         for name in ("label_smoothing", "scale", "shift"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
+            require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
         chance = self.sound_noise
-        _require(0 <= chance <= 1, "--training.sound_noise", chance, "from 0 to 1")
+        require(0 <= chance <= 1, "--training.sound_noise", chance, "from 0 to 1")
         for name in ("modality_dropout", "holdout", "validation"):
             value = getattr(self, name)
-            _require(0 <= value <= 0.5, f"--training.{name}", value, "from 0 to 0.5")
+            require(0 <= value <= 0.5, f"--training.{name}", value, "from 0 to 0.5")
         if self.clamp_weights is not None:
             allowed = "above 0, or null for no clamping"
-            _require(
-                self.clamp_weights > 0, "--training.clamp_weights", self.clamp_weights, allowed
-            )
+            require(self.clamp_weights > 0, "--training.clamp_weights", self.clamp_weights, allowed)
         if self.early_stopping and not self.validation:
             raise UsageError(
                 "--training.early_stopping needs validation actors, but --training.validation is "
@@ -232,6 +231,7 @@ class ExperimentSettings:
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
+        require_types(self, "--")
         if self.training.sound_noise and self.network.spectrogram != "log_mel":
             raise UsageError(
                 "--training.sound_noise works only with --network.spectrogram log_mel, which is "
@@ -244,12 +244,8 @@ class ExperimentSettings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ExperimentSettings:
-        """Rebuild from `to_dict`'s form; unknown names raise TypeError."""
-        return cls(
-            modality=values["modality"],
-            network=NetworkSettings(**values["network"]),
-            training=TrainingSettings(**values["training"]),
-        )
+        """Rebuild from `to_dict`'s form; see `settings_from`."""
+        return settings_from(cls, values, "experiment")
 
 
 def differences(theirs: Any, ours: Any) -> list[str]:

@@ -1,14 +1,51 @@
 """Settings: what is refused, and their form in files."""
 
+import math
+from pathlib import Path
+from typing import get_args, get_type_hints
+
 import pytest
 
-from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
+from avemotion.cli import main
+from avemotion.config import (
+    ExperimentSettings,
+    NetworkSettings,
+    TimelineSettings,
+    TrainingSettings,
+)
 from avemotion.errors import UsageError
 
 
 def test_settings_survive_a_round_trip() -> None:
     experiment = ExperimentSettings("video", NetworkSettings(width=0.5), TrainingSettings(epochs=3))
     assert ExperimentSettings.from_dict(experiment.to_dict()) == experiment
+
+
+FLOATS = [
+    (kind, name)
+    for kind in (NetworkSettings, TrainingSettings, TimelineSettings)
+    for name, hint in get_type_hints(kind).items()
+    if float in (hint, *get_args(hint))
+]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(("kind", "name"), FLOATS)
+def test_no_setting_is_infinite(kind: type, name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"{name} is {value}, but must be a finite number"):
+        kind(**{name: value})
+
+
+@pytest.mark.parametrize("text", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize("in_file", [True, False])
+def test_infinity_is_refused_in_words(
+    text: str, in_file: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.yaml").write_text(f"training:\n  learning_rate: {text}\n")
+    given = f"--config={tmp_path / 'x.yaml'}" if in_file else f"--training.learning_rate={text}"
+    assert main(["fit", given]) == 2
+    message = f"--training.learning_rate is {text.replace('.', '')}, but must be a finite number"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

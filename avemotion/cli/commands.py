@@ -43,7 +43,9 @@ def _verify(parse: Parse) -> int:
     values = parse(add)
     as_json = values.pop("json")
     verification = avemotion.verify(**values)
-    print(json.dumps(verification.to_dict()) if as_json else verification.summary())
+    print(
+        json.dumps(verification.to_dict(), allow_nan=False) if as_json else verification.summary()
+    )
     return OK if verification.ok else SOME_FAILED
 
 
@@ -143,7 +145,7 @@ def _classify(parse: Parse) -> int:
     failed = False
     for result in avemotion.classify(**values):
         failed |= not isinstance(result, Prediction)
-        print(json.dumps(result.to_dict()) if as_json else prediction_text(result))
+        print(json.dumps(result.to_dict(), allow_nan=False) if as_json else prediction_text(result))
     return SOME_FAILED if failed else OK
 
 
@@ -166,7 +168,10 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
         for warning in [w for w in row.warnings if not as_json and w not in shown]:
             print(f"warning: {warning}", file=sys.stderr)
             shown.add(warning)
-        print(json.dumps(row.to_dict()) if as_json else timeline_row_text(row), flush=True)
+        print(
+            json.dumps(row.to_dict(), allow_nan=False) if as_json else timeline_row_text(row),
+            flush=True,
+        )
     return OK
 
 

@@ -99,7 +99,7 @@ class Corpus:
                 emotion that is no label, an actor that cannot name a file, or media outside of
                 `directory`; or exclusions or ratings do not fit the clips and labels.
         """
-        _check_labels(self.labels)
+        check_labels(self.labels)
         if not self.clips:
             raise ValueError("a corpus must have clips")
         for clip in self.clips:
@@ -135,12 +135,21 @@ def is_utf8(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _check_labels(labels: tuple[str, ...]) -> None:
+def check_labels(labels: tuple[str, ...]) -> None:
+    """Refuse labels that a table, a terminal or a page could not show.
+
+    Raises:
+        ValueError: There is none, or one is not unique, not printable, or the name of a column.
+    """
     if not labels or len(set(labels)) < len(labels):
         raise ValueError(f"labels must be unique, and at least one: {labels}")
     for label in labels:
         if not label or not is_utf8(label):
             raise ValueError(f"a label must be text that UTF-8 can hold, not {label!r}")
+        if not label.isprintable() or label != label.strip():
+            raise ValueError(
+                f"a label must be printable, without spaces around it; {label!r} is not"
+            )
         if label in COLUMNS_BESIDE_LABELS:
             raise ValueError(
                 f"{label!r} is the name of a column, so no label can be called so; nor can "

@@ -30,7 +30,8 @@ from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME
 from avemotion.parallel.pool import run_all
 from avemotion.parallel.processes import cores
-from avemotion.training.trainer import forget_state, train
+from avemotion.training.resumption import forget_state
+from avemotion.training.trainer import train
 
 
 @dataclass(frozen=True, slots=True)

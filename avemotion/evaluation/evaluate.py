@@ -31,6 +31,7 @@ from avemotion.evaluation.report.page import PREVIEW_NAME, report
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.targets import choose_targets, with_targets
 from avemotion.files import claimed
+from avemotion.training.trainer import with_precision
 
 _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as text
 
@@ -87,7 +88,7 @@ def evaluate(
         UsageError: The store, the runs or `out` do not fit the request.
         AvemotionError: A training failed; the others are done.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import evaluate
         >>> results = evaluate(modalities=("av", "video"), out=Path("two"), progress=False)
@@ -103,6 +104,8 @@ def evaluate(
     if protocol == "holdout":
         checkpoints = find_checkpoints(runs, modalities, store)
         experiment = shared_experiment(checkpoints)
+    else:
+        experiment = with_precision(experiment)
     compared = tuple(checkpoints) or modalities or tuple(m for m in MODALITIES if store.usable(m))
     rows, notes = _common_clips(store, compared)
     targets, target_notes = choose_targets(store, rows, target)

@@ -23,7 +23,8 @@ from avemotion.evaluation.corruptions import CONDITIONS
 from avemotion.evaluation.cross_validation import FoldTask
 from avemotion.evaluation.predictions import FORMAT, check_format
 from avemotion.files import read_json, write_json
-from avemotion.training.provenance import changed_options, versions
+from avemotion.parallel.cluster_check import split_versions
+from avemotion.training.provenance import changed_options, precision_advice, versions
 
 _GUARDED = ("protocol", "data", "clips", "conditions", "network", "training")
 """Metadata that all folds in one folder share."""
@@ -139,6 +140,8 @@ def open_evaluation(out: Path, metadata: dict[str, Any]) -> None:
     holdout = metadata["protocol"] == "holdout"
     guarded = ("protocol",) if holdout else _GUARDED  # holdout trains nothing that is kept
     ours = {key: metadata[key] for key in ("format", *guarded)}
+    if not holdout:
+        ours["versions"] = {name: metadata["versions"][name] for name in split_versions()}
     path = out / ASKED_NAME
     if not path.exists():
         write_json(path, ours)
@@ -155,8 +158,15 @@ def open_evaluation(out: Path, metadata: dict[str, Any]) -> None:
 
 def _contrast(key: str, theirs: Any, ours: Any) -> str:
     """Return what differs, in words where the values are hashes or lists."""
+    if key == "versions":
+        changed = "\n  ".join(differences(theirs, ours))
+        return (
+            f"versions, which may split the actors otherwise (there -> here):\n  {changed}\n"
+            "Install those versions to go on."
+        )
     if isinstance(ours, dict):
-        return "\n  ".join([f"{key} (there -> asked):", *differences(theirs, ours)])
+        lines = differences(theirs, ours)
+        return "\n  ".join([f"{key} (there -> asked):", *lines]) + precision_advice(lines)
     if key == "clips":
         return "clips: perhaps other --modalities, since only clips that all can use are tested."
     if key == "data":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from avemotion.data.dataset import ClipDataset, batches
 from avemotion.data.splits import of_actors
@@ -97,7 +97,7 @@ def _validated_temperature(store: FeatureStore, model: AR5, metadata: Checkpoint
     rows = of_actors(store.usable(metadata.experiment.modality), metadata.split.validation)
     if not rows:
         return 1.0
-    scores = _probabilities(store, rows, model, metadata).numpy()
+    scores = _probabilities(store, rows, model, metadata)
     return fit_temperature(scores, np.array([store.labels.index(row.emotion) for row in rows]))
 
 
@@ -107,8 +107,8 @@ def _probabilities(
     model: AR5,
     metadata: CheckpointMetadata,
     condition: Condition | None = None,
-) -> Tensor:
-    """Return float32 (clip, classes) on the CPU."""
+) -> NDArray[np.float32]:
+    """Return float32 (clip, classes)."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device)
     experiment = metadata.experiment
@@ -117,4 +117,4 @@ def _probabilities(
         if condition
         else batches(ClipDataset(store, rows, experiment), BATCH_CLIPS)
     )
-    return torch.cat([probabilities(model, b.to(device).inputs()).cpu() for b in found])
+    return np.concatenate([probabilities(model, b.to(device).inputs()) for b in found])

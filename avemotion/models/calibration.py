@@ -34,8 +34,8 @@ def at_temperature(
     >>> at_temperature(np.array([[0.8, 0.2]]), 2).round(3).tolist()
     [[0.667, 0.333]]
     """
-    if np.any(np.asarray(temperature) <= 0):
-        raise ValueError(f"a temperature is above 0, got {temperature}")
+    if not np.all((np.asarray(temperature) > 0) & np.isfinite(temperature)):
+        raise ValueError(f"a temperature is a finite number above 0, got {temperature}")
     return softmax(_logits(probabilities) / temperature, axis=1)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
@@ -26,7 +27,7 @@ _KIND_OF_0_1 = "avemotion/ar5/1"
 def save_checkpoint(path: Path, network: AR5, metadata: CheckpointMetadata) -> None:
     """Write a network and its metadata, atomically."""
     weights = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    header = {"kind": KIND, "metadata": json.dumps(metadata.to_dict())}
+    header = {"kind": KIND, "metadata": json.dumps(metadata.to_dict(), allow_nan=False)}
     write_atomically(path, lambda p: p.write_bytes(save(weights, header)))
 
 
@@ -34,7 +35,8 @@ def load_checkpoint(path: Path) -> tuple[AR5, CheckpointMetadata]:
     """Read a network and its metadata, on the CPU and in evaluation mode.
 
     Raises:
-        UsageError: There is no such file, or it is no checkpoint that this version can read.
+        UsageError: There is no such file, it is no checkpoint that this version can read, or a
+            weight or a value of its metadata is none that a network can have.
     """
     if not path.is_file():
         raise UsageError(f"No checkpoint at {path}. Train one with `avemotion fit`.")
@@ -58,14 +60,24 @@ def load_checkpoint(path: Path) -> tuple[AR5, CheckpointMetadata]:
             f"this version reads {KIND}. Train one with `avemotion fit`."
         )
     try:
-        metadata = CheckpointMetadata.from_dict(json.loads(header["metadata"]))
+        metadata = CheckpointMetadata.from_dict(json.loads(header.get("metadata", "null")))
         network = AR5(
             metadata.experiment.modality, len(metadata.labels), metadata.experiment.network
         )
         network.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (UsageError, ValueError, RuntimeError) as error:  # RecursionError is one
         raise UsageError(f"{path} is damaged: {error}") from error
+    if names := not_finite(network):
+        raise UsageError(
+            f"{path} is damaged, or its training diverged: numbers of {', '.join(names)} are not "
+            "finite. Use another checkpoint, or train the network anew."
+        )
     return _ready(network), metadata
+
+
+def not_finite(network: nn.Module) -> list[str]:
+    """Return the names of the weights and statistics that hold infinity or no number."""
+    return [name for name, t in network.state_dict().items() if not torch.isfinite(t).all()]
 
 
 def _ready(network: AR5) -> AR5:

@@ -5,13 +5,17 @@ This module needs no torch.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 from avemotion.config import ExperimentSettings, PreprocessSettings
-from avemotion.data.types import Split
+from avemotion.data.types import Split, check_labels
+from avemotion.errors import UsageError
+from avemotion.parallel.cluster_check import split_versions
+from avemotion.schema import require, require_keys, require_type, settings_from
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 """File name of the network in the folder of its run."""
@@ -28,7 +32,7 @@ class CheckpointMetadata:
     """How a network was made, and what it can be used for."""
 
     experiment: ExperimentSettings
-    """Modality, network and training settings."""
+    """Modality, network and training settings; `training.precision` is the one that was used."""
     labels: tuple[str, ...]
     """Emotions in the order of the network's outputs."""
     preprocessing: PreprocessSettings
@@ -41,8 +45,30 @@ class CheckpointMetadata:
     """Scores on the validation actors at that epoch; empty without such actors."""
     synthetic: dict[str, Any] | None
     """Description of the corpus if it is synthetic, else None."""
+    split_versions: dict[str, str] = field(default_factory=split_versions)
+    """Versions of the packages that decided the split: NumPy and scikit-learn."""
     version: str = field(default_factory=lambda: installed_version("avemotion"))
     """Version of avemotion that trained it."""
+
+    def __post_init__(self) -> None:
+        """Refuse metadata that no network can have.
+
+        Raises:
+            UsageError: A value is of another type or out of range; the message names both.
+        """
+        try:
+            check_labels(self.labels)
+        except ValueError as error:
+            raise UsageError(f"labels are wrong: {error}.") from error
+        require(len(self.labels) > 1, "labels", self.labels, "two or more")
+        require_type(self.epoch, int, "epoch")
+        require(self.epoch >= 1, "epoch", self.epoch, "1 or more")
+        for name, kind in (("scores", float), ("split_versions", str)):
+            require_type(getattr(self, name), dict, name)
+            for key, value in getattr(self, name).items():
+                require_type(value, kind, f"{name}.{key}")
+        require_type(self.synthetic, dict | None, "synthetic")
+        require_type(self.version, str, "version")
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -57,16 +83,35 @@ class CheckpointMetadata:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CheckpointMetadata:
-        """Rebuild from `to_dict`'s form; missing and unknown names raise KeyError or TypeError."""
-        split = {part: tuple(actors) for part, actors in values["split"].items()}
+    def from_dict(cls, values: object) -> CheckpointMetadata:
+        """Rebuild from `to_dict`'s form, or from what JSON made of it.
+
+        Raises:
+            UsageError: A key is missing or unknown, or a value of another type or out of range.
+        """
+        given = dict(require_keys(values, [f.name for f in fields(cls)], "metadata"))
+        parts = require_keys(given["split"], [f.name for f in fields(Split)], "split")
+        try:
+            split = Split(
+                **{name: _texts(actors, f"split.{name}") for name, actors in parts.items()}
+            )
+        except ValueError as error:
+            raise UsageError(f"split is wrong: {error}.") from error
         return cls(
-            experiment=ExperimentSettings.from_dict(values["experiment"]),
-            labels=tuple(values["labels"]),
-            preprocessing=PreprocessSettings(**values["preprocessing"]),
-            split=Split(**split),
-            epoch=values["epoch"],
-            scores=values["scores"],
-            synthetic=values["synthetic"],
-            version=values["version"],
+            **given
+            | {
+                "experiment": ExperimentSettings.from_dict(given["experiment"]),
+                "labels": _texts(given["labels"], "labels"),
+                "preprocessing": settings_from(
+                    PreprocessSettings, given["preprocessing"], "preprocessing"
+                ),
+                "split": split,
+            }
         )
+
+
+def _texts(values: object, name: str) -> tuple[str, ...]:
+    """Return a list of texts as a tuple."""
+    is_list = isinstance(values, Sequence) and all(isinstance(value, str) for value in values)
+    require(is_list and not isinstance(values, str), name, values, "a list of texts")
+    return tuple(values)  # type: ignore[arg-type]

@@ -31,6 +31,7 @@ _PACKAGES = (
     "torch",
     "torchaudio",
 )
+_SPLIT_PACKAGES = ("numpy", "scikit-learn")  # they draw and deal the actors
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,12 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = ""
     return found
+
+
+def split_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide which actor is in which part of a split."""
+    found = package_versions()
+    return {name: found[name] for name in _SPLIT_PACKAGES}
 
 
 def code_digest(package: Path) -> str:

@@ -20,8 +20,11 @@ from avemotion.errors import UsageError
 from avemotion.files import claimed, read_json, write_atomically, write_json
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
+from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.model_card import CARD_NAME, model_card
-from avemotion.training.trainer import forget_state, train
+from avemotion.training.provenance import precision_advice
+from avemotion.training.resumption import forget_state
+from avemotion.training.trainer import train, with_precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def fit(
         UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
             another run.
 
-    Example:
+    Examples:
         >>> from avemotion import fit
         >>> from avemotion.config import TrainingSettings
         >>> training = TrainingSettings(epochs=3, batch_size=8, holdout=0.34)
@@ -79,7 +82,7 @@ def fit(
     data, out = Path(data), out and Path(out)
     store = FeatureStore(data)
     out = out or Path("runs", modality)
-    experiment = ExperimentSettings(modality, network, training)
+    experiment = with_precision(ExperimentSettings(modality, network, training))
     everyone = [row for row in store.rows if row.status in USABLE]
     rows = store.usable(modality)
     check_trainable(rows, store.labels, modality)
@@ -108,10 +111,16 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     """Write ``run.json`` into a new run's folder; return whether this run is already finished.
 
     Raises:
-        UsageError: The folder holds a run with other settings or data.
+        UsageError: The folder holds a run with other settings or data, or a run that other versions
+            of the packages began that split the actors.
     """
     path = out / "run.json"
-    run = {"experiment": experiment.to_dict(), "data": store.content_hash(), "finished": False}
+    run = {
+        "experiment": experiment.to_dict(),
+        "data": store.content_hash(),
+        "split_versions": split_versions(),
+        "finished": False,
+    }
     if not path.exists():
         write_json(path, run)
         return False
@@ -127,6 +136,15 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
             f"{out} holds a run with other settings (its setting -> yours):\n  "
             + "\n  ".join(changed)
             + "\nGive another --out, or remove that folder."
+            + precision_advice(changed)
+        )
+    if not found.get("finished") and found.get("split_versions") != run["split_versions"]:
+        changed = differences(found.get("split_versions"), run["split_versions"])
+        raise UsageError(
+            f"{out} holds a run that other versions began, which may split the actors otherwise "
+            "(its version -> yours):\n  "
+            + "\n  ".join(changed)
+            + "\nInstall its versions to go on, or give another --out to start anew."
         )
     return bool(found.get("finished"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from avemotion.config import ExperimentSettings
@@ -20,6 +21,16 @@ def changed_options(experiment: ExperimentSettings) -> list[str]:
                 plain = json.dumps(value) if not isinstance(value, str) else value
                 words += [f"--{part}.{name}", plain]
     return words
+
+
+def precision_advice(changed: Sequence[str]) -> str:
+    """Return a line on how to go on in another machine's precision, if `differences` has one."""
+    if not any("precision:" in line for line in changed):
+        return ""
+    return (
+        "\nThe precision `auto` depends on the machine. To go on with what another one began, give "
+        "its precision with --training.precision."
+    )
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,6 @@ command resumes.
 from __future__ import annotations
 
 import math
-import shutil
 import signal
 import sys
 import threading
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -34,12 +33,13 @@ from avemotion.data.types import Split
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
 from avemotion.models.ar5 import AR5
-from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
+from avemotion.models.base import probabilities
+from avemotion.models.checkpoint import load_checkpoint, not_finite, save_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.training.lightning_module import EmotionModule
+from avemotion.training.resumption import STATE, AtomicFiles, forget_state, progress_of
 
-STATE = "state"
-"""Folder in a run that holds the state that an interrupted run resumes from."""
+_TRIED = 16  # training clips that a finished network must answer
 
 
 class RunRecorder(pl.Callback):
@@ -65,7 +65,11 @@ class RunRecorder(pl.Callback):
         self.rows, self.best_loss = state["rows"], state["best_loss"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Write the row of the epoch, and the checkpoint if it is to be kept."""
+        """Write the row of the epoch, and the checkpoint if it is to be kept.
+
+        Raises:
+            AvemotionError: The training diverged, and no earlier epoch is to be kept.
+        """
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -73,9 +77,12 @@ class RunRecorder(pl.Callback):
         columns = list(self.rows[0])
         write_csv(self.out / "metrics.csv", columns, ([r[c] for c in columns] for r in self.rows))
         chosen = self.metadata.experiment.training.early_stopping
-        if not chosen or scores["val_loss"] < self.best_loss:
+        assert isinstance(module, EmotionModule)
+        diverged = not all(map(math.isfinite, scores.values())) or bool(not_finite(module.network))
+        if diverged and not chosen:
+            raise _divergence(self.out, self.metadata.experiment.training)
+        if not diverged and (not chosen or scores["val_loss"] < self.best_loss):
             self.best_loss = scores.get("val_loss", self.best_loss)
-            assert isinstance(module, EmotionModule)
             validation = {k: v for k, v in scores.items() if k.startswith("val_")}
             metadata = replace(self.metadata, epoch=epoch, scores=validation)
             save_checkpoint(self.out / CHECKPOINT_NAME, module.network, metadata)
@@ -99,20 +106,22 @@ def train(
 
     Returns:
         Metadata of the finished checkpoint, ``out/checkpoint.safetensors``. The state for resuming
-        stays until the caller has used the checkpoint and calls `forget_state`.
+        stays until the caller has used the checkpoint and calls
+        `avemotion.training.resumption.forget_state`.
 
     Raises:
         UsageError: An emotion has no clip to train on.
-        AvemotionError: The training diverged.
+        AvemotionError: The training diverged; there is no checkpoint then.
     """
+    experiment = with_precision(experiment)
     rows = store.usable(experiment.modality)
     train_rows, validation_rows = of_actors(rows, split.train), of_actors(rows, split.validation)
     check_trainable(train_rows, store.labels, experiment.modality, least_actors=1)
     out.mkdir(parents=True, exist_ok=True)
-    last = out / STATE / "last.ckpt"
-    if _stopped_early(last):
+    done = progress_of(out)
+    if done.stopped_early:
         return load_checkpoint(out / CHECKPOINT_NAME)[1]
-    if not last.exists():  # a run killed in its first epoch may have left one
+    if done.state is None:  # a run killed in its first epoch may have left one
         (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
@@ -126,17 +135,31 @@ def train(
     with _quiet_and_interruptible():
         _trainer(settings, out, recorder, progress).fit(
             EmotionModule(network, experiment, len(store.labels)),
-            _training_batches(dataset, settings, _epochs_done(last)),
+            _training_batches(dataset, settings, done.epochs),
             validation,
-            ckpt_path=last if last.exists() else None,
+            ckpt_path=done.state,
             weights_only=True,  # nothing in the file is executed
         )
     if settings.early_stopping and not math.isfinite(recorder.best_loss):
-        raise AvemotionError(
-            f"Training in {out} diverged: the validation loss was never a finite number. "
-            f"Lower --training.learning_rate (it is {settings.learning_rate})."
-        )
-    return load_checkpoint(out / CHECKPOINT_NAME)[1]
+        raise _divergence(out, settings)
+    network, metadata = load_checkpoint(out / CHECKPOINT_NAME)
+    tried = dataset[[(clip, 0) for clip in range(min(_TRIED, len(dataset)))]]
+    try:
+        probabilities(network, tried.to("cpu").inputs())
+    except AvemotionError as error:
+        raise _divergence(out, settings) from error
+    return metadata
+
+
+def _divergence(out: Path, settings: TrainingSettings) -> AvemotionError:
+    """Remove checkpoint and state of a training that diverged; return the error to raise."""
+    forget_state(out)
+    (out / CHECKPOINT_NAME).unlink(missing_ok=True)
+    return AvemotionError(
+        f"Training in {out} diverged: its loss, its weights or its answers are not finite. Lower "
+        f"--training.learning_rate (it is {settings.learning_rate:g}), and remove that folder or "
+        "give another --out."
+    )
 
 
 def _initial_metadata(
@@ -148,7 +171,7 @@ def _initial_metadata(
         labels=store.labels,
         preprocessing=store.settings,
         split=split,
-        epoch=0,
+        epoch=1,
         scores={},
         synthetic=store.synthetic,
     )
@@ -175,28 +198,6 @@ def _new_network(dataset: ClipDataset, experiment: ExperimentSettings, classes: 
     return network
 
 
-def forget_state(out: Path) -> None:
-    """Remove the state for resuming, which a finished run no longer needs."""
-    shutil.rmtree(out / STATE, ignore_errors=True)
-
-
-def _epochs_done(last: Path) -> int:
-    """Return how many epochs an interrupted run has finished."""
-    return int(torch.load(last, weights_only=True)["epoch"]) + 1 if last.exists() else 0
-
-
-def _stopped_early(last: Path) -> bool:
-    """Return whether early stopping ended the run; resumed, Lightning would train on."""
-    if not last.exists():
-        return False
-    callbacks = torch.load(last, weights_only=True)["callbacks"]
-    return any(
-        state["wait_count"] >= state["patience"]
-        for name, state in callbacks.items()
-        if name.startswith("EarlyStopping")
-    )
-
-
 def _trainer(
     settings: TrainingSettings, out: Path, recorder: RunRecorder, progress: bool
 ) -> pl.Trainer:
@@ -211,8 +212,9 @@ def _trainer(
         callbacks.append(_Bar())
     return pl.Trainer(
         max_epochs=settings.epochs,
-        precision="bf16-mixed" if uses_bfloat16(settings) else "32-true",
+        precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
         callbacks=[*callbacks, keep_state],
+        plugins=[AtomicFiles()],
         devices=1,
         logger=False,
         enable_model_summary=False,
@@ -226,6 +228,13 @@ class _Bar(TQDMProgressBar):
 
     def on_exception(self, *_: Any) -> None:
         self.train_progress_bar.close()
+
+
+def with_precision(experiment: ExperimentSettings) -> ExperimentSettings:
+    """Return settings that name the precision of training on this machine in place of ``auto``."""
+    precision: Literal["float32", "bfloat16"]
+    precision = "bfloat16" if uses_bfloat16(experiment.training) else "float32"
+    return replace(experiment, training=replace(experiment.training, precision=precision))
 
 
 def uses_bfloat16(settings: TrainingSettings) -> bool:

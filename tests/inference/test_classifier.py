@@ -41,7 +41,7 @@ def store_probabilities(store: FeatureStore, checkpoint: Path, clips: list[str])
     network, metadata = load_checkpoint(checkpoint)
     rows = [row for row in store.rows if row.clip in clips]
     dataset = ClipDataset(store, rows, metadata.experiment)
-    return probabilities(network, dataset[[(i, 0) for i in range(len(rows))]].inputs()).numpy()
+    return probabilities(network, dataset[[(i, 0) for i in range(len(rows))]].inputs())
 
 
 @pytest.mark.parametrize("modality", ["av", "video", "audio"])

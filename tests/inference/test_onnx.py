@@ -220,14 +220,22 @@ class TestFilesThatAreNoModelsOfOurs:
         self.refused(path, foreign().SerializeToString(), "another kind .unmarked")
         other = foreign(kind="avemotion/onnx/99").SerializeToString()
         self.refused(path, other, "avemotion/onnx/99.*reads avemotion/onnx/2")
-        self.refused(path, foreign(kind=KIND).SerializeToString(), "damaged: KeyError")
+        self.refused(
+            path, foreign(kind=KIND).SerializeToString(), "damaged: metadata lacks experiment"
+        )
 
     def test_a_graph_that_does_not_fit_its_metadata(self, exported: Path, tmp_path: Path) -> None:
         model = onnx.load(exported / "video" / "checkpoint.onnx")
         metadata = {p.key: p.value for p in model.metadata_props}
-        helper.set_model_props(model, metadata | {"labels": '["anger"]'})
-        self.refused(tmp_path / "x.onnx", model.SerializeToString(), "1 labels")
-        self.refused(tmp_path / "y.onnx", foreign(**metadata).SerializeToString(), "unknown inputs")
+        helper.set_model_props(model, metadata | {"labels": '["anger", "fear"]'})
+        self.refused(
+            tmp_path / "x.onnx", model.SerializeToString(), "outputs are .*but must be .*2"
+        )
+        self.refused(
+            tmp_path / "y.onnx",
+            foreign(**metadata).SerializeToString(),
+            "inputs are .*x.*but must be .*faces",
+        )
 
     def test_operators_from_elsewhere(self, tmp_path: Path) -> None:
         model = foreign()

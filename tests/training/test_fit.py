@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,10 @@ def test_the_checkpoint_carries_all_that_is_needed(fitted: Path, small_store: Pa
     store = FeatureStore(small_store)
     assert metadata.labels == store.labels
     assert metadata.preprocessing == store.settings
-    assert metadata.experiment == ExperimentSettings("av", NetworkSettings(), QUICK)
+    used = "bfloat16" if uses_bfloat16(QUICK) else "float32"
+    training = dataclasses.replace(QUICK, precision=used)
+    assert metadata.experiment == ExperimentSettings("av", NetworkSettings(), training)
+    assert metadata.split_versions == {p: version(p) for p in ("numpy", "scikit-learn")}
     assert metadata.answers == ("av", "video", "audio")
     assert metadata.synthetic is not None
     split = metadata.split

@@ -58,4 +58,8 @@ class Runtime(Protocol):
         """Metadata stored with the model."""
 
     def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
-        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1."""
+        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1.
+
+        Raises:
+            AvemotionError: The model gives none: see `avemotion.models.probabilities.checked`.
+        """

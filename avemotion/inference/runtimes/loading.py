@@ -26,19 +26,24 @@ def find_checkpoint(checkpoint: Path | str | None = None, runtime: RuntimeName =
             checkpoint.
 
     Raises:
-        UsageError: There is no model, or it does not fit the runtime.
+        UsageError: There is no model, it does not fit the runtime, or the variable is empty.
     """
     if runtime not in get_args(RuntimeName):
         allowed = ", ".join(get_args(RuntimeName))
         raise UsageError(f"runtime is {runtime!r}, but must be one of {allowed}.")
-    named = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
+    named = os.environ.get(CHECKPOINT_VARIABLE) if checkpoint is None else checkpoint
+    if named == "":
+        raise UsageError(
+            f"The name of the model is empty. Name one with --checkpoint or the environment "
+            f"variable {CHECKPOINT_VARIABLE}, or unset that variable to use {LATEST}."
+        )
     if named is None and not LATEST.exists():
         raise UsageError(
             "No model found: avemotion comes without trained weights. Train one with "
             "`avemotion fit` (it is then found in runs/latest), or name one with --checkpoint or "
             f"the environment variable {CHECKPOINT_VARIABLE}."
         )
-    path = Path(named or LATEST)
+    path = Path(LATEST if named is None else named)
     if path.is_dir():
         return path / (ONNX_NAME if runtime == "onnx" else CHECKPOINT_NAME)
     exported = path.suffix == ONNX_SUFFIX

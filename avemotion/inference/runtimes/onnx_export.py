@@ -28,7 +28,7 @@ from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
 from avemotion.files import write_atomically
 from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.inference.runtimes.loading import ONNX_SUFFIX, find_checkpoint
-from avemotion.inference.runtimes.onnx_runtime import KIND, OUTPUT, OnnxRuntime
+from avemotion.inference.runtimes.onnx_runtime import KIND, OUTPUT, OnnxRuntime, inputs_of
 from avemotion.inference.runtimes.torch_runtime import TorchRuntime
 from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import load_checkpoint
@@ -73,7 +73,7 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
         AvemotionError: The probabilities of the exported model differ from the checkpoint's;
             nothing is written.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from avemotion import Classifier, export
         >>> report = export(Path("runs/latest"), Path("model.onnx"))
@@ -128,11 +128,7 @@ class _ExportedGraph(nn.Module):
 def _graph(network: AR5, metadata: CheckpointMetadata) -> ModelProto:
     """Trace the network on two clips; the number of clips stays dynamic."""
     sample = random_clips(metadata, 2)
-    names = []
-    if network.video is not None:
-        names += ["faces", "has_face"]
-    if network.audio is not None:
-        names += ["spectrograms", "lengths", "has_sound"]
+    names = list(inputs_of(metadata))
     clips = torch.export.Dim("clip")
     with quiet("torch.onnx"):
         program = torch.onnx.export(
@@ -161,7 +157,9 @@ def _describe(model: ModelProto, metadata: CheckpointMetadata) -> None:
         part.doc_string = ""
     del graph.metadata_props[:]
     values = metadata.to_dict() | {"answers": metadata.answers}
-    set_model_props(model, {"kind": KIND} | {key: json.dumps(values[key]) for key in values})
+    set_model_props(
+        model, {"kind": KIND} | {key: json.dumps(values[key], allow_nan=False) for key in values}
+    )
 
 
 def random_clips(metadata: CheckpointMetadata, clips: int) -> ClipArrays:

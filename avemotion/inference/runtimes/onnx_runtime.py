@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.errors import UsageError
+from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
 from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.probabilities import checked
 
 KIND = "avemotion/onnx/2"
 """Value of the metadata key ``kind``: marks exported models and the version of their metadata."""
@@ -48,28 +51,41 @@ class OnnxRuntime:
                 f"{name} is an ONNX model of another kind ({metadata.get('kind', 'unmarked')}); "
                 f"this version reads {KIND}. {_REMEDY}"
             )
+        names = [f.name for f in fields(CheckpointMetadata) if f.name in metadata]
         try:
             self.metadata = CheckpointMetadata.from_dict(
-                {f.name: json.loads(metadata[f.name]) for f in fields(CheckpointMetadata)}
+                {name: json.loads(metadata[name]) for name in names}
             )
             self._check_graph()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"{name} is damaged: {error!r}. {_REMEDY}") from error
+        except (UsageError, ValueError, RecursionError) as error:
+            raise UsageError(f"{name} is damaged: {error} {_REMEDY}") from error
 
     def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
-        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1."""
+        """Return the probabilities of each clip: see `Runtime`."""
         inputs = {part.name: getattr(clips, part.name) for part in self._session.get_inputs()}
-        scores: NDArray[np.float32] = self._session.run([OUTPUT], inputs)[0]
-        return scores
+        return checked(self._session.run([OUTPUT], inputs)[0])
 
     def _check_graph(self) -> None:
-        """Refuse a graph that does not fit its metadata."""
-        inputs = {part.name for part in self._session.get_inputs()}
-        if unknown := inputs - {f.name for f in fields(ClipArrays)}:
-            raise ValueError(f"unknown inputs {sorted(unknown)}")
-        shapes = {part.name: part.shape for part in self._session.get_outputs()}
-        if shapes[OUTPUT][1:] != [len(self.metadata.labels)]:
-            raise ValueError(f"{len(self.metadata.labels)} labels, but outputs {shapes}")
+        """Refuse a graph whose inputs and output are not those of its metadata."""
+        found = {part.name: part.shape[1:] for part in self._session.get_inputs()}
+        wanted = inputs_of(self.metadata)
+        if found != wanted:
+            raise ValueError(f"its inputs are {found}, but must be {wanted}.")
+        outputs = {part.name: (part.type, part.shape[1:]) for part in self._session.get_outputs()}
+        wanted_output = {OUTPUT: ("tensor(float)", [len(self.metadata.labels)])}
+        if outputs != wanted_output:
+            raise ValueError(f"its outputs are {outputs}, but must be {wanted_output}.")
+
+
+def inputs_of(metadata: CheckpointMetadata) -> dict[str, list[int]]:
+    """Return the inputs of a model's graph, and the shape of each for one clip."""
+    modality, kind = metadata.experiment.modality, metadata.experiment.network.spectrogram
+    inputs: dict[str, list[int]] = {}
+    if modality != "audio":
+        inputs |= {"faces": [FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH], "has_face": []}
+    if modality != "video":
+        inputs |= {"spectrograms": [1, *SPECTROGRAM_SHAPES[kind]], "lengths": [], "has_sound": []}
+    return inputs
 
 
 def _session(model: bytes, name: str) -> Any:

@@ -79,7 +79,7 @@ class TorchRuntime:
             raise UsageError(f"--device {device} cannot be used: {reason}") from error
 
     def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
-        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1."""
+        """Return the probabilities of each clip: see `Runtime`."""
         with self._openmp.limit(limits=NETWORK_THREADS, user_api="openmp"):
             faces = spectrograms = None  # a branch without any clip is not run
             if clips.has_face.any():
@@ -93,8 +93,7 @@ class TorchRuntime:
                 has_face=self._tensor(clips.has_face),
                 has_sound=self._tensor(clips.has_sound),
             )
-            scores: NDArray[np.float32] = probabilities(self._network, inputs).cpu().numpy()
-        return scores
+            return probabilities(self._network, inputs)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
