@@ -91,6 +91,7 @@ ORIENTATIONS = {
 
 _ONLY_RATES = {"libopus": 48_000, "libopencore_amrnb": 8_000}
 _BIT_RATES = {"libopencore_amrnb": 12_200, "wmav1": 128_000, "wmav2": 128_000}
+_SAMPLES = {"tta": "s16", "wavpack": "s16p"}  # else 8 bits
 _NTSC = Fraction(30_000, 1001)  # MPEG-1 and MPEG-2 know few rates, and write this one exactly
 _SILENT = ("silent centre", "antiphase", "left alone")
 
@@ -180,6 +181,8 @@ def write(path: Path, original: Original, variant: Variant) -> None:
         channels, layout = _channels(original, variant)
         audio = out.add_stream(variant.sound, rate=variant.rate, layout=layout)
         audio.options = _OPTIONS.get(variant.sound, {})
+        if variant.sound in _SAMPLES:
+            audio.format = _SAMPLES[variant.sound]
         if variant.sound in _BIT_RATES:
             audio.bit_rate = _BIT_RATES[variant.sound]
         if "channels" in layout and variant.sound == "libopus":
