@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from preprocess_maker import contents, run, voices
 from store_maker import NAMES, SETTINGS, corpus_of, features_of, row_of
@@ -57,6 +57,12 @@ def opened(directory: Path) -> FeatureStore:
     return found
 
 
+def flip(path: Path, position: int) -> None:
+    changed = bytearray(path.read_bytes())
+    changed[position] ^= 1
+    path.write_bytes(changed)
+
+
 def test_the_manifest_lists_the_hash_of_each_shard(whole: Path):
     hashes = {
         path.stem: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -79,7 +85,7 @@ def test_the_content_hash_covers_features_and_votes(whole: Path, tmp_path: Path)
     assert hashes[0] == hashes[1] and len(set(hashes)) == 3
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_changed_byte_of_a_table_is_noticed(data: st.DataObject, whole: Path):
     path = whole / data.draw(st.sampled_from(TABLES))
@@ -89,7 +95,7 @@ def test_a_changed_byte_of_a_table_is_noticed(data: st.DataObject, whole: Path):
     spaces_alone = b"".join(changed.split()) == b"".join(before.split())
     path.write_bytes(changed)
     try:
-        with pytest.raises(UsageError, match="store.json|manifest.csv|ratings.csv|demographics"):
+        with pytest.raises(UsageError, match="json|csv|of format"):
             FeatureStore(whole)
     except pytest.fail.Exception:
         assert path.name == "checksums.json" and spaces_alone  # the same list, in other lines
@@ -116,8 +122,7 @@ def test_a_changed_byte_of_a_shard_is_noticed(position: float, change: int, whol
 
 def test_reading_one_clip_hashes_no_shard(store: Path):
     """Else `preprocess --preview` and every fold's process would read the whole store."""
-    path = store / "actors" / "1001.safetensors"
-    path.write_bytes(path.read_bytes()[:-1] + b"\x01")  # the last array: not the faces
+    flip(store / "actors" / "1001.safetensors", -1)  # in the faces of the last clip
     found = FeatureStore(store)
     assert found.read(found.rows[0], "faces").any()
     with pytest.raises(UsageError, match="1001.safetensors is damaged"):
@@ -148,9 +153,8 @@ def change_rows(store: Path, change: Callable[[list[list[str]]], object]) -> Non
 )
 def test_rows_that_do_not_fit_the_arrays_are_noticed(store: Path, change: Callable):
     change_rows(store, change)
-    found = FeatureStore(store)
     with pytest.raises(UsageError, match="1001.safetensors holds other clips than manifest.csv"):
-        found.read(found.rows[0], "faces")
+        FeatureStore(store).shard("1001")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ def test_preprocess_mends_what_the_message_says(tmp_path: Path):
         shutil.copyfile(out / "actors" / "1001.safetensors", shard)
 
     for damage in (
-        lambda: shard.write_bytes(before["actors/1002.safetensors"][:-1] + b"\x01"),
+        lambda: flip(shard, -1),
         lambda: shard.write_bytes(b""),
         swap,
     ):
@@ -217,7 +221,7 @@ def test_preprocess_mends_what_the_message_says(tmp_path: Path):
             command(out)
 
 
-def test_votes_that_were_changed_are_copied_anew(small_corpus: Path, store: Path, tmp_path: Path):
+def test_votes_that_were_changed_are_copied_anew(store: Path, tmp_path: Path):
     path = store / "ratings.csv"
     before = path.read_bytes()
     path.write_bytes(before.replace(b",5,", b",6,"))
@@ -233,10 +237,7 @@ def test_a_damaged_shard_is_refused_before_any_training(
     small_store: Path, tmp_path: Path, command: str
 ):
     data = shutil.copytree(small_store, tmp_path / "features")
-    shard = data / "actors" / "1003.safetensors"
-    changed = bytearray(shard.read_bytes())
-    changed[-1] ^= 1
-    shard.write_bytes(changed)
+    flip(data / "actors" / "1003.safetensors", -1)
     further = {"protocol": "loso"} if command == "evaluate" else {}
     with pytest.raises(UsageError, match="1003.safetensors is damaged: its SHA-256 is"):
         getattr(avemotion, command)(data=data, out=tmp_path / "run", progress=False, **further)
