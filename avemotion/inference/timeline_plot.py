@@ -182,7 +182,7 @@ class TimelinePlot:
 
     def _edges(self, columns: int) -> NDArray[np.float64]:
         """Return the columns' edges in seconds: the outermost windows reach the video's ends."""
-        edges = np.arange(columns + 1) * self._column_seconds
+        edges = np.arange(columns + 1, dtype=np.float64) * self._column_seconds
         edges[: min(self._modalities, default=0) + 1] = 0.0
         edges[-1] = max(edges[-1], self._seconds)
         return edges
