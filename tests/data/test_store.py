@@ -250,7 +250,7 @@ def test_a_run_killed_at_any_byte_keeps_what_was_finished(
         if journal.exists():
             states[journal.stat().st_size] = model
         if listed:
-            writer.record(actor, no_features(actor))
+            writer.record(actor, no_features(actor), "")
             model = model | {actor: no_features(actor)}
             states[journal.stat().st_size] = model
     assert not (out / "manifest.csv").exists()
