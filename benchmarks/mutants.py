@@ -254,7 +254,7 @@ def main() -> None:
         for mutant in mutants:
             if not mutant.first:
                 mutant.first, mutant.first_test = try_out(copy, mutant)
-            elif given.again and mutant.outcome not in (NOTICED, GONE):
+            elif given.again and not (mutant.outcome in (NOTICED, GONE) or mutant.equivalent):
                 mutant.now, mutant.now_test = try_out(copy, mutant)
             else:
                 continue
