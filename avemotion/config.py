@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from avemotion.errors import UsageError
-from avemotion.schema import require, require_types, settings_from
+from avemotion.errors import UsageError, require, require_types, settings_from
 
 Modality = Literal["av", "video", "audio"]
 """What a network reads: face and voice, the face alone, the voice alone."""

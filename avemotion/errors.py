@@ -1,4 +1,26 @@
-"""Errors. Each message says what was wrong, what is allowed, and what to do next."""
+"""Errors, and the checks of settings and metadata that raise them.
+
+Each message says what was wrong, what is allowed, and what to do next.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from dataclasses import is_dataclass
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+Settings = TypeVar("Settings")
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    dict: "a mapping",
+    float: "a finite number",
+    int: "a whole number",
+    str: "text",
+    NoneType: "null",
+}
 
 
 class AvemotionError(Exception):
@@ -32,3 +54,88 @@ class NoAudioError(MediaError):
 
 class MissingModalityError(AvemotionError):
     """The clip lacks what the chosen model needs: a face, a voice, or both."""
+
+
+def require(holds: bool, name: str, value: object, allowed: str) -> None:
+    """Refuse a value.
+
+    Raises:
+        UsageError: It does not hold; the message names the value, and what is allowed.
+    """
+    if not holds:
+        raise UsageError(f"{name} is {value!r}, but must be {allowed}.")
+
+
+def require_type(value: object, kind: Any, name: str) -> None:
+    """Refuse a value of another type, and a number that is not finite.
+
+    Args:
+        value: The value.
+        kind: ``int``, ``float`` (takes whole numbers too), ``bool``, ``str``, ``dict``, another
+            class, a ``Literal`` of texts, or a union of these.
+        name: How the message calls the value.
+
+    Raises:
+        UsageError: It is of another type.
+    """
+    require(_is_a(value, kind), name, value, _type_name(kind))
+
+
+def require_types(values: object, prefix: str) -> None:
+    """Apply `require_type` to each field of a dataclass; its name follows the prefix."""
+    for name, kind in get_type_hints(type(values)).items():
+        require_type(getattr(values, name), kind, f"{prefix}{name}")
+
+
+def require_keys(values: object, keys: Collection[str], name: str) -> dict[str, Any]:
+    """Refuse what is no mapping with just these keys, and return it.
+
+    Raises:
+        UsageError: It is no mapping, lacks a key, or has an unknown one.
+    """
+    if not isinstance(values, dict):
+        raise UsageError(f"{name} is {values!r}, but must be a mapping of {', '.join(keys)}.")
+    if missing := [key for key in keys if key not in values]:
+        raise UsageError(f"{name} lacks {', '.join(missing)}.")
+    if unknown := [key for key in values if key not in keys]:
+        found = ", ".join(map(repr, unknown))
+        raise UsageError(f"{name} has {found}, but may have only {', '.join(keys)}.")
+    return values
+
+
+def settings_from(kind: type[Settings], values: object, name: str) -> Settings:
+    """Rebuild a dataclass of settings from the form that `dataclasses.asdict` gives it.
+
+    Args:
+        kind: Its class, which refuses values out of range when it is built.
+        values: What a file holds.
+        name: How a message calls it.
+
+    Raises:
+        UsageError: A setting is missing, unknown, of another type or out of range.
+    """
+    kinds: dict[str, Any] = get_type_hints(kind)
+    given = dict(require_keys(values, kinds.keys(), name))
+    for field, part in kinds.items():
+        if isinstance(part, type) and is_dataclass(part):
+            given[field] = settings_from(part, given[field], f"{name}.{field}")
+    return kind(**given)
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if kinds := get_args(kind):
+        return any(_is_a(value, one) for one in kinds)
+    if kind in (int, float):
+        is_number = isinstance(value, kind | int) and not isinstance(value, bool)
+        return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+    return isinstance(value, kind)
+
+
+def _type_name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    if kinds := get_args(kind):
+        return " or ".join(map(_type_name, kinds))
+    return _TYPE_NAMES.get(kind) or kind.__name__

@@ -16,7 +16,6 @@ PACKAGE = Path(avemotion.__file__).parent
 # From the ground up: a wing may import those on lower floors, and itself.
 FLOORS = (
     ("errors",),
-    ("schema",),
     ("config", "files", "compat"),
     ("parallel", "media"),
     ("features",),
@@ -87,7 +86,7 @@ def test_imports_go_only_downward(path: Path) -> None:
 
 def test_the_top_level_holds_the_ground_and_the_doors_alone() -> None:
     modules = {path.stem for path in PACKAGE.glob("*.py")}
-    assert modules == {"__init__", "__main__", "config", "errors", "files", "compat", "schema"}
+    assert modules == {"__init__", "__main__", "config", "errors", "files", "compat"}
 
 
 def test_no_circle_inside_a_wing() -> None:

@@ -13,9 +13,8 @@ from typing import Any
 
 from avemotion.config import ExperimentSettings, PreprocessSettings
 from avemotion.data.types import Split, check_labels
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, require, require_keys, require_type, settings_from
 from avemotion.parallel.cluster_check import split_versions
-from avemotion.schema import require, require_keys, require_type, settings_from
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 """File name of the network in the folder of its run."""
