@@ -224,7 +224,7 @@ def report(out: Path, mutants: Sequence[Mutant], seed: int) -> None:
             "break of a kind and place chosen with it, too. The tests of the function's wing ran, "
             f"those that name the module first, for {SECONDS:g} s at most; a break that no test "
             "noticed until then has survived. Each test that noticed one passes without it. "
-            f"Breaks that change no behaviour, which are not counted: {len(mutants) - len(counted)}. "
+            f"Breaks without effect, which are not counted: {len(mutants) - len(counted)}. "
             "*No failure in time* is no promise that all tests would pass: on a busy machine two "
             "minutes end early. Tests were written for the survivors before they were tried again, "
             "so the second row tells nothing about other breaks.",
