@@ -173,6 +173,13 @@ def test_an_upload_that_trickles_is_given_up(
     assert app.classify(clip)[0] == 200
 
 
+@pytest.mark.parametrize("announced", [True, False])
+def test_the_largest_file_is_taken_and_one_byte_more_is_not(app: App, announced: bool) -> None:
+    for size, status in ((2**24, 422), (2**24 + 1, 413)):  # 422: it was read, and is no medium
+        body = bytes(size) if announced else iter([bytes(2**24), bytes(size - 2**24)])
+        assert app.classify(body, "zeros.flv")[0] == status
+
+
 def test_a_stream_without_times_has_a_length(app: App) -> None:
     """Raw H.264: its packets say neither when they are shown nor how many come."""
     file = io.BytesIO()
