@@ -41,7 +41,7 @@ EQUIVALENT = {
 }
 """Mutants that behave as the original: function and changed line, and the reason."""
 
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
 
 
 @dataclass(slots=True)
