@@ -15,6 +15,14 @@ hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")  # a busy machine is no failure
 
 
+def pytest_configure() -> None:
+    """Give each of xdist's workers one core: every command starts a process a core by default."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """Folder that holds ``crema-d/``, a real checkout, whole or partial."""
