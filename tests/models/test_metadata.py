@@ -134,7 +134,7 @@ def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.data())
+@given(data=st.data())
 def test_no_damage_is_an_exception_of_another_kind(
     data: st.DataObject, small: Path, tmp_path: Path
 ) -> None:
