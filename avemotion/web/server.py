@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from avemotion.errors import AvemotionError
 from avemotion.inference.runtimes.interface import Runtime
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess
@@ -211,5 +212,5 @@ class _Site:
                 await socket.send_json(asdict(found))
         except TimeoutError:
             await socket.close(_UNSUPPORTED, f"no frame received for {_IDLE_SECONDS:g} seconds")
-        except ValueError as error:  # not an image
+        except (ValueError, AvemotionError) as error:  # no image; a model that gives no answer
             await socket.close(_UNSUPPORTED, str(error)[:100])

@@ -5,17 +5,22 @@ import http.client
 import logging
 import os
 import socket
+import struct
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from app_maker import App, save_model, serving_here
+from awkward_inputs import face
+from network_maker import EXPERIMENTS, metadata_of, untrained
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
+from avemotion.models.checkpoint import save_checkpoint
 from avemotion.web import connections, server
 from avemotion.web.connections import notice_vanished_clients
 from avemotion.web.uploads import Limits
@@ -159,6 +164,27 @@ def test_text_for_the_camera_is_refused_without_a_line(app: App, logged: list[st
         with pytest.raises(ConnectionClosed) as closed:
             camera.recv(timeout=5)
     assert "header of 5 bytes" in closed.value.rcvd.reason and logged == []
+
+
+def test_the_camera_is_told_that_a_model_gives_no_answer(tmp_path: Path) -> None:
+    network, picture = untrained(EXPERIMENTS["av"]), face(1)[0]
+    with torch.no_grad():  # finite, but its sums are not
+        network.classifier[-1].weight *= 1e37
+        network.classifier[0].weight *= 1e10
+    save_checkpoint(tmp_path / "x.safetensors", network, metadata_of(EXPERIMENTS["av"]))
+    (tmp_path / "app").mkdir()
+    limits = Limits(upload_bytes=2**20, length_seconds=600, answer_seconds=600)
+    with (
+        serving_here(tmp_path / "x.safetensors", tmp_path / "app", limits) as app,
+        connect(f"ws://127.0.0.1:{app.port}/live") as camera,
+    ):
+        image = struct.pack("<HHB", *picture.shape[::-1], 0) + picture.tobytes()
+        with pytest.raises(ConnectionClosed) as closed:
+            for _ in range(300):  # until the window is full
+                camera.send(image)
+                camera.recv(timeout=30)
+                time.sleep(0.1)
+    assert "The model answers" in closed.value.rcvd.reason
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone has all options")
