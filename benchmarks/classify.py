@@ -33,7 +33,7 @@ def save_untrained(path: Path) -> None:
     """Write a network with random weights: its answers are worthless, its speed is the same."""
     experiment = ExperimentSettings("av")
     metadata = CheckpointMetadata(
-        experiment, EMOTIONS, PreprocessSettings(), Split((), (), ()), 0, {}, None
+        experiment, EMOTIONS, PreprocessSettings(), Split((), (), ()), 1, {}, None
     )
     torch.manual_seed(0)
     save_checkpoint(path, AR5("av", len(EMOTIONS), experiment.network), metadata)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
 from avemotion.data.batch import Batch
+from avemotion.data.checksums import write_checksums
 from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
@@ -64,6 +65,7 @@ def test_intended_labels_need_no_votes(small_store: Path) -> None:
 def test_votes_that_are_not_there_are_refused(small_store: Path, tmp_path: Path) -> None:
     bare = tmp_path / "features"
     shutil.copytree(small_store, bare, ignore=shutil.ignore_patterns("ratings.csv"))
+    write_checksums(bare)
     with pytest.raises(UsageError, match="votes needs audio-visual votes"):
         module_and_batch(bare, labels="votes")
 
@@ -76,6 +78,7 @@ def test_a_clip_without_votes_keeps_its_intended_emotion(small_store: Path, tmp_
     kept = [line for line in lines if not line.startswith(f"{first.clip},av")]
     assert len(kept) == len(lines) - 1
     (partial / "ratings.csv").write_text("".join(kept))
+    write_checksums(partial)
     module, batch = module_and_batch(partial, labels="votes", vote_weight=1.0)
     _, targets = module.augmented(batch)
     assert torch.equal(targets[0], functional.one_hot(batch.labels[0], 6).float())
