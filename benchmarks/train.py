@@ -35,7 +35,7 @@ from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 from avemotion.features.types import ClipFeatures
 from avemotion.models.ar5 import AR5
 from avemotion.training.lightning_module import EmotionModule
-from avemotion.training.trainer import uses_bfloat16
+from avemotion.training.precision import uses_bfloat16
 
 VIEWS = 4
 

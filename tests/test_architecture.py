@@ -140,6 +140,11 @@ except SystemExit:
     assert not loaded_after(code) & {"torch", "matplotlib", "librosa", "scipy", "sklearn"}
 
 
+@pytest.mark.parametrize("name", ["fit", "evaluate", "report"])
+def test_lightning_is_loaded_only_to_train(name: str) -> None:
+    assert "pytorch_lightning" not in loaded_after(f"from avemotion import {name}")
+
+
 def test_every_public_name_is_there() -> None:
     for name in avemotion.__all__:
         assert getattr(avemotion, name) is not None

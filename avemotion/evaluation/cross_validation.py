@@ -30,8 +30,6 @@ from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME
 from avemotion.parallel.pool import run_all
 from avemotion.parallel.processes import cores
-from avemotion.training.resumption import forget_state
-from avemotion.training.trainer import train
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +142,10 @@ def _read(path: Path, task: FoldTask, labels: Sequence[str], columns: Sequence[s
 
 def run_fold(task: FoldTask) -> None:
     """Train a fold's network and write its predictions; runs in a process of its own."""
+    # Here alone: Lightning takes seconds to load, and the process that waits for folds needs none.
+    from avemotion.training.resumption import forget_state
+    from avemotion.training.trainer import train
+
     store = FeatureStore(task.data)
     tested = [row for row in store.rows if row.clip in task.clips]
     trained = task.predictions.exists() and (task.run / CHECKPOINT_NAME).exists()

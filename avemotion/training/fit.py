@@ -22,9 +22,8 @@ from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
 from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.model_card import CARD_NAME, model_card
+from avemotion.training.precision import with_precision
 from avemotion.training.provenance import precision_advice
-from avemotion.training.resumption import forget_state
-from avemotion.training.trainer import train, with_precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,8 @@ def fit(
         if finished:
             _, metadata = load_checkpoint(out / CHECKPOINT_NAME)
         else:
+            from avemotion.training.trainer import train  # Lightning takes seconds to load
+
             metadata = train(store, split, experiment, out, progress)
             _finish_run(out, metadata, store)
     _become_latest(out)
@@ -151,6 +152,8 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
 
 def _finish_run(out: Path, metadata: CheckpointMetadata, store: FeatureStore) -> None:
     """Draw the curves, write the model card and mark the run as finished."""
+    from avemotion.training.resumption import forget_state
+
     with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     title = f"AR5, {metadata.experiment.modality}" + (

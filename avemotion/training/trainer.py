@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -37,6 +37,7 @@ from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint, not_finite, save_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.training.lightning_module import EmotionModule
+from avemotion.training.precision import with_precision
 from avemotion.training.resumption import STATE, AtomicFiles, forget_state, progress_of
 
 _TRIED = 16  # training clips that a finished network must answer
@@ -228,23 +229,6 @@ class _Bar(TQDMProgressBar):
 
     def on_exception(self, *_: Any) -> None:
         self.train_progress_bar.close()
-
-
-def with_precision(experiment: ExperimentSettings) -> ExperimentSettings:
-    """Return settings that name the precision of training on this machine in place of ``auto``."""
-    precision: Literal["float32", "bfloat16"]
-    precision = "bfloat16" if uses_bfloat16(experiment.training) else "float32"
-    return replace(experiment, training=replace(experiment.training, precision=precision))
-
-
-def uses_bfloat16(settings: TrainingSettings) -> bool:
-    """Return whether training runs in bfloat16: as set, or where the processor has it."""
-    if settings.precision != "auto":
-        return settings.precision == "bfloat16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    capabilities = torch.cpu.get_capabilities()  # other processors than x86 have other names
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_tile"))
 
 
 @contextmanager

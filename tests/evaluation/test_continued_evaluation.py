@@ -9,7 +9,7 @@ import pytest
 import avemotion
 from avemotion.config import TrainingSettings
 from avemotion.errors import UsageError
-from avemotion.training.trainer import uses_bfloat16
+from avemotion.training.precision import uses_bfloat16
 
 
 def test_other_precision_and_versions_are_refused(

@@ -22,7 +22,7 @@ from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import claimed
 from avemotion.models.checkpoint import load_checkpoint
-from avemotion.training.trainer import uses_bfloat16
+from avemotion.training.precision import uses_bfloat16
 
 
 def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:

@@ -26,7 +26,7 @@ from avemotion.data.corpora import CorpusName
 from avemotion.data.store import FeatureStore
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.training.model_card import escaped, model_card
-from avemotion.training.trainer import uses_bfloat16
+from avemotion.training.precision import uses_bfloat16
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "audio.mean", "audio.std")
 """Tensors of a checkpoint that are not trained by gradients."""
