@@ -71,11 +71,12 @@ def measure(
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--actors", type=int, default=16, help="of the random store")
+    arguments.add_argument("--clips-per-actor", type=int, default=72)
     arguments.add_argument("--epochs", type=int, nargs=2, default=(1, 3))
     arguments.add_argument("--jobs", type=int, nargs="+", default=(1, 2))
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        store = write_store(Path(folder, "features"), given.actors, 72)
+        store = write_store(Path(folder, "features"), given.actors, given.clips_per_actor)
         costs = {
             (modality, jobs): measure(store, modality, jobs, tuple(given.epochs), Path(folder))
             for modality in MODALITIES
@@ -91,7 +92,7 @@ def main() -> None:
         "cost",
         "What leaving each of CREMA-D's 91 actors out costs",
         [
-            f"Random features of CREMA-D's shapes, {given.actors} x 72 clips, full-size "
+            f"Random features of CREMA-D's shapes, {given.actors} x {given.clips_per_actor} clips, full-size "
             f"networks, each job one thread. **Measured**: two folds with {given.epochs[0]} and "
             f"with {given.epochs[1]} epochs. **Extrapolated**: {FOLDS} folds x {EPOCHS} epochs x "
             f"{TRAINED_CLIPS} training clips of {CLIPS}; early stopping, which would shorten it, "

@@ -139,15 +139,13 @@ def test_synthetic_and_configurations_report_what_networks_reach(
 
 def test_ablations_change_one_setting_at_a_time(campaign: tuple[object, ...], tmp_path: Path):
     quick = Path(str(campaign[1])).parent / "quick.yaml"
-    result = run("ablations", tmp_path, *campaign, "--config", quick)
+    result = run("ablations", tmp_path, *campaign, "--config", quick, "--modality", "audio")
     assert set(result) == {
-        "as configured", "no modality dropout", "auxiliary loss, weight 0.5",
-        "auxiliary loss, weight 1", "noise under half of the voices", "votes, weight 0.25",
+        "as configured", "noise under half of the voices", "votes, weight 0.25",
     }  # fmt: skip
     assert result["as configured"]["ahead"] == {"mean": 0, "low": 0, "high": 0}
     for found in result.values():
-        corrupted = ("audio missing", "video missing", "white noise 20 dB", "babble 10 dB")
-        assert positive(found["corrupted"], *corrupted)
+        assert positive(found["corrupted"], "white noise 20 dB", "babble 10 dB")
 
 
 def test_real_voices_stand_beside_people(tmp_path: Path):
@@ -167,7 +165,8 @@ def test_random_labels_are_counted(campaign: tuple[object, ...], tmp_path: Path)
 
 
 def test_cost_is_extrapolated_from_two_folds(tmp_path: Path):
-    result = run("cost", tmp_path, "--actors", 2, "--jobs", 1, "--epochs", 1, 2)
+    quick = ("--actors", 2, "--clips-per-actor", 12)
+    result = run("cost", tmp_path, *quick, "--jobs", 1, "--epochs", 1, 2)
     assert set(result) == {f"{m}_1_jobs_hours" for m in ("av", "video", "audio")}
 
 

@@ -167,9 +167,11 @@ def test_the_reference_is_that_of_the_package(site: Path) -> None:
             default = json.dumps(field.default).strip('"')
             assert f"\n{name}\n{default}\n" in settings
     assert "Chance that a clip's face, and likewise its voice" in settings
-    ids = re.findall(r'id="([\w.]+)"', (site / "api.html").read_text(encoding="utf-8"))
+    reference = (site / "api.html").read_text(encoding="utf-8")
+    ids = re.findall(r'id="([\w.]+)"', reference)
     public = [name for name in avemotion.__all__ if not name.startswith("_")]
     assert {i.rsplit(".")[-1] for i in ids} >= set(public)
+    assert reference.count('<span class="gp">&gt;&gt;&gt; </span>') >= len(public)  # as code
     changelog = "".join(read(site / "changelog.html").text)
     assert avemotion.__version__ in changelog
 
