@@ -25,7 +25,7 @@ from avemotion.config import PreprocessSettings, TrainingSettings
 from avemotion.data.store import FeatureStore
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.evaluation import evaluate as evaluation
-from avemotion.training import fit as fitting
+from avemotion.training import trainer
 
 SETTINGS = PreprocessSettings(views=1)
 _ANEW = ("Remove DIR", "Make one", "Preprocess into another folder")  # a store from its beginning
@@ -143,7 +143,7 @@ def main() -> None:
     arguments.add_argument("--others", type=int, default=10, help="trials of each other damage")
     arguments.add_argument("--seed", type=int, default=0)
     given = arguments.parse_args()
-    fitting.train = _stop
+    trainer.train = _stop
     evaluation.train_and_test = _stop
     found: dict[str, Counter[str]] = {}
     mended: dict[str, bool] = {}  # by the advice
