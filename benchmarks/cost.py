@@ -93,7 +93,8 @@ def main() -> None:
         "What leaving each of CREMA-D's 91 actors out costs",
         [
             f"Random features of CREMA-D's shapes, {given.actors} x {given.clips_per_actor} clips, "
-            f"full-size networks, each job one thread. **Measured**: two folds with {given.epochs[0]} and "
+            "full-size networks, each job one thread. **Measured**: two folds with "
+            f"{given.epochs[0]} and "
             f"with {given.epochs[1]} epochs. **Extrapolated**: {FOLDS} folds x {EPOCHS} epochs x "
             f"{TRAINED_CLIPS} training clips of {CLIPS}; early stopping, which would shorten it, "
             "is not counted, nor is testing on corrupted clips:",
