@@ -32,6 +32,11 @@ def _synth(parse: Parse) -> int:
     return OK
 
 
+def _json(result: Any) -> str:
+    """Return what `to_dict` gives as JSON, which has no NaN."""
+    return json.dumps(result.to_dict(), allow_nan=False)
+
+
 def _verify(parse: Parse) -> int:
     def add(parser: Any) -> None:
         add_function(parser, avemotion.verify, {"decode"})
@@ -43,9 +48,7 @@ def _verify(parse: Parse) -> int:
     values = parse(add)
     as_json = values.pop("json")
     verification = avemotion.verify(**values)
-    print(
-        json.dumps(verification.to_dict(), allow_nan=False) if as_json else verification.summary()
-    )
+    print(_json(verification) if as_json else verification.summary())
     return OK if verification.ok else SOME_FAILED
 
 
@@ -145,7 +148,7 @@ def _classify(parse: Parse) -> int:
     failed = False
     for result in avemotion.classify(**values):
         failed |= not isinstance(result, Prediction)
-        print(json.dumps(result.to_dict(), allow_nan=False) if as_json else prediction_text(result))
+        print(_json(result) if as_json else prediction_text(result))
     return SOME_FAILED if failed else OK
 
 
@@ -168,10 +171,7 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
         for warning in [w for w in row.warnings if not as_json and w not in shown]:
             print(f"warning: {warning}", file=sys.stderr)
             shown.add(warning)
-        print(
-            json.dumps(row.to_dict(), allow_nan=False) if as_json else timeline_row_text(row),
-            flush=True,
-        )
+        print(_json(row) if as_json else timeline_row_text(row), flush=True)
     return OK
 
 

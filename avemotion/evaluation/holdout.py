@@ -40,6 +40,7 @@ def find_checkpoints(
             f"`avemotion fit --modality {missing[0]}`, or give another --runs."
         )
     found = {m: path for m, path in paths.items() if m not in missing}
+    data = store.content_hash()
     for modality, path in found.items():
         run = read_json(path.parent / "run.json", f"Remove {path.parent} and fit again.")
         if not run.get("finished"):
@@ -47,7 +48,7 @@ def find_checkpoints(
                 f"The training in {path.parent} was interrupted. Finish it with the same "
                 f"`avemotion fit --modality {modality}` as before: it resumes where it stopped."
             )
-        if run.get("data") != (data := store.content_hash()):
+        if run.get("data") != data:
             raise UsageError(
                 f"{path} was trained on other data than {store.directory} holds, so which of these "
                 f"actors it saw is unknown:\n  SHA-256 in run.json: {run.get('data')}\n"
