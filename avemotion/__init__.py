@@ -3,7 +3,8 @@
     from avemotion import classify_clip
     classify_clip("clip.mp4").label
 
-Behind every command of the command line stands a function of the same name in this package.
+Behind every command of the command line stands a function of the same name in this package
+(`list_models` behind ``models``).
 """
 
 from importlib import import_module
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from avemotion.inference.timeline import timeline as timeline
     from avemotion.inference.timeline import write_timeline as write_timeline
     from avemotion.media.sources import DecodedClip as DecodedClip
+    from avemotion.models.listing import list_models as list_models
     from avemotion.training.fit import fit as fit
     from avemotion.web.serving import app as app
 
@@ -51,6 +53,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "export": "inference.runtimes.onnx_export",
     "fit": "training.fit",
+    "list_models": "models.listing",
     "preprocess": "data.preprocessing",
     "ratings": "evaluation.metrics.human_baseline",
     "report": "evaluation.report.page",

@@ -17,7 +17,37 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from avemotion.errors import UsageError
+
+EXTRAS = {
+    "imblearn": "images",
+    "skimage": "images",
+    "timm": "images",
+    "torchvision": "images",
+    "moonshine_voice": "speech",
+    "transformers": "speech",
+    "starlette": "app",
+    "uvicorn": "app",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "ray": "ray",
+}
+"""Package as it is imported -> the extra of avemotion that installs it."""
+
 _kept_alive: list[object] = []
+
+
+def missing_package(what: str, error: ModuleNotFoundError) -> UsageError:
+    """Return the error to raise where a package is not installed: it says how to install it.
+
+    Args:
+        what: What needs it: begins the sentence.
+        error: From the import.
+    """
+    name = (error.name or "a package").split(".")[0]
+    install = f"'avemotion[{EXTRAS[name]}]'" if name in EXTRAS else name
+    return UsageError(f"{what} needs {name}, which is not installed: pip install {install}")
 
 
 def import_torchaudio() -> ModuleType:

@@ -1,7 +1,8 @@
-"""Settings of preprocessing, network and training, with the best known values as defaults.
+"""Settings of preprocessing and training, with the best known values as defaults.
 
-An experiment file (``configs/*.yaml``) holds only what differs from these. The docstring under each
-field is the command line's help for it.
+A model's own settings stand in its file in `avemotion.models`. An experiment file
+(``configs/*.yaml``) holds only what differs from these. The docstring under each field is the
+command line's help for it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ FaceChoice = Literal["main", "all"]
 """Faces that get a prediction: the largest and most central one, or each."""
 
 MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
+
+DEFAULT_MODEL = "ar5"
+"""The model that is meant where none is named."""
 
 Engine = Literal["local", "ray"]
 """Where work runs: in processes of this machine, or as tasks of a Ray cluster."""
@@ -48,6 +52,8 @@ class PreprocessSettings:
     """Seed of noise and shifts; each draw also depends on the name of the clip and on the view."""
     reader: Literal["pyav", "decord"] = "pyav"
     """Library that decodes the video."""
+    features: tuple[str, ...] = ("faces", "power", "log_mel", "waveform")
+    """Features that are stored: names of `avemotion.features.table.FEATURES`."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -94,33 +100,8 @@ class TimelineSettings:
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
-    """Sizes of the AR5 network. The text of the thesis gives none: these are our choices."""
-
-    spectrogram: Literal["log_mel", "power"] = "log_mel"
-    """Input of the audio branch: the log-mel of 5 s, or the power spectrogram of the thesis."""
-    width: float = 1.0
-    """Factor on the channels of every convolution."""
-    video_features: int = 128
-    """Length of the video embedding; a longer one gives the face more weight."""
-    audio_features: int = 128
-    """Length of the audio embedding; a longer one gives the voice more weight."""
-    dropout: float = 0.4
-    """Share of features dropped before each fully connected layer in training."""
-
-    def __post_init__(self) -> None:
-        """Refuse sizes out of range."""
-        require_types(self, "--network.")
-        require(0.1 <= self.width <= 4, "--network.width", self.width, "from 0.1 to 4")
-        for name in ("video_features", "audio_features"):
-            value = getattr(self, name)
-            require(4 <= value <= 4096, f"--network.{name}", value, "from 4 to 4096")
-        require(0 <= self.dropout < 1, "--network.dropout", self.dropout, "at least 0 and below 1")
-
-
-@dataclass(frozen=True)
 class TrainingSettings:
-    """How a network is trained."""
+    """How a model is trained."""
 
     epochs: int = 30
     """Largest number of passes over the training clips."""
@@ -172,6 +153,8 @@ class TrainingSettings:
     """Share of the remaining actors that choose the epoch and are never trained on."""
     seed: int = 0
     """Seed of the split, the initial weights and every random draw in training."""
+    split: Literal["actors", "official"] = "actors"
+    """Who trains: a share of the actors, or the training part of the corpus' official split."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of training: `auto` is bfloat16 where the processor has it, else float32."""
 
@@ -219,23 +202,25 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class ExperimentSettings:
-    """All settings of a trained network."""
+    """All settings of a trained model."""
 
+    model: str = DEFAULT_MODEL
+    """Name of the model: see ``avemotion models``."""
     modality: Modality = "av"
-    """What the network reads."""
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    """Sizes of the network."""
+    """What the model reads."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The model's own settings, all of them, as plain values: see `registry.with_settings`."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    """How the network is trained."""
+    """How the model is trained."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that contradict each other."""
+        """Refuse values of another type."""
         require_types(self, "--")
-        if self.training.sound_noise and self.network.spectrogram != "log_mel":
-            raise UsageError(
-                "--training.sound_noise works only with --network.spectrogram log_mel, which is "
-                f"{self.network.spectrogram}. Set the noise to 0, or use log_mel."
-            )
+
+    @property
+    def system(self) -> str:
+        """Name of the model with this modality in an evaluation: ``ar5/av``."""
+        return f"{self.model}/{self.modality}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, as JSON and YAML hold them."""

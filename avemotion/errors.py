@@ -72,7 +72,7 @@ def require_type(value: object, kind: Any, name: str) -> None:
     Args:
         value: The value.
         kind: ``int``, ``float`` (takes whole numbers too), ``bool``, ``str``, ``dict``, another
-            class, a ``Literal`` of texts, or a union of these.
+            class, a ``Literal`` of texts, a union of these, or a tuple of one of them.
         name: How the message calls the value.
 
     Raises:
@@ -119,12 +119,18 @@ def settings_from(kind: type[Settings], values: object, name: str) -> Settings:
     for field, part in kinds.items():
         if isinstance(part, type) and is_dataclass(part):
             given[field] = settings_from(part, given[field], f"{name}.{field}")
+        elif get_origin(part) is tuple and isinstance(given[field], list):  # as JSON has it
+            given[field] = tuple(given[field])
     return kind(**given)
 
 
 def _is_a(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return isinstance(value, str) and value in get_args(kind)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict)
+    if get_origin(kind) is tuple:  # of any length
+        return isinstance(value, tuple) and all(_is_a(one, get_args(kind)[0]) for one in value)
     if kinds := get_args(kind):
         return any(_is_a(value, one) for one in kinds)
     if kind in (int, float):
@@ -136,6 +142,10 @@ def _is_a(value: object, kind: Any) -> bool:
 def _type_name(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        return f"a list of {_type_name(get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return _TYPE_NAMES[dict]
     if kinds := get_args(kind):
         return " or ".join(map(_type_name, kinds))
     return _TYPE_NAMES.get(kind) or kind.__name__

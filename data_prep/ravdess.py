@@ -30,7 +30,8 @@ from avemotion.data.store import ManifestRow
 from avemotion.data.store_writer import StoreWriter
 from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
-from avemotion.features.extraction import clip_features, view_grids
+from avemotion.features.extraction import view_grids
+from avemotion.features.table import ClipSignals
 from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
 from avemotion.media.reader import read_sound
@@ -176,7 +177,8 @@ def _features_of(
             rows.append(_row(clip, points, sounds.getinfo(member).file_size))
             grids = view_grids(clip.name, len(points), settings)
             faces = np.stack([draw_faces(points[grid], face_box(points)) for grid in grids])
-            features.append(clip_features(clip.name, settings, faces, samples))
+            signals = ClipSignals(clip.name, settings.seed, faces, samples)
+            features.append(ClipFeatures.of(signals, settings.features, settings.views))
     return rows, features
 
 
@@ -188,6 +190,8 @@ def _row(clip: Clip, points: NDArray[np.int16], sound_bytes: int) -> ManifestRow
         sentence=clip.sentence,
         emotion=clip.emotion,
         level=clip.level,
+        part=clip.part,
+        shard=clip.actor,
         status="av",
         reason="",
         frames_decoded=len(points),

@@ -109,6 +109,10 @@ def fitted(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("fitted") / "runs"
     for modality in ("av", "video", "audio"):
         avemotion.fit(
-            data=small_store, modality=modality, out=runs / modality, training=QUICK, progress=False
+            data=small_store,
+            modality=modality,
+            out=runs / "ar5" / modality,
+            training=QUICK,
+            progress=False,
         )
     return runs

@@ -25,7 +25,8 @@ def corpus_of(directory: Path, names=tuple(NAMES), synthetic=None) -> Corpus:
 
 def row_of(name: str, status: str = "av") -> ManifestRow:
     return ManifestRow(
-        clip=name, actor=name[:4], sentence="DFA", emotion="anger", level="XX", status=status,
+        clip=name, actor=name[:4], sentence="DFA", emotion="anger", level="XX", part="",
+        shard=name[:4], status=status,
         reason="" if status == "av" else 'of a kind, "quoted", with\na line break',
         frames_decoded=60, faces_found=20, searched_frames=5, searched_frames_with_face=5,
         face_box="1 2 80 98", video_file="v", video_bytes=7, audio_file="a", audio_bytes=8,
@@ -33,12 +34,15 @@ def row_of(name: str, status: str = "av") -> ManifestRow:
 
 
 def features_of(seed: int, samples: int) -> ClipFeatures:
+    """Random features of the default settings, as large as those of a clip with that sound."""
     rng = np.random.default_rng(seed)
-    zeros = ClipFeatures.zeros(SETTINGS.views)
+    views = SETTINGS.views
     return ClipFeatures(
-        faces=rng.integers(0, 255, zeros.faces.shape, dtype=np.uint8),
-        spectrograms=rng.random(zeros.spectrograms.shape, dtype=np.float32),
-        log_mels=rng.random(zeros.log_mels.shape).astype(np.float16),
-        log_mel_length=samples // 160,
-        waveform=rng.integers(-9, 9, samples, dtype=np.int16),
+        arrays={
+            "faces": rng.integers(0, 255, (views, 20, 98, 80), dtype=np.uint8),
+            "power": rng.random((views, 128, 128), dtype=np.float32),
+            "log_mel": rng.random((views, 64, 500)).astype(np.float16),
+            "waveform": rng.integers(-9, 9, samples, dtype=np.int16),
+        },
+        lengths={"power": 128, "log_mel": samples // 160, "waveform": samples},
     )

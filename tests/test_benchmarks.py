@@ -14,7 +14,7 @@ import avemotion
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
-QUICK_CONFIG = "network: {width: 0.25}\ntraining: {epochs: 1, early_stopping: false}\n"
+QUICK_CONFIG = "ar5: {width: 0.25}\ntraining: {epochs: 1, early_stopping: false}\n"
 
 
 def run(name: str, out: Path, *arguments: object) -> dict:
@@ -160,7 +160,7 @@ def test_real_voices_stand_beside_people(tmp_path: Path):
 
 def test_random_labels_are_counted(campaign: tuple[object, ...], tmp_path: Path):
     result = run("random_labels", tmp_path, *campaign, "--corpora", 2, "--epochs", 1)
-    assert positive(result["accuracies"], "av", "video", "audio")
+    assert positive(result["accuracies"], "ar5/av", "ar5/video", "ar5/audio")
     assert max(result["p_below_0.05"].values()) <= result["any_p_below_0.05"] <= 2
 
 
@@ -174,7 +174,7 @@ def test_landmark_video_needs_every_published_fold(tmp_path: Path):
     """An actor of each fold: the whole road, from landmarks to the table."""
     write_takes(tmp_path / "ravdess", actors=(2, 3, 10, 8, 1), emotions=range(1, 9))
     config = "training: {epochs: 1, early_stopping: false, validation: 0.0}\n"
-    (tmp_path / "quick.yaml").write_text("network: {width: 0.25}\n" + config)
+    (tmp_path / "quick.yaml").write_text("ar5: {width: 0.25}\n" + config)
     result = run(
         "landmark_video", tmp_path, "--ravdess", tmp_path / "ravdess", "--work", tmp_path / "work",
         "--config", tmp_path / "quick.yaml", "--seeds", 2,

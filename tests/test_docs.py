@@ -18,8 +18,9 @@ import pytest
 
 import avemotion
 from avemotion.cli import COMMANDS, main
-from avemotion.config import NetworkSettings, PreprocessSettings, TrainingSettings
+from avemotion.config import PreprocessSettings, TrainingSettings
 from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.models.ar5 import AR5Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -162,7 +163,7 @@ def test_the_reference_is_that_of_the_package(site: Path) -> None:
         assert f"usage: avemotion {command}" in commands
     assert "--training.modality_dropout" in commands
     settings = "".join(read(site / "configuration.html").text)
-    for cls in (NetworkSettings, TrainingSettings, PreprocessSettings):
+    for cls in (AR5Settings, TrainingSettings, PreprocessSettings):
         for name, field in cls.__dataclass_fields__.items():
             default = json.dumps(field.default).strip('"')
             assert f"\n{name}\n{default}\n" in settings

@@ -46,8 +46,8 @@ probabilities: dict[str, float] = one.probabilities
 found: int = avemotion.preprocess(Path("crema")).processed
 whole: bool = avemotion.verify(Path("crema")).ok
 checkpoint: Path = avemotion.fit(modality="av").checkpoint
-accuracy: float = avemotion.evaluate(protocol="loso").scores["av"].accuracy
-again: float = avemotion.report(Path("evaluation")).scores["av"].accuracy
+accuracy: float = avemotion.evaluate(protocol="loso").scores["ar5/av"].accuracy
+again: float = avemotion.report(Path("evaluation")).scores["ar5/av"].accuracy
 people: float = avemotion.ratings(Path("crema"))["av"].majority
 windows = [row.start_seconds for row in avemotion.timeline("a.mp4", settings=TimelineSettings())]
 rows: int = avemotion.write_timeline("a.mp4", out=Path("a.csv")).rows

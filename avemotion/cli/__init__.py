@@ -10,7 +10,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 
 import avemotion
 from avemotion.cli.exit_codes import INTERRUPTED, OK, SOME_FAILED, WRONG_USAGE
@@ -21,8 +20,9 @@ COMMANDS = {
     "synth": "write a synthetic corpus laid out like CREMA-D",
     "verify": "check a CREMA-D checkout: missing and broken files, Git LFS pointers",
     "preprocess": "turn a corpus into a feature store: faces and spectrograms",
-    "fit": "train a network on the feature store",
-    "evaluate": "compare networks with each other and with people on unseen actors",
+    "models": "list the models that can be trained",
+    "fit": "train a model on the feature store",
+    "evaluate": "compare models with each other and with people on unseen actors",
     "report": "draw the report of an evaluation again, without training",
     "ratings": "human baselines of a corpus that has ratings",
     "classify": "classify the emotion of clips, or of a long video over time",
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_USAGE
     try:
         from avemotion.cli.commands import RUNNERS  # reading options takes a third of a second
-        from avemotion.cli.options import parse
+        from avemotion.cli.options import Command
 
-        return RUNNERS[name](partial(parse, name, COMMANDS[name], rest))
+        return RUNNERS[name](Command(name, COMMANDS[name], rest))
     except UsageError as error:
         return _fail(name, error, WRONG_USAGE)
     except BrokenPipeError:  # `head` has read enough

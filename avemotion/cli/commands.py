@@ -11,23 +11,28 @@ from typing import Any
 
 import avemotion
 from avemotion.cli.exit_codes import OK, SOME_FAILED
-from avemotion.cli.options import add_config, add_function, as_path, modalities
+from avemotion.cli.options import (
+    Command,
+    add_config,
+    add_function,
+    add_models,
+    as_path,
+    modalities,
+    names,
+)
 from avemotion.errors import UsageError
 
-Parse = Callable[[Callable[[Any], None]], dict[str, Any]]
-"""Takes what adds options to a parser; returns the values of the command line by name."""
 
-
-def _demo(parse: Parse) -> int:
-    values = parse(lambda p: add_function(p, avemotion.demo, {"echo"}))
+def _demo(command: Command) -> int:
+    values = command.parse(lambda p: add_function(p, avemotion.demo, {"echo"}))
     avemotion.demo(**values)
     return OK
 
 
-def _synth(parse: Parse) -> int:
+def _synth(command: Command) -> int:
     from avemotion.cli.text_output import synth_text
 
-    values = parse(lambda p: add_function(p, avemotion.synth, set()))
+    values = command.parse(lambda p: add_function(p, avemotion.synth, set()))
     print(synth_text(avemotion.synth(**values)))
     return OK
 
@@ -37,7 +42,7 @@ def _json(result: Any) -> str:
     return json.dumps(result.to_dict(), allow_nan=False)
 
 
-def _verify(parse: Parse) -> int:
+def _verify(command: Command) -> int:
     def add(parser: Any) -> None:
         add_function(parser, avemotion.verify, {"decode"})
         parser.add_argument(
@@ -45,46 +50,64 @@ def _verify(parse: Parse) -> int:
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    values = parse(add)
+    values = command.parse(add)
     as_json = values.pop("json")
     verification = avemotion.verify(**values)
     print(_json(verification) if as_json else verification.summary())
     return OK if verification.ok else SOME_FAILED
 
 
-def _preprocess(parse: Parse) -> int:
+def _preprocess(command: Command) -> int:
     from avemotion.cli.text_output import preprocess_text
     from avemotion.config import PreprocessSettings
 
     def add(parser: Any) -> None:
         add_function(parser, avemotion.preprocess, {"settings"})
-        parser.add_class_arguments(PreprocessSettings)
+        parser.add_class_arguments(PreprocessSettings, skip={"features"})
+        parser.add_argument(
+            "--features",
+            type=names,
+            default=PreprocessSettings().features,
+            metavar="faces,log_mel",
+            help="what is stored, separated by commas: faces, image, power, log_mel, waveform",
+        )
 
-    values = parse(add)
-    names = [field.name for field in dataclasses.fields(PreprocessSettings)]
-    settings = PreprocessSettings(**{name: values.pop(name) for name in names})
+    values = command.parse(add)
+    fields = [field.name for field in dataclasses.fields(PreprocessSettings)]
+    settings = PreprocessSettings(**{name: values.pop(name) for name in fields})
     report = avemotion.preprocess(**values, settings=settings)
     print(preprocess_text(report))
     return SOME_FAILED if report.failed else OK
 
 
-def _fit(parse: Parse) -> int:
+def _fit(command: Command) -> int:
     from avemotion.cli.text_output import fit_text
 
     def add(parser: Any) -> None:
         add_config(parser)
-        add_function(parser, avemotion.fit, set())
+        add_function(parser, avemotion.fit, {"settings"})
+        add_models(parser, command.models())
 
-    print(fit_text(avemotion.fit(**parse(add))))
+    values = command.parse(add)
+    settings = {name: values.pop(name) for name in command.models()}
+    print(fit_text(avemotion.fit(**values, settings=settings.get(values["model"]))))
     return OK
 
 
-def _evaluate(parse: Parse) -> int:
+def _evaluate(command: Command) -> int:
     from avemotion.cli.text_output import evaluate_text
 
     def add(parser: Any) -> None:
         add_config(parser)
-        add_function(parser, avemotion.evaluate, {"modalities"})
+        add_function(parser, avemotion.evaluate, {"models", "modalities", "settings"})
+        add_models(parser, command.models())
+        parser.add_argument(
+            "--models",
+            type=names,
+            default=(),
+            metavar="ar5,other",
+            help="models to compare, separated by commas; by default ar5, or all in --runs",
+        )
         parser.add_argument(
             "--modalities",
             type=modalities,
@@ -93,27 +116,45 @@ def _evaluate(parse: Parse) -> int:
             help="modalities to compare, separated by commas; by default all",
         )
 
-    print(evaluate_text(avemotion.evaluate(**parse(add))))
+    values = command.parse(add)
+    settings = {name: values.pop(name) for name in command.models()}
+    print(evaluate_text(avemotion.evaluate(**values, settings=settings)))
     return OK
 
 
-def _report(parse: Parse) -> int:
+def _models(command: Command) -> int:
+    from avemotion.cli.text_output import models_text
+
+    values = command.parse(
+        lambda p: p.add_argument(
+            "--json", action="store_true", help="print one JSON object a model"
+        )
+    )
+    found = avemotion.list_models()
+    for model in found if values["json"] else ():
+        print(_json(model))
+    if not values["json"]:
+        print(models_text(found))
+    return OK
+
+
+def _report(command: Command) -> int:
     from avemotion.cli.text_output import evaluate_text
 
-    values = parse(lambda p: add_function(p, avemotion.report, set()))
+    values = command.parse(lambda p: add_function(p, avemotion.report, set()))
     print(evaluate_text(avemotion.report(**values)))
     return OK
 
 
-def _ratings(parse: Parse) -> int:
+def _ratings(command: Command) -> int:
     from avemotion.cli.text_output import ratings_text
 
-    values = parse(lambda p: add_function(p, avemotion.ratings, set()))
+    values = command.parse(lambda p: add_function(p, avemotion.ratings, set()))
     print(ratings_text(avemotion.ratings(**values)))
     return OK
 
 
-def _classify(parse: Parse) -> int:
+def _classify(command: Command) -> int:
     from avemotion.cli.text_output import prediction_text
     from avemotion.config import TimelineSettings
     from avemotion.inference.prediction import Prediction
@@ -132,7 +173,7 @@ def _classify(parse: Parse) -> int:
         add_function(parser, avemotion.write_timeline, shared)
         parser.add_class_arguments(TimelineSettings, skip={"face"})
 
-    values = parse(add)
+    values = command.parse(add)
     names = [field.name for field in dataclasses.fields(TimelineSettings)]
     settings = TimelineSettings(**{name: values[name] for name in names})
     names.remove("face")  # whole clips take it, too
@@ -175,25 +216,26 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
     return OK
 
 
-def _export(parse: Parse) -> int:
+def _export(command: Command) -> int:
     from avemotion.cli.text_output import export_text
 
-    values = parse(lambda p: add_function(p, avemotion.export, set()))
+    values = command.parse(lambda p: add_function(p, avemotion.export, set()))
     print(export_text(avemotion.export(**values)))
     return OK
 
 
-def _app(parse: Parse) -> int:
-    values = parse(lambda p: add_function(p, avemotion.app, {"echo"}))
+def _app(command: Command) -> int:
+    values = command.parse(lambda p: add_function(p, avemotion.app, {"echo"}))
     avemotion.app(**values, echo=partial(print, flush=True))
     return OK
 
 
-RUNNERS: dict[str, Callable[[Parse], int]] = {
+RUNNERS: dict[str, Callable[[Command], int]] = {
     "demo": _demo,
     "synth": _synth,
     "verify": _verify,
     "preprocess": _preprocess,
+    "models": _models,
     "fit": _fit,
     "evaluate": _evaluate,
     "report": _report,

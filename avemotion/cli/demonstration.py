@@ -17,7 +17,7 @@ from avemotion.cli.text_output import (
     preprocess_text,
     synth_text,
 )
-from avemotion.config import MODALITIES, TrainingSettings
+from avemotion.config import DEFAULT_MODEL, MODALITIES, TrainingSettings
 from avemotion.data.corpora.crema_d import VIDEO_FOLDER
 from avemotion.data.corpora.synthetic import synth
 from avemotion.data.preprocessing import preprocess
@@ -79,15 +79,15 @@ def demo(
 
     for modality in MODALITIES:
         echo(
-            f"\n$ avemotion fit --modality {modality} --data {features} --out {runs / modality} "
-            + OPTIONS
+            f"\n$ avemotion fit --modality {modality} --data {features} "
+            f"--out {runs / DEFAULT_MODEL / modality} {OPTIONS}"
         )
         echo(
             fit_text(
                 fit(
                     data=features,
                     modality=modality,
-                    out=runs / modality,
+                    out=runs / DEFAULT_MODEL / modality,
                     training=TRAINING,
                     progress=progress,
                 )
@@ -100,12 +100,13 @@ def demo(
     echo(evaluate_text(report))
 
     clip = _unseen_clip(corpus, report)
-    echo(f"\n$ avemotion classify {clip} --checkpoint {runs / 'av'}")
-    prediction = classify_clip(clip, checkpoint=runs / "av")
+    run = runs / "ar5" / "av"
+    echo(f"\n$ avemotion classify {clip} --checkpoint {run}")
+    prediction = classify_clip(clip, checkpoint=run)
     echo(prediction_text(prediction))
     echo(
         f"\nNow open {scores / 'report' / 'index.html'}. To try this model (it knows drawn faces "
-        f"alone): avemotion classify FILE --checkpoint {runs / 'av'}, or avemotion app with the "
+        f"alone): avemotion classify FILE --checkpoint {run}, or avemotion app with the "
         "same option."
     )
     return DemoReport(report, prediction)

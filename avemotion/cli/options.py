@@ -2,51 +2,95 @@
 
 from __future__ import annotations
 
-from argparse import Action, ArgumentError, ArgumentTypeError
-from collections.abc import Callable
+from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
+import yaml
 
-from avemotion.config import MODALITIES
+from avemotion.config import DEFAULT_MODEL, MODALITIES
 from avemotion.errors import UsageError
+from avemotion.models.registry import model_class, model_names
 
 _NOTHING = ("null", "()")
 """Defaults that stand for: not given."""
 
 
-def parse(name: str, summary: str, words: list[str], add: Callable[[Any], None]) -> dict[str, Any]:
-    """Parse a command's words; jsonargparse makes the options from signatures.
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as it was typed."""
 
-    Args:
-        name: The command.
-        summary: What it does.
-        words: What follows it.
-        add: Adds the command's options to a parser.
+    name: str
+    """The command."""
+    summary: str
+    """What it does."""
+    words: list[str]
+    """What follows its name."""
 
-    Returns:
-        Keyword arguments, dataclasses built.
+    def parse(self, add: Callable[[Any], None]) -> dict[str, Any]:
+        """Parse the words; jsonargparse makes the options from signatures.
 
-    Raises:
-        UsageError: The words are no options of the command.
-    """
-    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = jsonargparse.ArgumentParser(
-        prog=f"avemotion {name}",
-        description=summary,
-        exit_on_error=False,
-        formatter_class=HelpText,
-    )
-    add(parser)
+        Args:
+            add: Adds the command's options to a parser.
+
+        Returns:
+            Keyword arguments, dataclasses built.
+
+        Raises:
+            UsageError: The words are no options of the command.
+        """
+        jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+        parser = jsonargparse.ArgumentParser(
+            prog=f"avemotion {self.name}",
+            description=self.summary,
+            exit_on_error=False,
+            formatter_class=HelpText,
+        )
+        add(parser)
+        try:
+            namespace = parser.parse_args(_config_first(self.words))
+            values: dict[str, Any] = vars(parser.instantiate(namespace))
+        except (ArgumentError, ArgumentTypeError, TypeError, ValueError) as error:
+            message = " ".join(str(error).split())
+            raise UsageError(f"{message} See `avemotion {self.name} --help`.") from error
+        values.pop("config", None)
+        return values
+
+    def models(self) -> list[str]:
+        """Return the models that the words, or an experiment file that they name, ask for.
+
+        Only their settings are options: another model's module need not be imported.
+        """
+        parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        parser.add_argument("--model")
+        parser.add_argument("--models", default="")
+        parser.add_argument("--config")
+        try:
+            given, _ = parser.parse_known_args(_config_first(self.words))
+        except ArgumentError:  # a word is missing, which `parse` reports
+            return [DEFAULT_MODEL]
+        named = [given.model, *given.models.split(",")]
+        if given.config:
+            named += _models_in(Path(given.config))
+        return list(dict.fromkeys(filter(None, named))) or [DEFAULT_MODEL]
+
+
+def _models_in(config: Path) -> list[str]:
+    """Return the models that an experiment file names, or has settings of."""
     try:
-        namespace = parser.parse_args(_config_first(words))
-        values: dict[str, Any] = vars(parser.instantiate(namespace))
-    except (ArgumentError, ArgumentTypeError, TypeError, ValueError) as error:
-        message = " ".join(str(error).split())
-        raise UsageError(f"{message} See `avemotion {name} --help`.") from error
-    values.pop("config", None)
-    return values
+        found = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError):  # which `parse` reports
+        return []
+    if not isinstance(found, dict):
+        return []
+    named = found.get("models") or found.get("model") or ""
+    listed = named.split(",") if isinstance(named, str) else named
+    if not isinstance(listed, list):  # which `parse` reports
+        listed = []
+    return [*map(str, listed), *(key for key in found if key in model_names())]
 
 
 def _config_first(words: list[str]) -> list[str]:
@@ -85,19 +129,36 @@ def add_config(parser: Any) -> None:
     parser.add_argument("--config", action="config", help="YAML file of an experiment (configs/)")
 
 
+def add_models(parser: Any, names: Sequence[str]) -> None:
+    """Make options of models' own settings: ``--ar5.width`` and the like.
+
+    Raises:
+        UsageError: There is no such model.
+    """
+    for name in names:
+        kind = model_class(name).Settings
+        parser.add_argument(f"--{name}", type=kind, default=kind(), help=f"settings of {name}")
+
+
 def as_path(word: str | Path) -> Path:
     """Read a path as it stands: a `Path` option of jsonargparse's takes UTF-8 alone."""
     return Path(word)
 
 
-def modalities(words: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Read a list with commas; jsonargparse gives it back once it is read."""
-    chosen = tuple(words.split(",")) if isinstance(words, str) else tuple(words)
+def modalities(words: str | Sequence[str]) -> tuple[str, ...]:
+    """Read a list of modalities with commas; jsonargparse gives it back once it is read."""
+    chosen = names(words)
     strange = [word for word in chosen if word not in MODALITIES]
     if strange:
         raise ArgumentTypeError(f"{strange[0]!r} is not one of {', '.join(MODALITIES)}.")
-    if len(set(chosen)) < len(chosen):
-        raise ArgumentTypeError(f"{','.join(chosen)!r} names a modality twice.")
+    return chosen
+
+
+def names(words: str | Sequence[str]) -> tuple[str, ...]:
+    """Read a list of names with commas; jsonargparse gives it back once it is read."""
+    chosen = tuple(words.split(",")) if isinstance(words, str) else tuple(words)
+    if twice := [word for word in chosen if chosen.count(word) > 1]:
+        raise ArgumentTypeError(f"{','.join(chosen)!r} names {twice[0]} twice.")
     return chosen
 
 

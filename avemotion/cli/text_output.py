@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.inference.runtimes.onnx_export import ExportReport
     from avemotion.inference.timeline import TimelineReport
     from avemotion.inference.timeline_rows import TimelineRow
+    from avemotion.models.listing import ModelEntry
     from avemotion.training.fit import FitReport
 
 LISTED = 10
@@ -101,27 +102,59 @@ def preprocess_text(report: PreprocessReport) -> str:
     return "\n".join(lines)
 
 
+def models_text(models: Sequence[ModelEntry]) -> str:
+    """List models: what they read, their size, and where they come from."""
+    rows = [
+        [
+            m.name,
+            "\n".join(f"{modality}: {', '.join(names)}" for modality, names in m.inputs.items()),
+            "" if m.parameters is None else f"{m.parameters:,}",
+            " or ".join(m.kinds),
+            m.source if m.installed else f"{m.source}\nnot installed: {m.needs}",
+        ]
+        for m in models
+    ]
+    headers = ["model", "reads", "parameters", "labels", "source"]
+    lines = [
+        tabulate(rows, headers, disable_numparse=True, maxcolwidths=[None, 24, None, None, 48])
+    ]
+    reported = [figure for m in models for figure in m.reported]
+    lines += [
+        f"{r.system}, {r.modality}: {_percent(r.value)} % reported ({r.source})" for r in reported
+    ]
+    lines.append(
+        "Train one with `avemotion fit --model MODEL`; --help then lists its own settings."
+    )
+    return "\n".join(lines)
+
+
 def fit_text(report: FitReport) -> str:
     """Say what was trained, on whom, and how it scored on the validation actors."""
     metadata = report.metadata
-    split, modality = metadata.split, metadata.experiment.modality
+    split, system = metadata.split, metadata.experiment.system
     lines = ["This run was finished before; nothing was trained."] if report.was_finished else []
     chosen = metadata.experiment.training.early_stopping
+    trained, test = counted(len(split.train), "actor"), counted(len(split.test), "actor")
     validation = counted(len(split.validation), "validation actor")
+    if split.unit == "part":
+        trained, test = "the training part of the corpus' split", "its test part"
+        validation = "its validation part"
     how = f"chosen on {validation}" if chosen else "the last one"
     lines.append(
-        f"{modality}: trained on {counted(len(split.train), 'actor')}, epoch {metadata.epoch} "
-        f"({how}), {counted(len(split.test), 'actor')} held out; "
+        f"{system}: trained on {trained}, epoch {metadata.epoch} ({how}), {test} held out; "
         f"{counted(report.clips, 'clip')} for training and validation."
     )
     if report.left_out:
         lines.append(f"Left out: {counted(report.left_out, 'clip')} without a face or a voice.")
     if metadata.scores:
-        lines.append(
-            "On the validation actors: accuracy "
-            f"{_percent(metadata.scores['val_accuracy'])} %, "
-            f"UAR {_percent(metadata.scores['val_uar'])} %."
-        )
+        names = {"val_accuracy": "accuracy", "val_uar": "UAR", "val_f1": "F1"}
+        shown = [
+            f"{name} {_percent(metadata.scores[key])} %"
+            for key, name in names.items()
+            if key in metadata.scores
+        ]
+        which = "clips" if split.unit == "part" else "actors"
+        lines.append(f"On the validation {which}: {', '.join(shown)}.")
     if metadata.synthetic:
         lines.append(SYNTHETIC_NOTICE)
     lines.append(f"Checkpoint: {report.checkpoint}")
@@ -131,10 +164,10 @@ def fit_text(report: FitReport) -> str:
 def evaluate_text(report: EvaluationResults) -> str:
     """Show networks, people and, for a synthetic corpus, the ceiling in one table."""
     rows: list[list[object]] = []
-    for modality, score in report.scores.items():
+    for system, score in report.scores.items():
         interval = f"{_percent(score.actor_mean)} ({_interval(score.low, score.high)})"
-        ceiling = report.ceilings.get(modality)
-        row = [modality, _percent(score.accuracy), interval, _percent(score.recall)]
+        ceiling = report.ceilings.get(system)
+        row = [system, _percent(score.accuracy), interval, _percent(score.recall)]
         rows.append([*row, _percent(ceiling) if ceiling else ""])
     for channel, human in report.humans.items():
         rows.append([f"people, {channel}: single response", _percent(human.single_response)])
@@ -145,7 +178,7 @@ def evaluate_text(report: EvaluationResults) -> str:
     seeds = f", {len(report.seeds)} seeds" if len(report.seeds) > 1 else ""
     lines = [
         f"{report.protocol}: {counted(report.clips, 'clip')} of {counted(report.actors, 'actor')} "
-        f"that no network saw{seeds}; target: {TARGETS[report.target]}",
+        f"that no model saw{seeds}; target: {TARGETS[report.target]}",
         tabulate([row[: len(headers)] for row in rows], headers, disable_numparse=True),
     ]
     for pair, d in report.differences.items():
@@ -154,7 +187,9 @@ def evaluate_text(report: EvaluationResults) -> str:
             f"{pair}: {100 * d.mean:+.2f} points, 95 % over actors {_interval(d.low, d.high)}{p}"
         )
     for r in report.reported:
-        lines.append(f"{r.system}, {r.modality}: {_percent(r.value)} reported ({r.source})")
+        lines.append(
+            f"{r['system']}, {r['modality']}: {_percent(r['value'])} reported ({r['source']})"
+        )
     lines += report.notes
     if report.ceilings:
         lines.append(SYNTHETIC_NOTICE)

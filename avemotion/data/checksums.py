@@ -19,8 +19,8 @@ CHECKSUMS_NAME = "checksums.json"
 JOURNAL_NAME = "manifest.journal"
 """Changes of the manifest since it was written, a line of JSON each.
 
-A line holds an actor and the cells of its rows, none where the actor is no longer listed. Without
-the journal, every actor would cost a rewriting of the whole manifest.
+A line holds a shard and the cells of its rows, none where the shard is no longer listed. Without
+the journal, every shard would cost a rewriting of the whole manifest.
 """
 
 TABLES = ("store.json", "manifest.csv", RATINGS_NAME, DEMOGRAPHICS_NAME)

@@ -19,6 +19,7 @@ from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.data.spectrogram_plot import draw_spectrogram
 from avemotion.data.store import STATUS_WORDS, USABLE, FeatureStore, ManifestRow
 from avemotion.errors import UsageError
+from avemotion.features.table import feature
 from avemotion.files import write_atomically
 
 if TYPE_CHECKING:  # matplotlib is loaded only when something is drawn
@@ -37,7 +38,7 @@ _SEAM, _FREQUENCIES, _MEL_WIDTH = 2, 34, 150
 _FACES_WIDTH = len(FRAMES) * (FACE_WIDTH + _SEAM)
 _STRIP_WIDTH = _FACES_WIDTH + _FREQUENCIES + _MEL_WIDTH
 _LISTED = 4  # failed clips that are named
-_LIMITS_DB = (30.0, 105.0)  # of the log-mel: the same for all clips, so that quiet ones show
+_LIMITS_DB = (30.0, 105.0)  # of a log-mel: the same for all clips, so that quiet ones show
 _INK, _MUTED, _WARNING = "#1d1d1b", "#64645e", "#a3290f"
 _BLANK = 240  # grey of missing faces
 _DOTS_PER_INCH = 72  # so that a point of text is a pixel
@@ -115,7 +116,7 @@ def heading(store: FeatureStore, layout: Layout) -> list[str]:
         f"{store.info['corpus']}: {len(store.rows):,} clips of {actors} actors{synthetic}",
         ", ".join(parts),
         f"Of {of}, {which} with the fewest faces found, worst first. "
-        f"{len(FRAMES)} of {FACE_FRAMES} frames of view 0, and the log-mel.",
+        f"{len(FRAMES)} of {FACE_FRAMES} frames of view 0, and the {_title(store)}.",
     ]
     failed = [row.clip for row in store.rows if row.status == "failed"]
     if failed:
@@ -210,22 +211,46 @@ class _Sheet:
         centre = y + FACE_HEIGHT / 2
         note: dict[str, Any] = {"fontsize": 11, "color": _MUTED, "ha": "center", "va": "center"}
         strip = self.faces[y : y + FACE_HEIGHT, x : x + _FACES_WIDTH]
-        if row.status == "audio":
+        faces = _drawn(store, "frames", "image")
+        if row.status == "audio" or not faces:
             strip[:] = _BLANK
-            self.write(x + _FACES_WIDTH / 2, centre, "no face", **note)
+            why = "no face" if row.status == "audio" else "faces are not stored"
+            self.write(x + _FACES_WIDTH / 2, centre, why, **note)
         else:
-            strip[:] = _side_by_side(store.read(row, "faces")[0, list(FRAMES)])[..., None]
+            strip[:] = _side_by_side(_frames(store.read(row, faces)[0]))[..., None]
         left = x + _STRIP_WIDTH - _MEL_WIDTH
-        if row.status == "video":
-            self.write(left + _MEL_WIDTH / 2, centre, "no sound", **note)
+        sound = _drawn(store, "spectrogram")
+        if row.status == "video" or not sound:
+            why = "no sound" if row.status == "video" else "no spectrogram"
+            self.write(left + _MEL_WIDTH / 2, centre, why, **note)
             return
+        about = feature(sound).axes
+        assert about
         width, height = self.size
         box = (left, height - y - FACE_HEIGHT, _MEL_WIDTH, FACE_HEIGHT)
         axes = self.figure.add_axes(tuple(np.divide(box, (width, height, width, height))))
-        length = int(store.read(row, "log_mel_lengths"))
-        log_mel = store.read(row, "log_mels")[0, :, :length]
-        draw_spectrogram(axes, log_mel, "log_mel", limits_db=_LIMITS_DB)
+        length = int(store.read(row, f"{sound}_lengths"))
+        spectrogram = store.read(row, sound)[0, :, :length]
+        draw_spectrogram(
+            axes, spectrogram, sound, limits_db=_LIMITS_DB if about.columns_a_second else None
+        )
         axes.tick_params(labelsize=9, labelcolor=_MUTED, length=2, width=0.5, pad=2)
+
+
+def _title(store: FeatureStore) -> str:
+    """Return the name of the drawn spectrogram in words."""
+    return _drawn(store, "spectrogram").replace("_", "-") or "sound"
+
+
+def _drawn(store: FeatureStore, *kinds: str) -> str:
+    """Return the feature of a store that shows most: its last of the first kind; "" for none."""
+    found = store.settings.features
+    return next((n for kind in kinds for n in reversed(found) if feature(n).kind == kind), "")
+
+
+def _frames(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return some frames of a view, uint8 (frame, 98, 80); a picture stands for all of them."""
+    return faces[list(FRAMES)] if faces.ndim == 3 else np.stack([faces] * len(FRAMES))
 
 
 def _side_by_side(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,99 +9,97 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from avemotion.config import ExperimentSettings
-from avemotion.data.batch import Batch
+from avemotion.data.batch import STREAMS, Batch
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
+from avemotion.features.table import feature
 
 Pick = tuple[int, int]
 """Index of a clip in a dataset, and one of its views."""
 
 
-class ClipDataset(Dataset[Batch]):
+class ClipDataset(Dataset[Batch[Tensor]]):
     """Clips of a store; indexed by a list of picks, it returns a batch."""
 
     def __init__(
         self,
         store: FeatureStore,
         rows: Sequence[ManifestRow],
-        experiment: ExperimentSettings,
+        names: Sequence[str],
+        votes: bool = False,
         device: str = "cpu",
     ) -> None:
-        """Map the arrays that the experiment reads, or load them into a GPU's memory.
+        """Map the arrays that are read, or load them into a GPU's memory.
 
         Args:
             store: The store.
             rows: The clips, in the order of their indices.
-            experiment: Says which modalities and which spectrogram are read.
+            names: The features that are read.
+            votes: Whether batches hold the shares of the raters' votes.
             device: Device of the arrays: mapped from the files on ``cpu``; on ``cuda`` all of
                 CREMA-D in four views takes 7 GB, and a batch is gathered without a transfer.
-        """
-        self._device = device
-        self.rows = list(rows)
-        self.views = store.settings.views
-        self._reads_faces = experiment.modality != "audio"
-        self._sound = (
-            None
-            if experiment.modality == "video"
-            else {"log_mel": "log_mels", "power": "spectrograms"}[experiment.network.spectrogram]
-        )
-        self._arrays = {actor: self._map(store, actor) for actor in {row.actor for row in rows}}
-        self._indices = [store.index_of(row.clip) for row in rows]
-        self.labels = torch.tensor([store.labels.index(row.emotion) for row in rows])
-        self._votes = (
-            _vote_shares(store, self.rows) if experiment.training.labels == "votes" else None
-        )
-        self._has_face = torch.tensor([row.status in ("av", "video") for row in rows])
-        self._has_sound = torch.tensor([row.status in ("av", "audio") for row in rows])
 
-    def _map(self, store: FeatureStore, actor: str) -> dict[str, Tensor]:
-        names = ["faces"] if self._reads_faces else []
-        names += [self._sound, "log_mel_lengths"] if self._sound else []
+        Raises:
+            UsageError: The store has no such feature, or no votes.
+        """
+        store.check_has(names)
+        self._device = device
+        self.rows, self.names = list(rows), tuple(names)
+        self.views = store.settings.views
+        self._shards = {shard: self._map(store, shard) for shard in {row.shard for row in rows}}
+        self._indices = [store.index_of(row.clip) for row in rows]
+        self.targets = torch.tensor([store.labels.index(row.emotion) for row in rows])
+        self._votes = _vote_shares(store, self.rows) if votes else None
+        self._present = {
+            stream: torch.tensor([row.status in ("av", stream) for row in rows])
+            for stream in STREAMS
+        }
+
+    def _map(self, store: FeatureStore, shard: str) -> dict[str, Tensor]:
+        wanted = list(self.names)
+        wanted += [f"{name}_lengths" for name in self.names if feature(name).columns]
+        wanted += [f"{name}_offsets" for name in self.names if feature(name).varies]
         # On the CPU they are memory-mapped, not read.
-        with safe_open(store.shard(actor), "pt", device=self._device) as file:
-            return {name: file.get_tensor(name) for name in names}
+        with safe_open(store.shard(shard), "pt", device=self._device) as file:
+            return {name: file.get_tensor(name) for name in wanted}
 
     def __len__(self) -> int:
         """Return the number of clips."""
         return len(self.rows)
 
-    def __getitem__(self, picks: Sequence[Pick]) -> Batch:
+    def __getitem__(self, picks: Sequence[Pick]) -> Batch[Tensor]:
         """Gather a batch."""
-        found = [(self._arrays[self.rows[i].actor], self._indices[i], view) for i, view in picks]
+        found = [(self._shards[self.rows[i].shard], self._indices[i], view) for i, view in picks]
         which = torch.tensor([i for i, _ in picks])
-        faces = spectrograms = lengths = None
-        if self._reads_faces:
-            faces = torch.stack([arrays["faces"][index, view] for arrays, index, view in found])
-        if self._sound:
-            images = [arrays[self._sound][index, view] for arrays, index, view in found]
-            spectrograms = torch.stack(images).float().unsqueeze(1)
-            lengths = torch.stack([arrays["log_mel_lengths"][index] for arrays, index, _ in found])
-            if self._sound == "spectrograms":  # stretched to its shape: every column holds sound
-                lengths = torch.where(lengths > 0, spectrograms.shape[-1], 0)
         return Batch(
-            faces=faces,
-            spectrograms=spectrograms,
-            lengths=lengths,
-            has_face=self._has_face[which],
-            has_sound=self._has_sound[which],
-            labels=self.labels[which],
+            inputs={
+                name: stacked([_array(name, arrays, index, view) for arrays, index, view in found])
+                for name in self.names
+            },
+            lengths={
+                name: torch.stack([arrays[f"{name}_lengths"][index] for arrays, index, _ in found])
+                for name in self.names
+                if feature(name).columns
+            },
+            present={stream: there[which] for stream, there in self._present.items()},
+            targets=self.targets[which],
             votes=None if self._votes is None else self._votes[which],
         )
 
-    def sound_statistics(self) -> tuple[Tensor, Tensor]:
-        """Return each spectrogram row's mean and standard deviation over the sound of view 0.
+    def statistics(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return each row's mean and standard deviation over the sound of view 0.
+
+        Args:
+            name: A spectrogram.
 
         Returns:
             Two float32 tensors (row, 1).
         """
-        assert self._sound
         count, total, square = 0.0, torch.zeros(1), torch.zeros(1)
         for i, row in enumerate(self.rows):
-            arrays, index = self._arrays[row.actor], self._indices[i]
-            image = arrays[self._sound][index, 0].cpu().double()
-            if self._sound == "log_mels":
-                image = image[:, : int(arrays["log_mel_lengths"][index])]
+            arrays, index = self._shards[row.shard], self._indices[i]
+            image = arrays[name][index, 0].cpu().double()
+            image = image[:, : int(arrays[f"{name}_lengths"][index])]
             count += image.shape[1]
             total = total + image.sum(dim=1, keepdim=True)
             square = square + image.square().sum(dim=1, keepdim=True)
@@ -110,14 +108,29 @@ class ClipDataset(Dataset[Batch]):
         return mean.float(), std.float()
 
 
-def roomy_device(store: FeatureStore, actors: Sequence[str]) -> str:
-    """Return the device for some actors' arrays: a GPU if they fit into half of its free memory.
+def _array(name: str, arrays: dict[str, Tensor], index: int, view: int) -> Tensor:
+    """Return a feature of one clip, in one view."""
+    if feature(name).varies:
+        start, stop = arrays[f"{name}_offsets"][index : index + 2].tolist()
+        return arrays[name][start:stop]
+    return arrays[name][index, view] if feature(name).has_views else arrays[name][index]
+
+
+def stacked(arrays: Sequence[Tensor]) -> Tensor:
+    """Stack arrays; where the last axis varies, the shorter ones end with zeros."""
+    if len({array.shape for array in arrays}) == 1:
+        return torch.stack(list(arrays))
+    return torch.nn.utils.rnn.pad_sequence(list(arrays), batch_first=True)
+
+
+def roomy_device(store: FeatureStore, rows: Sequence[ManifestRow]) -> str:
+    """Return the device for some clips' arrays: a GPU if they fit into half of its free memory.
 
     Their files hold more than a network reads, so this errs on the safe side.
     """
     if not torch.cuda.is_available():
         return "cpu"
-    needed = sum(store.shard(actor).stat().st_size for actor in actors)
+    needed = sum(store.shard(name).stat().st_size for name in {row.shard for row in rows})
     free, _ = torch.cuda.mem_get_info()
     return "cuda" if needed < free / 2 else "cpu"
 
@@ -179,7 +192,9 @@ class EpochSampler(Sampler[list[Pick]]):
         return iter([picks[a:b] for a, b in zip(cuts, [*cuts[1:], self.size], strict=True)])
 
 
-def batches(dataset: ClipDataset, batch_size: int, seed: int | None = None) -> DataLoader[Batch]:
+def batches(
+    dataset: ClipDataset, batch_size: int, seed: int | None = None
+) -> DataLoader[Batch[Tensor]]:
     """Return a loader of whole batches: see `EpochSampler`.
 
     Gathering a batch is a few memory copies, so it is done in place: no worker processes.

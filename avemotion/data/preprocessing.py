@@ -21,10 +21,18 @@ from avemotion.data.contact_sheet import check_preview, draw_preview
 from avemotion.data.corpora import CorpusName, read_corpus
 from avemotion.data.shards import write_here
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.data.store_writer import StoreWriter, plain_row, row_of, rows_of, size_of
+from avemotion.data.store_writer import (
+    StoreWriter,
+    plain_row,
+    row_of,
+    rows_of,
+    shards_of,
+    size_of,
+)
 from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 from avemotion.features.extraction import Extraction, extract
+from avemotion.features.table import ClipSignals, check_features
 from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
 from avemotion.media.integrity import is_lfs_pointer
@@ -81,7 +89,7 @@ def preprocess(
         workers: Processes; by default one a core, with Ray one a core of the cluster.
         engine: ``local`` works on this machine, ``ray`` on the cluster that the environment
             variable RAY_ADDRESS names, or on one that it starts here. The store is the same.
-        settings: Views, frame grid, seed and reader.
+        settings: Views, frame grid, seed, reader and features.
         preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
         progress: Show a progress bar.
 
@@ -108,6 +116,7 @@ def preprocess(
     _refuse_pointers(found)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")
+    check_features(settings.features)
     start = time.monotonic()
     with claimed(out):
         writer = StoreWriter.open(out, found, settings)
@@ -144,18 +153,16 @@ def _fill(
     engine: Engine,
     progress: bool,
 ) -> int:
-    """Process the actors that are not finished; return how many clips that were."""
-    by_actor: dict[str, list[Clip]] = {}
-    for clip in corpus.clips:
-        by_actor.setdefault(clip.actor, []).append(clip)
-    writer.drop_others(set(by_actor))
-    actors = tqdm(by_actor, unit="actor", desc="check", delay=1, leave=False, disable=not progress)
-    stale = {a for a in actors if not _is_current(writer, a, by_actor[a], corpus)}
+    """Process the shards that are not finished; return how many clips that were."""
+    found = shards_of(corpus)
+    writer.drop_others(found)
+    names_bar = tqdm(found, unit="file", desc="check", delay=1, leave=False, disable=not progress)
+    stale = {name for name in names_bar if not _is_current(writer, name, found[name], corpus)}
     retried, mended = _retry_failed(writer, corpus, stale, settings, workers or cores(), progress)
-    todo = {a: clips for a, clips in by_actor.items() if a in stale | mended}
+    todo = {name: clips for name, clips in found.items() if name in stale | mended}
     shards = {
-        writer.shard(actor): [clip for clip in clips if clip.name not in corpus.excluded]
-        for actor, clips in todo.items()
+        writer.path(name): [clip for clip in clips if clip.name not in corpus.excluded]
+        for name, clips in todo.items()
     }
     names = {clip.name for clips in shards.values() for clip in clips}
     writer.drop(todo)
@@ -166,36 +173,39 @@ def _fill(
             from avemotion.data.ray_preprocessing import write_on_ray  # Ray may be missing
 
             extract_one = partial(_extract_apart, settings=settings)
-            clip_bytes = ClipFeatures.zeros(settings.views).nbytes
+            nothing = ClipSignals("", 0, None, None)
+            clip_bytes = ClipFeatures.of(nothing, settings.features, settings.views).nbytes
             engine_run = write_on_ray(shards, extract_one, clip_bytes, workers, bar.update)
         else:
             extract_all = partial(_extract_all, settings=settings, workers=workers or cores())
             engine_run = write_here(shards, extract_all, bar.update)
         with closing(engine_run) as written:
             for shard, sha256, outcomes in written:
-                writer.record(shard.stem, rows_of(todo[shard.stem], corpus, outcomes), sha256)
+                rows = rows_of(shard.stem, todo[shard.stem], corpus, outcomes)
+                writer.record(shard.stem, rows, sha256)
     return len(retried | names)
 
 
-def _is_current(writer: StoreWriter, actor: str, clips: list[Clip], corpus: Corpus) -> bool:
-    """Tell whether an actor's rows and arrays are whole, and were made from the present files."""
-    rows = writer.finished(actor)
-    now = [plain_row(clip, corpus) for clip in clips]
+def _is_current(writer: StoreWriter, shard: str, clips: list[Clip], corpus: Corpus) -> bool:
+    """Tell whether a shard's rows and arrays are whole, and were made from the present files."""
+    rows = writer.finished(shard)
+    now = [plain_row(shard, clip, corpus) for clip in clips]
     return (
         len(rows) == len(now)
         and all(
             (old.status == "excluded") == (new.clip in corpus.excluded)
             and (old.clip, old.video_file, old.video_bytes, old.audio_file, old.audio_bytes)
             == (new.clip, new.video_file, new.video_bytes, new.audio_file, new.audio_bytes)
-            and (old.sentence, old.emotion, old.level) == (new.sentence, new.emotion, new.level)
+            and (old.actor, old.sentence, old.emotion, old.level, old.part)
+            == (new.actor, new.sentence, new.emotion, new.level, new.part)
             for old, new in zip(rows, now, strict=True)
         )
-        and not _have_changed(clips, writer.written_ns(actor))
+        and not _have_changed(clips, writer.written_ns(shard))
     )
 
 
 def _have_changed(clips: list[Clip], since_ns: int) -> bool:
-    """Tell whether files changed after an actor's arrays were written from them.
+    """Tell whether files changed after a shard was written from them.
 
     A file's time of change (ctime) tells it even where the size is the same and where a copying
     tool set the time of modification back. The store keeps no times: its bytes depend on the
@@ -224,16 +234,20 @@ def _retry_failed(
     Args:
         writer: The store.
         corpus: The corpus.
-        stale: Actors who are processed anyway.
+        stale: Shards that are processed anyway.
         settings: Settings of the store.
         workers: Number of processes.
         progress: Show a progress bar.
 
     Returns:
-        The clips that were extracted, and the actors of those with another outcome than before.
+        The clips that were extracted, and the shards of those with another outcome than before.
     """
     before = {row.clip: row for row in writer.rows() if row.status == "failed"}
-    clips = [clip for clip in corpus.clips if clip.name in before and clip.actor not in stale]
+    clips = [
+        clip
+        for clip in corpus.clips
+        if clip.name in before and before[clip.name].shard not in stale
+    ]
     bar = tqdm(
         total=len(clips), unit="clip", desc="failed before", disable=not progress or not clips
     )
@@ -241,8 +255,9 @@ def _retry_failed(
     with bar, closing(_extract_all(clips, settings, workers)) as results:
         for clip, outcome in zip(clips, results, strict=True):
             bar.update()
-            if row_of(clip, corpus, outcome) != before[clip.name]:
-                mended.add(clip.actor)
+            shard = before[clip.name].shard
+            if row_of(shard, clip, corpus, outcome) != before[clip.name]:
+                mended.add(shard)
     return {clip.name for clip in clips}, mended
 
 

@@ -22,6 +22,7 @@ from avemotion.data.checksums import sha256_of
 from avemotion.data.store import CLIPS_KEY, USABLE
 from avemotion.data.types import Clip
 from avemotion.features.extraction import Extraction
+from avemotion.features.table import feature
 from avemotion.features.types import ClipFeatures
 from avemotion.files import write_atomically, writing
 from avemotion.parallel.isolated_worker import TaskFailure
@@ -75,15 +76,17 @@ def _save(path: Path, features: Mapping[str, ClipFeatures]) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    clips = features.values()
-    arrays: dict[str, NDArray[Any]] = {
-        "faces": np.stack([f.faces for f in clips]),
-        "spectrograms": np.stack([f.spectrograms for f in clips]),
-        "log_mels": np.stack([f.log_mels for f in clips]),
-        "log_mel_lengths": np.array([f.log_mel_length for f in clips], np.int64),
-        "waveforms": np.concatenate([f.waveform for f in clips]),
-        "waveform_offsets": np.cumsum([0, *(len(f.waveform) for f in clips)], dtype=np.int64),
-    }
+    clips = list(features.values())
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in clips[0].arrays:
+        each = [clip.arrays[name] for clip in clips]
+        if feature(name).varies:
+            arrays[name] = np.concatenate(each)
+            arrays[f"{name}_offsets"] = np.cumsum([0, *map(len, each)], dtype=np.int64)
+        else:
+            arrays[name] = np.stack(each)
+    for name in clips[0].lengths:
+        arrays[f"{name}_lengths"] = np.array([clip.lengths[name] for clip in clips], np.int64)
     metadata = {CLIPS_KEY: json.dumps(list(features))}
     path.touch()
     mode = path.stat().st_mode
@@ -104,7 +107,7 @@ def without_features(
     if isinstance(outcome, TaskFailure):
         return outcome, None
     features = outcome.features if outcome.status in USABLE else None
-    return replace(outcome, features=ClipFeatures.zeros(0)), features
+    return replace(outcome, features=ClipFeatures()), features
 
 
 def write_here(

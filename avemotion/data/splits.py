@@ -1,4 +1,4 @@
-"""Splits into training, validation and test: always whole actors.
+"""Splits into training, validation and test: whole actors, or the parts that a corpus comes with.
 
 Pure functions from the manifest. Every protocol gives folds of test actors; the validation actors
 are then taken from each fold's training side.
@@ -31,7 +31,14 @@ class Fold:
     name: str
     """Names the fold's files: ``1001``, or ``fold-1``."""
     test: tuple[str, ...]
-    """The actors that it is tested on."""
+    """The actors that it is tested on; for ``official``, the part."""
+    official: bool = False
+    """Whether it is the corpus' official test."""
+
+    def tested(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+        """Return the clips that it is tested on, in order."""
+        split = Split((), (), self.test, "part" if self.official else "actor")
+        return part_of(rows, split, "test")
 
 
 def leave_one_actor_out(rows: Sequence[ManifestRow]) -> list[Fold]:
@@ -83,16 +90,34 @@ def luna_jimenez_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
     return [Fold(f"fold-{i}", fold) for i, fold in enumerate(folds, 1)]
 
 
+def official_fold(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Test on the test part of the corpus' official split."""
+    return [Fold("official", ("test",), official=True)]
+
+
 PROTOCOLS: dict[str, Callable[[Sequence[ManifestRow]], list[Fold]]] = {
     "5fold": five_folds,
     "loso": leave_one_actor_out,
     "luna-jimenez": luna_jimenez_folds,
+    "official": official_fold,
     "stratified": stratified_folds,
 }
 """Protocols that train, by name: from the manifest's usable clips to the folds."""
 
-MIN_ACTORS = {"5fold": 5, "loso": 3, "luna-jimenez": 5, "stratified": 5}
+MIN_ACTORS = {"5fold": 5, "loso": 3, "luna-jimenez": 5, "official": 1, "stratified": 5}
 """Fewest actors that a protocol makes sense with: one trains, one chooses, one is tested."""
+
+
+def part_of(rows: Sequence[ManifestRow], split: Split, part: str) -> list[ManifestRow]:
+    """Return the clips of a part of a split, in order.
+
+    Args:
+        rows: Clips.
+        split: Of actors, or a corpus' official one.
+        part: ``train``, ``validation`` or ``test``.
+    """
+    names = set(getattr(split, part))
+    return [row for row in rows if (row.actor if split.unit == "actor" else row.part) in names]
 
 
 def actors_of(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
@@ -139,6 +164,42 @@ def _stratified(rows: Sequence[ManifestRow], folds: int, seed: int | None) -> li
     return [actors_of([rows[i] for i in chosen]) for chosen in parts]
 
 
+def official_split(rows: Sequence[ManifestRow], settings: TrainingSettings) -> Split:
+    """Return the split that a corpus comes with.
+
+    Raises:
+        UsageError: It has none, or no validation part, and the settings need one.
+    """
+    found = {row.part for row in rows}
+    if not {"train", "test"} <= found:
+        raise UsageError(
+            "The corpus has no official split with a training and a test part. Split by actors: "
+            "leave --training.split out, or choose another --protocol."
+        )
+    validation = ("validation",) if "validation" in found else ()
+    if settings.validation and not validation:
+        raise UsageError(
+            "The corpus' official split has no validation part. Train a fixed number of epochs: "
+            "--training.validation 0 --training.early_stopping false."
+        )
+    return Split(("train",), validation if settings.validation else (), ("test",), "part")
+
+
+def split_for(
+    rows: Sequence[ManifestRow], test: Sequence[str], settings: TrainingSettings
+) -> Split:
+    """Return the split of a training: by actors, or the official one.
+
+    Args:
+        rows: The clips that the model can use.
+        test: The actors that are tested on; of no account for an official split.
+        settings: Name the kind of split, the share of validation actors, and the seed.
+    """
+    if settings.split == "official":
+        return official_split(rows, settings)
+    return split_actors(rows, test, settings)
+
+
 def split_actors(
     rows: Sequence[ManifestRow], test: Sequence[str], settings: TrainingSettings
 ) -> Split:
@@ -169,15 +230,29 @@ def check_known(rows: Sequence[ManifestRow]) -> None:
 
 
 def check_trainable(
-    rows: Sequence[ManifestRow], labels: Sequence[str], modality: str, least_actors: int = 2
+    rows: Sequence[ManifestRow],
+    labels: Sequence[str],
+    modality: str,
+    least_actors: int = 2,
+    official: bool = False,
 ) -> None:
     """Refuse clips that no classifier can learn from.
+
+    Args:
+        rows: The clips.
+        labels: The emotions.
+        modality: What the model reads.
+        least_actors: Fewest actors.
+        official: The split is the corpus' own: actors may then be unknown, and in several parts.
 
     Raises:
         UsageError: Actors are unknown or fewer than `least_actors`, there are fewer than two clips,
             or an emotion has none.
     """
-    check_known(rows)
+    if official:
+        least_actors = min(least_actors, 1)
+    else:
+        check_known(rows)
     actors = actors_of(rows)
     if least_actors == 1 and len(rows) < 2:
         raise UsageError(

@@ -1,8 +1,8 @@
-"""The feature store: one safetensors file an actor, a manifest of every clip, and the settings.
+"""The feature store: a safetensors file for each actor, a manifest of every clip, and the settings.
 
 features/manifest.csv               the outcome of each clip, and the files it was made from
 features/manifest.journal           the same for actors finished since; removed once all are
-features/actors/1001.safetensors    faces, spectrograms, log-mels, waveforms of an actor's clips
+features/actors/1001.safetensors    faces, spectrograms, waveforms of an actor's clips
 features/store.json                 format, settings, labels
 features/checksums.json             SHA-256 of the other files but the arrays; written last
 features/ratings.csv                the crowd's votes, where the corpus has them
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -30,14 +31,16 @@ from avemotion.data.annotations import (
     read_ratings,
 )
 from avemotion.data.checksums import JOURNAL_NAME, check_tables, sha256_of
+from avemotion.data.task import Task
 from avemotion.data.types import Rating
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, settings_from
+from avemotion.features.table import feature
 from avemotion.files import read_csv, read_json
 
 CLIPS_KEY = "clips"
 """Metadata of a shard: the names of its clips as a JSON list, in the order of its arrays."""
 
-FORMAT = 2
+FORMAT = 3
 """Changes with the layout or the content of the files; a store of another format is refused."""
 
 USABLE = ("av", "video", "audio")
@@ -67,6 +70,10 @@ class ManifestRow:
     """Intended emotion, one of the store's labels."""
     level: str
     """Intended intensity."""
+    part: str
+    """Part of the corpus' official split; empty where it has none."""
+    shard: str
+    """Names the file with its features: the actor, or a number where the actor is unknown."""
     status: str
     """``av``, ``video`` or ``audio``: what the clip offers; else ``excluded`` or ``failed``."""
     reason: str
@@ -90,10 +97,10 @@ class ManifestRow:
     audio_bytes: int
     """Its size."""
     shard_sha256: str = ""
-    """SHA-256 of the file with the actor's features; empty for a clip without any."""
+    """SHA-256 of the file with the shard's features; empty for a clip without any."""
 
 
-_MAKE_ANEW = "Run the same `avemotion preprocess` again: it makes this actor anew."
+_MAKE_ANEW = "Run the same `avemotion preprocess` again: it makes this file anew."
 _INFO_TYPES: dict[str, type | tuple[type, ...]] = {
     "corpus": str,
     "labels": list,
@@ -147,7 +154,7 @@ def _manifest_row(cells: dict[str, str]) -> ManifestRow:
 
 
 def _checked(row: ManifestRow) -> ManifestRow:
-    for name in ("clip", "actor"):
+    for name in ("clip", "actor", "shard"):
         if not getattr(row, name):
             raise ValueError(f"its {name} is empty")
     if row.status not in STATUS_WORDS:
@@ -157,13 +164,13 @@ def _checked(row: ManifestRow) -> ManifestRow:
 
 def _with_journal(rows: list[ManifestRow], journal: bytes) -> list[ManifestRow]:
     """Apply a journal; a killed run may have left half a line at its end, which is skipped."""
-    by_actor: dict[str, list[ManifestRow]] = {}
+    by_shard: dict[str, list[ManifestRow]] = {}
     for row in rows:
-        by_actor.setdefault(row.actor, []).append(row)
+        by_shard.setdefault(row.shard, []).append(row)
     for line in journal.split(b"\n")[:-1]:
-        actor, cells = json.loads(line)
-        by_actor[actor] = [_checked(ManifestRow(*row)) for row in cells]
-    return [row for actor in sorted(by_actor) for row in by_actor[actor]]
+        shard, cells = json.loads(line)
+        by_shard[shard] = [_checked(ManifestRow(*row)) for row in cells]
+    return [row for shard in sorted(by_shard) for row in by_shard[shard]]
 
 
 class FeatureStore:
@@ -181,12 +188,12 @@ class FeatureStore:
         if self.info.get("format") != FORMAT:
             raise UsageError(
                 f"{directory} is a store of format {self.info.get('format')}, this version reads "
-                f"{FORMAT} (since 0.2 sound is resampled by soxr, and columns have new names). "
+                f"{FORMAT} (since 0.2 sound is resampled by soxr, and a store names its features). "
                 "Preprocess into another folder."
             )
         finished = check_tables(directory)
-        self.labels: tuple[str, ...] = tuple(self.info["labels"])
-        self.settings = PreprocessSettings(**self.info["settings"])
+        self.task = Task(tuple(self.info["labels"]))
+        self.settings = settings_from(PreprocessSettings, self.info["settings"], "settings")
         self.synthetic: dict[str, Any] | None = self.info["synthetic"]
         self.rows = read_manifest(directory)
         if not finished or len(self.rows) != self.info["clips"]:
@@ -194,7 +201,7 @@ class FeatureStore:
                 f"{directory} is not finished: {len(self.rows)} of {self.info['clips']} clips. "
                 "Run the same `avemotion preprocess` again: it goes on where it stopped."
             )
-        self._clips: dict[str, list[str]] = {}  # those in each actor's arrays
+        self._clips: dict[str, list[str]] = {}  # those in each shard
         for row in self.rows:
             if row.emotion not in self.labels:
                 raise UsageError(
@@ -203,30 +210,35 @@ class FeatureStore:
                     f"Remove {directory} and preprocess anew."
                 )
             if row.status in USABLE:
-                self._clips.setdefault(row.actor, []).append(row.clip)
+                self._clips.setdefault(row.shard, []).append(row.clip)
         self._indices = {clip: i for clips in self._clips.values() for i, clip in enumerate(clips)}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of a model's outputs."""
+        return self.task.labels
 
     def usable(self, modality: str) -> list[ManifestRow]:
         """Return the clips that a modality can use; ``av`` needs face and voice."""
         return [row for row in self.rows if row.status in ("av", modality)]
 
     def index_of(self, clip: str) -> int:
-        """Return a clip's index in its actor's arrays."""
+        """Return a clip's index in its shard."""
         return self._indices[clip]
 
-    def shard(self, actor: str) -> Path:
-        """Return the path of an actor's arrays.
+    def shard(self, name: str) -> Path:
+        """Return the path of a shard: the arrays of an actor, or of some clips of unknown ones.
 
         Raises:
             UsageError: The file is missing or damaged, or holds other clips than the manifest says.
         """
-        path = self.directory / "actors" / f"{actor}.safetensors"
+        path = self.directory / "actors" / f"{name}.safetensors"
         try:
             with safe_open(path, "np") as file:
                 clips = (file.metadata() or {}).get(CLIPS_KEY)
         except (SafetensorError, OSError) as error:
             raise UsageError(f"{path} cannot be read ({error}). {_MAKE_ANEW}") from error
-        if clips != json.dumps(self._clips.get(actor, [])):
+        if clips != json.dumps(self._clips.get(name, [])):
             raise UsageError(f"{path} holds other clips than manifest.csv lists. {_MAKE_ANEW}")
         return path
 
@@ -239,14 +251,14 @@ class FeatureStore:
         Raises:
             UsageError: One is missing or was changed since.
         """
-        listed = {row.actor: row.shard_sha256 for row in self.rows if row.status in USABLE}
-        bar = tqdm(listed, unit="actor", desc="check", delay=1, leave=False, disable=not progress)
-        for actor in bar:
-            found = sha256_of(path := self.shard(actor))
-            if found != listed[actor]:
+        listed = {row.shard: row.shard_sha256 for row in self.rows if row.status in USABLE}
+        bar = tqdm(listed, unit="file", desc="check", delay=1, leave=False, disable=not progress)
+        for name in bar:
+            found = sha256_of(path := self.shard(name))
+            if found != listed[name]:
                 raise UsageError(
                     f"{path} is damaged: its SHA-256 is {found}, but manifest.csv lists "
-                    f"{listed[actor]}. {_MAKE_ANEW}"
+                    f"{listed[name]}. {_MAKE_ANEW}"
                 )
 
     def read(self, row: ManifestRow, name: str) -> NDArray[Any]:
@@ -254,18 +266,41 @@ class FeatureStore:
 
         Args:
             row: The clip, a usable one.
-            name: ``faces``, uint8 (view, 20, 98, 80); ``spectrograms``, float32 (view, 128, 128);
-                ``log_mels``, float16 (view, 64, 500); or ``waveforms``, int16 (sample,).
+            name: A feature of the store: (view, *shape), or its shape alone where views do not
+                differ; or, for a feature of the sound, its name with ``_lengths``: how many of the
+                last axis hold sound.
 
         Raises:
-            UsageError: The actor's file is missing or damaged.
+            UsageError: The store has no such feature, or its file is missing or damaged.
         """
+        plain = name.removesuffix("_lengths")
+        self.check_has([plain])
         index = self.index_of(row.clip)
-        with safe_open(self.shard(row.actor), "np") as file:
-            if name == "waveforms":
-                start, stop = file.get_tensor("waveform_offsets")[index : index + 2]
+        with safe_open(self.shard(row.shard), "np") as file:
+            if name == plain and feature(name).varies:
+                start, stop = file.get_tensor(f"{name}_offsets")[index : index + 2]
                 return np.asarray(file.get_slice(name)[int(start) : int(stop)])
             return np.asarray(file.get_slice(name)[index])
+
+    def check_has(self, names: Sequence[str], reader: str = "") -> None:
+        """Refuse features that the store does not hold.
+
+        Args:
+            names: The features.
+            reader: What needs them, in a message.
+
+        Raises:
+            UsageError: One is missing; the message says how to preprocess with it.
+        """
+        missing = [name for name in names if name not in self.settings.features]
+        if missing:
+            wanted = ",".join([*self.settings.features, *missing])
+            raise UsageError(
+                f"{self.directory} has no {' and no '.join(missing)}"
+                f"{f', which {reader} reads' if reader else ''}: it holds "
+                f"{', '.join(self.settings.features)}. Preprocess into another folder with "
+                f"--features {wanted}."
+            )
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the store's settings, manifest and votes, in hexadecimal.

@@ -1,14 +1,14 @@
-"""Writing the feature store, actor by actor.
+"""Writing the feature store, shard by shard: the clips of an actor, or some of unknown ones.
 
-An actor is finished once the manifest or its journal lists its clips; since its arrays are renamed
-into place before that, a killed run loses no finished actor.
+A shard is finished once the manifest or its journal lists its clips; since its arrays are renamed
+into place before that, a killed run loses no finished shard.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -36,18 +36,21 @@ from avemotion.data.store import (
     read_info,
     read_manifest,
 )
-from avemotion.data.types import Clip, Corpus
+from avemotion.data.types import UNKNOWN_ACTOR, Clip, Corpus
 from avemotion.errors import UsageError
 from avemotion.features.extraction import Extraction
 from avemotion.features.types import ClipFeatures
 from avemotion.files import PARTIAL, write_csv, write_json, writing
 from avemotion.parallel.isolated_worker import TaskFailure
 
+UNKNOWN_CLIPS = 512
+"""Clips in a shard where actors are unknown."""
+
 _UNFINISHED = {".lock", ".store.json.partial"}  # what a run killed at its very start leaves
 
 
 class StoreWriter:
-    """Fills a store actor by actor; `open` makes one, or goes on where another stopped."""
+    """Fills a store shard by shard; `open` makes one, or goes on where another stopped."""
 
     def __init__(
         self, directory: Path, clips: int, rows: Mapping[str, Sequence[ManifestRow]]
@@ -57,11 +60,11 @@ class StoreWriter:
         Args:
             directory: Folder of the store.
             clips: Clips of the corpus; once all are listed, the manifest is written as a whole.
-            rows: The rows of the actors that are finished, by actor.
+            rows: The rows of the shards that are finished, by shard.
         """
         self.directory = directory
         self._clips = clips
-        self._rows = {actor: list(found) for actor, found in rows.items()}
+        self._rows = {shard: list(found) for shard, found in rows.items()}
 
     @classmethod
     def open(cls, directory: Path, corpus: Corpus, settings: PreprocessSettings) -> StoreWriter:
@@ -75,7 +78,7 @@ class StoreWriter:
             "format": FORMAT,
             "corpus": corpus.name,
             "labels": list(corpus.labels),
-            "settings": asdict(settings),
+            "settings": asdict(settings) | {"features": list(settings.features)},
             "synthetic": corpus.synthetic,
             "clips": len(corpus.clips),
         }
@@ -100,71 +103,71 @@ class StoreWriter:
         """Whether as many clips are listed as the corpus has."""
         return sum(map(len, self._rows.values())) == self._clips
 
-    def finished(self, actor: str) -> list[ManifestRow]:
-        """Return the rows of an actor that an earlier run finished; empty if there is none.
+    def finished(self, shard: str) -> list[ManifestRow]:
+        """Return the rows of a shard that an earlier run finished; empty if there is none.
 
-        The actor's arrays are read: where they are not those that were written, it is unfinished.
+        Its arrays are read: where they are not those that were written, it is unfinished.
         """
-        rows, shard = self._rows.get(actor, []), self.shard(actor)
+        rows, path = self._rows.get(shard, []), self.path(shard)
         listed = {row.shard_sha256 for row in rows if row.status in USABLE}
-        whole = not listed or (shard.is_file() and listed == {sha256_of(shard)})
+        whole = not listed or (path.is_file() and listed == {sha256_of(path)})
         return rows if whole else []
 
-    def shard(self, actor: str) -> Path:
-        """Return the path of an actor's arrays, written or not."""
-        return self.directory / "actors" / f"{actor}.safetensors"
+    def path(self, shard: str) -> Path:
+        """Return the path of a shard's arrays, written or not."""
+        return self.directory / "actors" / f"{shard}.safetensors"
 
-    def drop(self, actors: Iterable[str]) -> None:
-        """Drop actors from the manifest: no row may describe arrays that are being replaced."""
-        for actor in actors:
-            if self._rows.get(actor):
-                self._change(actor, [])
+    def drop(self, shards: Iterable[str]) -> None:
+        """Drop shards from the manifest: no row may describe arrays that are being replaced."""
+        for shard in shards:
+            if self._rows.get(shard):
+                self._change(shard, [])
 
-    def record(self, actor: str, rows: Sequence[ManifestRow], shard_sha256: str) -> None:
-        """List an actor's clips once their arrays are written: the actor is finished.
+    def record(self, shard: str, rows: Sequence[ManifestRow], shard_sha256: str) -> None:
+        """List a shard's clips once their arrays are written: the shard is finished.
 
         Args:
-            actor: The actor.
+            shard: Its name.
             rows: One for each clip, whatever its status.
             shard_sha256: That of the arrays, from `write_shard`.
         """
         hashed = [replace(r, shard_sha256=shard_sha256) if r.status in USABLE else r for r in rows]
-        self._change(actor, hashed)
+        self._change(shard, hashed)
 
-    def written_ns(self, actor: str) -> int:
-        """Return when an actor's arrays were written, in ns since the epoch; 0 without arrays."""
-        shard = self.shard(actor)
-        return shard.stat().st_mtime_ns if shard.exists() else 0
+    def written_ns(self, shard: str) -> int:
+        """Return when a shard's arrays were written, in ns since the epoch; 0 without arrays."""
+        path = self.path(shard)
+        return path.stat().st_mtime_ns if path.exists() else 0
 
     def add(
-        self, actor: str, rows: Sequence[ManifestRow], features: Sequence[ClipFeatures]
+        self, shard: str, rows: Sequence[ManifestRow], features: Sequence[ClipFeatures]
     ) -> None:
-        """Write an actor's features, then list its clips in the manifest.
+        """Write a shard's features, then list its clips in the manifest.
 
         Args:
-            actor: The actor.
+            shard: Its name.
             rows: One for each clip, whatever its status.
             features: Features of the usable rows, in their order.
         """
         names = [row.clip for row in rows if row.status in USABLE]
         by_name = dict(zip(names, features, strict=True))
-        self.drop([actor])
-        self.record(actor, rows, write_shard(self.shard(actor), by_name))
+        self.drop([shard])
+        self.record(shard, rows, write_shard(self.path(shard), by_name))
 
-    def drop_others(self, actors: set[str]) -> None:
-        """Drop actors that the corpus no longer has."""
-        for actor in self._rows.keys() - actors:
-            self.drop([actor])
-            write_shard(self.shard(actor), {})
+    def drop_others(self, shards: Collection[str]) -> None:
+        """Drop shards that the corpus no longer has."""
+        for shard in self._rows.keys() - set(shards):
+            self.drop([shard])
+            write_shard(self.path(shard), {})
 
     def rows(self) -> list[ManifestRow]:
-        """Return the rows of all finished actors."""
-        return [row for actor in sorted(self._rows) for row in self._rows[actor]]
+        """Return the rows of all finished shards."""
+        return [row for shard in sorted(self._rows) for row in self._rows[shard]]
 
-    def _change(self, actor: str, rows: Sequence[ManifestRow]) -> None:
-        """Append an actor's rows to the journal; write the manifest once all clips are listed."""
-        self._rows[actor] = list(rows)
-        line = json.dumps([actor, [[getattr(row, c) for c in COLUMNS] for row in rows]])
+    def _change(self, shard: str, rows: Sequence[ManifestRow]) -> None:
+        """Append a shard's rows to the journal; write the manifest once all clips are listed."""
+        self._rows[shard] = list(rows)
+        line = json.dumps([shard, [[getattr(row, c) for c in COLUMNS] for row in rows]])
         journal = self.directory / JOURNAL_NAME
         with writing(journal):
             (self.directory / CHECKSUMS_NAME).unlink(missing_ok=True)
@@ -184,7 +187,7 @@ class StoreWriter:
 
 
 def _finished_rows(directory: Path, info: dict[str, Any]) -> dict[str, list[ManifestRow]]:
-    """Return the rows of a store's finished actors; none where there is no store yet.
+    """Return the rows of a store's finished shards; none where there is no store yet.
 
     Raises:
         UsageError: The folder holds something else than the store that `info` describes.
@@ -194,7 +197,7 @@ def _finished_rows(directory: Path, info: dict[str, Any]) -> dict[str, list[Mani
         _check_same(directory, read_info(directory), info)
         check_tables(directory, ["manifest.csv"])
         for row in read_manifest(directory):
-            rows.setdefault(row.actor, []).append(row)
+            rows.setdefault(row.shard, []).append(row)
     elif directory.exists() and {p.name for p in directory.iterdir()} - _UNFINISHED:
         raise UsageError(f"{directory} is neither empty nor a feature store. Give another --out.")
     return rows
@@ -230,34 +233,54 @@ def _remove_partial(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def shards_of(corpus: Corpus) -> dict[str, list[Clip]]:
+    """Return the clips of each shard: those of an actor, or a number of those of unknown actors."""
+    shards: dict[str, list[Clip]] = {}
+    unknown = 0
+    for clip in corpus.clips:
+        name = clip.actor
+        if name == UNKNOWN_ACTOR:
+            name = f"{UNKNOWN_ACTOR}-{unknown // UNKNOWN_CLIPS:05d}"
+            unknown += 1
+        shards.setdefault(name, []).append(clip)
+    return shards
+
+
 def rows_of(
-    clips: Sequence[Clip], corpus: Corpus, outcomes: Sequence[Extraction | TaskFailure]
+    shard: str,
+    clips: Sequence[Clip],
+    corpus: Corpus,
+    outcomes: Sequence[Extraction | TaskFailure],
 ) -> list[ManifestRow]:
-    """Return the manifest rows of an actor's clips.
+    """Return the manifest rows of a shard's clips.
 
     Args:
-        clips: All of the actor's clips.
-        corpus: Its corpus.
+        shard: Its name.
+        clips: All of its clips.
+        corpus: Their corpus.
         outcomes: Those of the clips that are not excluded, in order.
     """
     found = iter(outcomes)
     return [
-        plain_row(clip, corpus, "excluded", corpus.excluded[clip.name])
+        plain_row(shard, clip, corpus, "excluded", corpus.excluded[clip.name])
         if clip.name in corpus.excluded
-        else row_of(clip, corpus, next(found))
+        else row_of(shard, clip, corpus, next(found))
         for clip in clips
     ]
 
 
-def row_of(clip: Clip, corpus: Corpus, outcome: Extraction | TaskFailure) -> ManifestRow:
+def row_of(
+    shard: str, clip: Clip, corpus: Corpus, outcome: Extraction | TaskFailure
+) -> ManifestRow:
     """Return the manifest row of a clip that was extracted."""
     if isinstance(outcome, TaskFailure):
-        return plain_row(clip, corpus, "failed", outcome.reason)
+        return plain_row(shard, clip, corpus, "failed", outcome.reason)
     reasons = [reason for reason in (outcome.no_face, outcome.no_sound) if reason]
-    return plain_row(clip, corpus, outcome.status, "; ".join(reasons), outcome)
+    return plain_row(shard, clip, corpus, outcome.status, "; ".join(reasons), outcome)
 
 
 def plain_row(
+    shard: str,
     clip: Clip,
     corpus: Corpus,
     status: str = "",
@@ -273,6 +296,8 @@ def plain_row(
         sentence=clip.sentence,
         emotion=clip.emotion,
         level=clip.level,
+        part=clip.part,
+        shard=shard,
         status=status,
         reason=reason,
         frames_decoded=outcome.frames_decoded if outcome else 0,

@@ -6,15 +6,18 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from avemotion.config import MODALITIES
 
 UNKNOWN_ACTOR = "unknown"
 """The actor of clips whose actor nobody named; they cannot be used in training or tests."""
 
+PARTS = ("train", "validation", "test")
+"""Parts of a split; also the names of a corpus' official ones."""
+
 COLUMNS_BESIDE_LABELS = (
-    "modality", "condition", "seed", "fold", "clip", "actor", "target", "temperature", "channel",
+    "system", "condition", "seed", "fold", "clip", "actor", "target", "temperature", "channel",
 )  # fmt: skip
 """Columns of the tables that have one for each label too: no label may be called so."""
 
@@ -40,6 +43,8 @@ class Clip:
     """The file with the face (and perhaps the voice), if any."""
     audio: Path | None
     """The file with the voice alone, if any; preferred to the video's own track."""
+    part: str = ""
+    """Its part in the corpus' official split: ``train``, ``validation`` or ``test``; else empty."""
 
     def absolute(self) -> Clip:
         """Return the clip with absolute paths, as other machines need them."""
@@ -125,6 +130,8 @@ class Corpus:
             raise ValueError(f"a clip's name must be text that UTF-8 can hold, not {clip.name!r}")
         if clip.emotion not in self.labels:
             raise ValueError(f"clip {clip.name!r} has the emotion {clip.emotion!r}, no label")
+        if clip.part not in ("", *PARTS):
+            raise ValueError(f"clip {clip.name!r} is of the part {clip.part!r}, none of {PARTS}")
         for path in (clip.video, clip.audio):
             if path is not None and not path.is_relative_to(self.directory):
                 raise ValueError(f"clip {clip.name!r} has {path}, outside of {self.directory}")
@@ -166,6 +173,8 @@ def _check_actors(actors: set[str]) -> None:
                 f"the actor {actor!r} cannot name a file: an actor is at most 50 letters, digits, "
                 "'_', '-', '.' and spaces, a letter or digit first, no '.' or space last"
             )
+        if actor.casefold().startswith(f"{UNKNOWN_ACTOR}-"):
+            raise ValueError(f"the actor {actor!r} has a name that is kept for unknown actors")
         if (other := seen.setdefault(actor.casefold(), actor)) != actor:
             raise ValueError(
                 f"the actors {other!r} and {actor!r} differ in capitals alone, so that their files "
@@ -175,7 +184,7 @@ def _check_actors(actors: set[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Disjoint sets of actors."""
+    """Disjoint sets of actors; or, of a corpus' official split, of its parts."""
 
     train: tuple[str, ...]
     """Those the weights are fitted on."""
@@ -183,10 +192,12 @@ class Split:
     """Those that choose the epoch; empty where nothing is chosen."""
     test: tuple[str, ...]
     """Those held out from training; may be empty."""
+    unit: Literal["actor", "part"] = "actor"
+    """What the three hold: names of actors, or of `PARTS`; then people may be in several."""
 
     def __post_init__(self) -> None:
-        """Refuse an actor in two parts."""
+        """Refuse an actor or a part that is named twice."""
         everyone = [*self.train, *self.validation, *self.test]
-        twice = sorted({actor for actor in everyone if everyone.count(actor) > 1})
+        twice = sorted({name for name in everyone if everyone.count(name) > 1})
         if twice:
-            raise ValueError(f"actors in two parts of a split: {', '.join(twice)}")
+            raise ValueError(f"{self.unit}s in two parts of a split: {', '.join(twice)}")

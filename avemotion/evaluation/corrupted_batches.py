@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
-from avemotion.config import ExperimentSettings
+from avemotion.config import Modality
 from avemotion.data.batch import Batch
-from avemotion.data.dataset import ClipDataset, batches
+from avemotion.data.dataset import ClipDataset, batches, stacked
 from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError
 from avemotion.evaluation.corruptions import BABBLE_VOICES, Condition
-from avemotion.features.extraction import noisy_sound, view_rng
-from avemotion.features.spectrogram import log_mel, power_spectrogram
+from avemotion.features.table import ClipSignals, feature
+from avemotion.features.views import view_rng
 
 BATCH_CLIPS = 64
 """Clips in a batch."""
@@ -34,16 +35,17 @@ class Waveforms:
         self.seed = store.settings.seed
         self._store = store
         self._rows = [row for row in store.rows if row.status in ("av", "audio")]
-        self._actors = np.array([row.actor for row in self._rows])
+        # Of an unknown actor, every other clip may be another's.
+        self._actors = np.array([_voice_of(row) for row in self._rows])
         self._mapped: dict[str, tuple[Tensor, Tensor]] = {}
 
     def of(self, row: ManifestRow) -> NDArray[np.int16]:
         """Return a clip's waveform, int16 (sample,), 16 kHz."""
-        if row.actor not in self._mapped:
-            with safe_open(self._store.shard(row.actor), "pt") as file:
-                samples, offsets = map(file.get_tensor, ("waveforms", "waveform_offsets"))
-            self._mapped[row.actor] = samples, offsets
-        samples, offsets = self._mapped[row.actor]
+        if row.shard not in self._mapped:
+            with safe_open(self._store.shard(row.shard), "pt") as file:
+                samples, offsets = map(file.get_tensor, ("waveform", "waveform_offsets"))
+            self._mapped[row.shard] = samples, offsets
+        samples, offsets = self._mapped[row.shard]
         index = self._store.index_of(row.clip)
         return np.asarray(samples[offsets[index] : offsets[index + 1]].numpy())
 
@@ -53,22 +55,47 @@ class Waveforms:
         Raises:
             UsageError: There is none.
         """
-        others = np.flatnonzero(self._actors != row.actor)
+        others = np.flatnonzero(self._actors != _voice_of(row))
         if not len(others):
-            raise UsageError(
-                f"Babble is made of other actors' voices, but {self._store.directory} has sound of "
-                f"actor {row.actor} only. Use a store of more actors, or --robustness false."
-            )
+            raise _lonely(self._store, row.actor)
         picked = rng.choice(others, min(BABBLE_VOICES, len(others)), replace=False)
         return [self.of(self._rows[i]) for i in picked]
+
+
+def _voice_of(row: ManifestRow) -> str:
+    return row.clip if row.actor == UNKNOWN_ACTOR else row.actor
+
+
+def _lonely(store: FeatureStore, actor: str) -> UsageError:
+    return UsageError(
+        f"Babble is made of other actors' voices, but {store.directory} has sound of actor {actor} "
+        "only. Use a store of more actors, or --robustness false."
+    )
+
+
+def check_corruptible(store: FeatureStore) -> None:
+    """Refuse a store in which sound cannot be corrupted in every way.
+
+    Raises:
+        UsageError: It has no waveforms, or those of one actor alone.
+    """
+    _check_has_waveforms(store)
+    voices = {_voice_of(row) for row in store.usable("audio")}
+    if len(voices) == 1:
+        raise _lonely(store, *voices)
+
+
+def _check_has_waveforms(store: FeatureStore) -> None:
+    store.check_has(["waveform"], "--robustness (false does without)")
 
 
 def corrupted_batches(
     store: FeatureStore,
     rows: Sequence[ManifestRow],
-    experiment: ExperimentSettings,
+    names: Sequence[str],
+    modality: Modality,
     condition: Condition,
-) -> Iterator[Batch]:
+) -> Iterator[Batch[Tensor]]:
     """Yield batches of clips in view 0, corrupted; the other modality is left as it is.
 
     Random draws depend on the clip and on the condition's family alone: all levels share them, and
@@ -77,74 +104,84 @@ def corrupted_batches(
     Args:
         store: Features.
         rows: The clips; those that lack the modality are left as they are.
-        experiment: Names the modalities and the spectrogram that the network reads.
-        condition: One that applies to the experiment's modality.
+        names: The features that the model reads.
+        modality: What the model reads.
+        condition: One that applies to that modality.
 
     Raises:
         ValueError: The condition does not apply.
-        UsageError: The condition is babble, and the store has no other actor's voice.
+        UsageError: The condition is babble, and the store has no other actor's voice; or it changes
+            the sound, and the store has no waveforms.
     """
-    if not condition.applies_to(experiment.modality):
-        raise ValueError(f"{condition.name!r} does not apply to {experiment.modality} networks")
+    if not condition.applies_to(modality):
+        raise ValueError(f"{condition.name!r} does not apply to {modality} models")
+    if condition.modality == "audio" and condition.corrupt is not None:
+        _check_has_waveforms(store)
     waveforms, left = Waveforms(store), iter(rows)
-    for clean in batches(ClipDataset(store, rows, experiment), BATCH_CLIPS):
-        part = [next(left) for _ in clean.labels]  # without a seed the clips come in order
+    for clean in batches(ClipDataset(store, rows, names), BATCH_CLIPS):
+        part = [next(left) for _ in range(len(clean))]  # without a seed the clips come in order
         if condition.corrupt is None:
             yield _without(clean, condition)
         elif condition.modality == "video":
             yield _with_faces(clean, part, condition, waveforms)
         else:
-            yield _with_sound(clean, part, condition, waveforms, experiment.network.spectrogram)
+            yield _with_sound(clean, part, condition, waveforms)
 
 
-def _without(clean: Batch, condition: Condition) -> Batch:
-    if condition.modality == "video":
-        assert clean.faces is not None
-        return replace(
-            clean,
-            faces=torch.zeros_like(clean.faces),
-            has_face=torch.zeros_like(clean.has_face),
-        )
-    assert clean.spectrograms is not None and clean.lengths is not None
+def _without(clean: Batch[Tensor], condition: Condition) -> Batch[Tensor]:
+    hidden = {n: torch.zeros_like(x) for n, x in _corruptible(clean, condition).items()}
+    silent = {n: torch.zeros_like(x) for n, x in clean.lengths.items() if n in hidden}
+    stream = condition.modality
     return replace(
         clean,
-        spectrograms=torch.zeros_like(clean.spectrograms),
-        lengths=torch.zeros_like(clean.lengths),
-        has_sound=torch.zeros_like(clean.has_sound),
+        inputs=clean.inputs | hidden,
+        lengths=clean.lengths | silent,
+        present=clean.present | {stream: torch.zeros_like(clean.present[stream])},
     )
 
 
+def _corruptible(clean: Batch[Tensor], condition: Condition) -> dict[str, Tensor]:
+    """Return copies of the features of the stream that is corrupted."""
+    found = clean.inputs.items()
+    return {n: x.clone() for n, x in found if feature(n).stream == condition.modality}
+
+
 def _with_faces(
-    clean: Batch, rows: Sequence[ManifestRow], condition: Condition, waveforms: Waveforms
-) -> Batch:
-    assert clean.faces is not None
-    faces = clean.faces.clone()
-    for face, row, has_face in zip(faces, rows, clean.has_face, strict=True):
-        if has_face:
-            face.copy_(torch.from_numpy(_corrupted(face.numpy(), row, condition, waveforms)))
-    return replace(clean, faces=faces)
+    clean: Batch[Tensor], rows: Sequence[ManifestRow], condition: Condition, waveforms: Waveforms
+) -> Batch[Tensor]:
+    changed = _corruptible(clean, condition)
+    for name, faces in changed.items():
+        for face, row, there in zip(faces, rows, clean.present["video"], strict=True):
+            if there:
+                frames = face.numpy() if feature(name).kind == "frames" else face[None].numpy()
+                found = torch.from_numpy(_corrupted(frames, row, condition, waveforms))
+                face.copy_(found if feature(name).kind == "frames" else found[0])
+    return clean.with_inputs(**changed)
 
 
 def _with_sound(
-    clean: Batch,
-    rows: Sequence[ManifestRow],
-    condition: Condition,
-    waveforms: Waveforms,
-    kind: str,
-) -> Batch:
-    """Compute the spectrograms anew, and the lengths of log-mels: a tempo changes them."""
-    assert clean.spectrograms is not None and clean.lengths is not None
-    images, lengths = clean.spectrograms.clone(), clean.lengths.clone()
-    for i, row in enumerate(rows):
-        if clean.has_sound[i]:
-            samples = _corrupted(waveforms.of(row), row, condition, waveforms)
-            noisy = noisy_sound(row.clip, 0, waveforms.seed, samples)
-            if kind == "log_mel":
-                log_power, lengths[i] = log_mel(noisy)
-                images[i, 0] = torch.from_numpy(log_power)
-            else:  # always stretched to 128 columns
-                images[i, 0] = torch.from_numpy(power_spectrogram(noisy))
-    return replace(clean, spectrograms=images, lengths=lengths)
+    clean: Batch[Tensor], rows: Sequence[ManifestRow], condition: Condition, waveforms: Waveforms
+) -> Batch[Tensor]:
+    """Compute the features of the sound anew, and their lengths: a tempo changes them."""
+    signals: list[ClipSignals | None] = []
+    for row, there in zip(rows, clean.present["audio"], strict=True):
+        samples = _corrupted(waveforms.of(row), row, condition, waveforms) if there else None
+        signals.append(
+            None if samples is None else ClipSignals(row.clip, waveforms.seed, None, samples)
+        )
+    changed = _corruptible(clean, condition)
+    lengths = {name: clean.lengths[name].clone() for name in changed}
+    for name, images in changed.items():
+        about = feature(name)
+        arrays = [
+            image if clip is None else torch.from_numpy(about.compute(clip, 0))
+            for image, clip in zip(images, signals, strict=True)
+        ]
+        changed[name] = stacked([array.to(images.dtype) for array in arrays])
+        for i, clip in enumerate(signals):
+            if clip is not None:
+                lengths[name][i] = about.length_of(clip)
+    return replace(clean, inputs=clean.inputs | changed, lengths=clean.lengths | lengths)
 
 
 def _corrupted(

@@ -15,10 +15,10 @@ import torch
 from tqdm import tqdm
 
 from avemotion.config import Engine, ExperimentSettings
-from avemotion.data.splits import Fold, split_actors
+from avemotion.data.splits import Fold, split_for
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
-from avemotion.evaluation.predict import predict_calibrated, predict_corrupted
+from avemotion.evaluation.predict import predict, predict_corrupted
 from avemotion.evaluation.predictions import (
     CorruptedPredictions,
     Groups,
@@ -34,7 +34,7 @@ from avemotion.parallel.processes import cores
 
 @dataclass(frozen=True, slots=True)
 class FoldTask:
-    """One network to train and to test."""
+    """One model to train and to test."""
 
     data: Path
     """The feature store."""
@@ -43,17 +43,17 @@ class FoldTask:
     fold: Fold
     """The actors that it is tested on."""
     experiment: ExperimentSettings
-    """Modality, network, training and its seed."""
+    """Model, modality, settings and seed."""
     clips: frozenset[str]
-    """Names of the tested clips: those of the fold's actors that every modality can use."""
+    """Names of the tested clips: those of the fold's actors that every system can use."""
     robustness: bool
     """Test it on corrupted clips too."""
 
     @property
     def name(self) -> str:
-        """Folder of this seed and modality, and the fold's name: ``seed-0/av/1001``."""
+        """Folder of this seed and system, and the fold's name: ``seed-0/ar5/av/1001``."""
         e = self.experiment
-        return f"seed-{e.training.seed}/{e.modality}/{self.fold.name}"
+        return f"seed-{e.training.seed}/{e.system}/{self.fold.name}"
 
     @property
     def run(self) -> Path:
@@ -108,11 +108,11 @@ def train_and_test(
     predictions: Predictions = {}
     corrupted: CorruptedPredictions = {}
     for task in tasks:
-        modality = task.experiment.modality
-        predictions.setdefault(modality, []).extend(_read(task.predictions, task, labels)[()])
+        system = task.experiment.system
+        predictions.setdefault(system, []).extend(_read(task.predictions, task, labels)[()])
         if task.robustness:
             for (name,), found in _read(task.corrupted, task, labels, ("condition",)).items():
-                corrupted.setdefault(modality, {}).setdefault(name, []).extend(found)
+                corrupted.setdefault(system, {}).setdefault(name, []).extend(found)
     return predictions, corrupted
 
 
@@ -151,11 +151,11 @@ def run_fold(task: FoldTask) -> None:
     trained = task.predictions.exists() and (task.run / CHECKPOINT_NAME).exists()
     if not trained:
         usable = store.usable(task.experiment.modality)
-        split = split_actors(usable, task.fold.test, task.experiment.training)
+        split = split_for(usable, task.fold.test, task.experiment.training)
         train(store, split, task.experiment, task.run, progress=False)
     model, metadata = load_checkpoint(task.run / CHECKPOINT_NAME)
     if not trained:
-        predictions = predict_calibrated(store, tested, model, metadata, task.fold.name)
+        predictions = predict(store, tested, model, metadata, task.fold.name)
         write_predictions(task.predictions, {(): predictions}, store.labels)
         forget_state(task.run)
     if task.robustness and not task.corrupted.exists():

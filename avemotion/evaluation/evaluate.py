@@ -1,41 +1,47 @@
-"""Compare networks with each other and with people, on actors that none of the networks saw.
+"""Compare systems with each other and with people, on actors that none of them saw.
 
-Either score the checkpoints of `fit` on its held-out actors (``holdout``), or train a network for
+A system is a model with what it reads: ``ar5/av``. Either score the checkpoints of `fit` on its
+held-out actors (``holdout``), or train a model for
 each fold of a protocol and test it on that fold's actors.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from avemotion.config import (
+    DEFAULT_MODEL,
     MODALITIES,
     Engine,
     ExperimentSettings,
     Modality,
-    NetworkSettings,
     TrainingSettings,
 )
 from avemotion.data.contact_sheet import draw_preview
 from avemotion.data.splits import check_known
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
+from avemotion.evaluation.corrupted_batches import check_corruptible
 from avemotion.evaluation.cross_validation import train_and_test
-from avemotion.evaluation.holdout import find_checkpoints, score_checkpoints, shared_experiment
+from avemotion.evaluation.holdout import experiments_of, find_checkpoints, score_checkpoints
 from avemotion.evaluation.plan import EvaluationPlan, open_evaluation
 from avemotion.evaluation.predictions import write_records
 from avemotion.evaluation.report.page import PREVIEW_NAME, report
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.targets import choose_targets, with_targets
 from avemotion.files import claimed
+from avemotion.models.inputs import names_of
+from avemotion.models.registry import model_class, settings_of, with_settings
+from avemotion.training.augmentation import check_augmentable
 from avemotion.training.precision import with_precision
 
 _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as text
 
-Protocol = Literal["holdout", "5fold", "loso", "luna-jimenez", "stratified"]
+Protocol = Literal["holdout", "5fold", "loso", "luna-jimenez", "official", "stratified"]
 Target = Literal["intended", "crowd"]
 
 
@@ -43,6 +49,7 @@ def evaluate(
     *,
     data: Path = Path("features"),
     protocol: Protocol = "holdout",
+    models: tuple[str, ...] = (),
     modalities: tuple[Modality, ...] = (),
     target: Target = "intended",
     seeds: int = 1,
@@ -51,33 +58,36 @@ def evaluate(
     robustness: bool = True,
     runs: Path = Path("runs"),
     out: Path | None = None,
-    network: NetworkSettings = NetworkSettings(),  # noqa: B008 (frozen)
+    settings: Mapping[str, Any] | None = None,
     training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
     progress: bool = True,
 ) -> EvaluationResults:
-    """Score av, video and audio on the same clips of actors that none of the networks saw.
+    """Score systems on the same clips of actors that none of them saw, and compare any two.
 
     Args:
         data: Feature store written by `preprocess`.
         protocol: ``holdout`` scores the checkpoints of `fit` on its held-out actors. The others
-            train a network for each fold, modality and seed, and test every actor once: ``loso``
+            train a model for each fold, system and seed, and test every actor once: ``loso``
             leaves one actor out, ``5fold`` cuts the sorted actors in five, ``stratified`` assigns
             them so that the folds have about the same emotions, ``luna-jimenez`` takes RAVDESS'
-            published folds.
-        modalities: What to compare; by default all that the store (or `runs`) offers.
+            published folds. ``official`` takes the split that the corpus comes with; people may
+            then be in several parts.
+        models: Names of the models to compare; by default ar5, or all that `runs` offers.
+        modalities: What they read; by default all that the store (or `runs`) offers. A model that
+            does not read one is left out there.
         target: The emotion that counts as right: the ``intended`` one, or what most of the
             ``crowd`` saw and heard in the clip; clips without a single winner are then left out.
         seeds: Trainings of each fold, with the seeds `training.seed`, that plus one, and so on.
-        jobs: Networks trained at once, each with one thread; by default one per core, or one on a
+        jobs: Models trained at once, each with one thread; by default one per core, or one on a
             GPU. On CPUs it changes no result.
-        engine: Where networks are trained: on this machine (``local``), or on the cluster (``ray``)
+        engine: Where models are trained: on this machine (``local``), or on the cluster (``ray``)
             that the environment variable RAY_ADDRESS names, or one that is started here.
-        robustness: Test the networks on corrupted clips too (noise, pitch, blur, a missing
+        robustness: Test the models on corrupted clips too (noise, pitch, blur, a missing
             modality...).
         runs: Folder with the runs of `fit` that ``holdout`` scores.
         out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
-        network: Sizes of the networks that are trained.
-        training: Settings of their training.
+        settings: Model -> an instance of its `Settings`; by default its best known values.
+        training: How the models are trained.
         progress: Show a progress bar.
 
     Returns:
@@ -93,32 +103,41 @@ def evaluate(
         >>> from avemotion import evaluate
         >>> results = evaluate(modalities=("av", "video"), out=Path("two"), progress=False)
         >>> sorted(results.scores)
-        ['av', 'video']
+        ['ar5/av', 'ar5/video']
     """
     data, runs, out = Path(data), Path(runs), Path(out or Path("evaluation", protocol))
     store = FeatureStore(data)
-    check_known(store.rows)
-    experiment = ExperimentSettings(network=network, training=training)
-    _check_options(protocol, experiment, seeds, jobs, engine)
-    checkpoints: dict[Modality, Path] = {}
+    _check_options(protocol, settings, training, seeds, jobs, engine)
+    if protocol == "official":
+        training = replace(training, split="official")
+    if not any(row.part for row in store.rows):  # no official split could do without the actors
+        check_known(store.rows)
+    checkpoints: dict[str, Path] = {}
     if protocol == "holdout":
-        checkpoints = find_checkpoints(runs, modalities, store)
-        experiment = shared_experiment(checkpoints)
+        checkpoints = find_checkpoints(runs, models, modalities, store)
+        experiments = experiments_of(checkpoints)
     else:
-        experiment = with_precision(experiment)
-    compared = tuple(checkpoints) or modalities or tuple(m for m in MODALITIES if store.usable(m))
-    rows, notes = _common_clips(store, compared)
+        experiments = _experiments(
+            store, models or (DEFAULT_MODEL,), modalities, settings, training
+        )
+    official = any(e.training.split == "official" for e in experiments.values())
+    if not official:
+        check_known(store.rows)
+    if robustness and any(e.modality != "video" for e in experiments.values()):
+        check_corruptible(store)
+    rows, notes = _common_clips(store, experiments)
     targets, target_notes = choose_targets(store, rows, target)
     plan = EvaluationPlan(
         protocol=protocol,
         target=target,
-        modalities=compared,
+        experiments=experiments,
         seeds=seeds,
         robustness=robustness,
-        experiment=experiment,
     )
     tasks = [] if checkpoints else plan.tasks(store, rows, out)
-    metadata = plan.metadata(store, rows, runs, out) | {"notes": [*notes, *target_notes]}
+    metadata = plan.metadata(store, rows, runs, out) | {
+        "notes": [*notes, *target_notes, *([_PEOPLE_SHARED] if official else [])]
+    }
     store.check_shards(progress)
     with claimed(out):
         open_evaluation(out, metadata)
@@ -135,7 +154,8 @@ def evaluate(
 
 def _check_options(
     protocol: Protocol,
-    experiment: ExperimentSettings,
+    settings: Mapping[str, Any] | None,
+    training: TrainingSettings,
     seeds: int,
     jobs: int | None,
     engine: Engine,
@@ -143,20 +163,59 @@ def _check_options(
     for name, value in (("--seeds", seeds), ("--jobs", jobs)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}, but must be 1 or more.")
-    trains = experiment != ExperimentSettings() or (seeds, jobs, engine) != (1, None, "local")
+    trains = training != TrainingSettings() or (seeds, jobs, engine) != (1, None, "local")
+    trains |= any(given != type(given)() for given in (settings or {}).values())
     if protocol == "holdout" and trains:
         raise UsageError(
-            "--protocol holdout trains nothing, so it takes no settings of network or training "
+            "--protocol holdout trains nothing, so it takes no settings of models or training "
             "(nor --config, --seeds, --jobs, --engine). Give them to `avemotion fit`, or "
             "choose another --protocol."
         )
+    if protocol not in ("holdout", "official") and training.split == "official":
+        raise UsageError(
+            f"--training.split official does not go with --protocol {protocol}, which splits by "
+            "actors. Choose --protocol official, or leave that setting out."
+        )
+
+
+def _experiments(
+    store: FeatureStore,
+    models: Sequence[str],
+    modalities: Sequence[Modality],
+    settings: Mapping[str, Any] | None,
+    training: TrainingSettings,
+) -> dict[str, ExperimentSettings]:
+    """Return what is trained, by system.
+
+    Raises:
+        UsageError: There is no such model, none reads the modalities, or the store lacks a feature.
+    """
+    wanted = modalities or tuple(m for m in MODALITIES if store.usable(m))
+    found: dict[str, ExperimentSettings] = {}
+    for model in models:
+        kind = model_class(model)
+        for modality in wanted:
+            if modality not in kind.about.modalities:
+                continue
+            plain = ExperimentSettings(model, modality, training=training)
+            experiment = with_precision(with_settings(plain, (settings or {}).get(model)))
+            inputs = kind.reads(modality, settings_of(model, experiment.settings))
+            store.check_has(names_of(inputs), model)
+            check_augmentable(inputs, training)
+            found[experiment.system] = experiment
+    if not found:
+        raise UsageError(
+            f"None of the models {', '.join(models)} reads {' or '.join(wanted) or 'these clips'}. "
+            "Choose other --models or --modalities."
+        )
+    return found
 
 
 def _common_clips(
-    store: FeatureStore, modalities: Sequence[Modality]
+    store: FeatureStore, experiments: Mapping[str, ExperimentSettings]
 ) -> tuple[list[ManifestRow], tuple[str, ...]]:
-    """Return the clips that every modality can use, and a note on those left out."""
-    usable = [{row.clip for row in store.usable(m)} for m in modalities]
+    """Return the clips that every system can use, and a note on those left out."""
+    usable = [{row.clip for row in store.usable(e.modality)} for e in experiments.values()]
     common = set.intersection(*usable) if usable else set()
     rows = [row for row in store.rows if row.clip in common]
     counts = Counter(row.status for row in store.rows if row.clip not in common)
@@ -167,11 +226,15 @@ def _common_clips(
     if not rows:
         raise UsageError(
             f"No clip of {store.directory} can be used for all of "
-            f"{', '.join(modalities or MODALITIES)}. Choose fewer with --modalities."
+            f"{', '.join(experiments)}. Choose fewer with --modalities."
         )
     return rows, notes
 
 
+_PEOPLE_SHARED = (
+    "the split is the one that the corpus comes with: the same people may have trained and be "
+    "tested, so that figures on people never seen would be lower"
+)
 _WHY_NOT = {
     "audio": "they have no face",
     "video": "they have no sound",

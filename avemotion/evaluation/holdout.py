@@ -9,44 +9,55 @@ from pathlib import Path
 from tqdm import tqdm
 
 from avemotion.config import MODALITIES, ExperimentSettings, Modality, differences
+from avemotion.data.splits import part_of
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
-from avemotion.evaluation.predict import predict_calibrated, predict_corrupted
+from avemotion.evaluation.predict import predict, predict_corrupted
 from avemotion.evaluation.predictions import CorruptedPredictions, Predictions
 from avemotion.files import read_json
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
+from avemotion.models.registry import MODELS
 
 
 def find_checkpoints(
-    runs: Path, modalities: Sequence[Modality], store: FeatureStore
-) -> dict[Modality, Path]:
-    """Return the checkpoints of finished trainings on a store, by modality.
+    runs: Path, models: Sequence[str], modalities: Sequence[Modality], store: FeatureStore
+) -> dict[str, Path]:
+    """Return the checkpoints of finished trainings on a store, by system.
 
     Args:
-        runs: Folder with a run of `fit` for each modality.
-        modalities: Modalities that must have one; empty takes those that have.
+        runs: Folder with a run of `fit` for each system: ``runs/ar5/av``.
+        models: Models that must have one; empty takes all that have.
+        modalities: Modalities that must have one; empty takes all that have.
         store: The store that they are to be tested on.
 
     Raises:
         UsageError: A checkpoint is missing, its training was interrupted, or it was trained on
             other data: actors may then have other names, and who was seen cannot be told.
     """
-    paths = {m: runs / m / CHECKPOINT_NAME for m in modalities or MODALITIES}
-    missing = [m for m, path in paths.items() if not path.is_file()]
-    if missing and modalities or len(missing) == len(paths):
+    found = {
+        f"{model}/{modality}": path
+        for model in models or _folders(runs)
+        for modality in modalities or MODALITIES
+        if (path := runs / model / modality / CHECKPOINT_NAME).is_file()
+    }
+    parts = [system.split("/") for system in found]
+    missing = [model for model in models if model not in {model for model, _ in parts}]
+    missing += [m for m in modalities if m not in {modality for _, modality in parts}]
+    if missing or not found:
         raise UsageError(
-            f"No checkpoint of {', '.join(missing)} in {runs}. Train it with "
-            f"`avemotion fit --modality {missing[0]}`, or give another --runs."
+            f"No checkpoint{' of ' if missing else ''}{', '.join(missing)} in {runs}: its folders "
+            f"are named {runs / 'MODEL' / 'MODALITY'}. Train it with `avemotion fit"
+            f"{f' --model {models[0]}' if models else ''}"
+            f"{f' --modality {modalities[0]}' if modalities else ''}`, or give another --runs."
         )
-    found = {m: path for m, path in paths.items() if m not in missing}
     data = store.content_hash()
-    for modality, path in found.items():
+    for system, path in found.items():
         run = read_json(path.parent / "run.json", f"Remove {path.parent} and fit again.")
         if not run.get("finished"):
             raise UsageError(
                 f"The training in {path.parent} was interrupted. Finish it with the same "
-                f"`avemotion fit --modality {modality}` as before: it resumes where it stopped."
+                f"`avemotion fit` as before ({system}): it resumes where it stopped."
             )
         if run.get("data") != data:
             raise UsageError(
@@ -59,29 +70,44 @@ def find_checkpoints(
     return found
 
 
-def shared_experiment(checkpoints: Mapping[Modality, Path]) -> ExperimentSettings:
-    """Return the settings that all checkpoints share but for their modality.
+def _folders(runs: Path) -> list[str]:
+    """Return the names of models with a run, those of avemotion first, each in order."""
+    there = {path.name for path in runs.iterdir() if path.is_dir()} if runs.is_dir() else set()
+    return [*(name for name in MODELS if name in there), *sorted(there - MODELS.keys())]
+
+
+def experiments_of(checkpoints: Mapping[str, Path]) -> dict[str, ExperimentSettings]:
+    """Return the experiments of checkpoints, by system.
 
     Raises:
-        UsageError: They differ, so that a comparison would be one of settings too.
+        UsageError: A folder holds another system than its name says, or they were trained with
+            settings that differ between a model's modalities: that would compare settings, too.
     """
-    found = {m: load_checkpoint(path)[1].experiment for m, path in checkpoints.items()}
-    first, *others = (replace(e, modality="av") for e in found.values())
-    for modality, other in zip(list(found)[1:], others, strict=True):
-        if other != first:
-            changed = differences(first.to_dict(), other.to_dict())
+    found = {s: load_checkpoint(path)[1].experiment for s, path in checkpoints.items()}
+    for system, experiment in found.items():
+        if experiment.system != system:
             raise UsageError(
-                f"{checkpoints[modality]} was trained with other settings than "
-                f"{next(iter(checkpoints.values()))}:\n  "
-                + "\n  ".join(changed)
-                + "\nFit both with the same settings, or choose one with --modalities."
+                f"{checkpoints[system]} is a checkpoint of {experiment.system}, but its folder is "
+                f"called {system}. Rename the folder, or fit again."
             )
-    return first
+    firsts: dict[str, str] = {}  # model -> the first of its systems
+    for system, experiment in found.items():
+        first = firsts.setdefault(experiment.model, system)
+        same = replace(experiment, modality=found[first].modality)
+        if same != found[first]:
+            changed = differences(found[first].to_dict(), same.to_dict())
+            raise UsageError(
+                f"{checkpoints[system]} was trained with other settings than "
+                f"{checkpoints[first]}:\n  "
+                + "\n  ".join(changed)
+                + "\nFit both with the same settings, or choose fewer with --modalities."
+            )
+    return found
 
 
 def score_checkpoints(
     store: FeatureStore,
-    checkpoints: Mapping[Modality, Path],
+    checkpoints: Mapping[str, Path],
     rows: Sequence[ManifestRow],
     robustness: bool,
     progress: bool,
@@ -90,34 +116,35 @@ def score_checkpoints(
 
     Args:
         store: Features.
-        checkpoints: Modality -> checkpoint.
-        rows: The clips that every modality can use.
+        checkpoints: System -> checkpoint.
+        rows: The clips that every system can use.
         robustness: Test them on corrupted clips too.
         progress: Show a progress bar.
 
     Raises:
         UsageError: A checkpoint belongs to another kind of store, or together they saw every actor.
     """
-    loaded = {modality: load_checkpoint(path) for modality, path in checkpoints.items()}
+    loaded = {system: load_checkpoint(path) for system, path in checkpoints.items()}
     seen: set[str] = set()
-    for modality, (_, metadata) in loaded.items():
-        _check_fits(store, metadata, checkpoints[modality])
-        seen |= {*metadata.split.train, *metadata.split.validation}
-    tested = [row for row in rows if row.actor not in seen]
+    for system, (_, metadata) in loaded.items():
+        _check_fits(store, metadata, checkpoints[system])
+        for part in ("train", "validation"):
+            seen |= {row.clip for row in part_of(store.rows, metadata.split, part)}
+    tested = [row for row in rows if row.clip not in seen]
     if not tested:
         raise UsageError(
             f"The checkpoints {', '.join(map(str, checkpoints.values()))} together saw every actor "
             f"of {store.directory}. Fit with --training.holdout above 0 and the same "
-            "--training.seed for each modality, or use --protocol 5fold."
+            "--training.seed for each system, or use --protocol 5fold."
         )
     predictions: Predictions = {}
     corrupted: CorruptedPredictions = {}
-    bar = tqdm(loaded.items(), unit="network", disable=not progress)
-    for modality, (model, metadata) in bar:
-        bar.set_description(f"test {modality}")
-        predictions[modality] = predict_calibrated(store, tested, model, metadata, "holdout")
+    bar = tqdm(loaded.items(), unit="model", disable=not progress)
+    for system, (model, metadata) in bar:
+        bar.set_description(f"test {system}")
+        predictions[system] = predict(store, tested, model, metadata, "holdout")
         if robustness:
-            corrupted[modality] = predict_corrupted(store, tested, model, metadata, "holdout")
+            corrupted[system] = predict_corrupted(store, tested, model, metadata, "holdout")
     return predictions, corrupted
 
 

@@ -1,21 +1,21 @@
-"""What an evaluation compares: the networks to train, its metadata, the command that repeats it."""
+"""What an evaluation compares: the models to train, its metadata, the command that repeats it."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from avemotion.config import ExperimentSettings, Modality, differences
+from avemotion.config import ExperimentSettings, differences
 from avemotion.data.splits import (
     MIN_ACTORS,
     PROTOCOLS,
     actors_of,
     check_trainable,
-    of_actors,
+    split_for,
 )
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
@@ -23,10 +23,11 @@ from avemotion.evaluation.corruptions import CONDITIONS
 from avemotion.evaluation.cross_validation import FoldTask
 from avemotion.evaluation.predictions import FORMAT, check_format
 from avemotion.files import read_json, write_json
+from avemotion.models.registry import model_class
 from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.provenance import changed_options, precision_advice, versions
 
-_GUARDED = ("protocol", "data", "clips", "conditions", "network", "training")
+_GUARDED = ("protocol", "data", "clips", "conditions", "models", "training")
 """Metadata that all folds in one folder share."""
 
 ASKED_NAME = "asked.json"
@@ -41,17 +42,15 @@ class EvaluationPlan:
     """``holdout``, or a key of `PROTOCOLS`."""
     target: str
     """``intended`` or ``crowd``."""
-    modalities: tuple[Modality, ...]
-    """Modalities that are compared."""
+    experiments: dict[str, ExperimentSettings]
+    """Systems that are compared; each task has its own seed, from `training.seed` on."""
     seeds: int
     """Trainings of each fold."""
     robustness: bool
     """Whether corrupted clips are tested too."""
-    experiment: ExperimentSettings
-    """Network and training; each task has its own modality and seed, from `training.seed` on."""
 
     def tasks(self, store: FeatureStore, rows: Sequence[ManifestRow], out: Path) -> list[FoldTask]:
-        """Return a network to train for each seed, fold and modality.
+        """Return a model to train for each seed, fold and system.
 
         Args:
             store: Features.
@@ -66,38 +65,40 @@ class EvaluationPlan:
         if actors < least:
             raise UsageError(
                 f"--protocol {self.protocol} needs at least {least} actors; {actors} have clips "
-                "that every modality can use. Choose fewer with --modalities, or another "
+                "that every system can use. Choose fewer with --modalities, or another "
                 "--protocol."
             )
-        settings = self.experiment.training
         folds = PROTOCOLS[self.protocol](rows)
-        tested = {fold: frozenset(row.clip for row in of_actors(rows, fold.test)) for fold in folds}
-        for modality in self.modalities:
-            usable = store.usable(modality)
+        tested = {fold: frozenset(row.clip for row in fold.tested(rows)) for fold in folds}
+        for experiment in self.experiments.values():
+            usable = store.usable(experiment.modality)
             for fold in folds:
-                rest = [row for row in usable if row.actor not in fold.test]
-                check_trainable(rest, store.labels, modality)
+                rest = set(usable) - set(fold.tested(usable))
+                trained = [row for row in usable if row in rest]
+                check_trainable(trained, store.labels, experiment.modality, official=fold.official)
+                split_for(usable, fold.test, experiment.training)
         return [
             FoldTask(
                 data=store.directory,
                 out=out,
                 fold=fold,
                 experiment=replace(
-                    self.experiment, modality=modality, training=replace(settings, seed=seed)
+                    experiment,
+                    training=replace(experiment.training, seed=experiment.training.seed + more),
                 ),
                 clips=tested[fold],
                 robustness=self.robustness,
             )
-            for seed in range(settings.seed, settings.seed + self.seeds)
+            for more in range(self.seeds)
             for fold in folds
-            for modality in self.modalities
+            for experiment in self.experiments.values()
         ]
 
     def metadata(
         self, store: FeatureStore, rows: Sequence[ManifestRow], runs: Path, out: Path
     ) -> dict[str, Any]:
         """Return the content of ``evaluation.json`` without its notes."""
-        settings = self.experiment.to_dict()
+        systems = [(e.model, e.to_dict()) for e in self.experiments.values()]
         return {
             "format": FORMAT,
             "protocol": self.protocol,
@@ -107,8 +108,9 @@ class EvaluationPlan:
             "corpus": store.info["corpus"],
             "synthetic": store.synthetic,
             "preprocessing": store.info["settings"],
-            "network": settings["network"],
-            "training": settings["training"],
+            "models": {model: settings["settings"] for model, settings in systems},
+            "training": {model: settings["training"] for model, settings in systems},
+            "reported": self._reported(store),
             "data": store.content_hash(),
             "clips": hashlib.sha256("\n".join(row.clip for row in rows).encode()).hexdigest(),
             "conditions": list(CONDITIONS),
@@ -116,10 +118,24 @@ class EvaluationPlan:
             "versions": versions(),
         }
 
+    def _reported(self, store: FeatureStore) -> list[dict[str, Any]]:
+        """Return the published figures of the systems on this corpus."""
+        if store.synthetic is not None:
+            return []
+        return [
+            asdict(figure) | {"ours": experiment.system}
+            for experiment in self.experiments.values()
+            for figure in model_class(experiment.model).about.reported
+            if figure.corpus == store.info["corpus"] and figure.modality == experiment.modality
+        ]
+
     def command(self, data: Path, runs: Path, out: Path) -> str:
         """Return the command that repeats the evaluation, without options that are defaults."""
         words = ["avemotion", "evaluate", "--data", str(data), "--protocol", self.protocol]
-        words += ["--modalities", ",".join(self.modalities), "--out", str(out)]
+        found = self.experiments.values()
+        words += ["--models", ",".join(dict.fromkeys(e.model for e in found))]
+        words += ["--modalities", ",".join(dict.fromkeys(e.modality for e in found))]
+        words += ["--out", str(out)]
         if self.target != "intended":
             words += ["--target", self.target]
         if self.seeds > 1:
@@ -127,8 +143,15 @@ class EvaluationPlan:
         if not self.robustness:
             words += ["--robustness", "false"]
         holdout = self.protocol == "holdout"
-        words += ["--runs", str(runs)] if holdout else changed_options(self.experiment)
+        changed = dict.fromkeys(option for e in found for option in _options(e))
+        words += ["--runs", str(runs)] if holdout else [w for option in changed for w in option]
         return shlex.join(words)
+
+
+def _options(experiment: ExperimentSettings) -> list[tuple[str, str]]:
+    """Return the options of an experiment with their values."""
+    words = changed_options(experiment)
+    return list(zip(words[::2], words[1::2], strict=True))
 
 
 def open_evaluation(out: Path, metadata: dict[str, Any]) -> None:
@@ -168,7 +191,10 @@ def _contrast(key: str, theirs: Any, ours: Any) -> str:
         lines = differences(theirs, ours)
         return "\n  ".join([f"{key} (there -> asked):", *lines]) + precision_advice(lines)
     if key == "clips":
-        return "clips: perhaps other --modalities, since only clips that all can use are tested."
+        return (
+            "clips: perhaps other --models or --modalities, since only clips that all can use are "
+            "tested."
+        )
     if key == "data":
         return "data: the feature store was made from other files or settings, or with other votes."
     if key == "conditions":

@@ -1,50 +1,50 @@
-"""What a network predicts for clips of a store, clean or corrupted."""
+"""What a model predicts for clips of a store, clean or corrupted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from avemotion.data.dataset import ClipDataset, batches
-from avemotion.data.splits import of_actors
+from avemotion.data.splits import part_of
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.evaluation.corrupted_batches import BATCH_CLIPS, corrupted_batches
 from avemotion.evaluation.corruptions import Condition, conditions_for
 from avemotion.evaluation.predictions import ClipPrediction
-from avemotion.models.ar5 import AR5
-from avemotion.models.base import probabilities
-from avemotion.models.calibration import fit_temperature
+from avemotion.models.base import EmotionModel, input_names, probabilities
 from avemotion.models.metadata import CheckpointMetadata
 
 
 def predict(
     store: FeatureStore,
     rows: Sequence[ManifestRow],
-    model: AR5,
+    model: EmotionModel,
     metadata: CheckpointMetadata,
     fold: str,
     condition: Condition | None = None,
 ) -> list[ClipPrediction]:
-    """Return a network's predictions for some clips (view 0), at temperature 1.
+    """Return a model's predictions for some clips (view 0), with its temperature beside them.
 
     Args:
         store: Features.
         rows: The clips.
-        model: The network, in evaluation mode.
-        metadata: Metadata of its checkpoint: who trained it, and the seed.
+        model: The model, in evaluation mode.
+        metadata: Metadata of its checkpoint: who trained it, the seed, and the temperature.
         fold: Name of the fold that tests it.
         condition: How the clips are corrupted; None leaves them clean.
 
     Raises:
-        ValueError: The network was trained or validated on an actor of these clips.
+        ValueError: The model was trained or validated on an actor of these clips; or, for an
+            official split, on one of them.
     """
-    leaked = {row.actor for row in rows} & {*metadata.split.train, *metadata.split.validation}
+    leaked = [r for part in ("train", "validation") for r in part_of(rows, metadata.split, part)]
     if leaked:
-        raise ValueError(f"actors {sorted(leaked)} of fold {fold} were trained on")
+        unit = metadata.split.unit
+        names = sorted({row.actor if unit == "actor" else row.part for row in leaked})
+        raise ValueError(f"{unit}s {names} of fold {fold} were trained on")
     scores = _probabilities(store, rows, model, metadata, condition)
     return [
         ClipPrediction(
@@ -54,35 +54,20 @@ def predict(
             actor=row.actor,
             target=row.emotion,
             probabilities=tuple(values),
+            temperature=1.0 if metadata.temperature is None else metadata.temperature,
         )
         for row, values in zip(rows, scores.tolist(), strict=True)
     ]
 
 
-def predict_calibrated(
-    store: FeatureStore,
-    rows: Sequence[ManifestRow],
-    model: AR5,
-    metadata: CheckpointMetadata,
-    fold: str,
-) -> list[ClipPrediction]:
-    """Return predictions for clean clips with a temperature fitted on the validation actors.
-
-    Arguments and errors are those of `predict`.
-    """
-    temperature = _validated_temperature(store, model, metadata)
-    predictions = predict(store, rows, model, metadata, fold)
-    return [replace(p, temperature=temperature) for p in predictions]
-
-
 def predict_corrupted(
     store: FeatureStore,
     rows: Sequence[ManifestRow],
-    model: AR5,
+    model: EmotionModel,
     metadata: CheckpointMetadata,
     fold: str,
 ) -> dict[str, list[ClipPrediction]]:
-    """Return predictions by name of a condition, for each that applies to the network's modality.
+    """Return predictions by name of a condition, for each that applies to the model's modality.
 
     Arguments and errors are those of `predict`.
     """
@@ -92,29 +77,20 @@ def predict_corrupted(
     }
 
 
-def _validated_temperature(store: FeatureStore, model: AR5, metadata: CheckpointMetadata) -> float:
-    """Fit the temperature on the validation actors; 1, which changes nothing, without any."""
-    rows = of_actors(store.usable(metadata.experiment.modality), metadata.split.validation)
-    if not rows:
-        return 1.0
-    scores = _probabilities(store, rows, model, metadata)
-    return fit_temperature(scores, np.array([store.labels.index(row.emotion) for row in rows]))
-
-
 def _probabilities(
     store: FeatureStore,
     rows: Sequence[ManifestRow],
-    model: AR5,
+    model: EmotionModel,
     metadata: CheckpointMetadata,
     condition: Condition | None = None,
 ) -> NDArray[np.float32]:
     """Return float32 (clip, classes)."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device)
-    experiment = metadata.experiment
+    names = input_names(model)
     found = (
-        corrupted_batches(store, rows, experiment, condition)
+        corrupted_batches(store, rows, names, metadata.experiment.modality, condition)
         if condition
-        else batches(ClipDataset(store, rows, experiment), BATCH_CLIPS)
+        else batches(ClipDataset(store, rows, names), BATCH_CLIPS)
     )
-    return np.concatenate([probabilities(model, b.to(device).inputs()) for b in found])
+    return np.concatenate([probabilities(model, b.to(device)) for b in found])

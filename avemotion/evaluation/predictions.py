@@ -23,13 +23,13 @@ from avemotion.data.types import Rating
 from avemotion.errors import UsageError
 from avemotion.files import read_csv, read_json, write_csv, write_json
 
-FORMAT = 2
+FORMAT = 3
 """Version of these files."""
 
 METADATA_NAME = "evaluation.json"
 METADATA_FIELDS = (
-    "protocol", "target", "seeds", "labels", "corpus", "synthetic", "preprocessing", "network",
-    "training", "data", "clips", "conditions", "command", "versions", "notes",
+    "protocol", "target", "seeds", "labels", "corpus", "synthetic", "preprocessing", "models",
+    "reported", "training", "data", "clips", "conditions", "command", "versions", "notes",
 )  # fmt: skip
 """Fields of that file."""
 
@@ -54,11 +54,11 @@ class ClipPrediction:
     """Divides the logits for calibrated probabilities; fitted on validation actors alone."""
 
 
-Predictions = dict[Modality, list[ClipPrediction]]
-"""Modality -> its networks' predictions for the test clips, all seeds."""
+Predictions = dict[str, list[ClipPrediction]]
+"""System (``ar5/av``) -> its predictions for the test clips, all seeds."""
 
-CorruptedPredictions = dict[Modality, dict[str, list[ClipPrediction]]]
-"""Modality -> condition -> its networks' predictions for the corrupted test clips, all seeds."""
+CorruptedPredictions = dict[str, dict[str, list[ClipPrediction]]]
+"""System -> condition -> its predictions for the corrupted test clips, all seeds."""
 
 Groups = dict[tuple[str, ...], list[ClipPrediction]]
 """Values of a table's first columns -> predictions in the rows with these values."""
@@ -112,8 +112,8 @@ def write_records(out: Path, records: Records) -> None:
     columns = [field.name for field in fields(TestedClip)]
     write_csv(out / "clips.csv", columns, ([getattr(c, n) for n in columns] for c in records.clips))
     corrupted: Groups = {
-        (modality, condition): found
-        for modality, conditions in records.corrupted.items()
+        (system, condition): found
+        for system, conditions in records.corrupted.items()
         for condition, found in conditions.items()
     }
     for name, content in (
@@ -124,18 +124,16 @@ def write_records(out: Path, records: Records) -> None:
         if not content:
             (out / name).unlink(missing_ok=True)
     if corrupted:
-        write_predictions(
-            out / "corrupted.csv", corrupted, records.labels, ("modality", "condition")
-        )
+        write_predictions(out / "corrupted.csv", corrupted, records.labels, ("system", "condition"))
     if records.ratings:
         write_ratings(out / "votes.csv", records.labels, records.ratings)
     if records.demographics:
         write_demographics(out / "actors.csv", records.demographics)
     write_predictions(
         out / "predictions.csv",
-        {(modality,): found for modality, found in records.predictions.items()},
+        {(system,): found for system, found in records.predictions.items()},
         records.labels,
-        ("modality",),
+        ("system",),
     )
 
 
@@ -156,12 +154,12 @@ def read_records(out: Path) -> Records:
     if missing:
         raise UsageError(f"{out / METADATA_NAME} lacks {', '.join(missing)}. Evaluate again.")
     labels = tuple(metadata["labels"])
-    predictions = read_predictions(out / "predictions.csv", labels, ("modality",))
+    predictions = read_predictions(out / "predictions.csv", labels, ("system",))
     corrupted: CorruptedPredictions = {}
     if (out / "corrupted.csv").is_file():
-        groups = read_predictions(out / "corrupted.csv", labels, ("modality", "condition"))
-        for (modality, condition), found in groups.items():
-            corrupted.setdefault(_modality(modality), {})[condition] = found
+        groups = read_predictions(out / "corrupted.csv", labels, ("system", "condition"))
+        for (system, condition), found in groups.items():
+            corrupted.setdefault(_checked(system), {})[condition] = found
     return Records(
         metadata=metadata,
         labels=labels,
@@ -173,7 +171,7 @@ def read_records(out: Path) -> Records:
                 "Evaluate again.",
             )
         ),
-        predictions={_modality(modality): found for (modality,), found in predictions.items()},
+        predictions={_checked(system): found for (system,), found in predictions.items()},
         corrupted=corrupted,
         ratings=tuple(read_ratings(out / "votes.csv", labels)),
         demographics=read_demographics(out / "actors.csv"),
@@ -193,16 +191,33 @@ def check_format(out: Path, metadata: Mapping[str, Any]) -> None:
     if metadata.get("format") != FORMAT:
         version = "0.1" if "format" not in metadata else "of another version"
         raise UsageError(
-            f"{out} was written by avemotion {version}, whose files have other names and values. "
-            "Evaluate again into another folder (--out)."
+            f"{out} was written by avemotion {version}, whose files do not name the systems that "
+            "they compare. Evaluate again into another folder (--out)."
         )
 
 
-def _modality(name: str) -> Modality:
+def modality_of(system: str) -> Modality:
+    """Return what a system reads.
+
+    >>> modality_of("ar5/video")
+    'video'
+
+    Raises:
+        ValueError: It is no name of a system.
+    """
+    model, _, name = system.rpartition("/")
     for modality in MODALITIES:
-        if modality == name:
+        if model and modality == name:
             return modality
-    raise UsageError(f"{name!r} in predictions.csv is no modality. Evaluate again.")
+    raise ValueError(f"{system!r} is no system: a model and a modality, as ar5/av")
+
+
+def _checked(system: str) -> str:
+    try:
+        modality_of(system)
+    except ValueError as error:
+        raise UsageError(f"{error} (in predictions.csv). Evaluate again.") from error
+    return system
 
 
 _COLUMNS = ("seed", "fold", "clip", "actor", "target", "temperature")

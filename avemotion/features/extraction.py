@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,9 @@ from avemotion.config import PreprocessSettings
 from avemotion.features.crops import crop_faces, scaled_box
 from avemotion.features.face_detection import NO_FACE, find_face
 from avemotion.features.frame_sampling import GRIDS
-from avemotion.features.spectrogram import add_noise, log_mel, power_spectrogram
+from avemotion.features.table import ClipSignals, shows_motion
 from avemotion.features.types import ClipFeatures
+from avemotion.features.views import view_rng
 from avemotion.media.motion import motion_of
 from avemotion.media.reader import read_clip
 from avemotion.media.types import Box, ClipMedia, VideoFrames
@@ -52,12 +52,6 @@ class Extraction:
         if self.no_face:
             return "failed" if self.no_sound else "audio"
         return "video" if self.no_sound else "av"
-
-
-def view_rng(clip: str, view: int, seed: int) -> np.random.Generator:
-    """Return the random numbers of one view: the same on every machine, whatever ran before."""
-    digest = hashlib.sha256(f"{seed}/{clip}/{view}".encode(errors="surrogateescape")).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
 def view_grids(clip: str, n_frames: int, settings: PreprocessSettings) -> list[NDArray[np.intp]]:
@@ -98,29 +92,24 @@ def read_views(
         name: Seeds the random numbers.
         video: File with the frames, or None.
         audio: File with the sound, or None.
-        settings: Views, frame grid, seed and reader.
+        settings: Views, frame grid, seed, reader and features.
 
     Returns:
         Frames and sound, and the indices of the 20 frames of each view.
 
     Raises:
-        MediaError: A file is missing or broken, or the frames of view 0 do not change.
+        MediaError: A file is missing or broken, or the frames of view 0 do not change although a
+            feature shows how they do.
     """
     choose = FrameChooser(name, settings)
-    media = read_clip(video, audio, choose, settings.reader)
-    if video and media.frames:  # all views together may differ more than the plain one alone
+    still = not shows_motion(settings.features)
+    media = read_clip(video, audio, choose, settings.reader, still=still)
+    if not still and video and media.frames:  # all views together may differ more than one alone
         plain = np.searchsorted(media.frames.requested_indices, choose.grids[0])
         _, first = np.unique(media.frames.indices[plain], return_index=True)
         frames = [media.frames.frames[index] for index in plain[first]]
         motion_of(frames, len(frames), media.frames.duration_seconds).check_for_training(video.name)
     return media, choose.grids
-
-
-def noisy_sound(clip: str, view: int, seed: int, samples: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Return a clip's sound, float64 (sample,) in int16 steps, with the noise of one view."""
-    rng = view_rng(clip, view, seed)
-    rng.random()  # the first number of the stream is the grid's shift
-    return add_noise(samples, rng)
 
 
 def extract(
@@ -132,7 +121,7 @@ def extract(
         name: Seeds the random numbers; the clip's name without folder and suffix.
         video: File with the faces, or None for a clip without.
         audio: File with the sound (it may be the video's), or None for a clip without.
-        settings: Views, frame grid, seed and reader.
+        settings: Views, frame grid, seed, reader and features.
 
     Returns:
         The features. A missing modality is zeros, and `no_face` or `no_sound` says why.
@@ -144,12 +133,13 @@ def extract(
     faces, found = (
         _faces(media.frames, grids)
         if media.frames
-        else (None, Extraction(ClipFeatures.zeros(0), no_face=media.no_frames))
+        else (None, Extraction(ClipFeatures(), no_face=media.no_frames))
     )
-    sound = media.sound
+    samples = media.sound.samples if media.sound else None
+    signals = ClipSignals(name, settings.seed, faces, samples)
     return replace(
         found,
-        features=clip_features(name, settings, faces, sound.samples if sound else None),
+        features=ClipFeatures.of(signals, settings.features, settings.views),
         no_sound=media.no_sound,
         sound_seconds=media.sound_seconds,
     )
@@ -168,7 +158,7 @@ def _faces(
         The faces, uint8 (view, 20, 98, 80), or None, and what was found.
     """
     found = Extraction(
-        ClipFeatures.zeros(0),
+        ClipFeatures(),
         frames_decoded=video.decoded,
         video_seconds=video.duration_seconds,
     )
@@ -183,34 +173,4 @@ def _faces(
         searched_frames=track.searched_frames,
         searched_frames_with_face=track.searched_frames_with_face,
         box=scaled_box(track.box, video.scale),
-    )
-
-
-def clip_features(
-    name: str,
-    settings: PreprocessSettings,
-    faces: NDArray[np.uint8] | None,
-    samples: NDArray[np.int16] | None,
-) -> ClipFeatures:
-    """Put a clip's features together, each view's sound with noise of its own.
-
-    Args:
-        name: Seeds the noise.
-        settings: Views and seed.
-        faces: uint8 (view, 20, 98, 80), or None without a face.
-        samples: int16 (sample,), 16 kHz, or None without sound.
-    """
-    zeros = ClipFeatures.zeros(settings.views)
-    spectrograms, log_mels, length = zeros.spectrograms, zeros.log_mels, 0
-    if samples is not None:
-        for view in range(settings.views):
-            noisy = noisy_sound(name, view, settings.seed, samples)
-            spectrograms[view] = power_spectrogram(noisy)
-            log_mels[view], length = log_mel(noisy)
-    return ClipFeatures(
-        faces=zeros.faces if faces is None else faces,
-        spectrograms=spectrograms,
-        log_mels=log_mels,
-        log_mel_length=length,
-        waveform=zeros.waveform if samples is None else samples,
     )

@@ -22,8 +22,6 @@ MEL_BANDS = 64
 """Mel bands of the log-mel, from 0 Hz to 8 kHz."""
 MEL_FRAMES = 500
 """Columns of the log-mel: 5 s at 10 ms."""
-SPECTROGRAM_SHAPES = {"log_mel": (MEL_BANDS, MEL_FRAMES), "power": POWER_SHAPE}
-"""Rows (frequency) and columns (time) of each kind of spectrogram."""
 MEL_FLOOR_DB = 100.0
 """The log-mel counts decibels from -100 dB, about where the noise of one 16-bit step lies."""
 
@@ -75,6 +73,11 @@ def power_spectrogram(noisy: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.asarray(resized, dtype=np.float32)
 
 
+def log_mel_columns(samples: int) -> int:
+    """Return how many columns of the log-mel hold sound, for a number of samples at 16 kHz."""
+    return min(samples, MEL_FRAMES * _HOP) // _HOP
+
+
 def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
     """Compute the log-mel spectrogram of up to 5 s: ``10 log10(mel power) + 100``, at least 0.
 
@@ -93,7 +96,7 @@ def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
     if len(noisy) > limit:
         start = (len(noisy) - limit) // 2
         noisy = noisy[start : start + limit]
-    length = len(noisy) // _HOP
+    length = log_mel_columns(len(noisy))
     # Column t is centred on sample (t + 1/2) hops, so that the columns tile the sound.
     margin = (_WINDOW - _HOP) // 2
     padded = np.pad((noisy / 32_768.0).astype(np.float32), (margin, margin))

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
-from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
+from avemotion.features.table import ClipSignals, feature
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ClipFeatures:
-    """The features of one clip in all views; a missing modality is all zeros."""
+    """The features of one clip in all views; a missing face or voice is all zeros."""
 
-    faces: NDArray[np.uint8]
-    """uint8 (view, 20, 98, 80)."""
-    spectrograms: NDArray[np.float32]
-    """float32 (view, 128, 128): the thesis' power spectrogram, high frequencies first."""
-    log_mels: NDArray[np.float16]
-    """float16 (view, 64, 500): decibels above the floor, low frequencies first."""
-    log_mel_length: int
-    """Columns of the log-mel that hold sound."""
-    waveform: NDArray[np.int16]
-    """int16 (sample,), 16 kHz, without noise."""
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """Feature -> (view, *shape), or its shape alone where views do not differ."""
+    lengths: dict[str, int] = field(default_factory=dict)
+    """Feature of the sound -> how many of its last axis hold sound."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (self.faces, self.spectrograms, self.log_mels, self.waveform)
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in self.arrays.values())
 
     @classmethod
-    def zeros(cls, views: int) -> ClipFeatures:
-        """Return the features of a clip that offers nothing."""
+    def of(cls, clip: ClipSignals, names: Sequence[str], views: int) -> ClipFeatures:
+        """Compute the features of a clip.
+
+        Args:
+            clip: Its faces and sound.
+            names: The features: see `avemotion.features.table`.
+            views: Number of views.
+        """
         return cls(
-            faces=np.zeros((views, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8),
-            spectrograms=np.zeros((views, *POWER_SHAPE), np.float32),
-            log_mels=np.zeros((views, MEL_BANDS, MEL_FRAMES), np.float16),
-            log_mel_length=0,
-            waveform=np.zeros(0, np.int16),
+            arrays={name: feature(name).of(clip, views) for name in names},
+            lengths={name: feature(name).length_of(clip) for name in names_with_length(names)},
         )
+
+
+def names_with_length(names: Sequence[str]) -> list[str]:
+    """Return those features of which the last axis may be padding."""
+    return [name for name in names if feature(name).columns]

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import AskedModality, FaceChoice, TimelineSettings
+from avemotion.data.batch import STREAMS, Arrays, concatenate, only
 from avemotion.errors import UsageError
 from avemotion.inference.isolated_preparation import prepare_isolated
 from avemotion.inference.prediction import Prediction
 from avemotion.inference.preparation import PreparedClip, prepare_clip
 from avemotion.inference.request import InferenceRequest
-from avemotion.inference.runtimes.interface import ClipArrays, RuntimeName
+from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
 from avemotion.inference.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.inference.timeline_windows import window_rows
@@ -138,7 +139,7 @@ class Classifier:
         modality: AskedModality = "auto",
         face: FaceChoice = "main",
     ) -> list[PreparedClip]:
-        """Return what the network reads of a clip: face crops and spectrogram, and the evidence.
+        """Return what the model reads of a clip: face crops and spectrogram, say, and the evidence.
 
         Args:
             source: As for `classify_clip`.
@@ -146,9 +147,8 @@ class Classifier:
             face: ``main``, or ``all`` for one prepared clip per face.
 
         Returns:
-            One `PreparedClip`, or one per face. The `arrays` of each are a batch of one clip:
-            faces uint8 (1, 20, 98, 80), spectrograms float32 (1, 1, 64, 500) for a log-mel or
-            (1, 1, 128, 128) for a power spectrogram.
+            One `PreparedClip`, or one per face. The `arrays` of each are a batch of one clip, with
+            the features that the model reads: see `PreparedClip`.
 
         Raises:
             MediaError, MissingModalityError, UsageError: As for `classify_clip`.
@@ -167,7 +167,7 @@ class Classifier:
         """
         if not clips:
             return []
-        batch = ClipArrays.concatenate([clip.arrays for clip in clips])
+        batch = concatenate([clip.arrays for clip in clips])
         scores = self.probabilities(batch)
         alone: dict[str, NDArray[np.float32]] = {}
         own, answers = self.metadata.experiment.modality, self.metadata.answers
@@ -175,7 +175,7 @@ class Classifier:
         if parts and own != "av":
             alone = {own: scores}
         elif parts and not no_parts:
-            alone = {m: self.probabilities(batch.only(m)) for m in ("video", "audio")}
+            alone = {stream: self.probabilities(only(batch, stream)) for stream in STREAMS}
         return [
             self._prediction(
                 clip,
@@ -186,8 +186,11 @@ class Classifier:
             for index, clip in enumerate(clips)
         ]
 
-    def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
-        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1."""
+    def probabilities(self, clips: Arrays) -> NDArray[np.float32]:
+        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1.
+
+        They are calibrated where the model carries a temperature.
+        """
         return self._runtime.probabilities(clips)
 
     def _prediction(

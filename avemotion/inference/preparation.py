@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.config import FACE_FRAMES
+from avemotion.data.batch import STREAMS, Arrays, Batch, as_read
 from avemotion.errors import MissingModalityError
 from avemotion.features.crops import crop_faces, scaled_box
-from avemotion.features.extraction import FrameChooser, noisy_sound
+from avemotion.features.extraction import FrameChooser
 from avemotion.features.face_detection import NO_FACE, FaceTrack, find_face, find_faces
-from avemotion.features.spectrogram import (
-    MEL_FRAMES,
-    SPECTROGRAM_SHAPES,
-    log_mel,
-    power_spectrogram,
-)
+from avemotion.features.table import ClipSignals, Stream, feature, shows_motion
+from avemotion.features.types import ClipFeatures
 from avemotion.inference.request import InferenceRequest
-from avemotion.inference.runtimes.interface import ClipArrays
-from avemotion.media.audio import LONGEST_SOUND_SECONDS
 from avemotion.media.reader import read_arrays, read_clip
 from avemotion.media.sources import DecodedClip, Source, as_media, source_name
 from avemotion.media.timestamps import MIN_COVERED_SHARE
 from avemotion.media.types import Box, ClipMedia
+from avemotion.models.inputs import names_of
 
 LONG_CLIP_SECONDS = 10.0
 """Longer clips get a warning: those of the usual corpora last 2 to 5 s."""
@@ -37,9 +33,10 @@ class PreparedClip:
 
     clip: str
     """Name of the clip: its path as it was given, or ``clip given as bytes`` and the like."""
-    arrays: ClipArrays
-    """A batch of one clip: faces uint8 (1, 20, 98, 80), spectrograms float32 (1, 1, frequency,
-    time). A missing modality is zeros, and hidden from the network."""
+    arrays: Arrays
+    """A batch of one clip, with the features that the model reads: ``faces`` uint8
+    (1, 20, 98, 80), ``log_mel`` float32 (1, 64, 500) and the like. A missing modality is zeros, and
+    hidden from the model."""
     modality: str
     """Modality that the prediction uses: ``av``, ``video`` or ``audio``."""
     faces_found: int
@@ -58,8 +55,8 @@ class PreparedClip:
 class FaceCrops:
     """The crops of one face, or the reason why there is none."""
 
-    crops: NDArray[np.uint8]
-    """uint8 (20, 98, 80); zeros without a face."""
+    crops: NDArray[np.uint8] | None = None
+    """uint8 (20, 98, 80); None without a face."""
     found: tuple[bool, ...] = ()
     """For each of the 20 frames, whether the face was found in it; empty without a face."""
     box: Box | None = None
@@ -91,15 +88,16 @@ def prepare_clip(source: Source, request: InferenceRequest) -> list[PreparedClip
     stem = clip.name if isinstance(clip, DecodedClip) else clip.stem
     settings = replace(request.metadata.preprocessing, views=1)
     choose = FrameChooser(stem, settings)
+    still = not shows_motion(names_of(request.metadata.inputs))
     if isinstance(clip, DecodedClip):
-        media = read_arrays(_without_unused(clip, request.wanted), choose)
+        media = read_arrays(_without_unused(clip, request.wanted), choose, still=still)
     else:
         video = clip if request.wanted != "audio" else None
         audio = clip if request.wanted != "video" else None
-        media = read_clip(video, audio, choose)
+        media = read_clip(video, audio, choose, still=still)
     faces = crop_faces_of(media, choose.grids[0] if choose.grids else np.zeros(0, np.intp), request)
-    spectrogram = compute_spectrogram(stem, media, request)
-    return [combine(name, media, face, spectrogram, request) for face in faces]
+    sound = sound_features(stem, media, request)
+    return [combine(name, media, face, sound, request) for face in faces]
 
 
 def _without_unused(clip: DecodedClip, wanted: str) -> DecodedClip:
@@ -124,10 +122,9 @@ def crop_faces_of(
     Returns:
         At least one: without a face, one `FaceCrops` with the reason.
     """
-    none = np.zeros((FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8)
     video = media.frames
     if video is None or request.wanted == "audio":
-        return [FaceCrops(none, missing=media.no_frames)]
+        return [FaceCrops(missing=media.no_frames)]
     frames = video.frames[np.searchsorted(video.requested_indices, grid)]
     tracks: list[FaceTrack] = []
     if request.face == "all":
@@ -135,7 +132,7 @@ def crop_faces_of(
     elif track := find_face(list(frames)):
         tracks = [track]
     if not tracks:
-        return [FaceCrops(none, missing=NO_FACE)]
+        return [FaceCrops(missing=NO_FACE)]
     return [
         FaceCrops(
             crop_faces(frames, track.box),
@@ -147,67 +144,73 @@ def crop_faces_of(
     ]
 
 
-def compute_spectrogram(
-    name: str, media: ClipMedia, request: InferenceRequest
-) -> tuple[NDArray[np.float32], int]:
-    """Compute the kind of spectrogram that the model reads, with the noise of view 0.
+def sound_features(name: str, media: ClipMedia, request: InferenceRequest) -> ClipFeatures:
+    """Compute what the model reads of the sound: the features that `preprocess` stores in view 0.
 
     Args:
         name: Name of the clip without folder and suffix; it seeds the noise.
-        media: Frames and sound; without sound, the spectrogram is zeros.
-        request: Tells the kind of spectrogram and the seed.
-
-    Returns:
-        The spectrogram, float32 (64, 500) for a log-mel or (128, 128) for a power spectrogram, and
-        the number of its columns that hold sound.
+        media: Frames and sound; without sound, and of silence, the features are zeros.
+        request: Tells the model, and the seed of the noise.
     """
-    kind = request.metadata.experiment.network.spectrogram
-    shape = SPECTROGRAM_SHAPES[kind]
-    if media.sound is None or not media.sound.samples.any():
-        return np.zeros(shape, np.float32), 0
-    noisy = noisy_sound(name, 0, request.metadata.preprocessing.seed, media.sound.samples)
-    if kind == "power":
-        return power_spectrogram(noisy), shape[1]
-    image, length = log_mel(noisy)
-    return image.astype(np.float32), length
+    sound = media.sound.samples if media.sound and media.sound.samples.any() else None
+    signals = ClipSignals(name, request.metadata.preprocessing.seed, None, sound)
+    return ClipFeatures.of(signals, _of_stream(request, "audio"), views=1)
+
+
+def _of_stream(request: InferenceRequest, stream: Stream) -> list[str]:
+    names = names_of(request.metadata.inputs)
+    return [name for name in names if feature(name).stream == stream]
 
 
 def combine(
     name: str,
     media: ClipMedia,
     face: FaceCrops,
-    spectrogram: tuple[NDArray[np.float32], int],
+    sound: ClipFeatures,
     request: InferenceRequest,
 ) -> PreparedClip:
-    """Combine one face and the sound into the network's input, with its warnings.
+    """Combine one face and the sound into the model's input, with its warnings.
 
     Args:
         name: Name of the clip, for messages.
         media: Frames and sound.
         face: The face, a result of `crop_faces_of`.
-        spectrogram: The spectrogram and its length, the result of `compute_spectrogram`.
+        sound: The result of `sound_features`.
         request: Model, modality and choice of faces.
 
     Raises:
         MissingModalityError: The face or the sound that the prediction needs is missing.
     """
     used = _used_modality(name, face, media, request)
-    image, length = spectrogram
+    crops = None if face.crops is None else face.crops[None]
+    signals = ClipSignals(name, request.metadata.preprocessing.seed, crops, None)
+    shown = ClipFeatures.of(signals, _of_stream(request, "video"), views=1)
     return PreparedClip(
         clip=name,
-        arrays=ClipArrays(
-            faces=face.crops[None],
-            spectrograms=image[None, None],
-            lengths=np.array([length], np.int64),
-            has_face=np.array([used != "audio"]),
-            has_sound=np.array([used != "video"]),
-        ),
+        arrays=as_batch(ClipFeatures(shown.arrays | sound.arrays, sound.lengths), used),
         modality=used,
         faces_found=sum(face.found),
         frames_sampled=FACE_FRAMES if media.frames else 0,
         face_box=face.box,
         face=face.number,
         warnings=tuple(_warnings(face, media, used, request)),
+    )
+
+
+def as_batch(features: ClipFeatures, used: str) -> Arrays:
+    """Return a batch of one clip.
+
+    Args:
+        features: View 0 of what the model reads.
+        used: The modality that the prediction uses; the other is hidden.
+    """
+    return Batch(
+        inputs={
+            name: as_read(array if feature(name).has_views else array[None])
+            for name, array in features.arrays.items()
+        },
+        present={stream: np.array([used in ("av", stream)]) for stream in STREAMS},
+        lengths={name: np.array([n], np.int64) for name, n in features.lengths.items()},
     )
 
 
@@ -248,11 +251,11 @@ def _warnings(
     if used != "audio" and sum(face.found) * 2 < FACE_FRAMES:
         yield f"a face was found in only {sum(face.found)} of {FACE_FRAMES} frames"
     yield from media.notes
-    yield from _length_warnings(media, used, metadata.experiment.network.spectrogram)
+    yield from _length_warnings(media, used, names_of(metadata.inputs))
 
 
-def _length_warnings(media: ClipMedia, used: str, spectrogram: str) -> Iterator[str]:
-    limit = MEL_FRAMES / 100 if spectrogram == "log_mel" else LONGEST_SOUND_SECONDS
+def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Iterator[str]:
+    limit = min(feature(name).longest_seconds for name in names)
     sound = media.sound_seconds if used != "video" else 0.0
     video = media.frames.duration_seconds if media.frames and used != "audio" else 0.0
     frames = f"{FACE_FRAMES} evenly spaced frames"

@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from avemotion.config import TimelineSettings
+from avemotion.data.task import most_probable
 from avemotion.inference.timeline_rows import TimelineRow
 
 _COLUMNS = 1150  # about as many as the axis has pixels
@@ -164,7 +165,7 @@ class TimelinePlot:
         for column, one in self._sums[face].items():
             means[column] = one[:-1] / one[-1]
         there = ~np.isnan(means[:, 0])
-        best = there & (np.where(there[:, None], means, -1).argmax(axis=1) == index)
+        best = there & (most_probable(np.where(there[:, None], means, -1)) == index)
         edges = self._edges(columns)
         for shown, strength in ((there, 0.4), (best, 1.0)):
             heights = np.where(shown, means[:, index], 0.0)

@@ -16,8 +16,8 @@ from avemotion.inference.preparation import (
     FaceCrops,
     PreparedClip,
     combine,
-    compute_spectrogram,
     crop_faces_of,
+    sound_features,
 )
 from avemotion.inference.request import InferenceRequest
 from avemotion.inference.timeline_rows import TimelineRow
@@ -48,7 +48,7 @@ def window_rows(
     tracker, wanted = FaceTracker(), request.wanted
     for window in stream_windows(path, settings, wanted != "audio", wanted != "video"):
         media = window_media(window)
-        spectrogram = compute_spectrogram(window_name(path.stem, window.number), media, request)
+        sound = sound_features(window_name(path.stem, window.number), media, request)
         faces = crop_faces_of(media, np.arange(FACE_FRAMES), request)
         boxes = [face.box for face in faces if face.box]
         numbers = tracker.of(boxes, window.start_seconds) if request.face == "all" else []
@@ -57,7 +57,7 @@ def window_rows(
         for face, number in zip_longest(faces, numbers):
             prediction, reason = None, ""
             try:
-                prediction = answer(combine(path.name, media, face, spectrogram, request))
+                prediction = answer(combine(path.name, media, face, sound, request))
             except MissingModalityError:
                 reason = "; ".join(why for why in (face.missing, media.no_sound) if why)
                 if face.box or media.sound:
@@ -89,7 +89,7 @@ def _row(
         face_box=face.box,
         reason=reason,
         warnings=(prediction.warnings if prediction else window.notes) + warnings,
-        face_crop=face.crops[found[len(found) // 2]] if len(found) else None,
+        face_crop=None if face.crops is None else face.crops[found[len(found) // 2]],
     )
 
 

@@ -34,7 +34,12 @@ from avemotion.media.video_tracks import is_video, ordered_videos
 
 
 def read_clip(
-    video: MediaFile | None, audio: MediaFile | None, choose: FrameChoice, reader: str = "pyav"
+    video: MediaFile | None,
+    audio: MediaFile | None,
+    choose: FrameChoice,
+    reader: str = "pyav",
+    *,
+    still: bool = False,
 ) -> ClipMedia:
     """Read a clip's frames and sound, in one pass where both are in one file.
 
@@ -43,6 +48,7 @@ def read_clip(
         audio: File with the sound (it may be the video's), or None for a clip without.
         choose: Maps the number of frames to the indices of those wanted.
         reader: A key of `READERS`, for the frames.
+        still: Take frames that do not change, as those of a picture.
 
     Raises:
         MediaError: A file is missing or broken. A broken part never passes for a missing one.
@@ -60,7 +66,7 @@ def read_clip(
                 found = _frames_of(video, video_streams)
             else:
                 found = READERS[reader](video, choose)
-            motion_notes = _check_motion(video.name, found)
+            motion_notes = [] if still else _check_motion(video.name, found)
             frames = found
         except NoVideoError as error:
             no_frames = str(error)
@@ -83,12 +89,13 @@ def read_clip(
     )
 
 
-def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
+def read_arrays(clip: DecodedClip, choose: FrameChoice, *, still: bool = False) -> ClipMedia:
     """Treat arrays as if they had been decoded from a file.
 
     Args:
         clip: Frames, sound or both.
         choose: Maps the number of frames to the indices of those wanted.
+        still: Take frames that do not change.
 
     Raises:
         MediaError: The frames do not move.
@@ -112,7 +119,7 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice) -> ClipMedia:
             duration_seconds=len(clip.frames) / clip.frame_rate,
             scale=(height / kept.shape[1], width / kept.shape[2]),
         )
-        notes += _check_motion(clip.name, video)
+        notes += [] if still else _check_motion(clip.name, video)
         frames = video
     seconds = 0.0
     if clip.waveform is not None and clip.sample_rate is not None:

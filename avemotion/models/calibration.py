@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import logsumexp
 
 TEMPERATURES = (0.05, 20.0)
 """Lowest and highest temperature tried: far beyond what a trained network needs."""
@@ -36,7 +36,8 @@ def at_temperature(
     """
     if not np.all((np.asarray(temperature) > 0) & np.isfinite(temperature)):
         raise ValueError(f"a temperature is a finite number above 0, got {temperature}")
-    return softmax(_logits(probabilities) / temperature, axis=1)
+    tempered: NDArray[np.float64] = np.exp(_log_shares(_logits(probabilities) / temperature))
+    return tempered
 
 
 def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -44,6 +45,12 @@ def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     shares = np.asarray(probabilities, np.float64)
     logits: NDArray[np.float64] = np.log(np.maximum(shares, np.finfo(np.float64).tiny))
     return logits
+
+
+def _log_shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithms of shares that sum to 1 in each row."""
+    shares: NDArray[np.float64] = logits - logsumexp(logits, axis=1, keepdims=True)
+    return shares
 
 
 def fit_temperature(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
@@ -61,7 +68,7 @@ def fit_temperature(probabilities: NDArray[np.floating], targets: NDArray[np.int
     logits, clips = _logits(probabilities), np.arange(len(targets))
 
     def loss(log_temperature: float) -> float:
-        tempered = log_softmax(logits / math.exp(log_temperature), axis=1)
+        tempered = _log_shares(logits / math.exp(log_temperature))
         return -float(tempered[clips, targets].mean())
 
     low, high = TEMPERATURES

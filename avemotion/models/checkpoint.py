@@ -1,4 +1,4 @@
-"""A trained network as one file: weights in safetensors, everything needed to use it in its header.
+"""A trained model as one file: weights in safetensors, everything needed to use it in its header.
 
 Nothing in it is executed when it is loaded, so a checkpoint from an unknown source is safe to open.
 """
@@ -15,28 +15,29 @@ from torch import nn
 
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
-from avemotion.models.ar5 import AR5
+from avemotion.models.base import EmotionModel
 from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.registry import create, model_class
 
-KIND = "avemotion/ar5/2"
+KIND = "avemotion/checkpoint/3"
 """Marks our checkpoints and the version of their header."""
 
 _KIND_OF_0_1 = "avemotion/ar5/1"
 
 
-def save_checkpoint(path: Path, network: AR5, metadata: CheckpointMetadata) -> None:
-    """Write a network and its metadata, atomically."""
+def save_checkpoint(path: Path, network: EmotionModel, metadata: CheckpointMetadata) -> None:
+    """Write a model and its metadata, atomically."""
     weights = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     header = {"kind": KIND, "metadata": json.dumps(metadata.to_dict(), allow_nan=False)}
     write_atomically(path, lambda p: p.write_bytes(save(weights, header)))
 
 
-def load_checkpoint(path: Path) -> tuple[AR5, CheckpointMetadata]:
-    """Read a network and its metadata, on the CPU and in evaluation mode.
+def load_checkpoint(path: Path) -> tuple[EmotionModel, CheckpointMetadata]:
+    """Read a model and its metadata, on the CPU and in evaluation mode.
 
     Raises:
-        UsageError: There is no such file, it is no checkpoint that this version can read, or a
-            weight or a value of its metadata is none that a network can have.
+        UsageError: There is no such file, it is no checkpoint that this version can read, its model
+            is not installed, or a weight or a value of its metadata is none that it can have.
     """
     if not path.is_file():
         raise UsageError(f"No checkpoint at {path}. Train one with `avemotion fit`.")
@@ -51,8 +52,8 @@ def load_checkpoint(path: Path) -> tuple[AR5, CheckpointMetadata]:
         ) from error
     if header.get("kind") == _KIND_OF_0_1:
         raise UsageError(
-            f"{path} was written by avemotion 0.1, whose checkpoints this version cannot read. "
-            "Train the network anew with `avemotion fit`."
+            f"{path} was written by avemotion 0.1, whose checkpoints name neither model nor "
+            "inputs: this version cannot read them. Train the model anew with `avemotion fit`."
         )
     if header.get("kind") != KIND:
         raise UsageError(
@@ -61,9 +62,16 @@ def load_checkpoint(path: Path) -> tuple[AR5, CheckpointMetadata]:
         )
     try:
         metadata = CheckpointMetadata.from_dict(json.loads(header.get("metadata", "null")))
-        network = AR5(
-            metadata.experiment.modality, len(metadata.labels), metadata.experiment.network
-        )
+    except (UsageError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
+    try:
+        model_class(metadata.experiment.model)
+    except UsageError as error:
+        raise UsageError(f"{path} cannot be loaded: {error}") from error
+    try:
+        network = create(metadata.task, metadata.experiment)
+        if network.inputs != metadata.inputs:
+            raise ValueError(f"it reads {network.inputs}, but lists {metadata.inputs}.")
         network.load_state_dict(weights)
     except (UsageError, ValueError, RuntimeError) as error:  # RecursionError is one
         raise UsageError(f"{path} is damaged: {error}") from error
@@ -80,7 +88,7 @@ def not_finite(network: nn.Module) -> list[str]:
     return [name for name, t in network.state_dict().items() if not torch.isfinite(t).all()]
 
 
-def _ready(network: AR5) -> AR5:
+def _ready(network: EmotionModel) -> EmotionModel:
     network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for parameter in network.parameters():
         parameter.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Metadata of a trained network: the same in a checkpoint and in its export to ONNX.
+"""Metadata of a trained model: the same in a checkpoint and in its export to ONNX.
 
 This module needs no torch.
 """
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from avemotion.config import ExperimentSettings, PreprocessSettings
-from avemotion.data.types import Split, check_labels
+from avemotion.data.task import Task
+from avemotion.data.types import PARTS, Split
 from avemotion.errors import UsageError, require, require_keys, require_type, settings_from
+from avemotion.models.inputs import Input
 from avemotion.parallel.cluster_check import split_versions
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -31,9 +33,11 @@ class CheckpointMetadata:
     """How a network was made, and what it can be used for."""
 
     experiment: ExperimentSettings
-    """Modality, network and training settings; `training.precision` is the one that was used."""
-    labels: tuple[str, ...]
-    """Emotions in the order of the network's outputs."""
+    """Model, modality and settings; `training.precision` is the one that was used."""
+    task: Task
+    """Labels in the order of the model's outputs, and whether a clip has one or several."""
+    inputs: tuple[Input, ...]
+    """What the model reads."""
     preprocessing: PreprocessSettings
     """Settings of the feature store that it was trained on."""
     split: Split
@@ -44,6 +48,9 @@ class CheckpointMetadata:
     """Scores on the validation actors at that epoch; empty without such actors."""
     synthetic: dict[str, Any] | None
     """Description of the corpus if it is synthetic, else None."""
+    temperature: float | None = None
+    """Divides the logits, so that probabilities are calibrated: fitted on validation actors. None
+    where there were none: the probabilities are then uncalibrated."""
     split_versions: dict[str, str] = field(default_factory=split_versions)
     """Versions of the packages that decided the split: NumPy and scikit-learn."""
     version: str = field(default_factory=lambda: installed_version("avemotion"))
@@ -55,11 +62,10 @@ class CheckpointMetadata:
         Raises:
             UsageError: A value is of another type or out of range; the message names both.
         """
-        try:
-            check_labels(self.labels)
-        except ValueError as error:
-            raise UsageError(f"labels are wrong: {error}.") from error
-        require(len(self.labels) > 1, "labels", self.labels, "two or more")
+        require(len(self.inputs) > 0, "inputs", self.inputs, "one or more")
+        if self.temperature is not None:
+            require_type(self.temperature, float, "temperature")
+            require(self.temperature > 0, "temperature", self.temperature, "above 0")
         require_type(self.epoch, int, "epoch")
         require(self.epoch >= 1, "epoch", self.epoch, "1 or more")
         for name, kind in (("scores", float), ("split_versions", str)):
@@ -68,6 +74,11 @@ class CheckpointMetadata:
                 require_type(value, kind, f"{name}.{key}")
         require_type(self.synthetic, dict | None, "synthetic")
         require_type(self.version, str, "version")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Emotions in the order of the model's outputs."""
+        return self.task.labels
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -90,23 +101,36 @@ class CheckpointMetadata:
         """
         given = dict(require_keys(values, [f.name for f in fields(cls)], "metadata"))
         parts = require_keys(given["split"], [f.name for f in fields(Split)], "split")
+        unit = parts["unit"]
+        require(unit in ("actor", "part"), "split.unit", unit, "actor or part")
         try:
-            split = Split(
-                **{name: _texts(actors, f"split.{name}") for name, actors in parts.items()}
-            )
+            train, validation, test = (_texts(parts[name], f"split.{name}") for name in PARTS)
+            split = Split(train, validation, test, unit)
         except ValueError as error:
             raise UsageError(f"split is wrong: {error}.") from error
         return cls(
             **given
             | {
                 "experiment": ExperimentSettings.from_dict(given["experiment"]),
-                "labels": _texts(given["labels"], "labels"),
+                "task": _task(given["task"]),
+                "inputs": _inputs(given["inputs"]),
                 "preprocessing": settings_from(
                     PreprocessSettings, given["preprocessing"], "preprocessing"
                 ),
                 "split": split,
             }
         )
+
+
+def _task(values: object) -> Task:
+    given = require_keys(values, [f.name for f in fields(Task)], "task")
+    return Task(_texts(given["labels"], "task.labels"), given["kind"])
+
+
+def _inputs(values: object) -> tuple[Input, ...]:
+    require(isinstance(values, list | tuple), "inputs", values, "a list")
+    assert isinstance(values, list | tuple)
+    return tuple(map(Input.from_dict, values))
 
 
 def _texts(values: object, name: str) -> tuple[str, ...]:

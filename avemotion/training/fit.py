@@ -6,21 +6,25 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from avemotion.config import (
+    DEFAULT_MODEL,
     ExperimentSettings,
     Modality,
-    NetworkSettings,
     TrainingSettings,
     differences,
 )
-from avemotion.data.splits import check_trainable, of_actors, split_actors, take_actors
+from avemotion.data.splits import check_trainable, part_of, split_for, take_actors
 from avemotion.data.store import USABLE, FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import claimed, read_json, write_atomically, write_json
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
+from avemotion.models.registry import model_class, settings_of, with_settings
 from avemotion.parallel.cluster_check import split_versions
+from avemotion.training.augmentation import check_augmentable
 from avemotion.training.model_card import CARD_NAME, model_card
 from avemotion.training.precision import with_precision
 from avemotion.training.provenance import precision_advice
@@ -45,49 +49,56 @@ class FitReport:
 def fit(
     *,
     data: Path = Path("features"),
-    modality: Modality = "av",
+    model: str = DEFAULT_MODEL,
+    modality: Modality | None = None,
     out: Path | None = None,
-    network: NetworkSettings = NetworkSettings(),  # noqa: B008 (frozen)
+    settings: Any | None = None,
     training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
     progress: bool = True,
 ) -> FitReport:
-    """Train a network on a feature store; an interrupted run resumes where it stopped.
+    """Train a model on a feature store; an interrupted run resumes where it stopped.
 
     A share of the actors (`training.holdout`) is left out, the same actors for every modality, so
     that `evaluate --protocol holdout` can test on them.
 
     Args:
         data: Feature store written by `preprocess`.
-        modality: What the network reads: `av`, `video` or `audio`.
-        out: Folder of the run; by default ``runs/MODALITY``.
-        network: Sizes of the network.
-        training: How the network is trained.
+        model: Name of the model: see ``avemotion models``.
+        modality: What the model reads: `av`, `video` or `audio`; by default the first that it can.
+        out: Folder of the run; by default ``runs/MODEL/MODALITY``.
+        settings: An instance of the model's `Settings`; by default its best known values.
+        training: How the model is trained.
         progress: Show a progress bar.
 
     Returns:
         The checkpoint and its scores on the validation actors.
 
     Raises:
-        UsageError: The store cannot be used, has too few actors or lacks an emotion, or `out` holds
-            another run.
+        UsageError: There is no such model, the store cannot be used, has too few actors or lacks an
+            emotion or a feature, or `out` holds another run.
 
     Examples:
         >>> from avemotion import fit
         >>> from avemotion.config import TrainingSettings
         >>> training = TrainingSettings(epochs=3, batch_size=8, holdout=0.34)
         >>> fit(modality="av", training=training, progress=False).checkpoint
-        PosixPath('runs/av/checkpoint.safetensors')
+        PosixPath('runs/ar5/av/checkpoint.safetensors')
     """
     data, out = Path(data), out and Path(out)
     store = FeatureStore(data)
-    out = out or Path("runs", modality)
-    experiment = with_precision(ExperimentSettings(modality, network, training))
+    kind = model_class(model)
+    experiment = ExperimentSettings(model, modality or kind.about.modalities[0], training=training)
+    experiment = with_precision(with_settings(experiment, settings))
+    out = out or Path("runs", experiment.system)
     everyone = [row for row in store.rows if row.status in USABLE]
-    rows = store.usable(modality)
-    check_trainable(rows, store.labels, modality)
-    test = take_actors(everyone, training.holdout, training.seed)
-    split = split_actors(rows, test, training)
-    check_trainable(of_actors(rows, split.train), store.labels, modality, least_actors=1)
+    rows, official = store.usable(experiment.modality), training.split == "official"
+    inputs = kind.reads(experiment.modality, settings_of(model, experiment.settings))
+    store.check_has(names_of(inputs), experiment.model)
+    check_augmentable(inputs, training)
+    check_trainable(rows, store.labels, experiment.modality, official=official)
+    test = () if official else take_actors(everyone, training.holdout, training.seed)
+    split = split_for(rows, test, training)
+    check_trainable(part_of(rows, split, "train"), store.labels, experiment.modality, 1, official)
     store.check_shards(progress)
     with claimed(out):
         finished = _open_run(out, experiment, store)
@@ -102,7 +113,7 @@ def fit(
     return FitReport(
         checkpoint=out / CHECKPOINT_NAME,
         metadata=metadata,
-        clips=len(of_actors(rows, [*split.train, *split.validation])),
+        clips=sum(len(part_of(rows, split, part)) for part in ("train", "validation")),
         left_out=len(everyone) - len(rows),
         was_finished=finished,
     )
@@ -156,7 +167,8 @@ def _finish_run(out: Path, metadata: CheckpointMetadata, store: FeatureStore) ->
 
     with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    title = f"AR5, {metadata.experiment.modality}" + (
+    kind = model_class(metadata.experiment.model)
+    title = f"{kind.about.title}, {metadata.experiment.modality}" + (
         " (synthetic data)" if metadata.synthetic else ""
     )
     draw_curves(rows, metadata.epoch, title, out / "curves.png")
@@ -171,12 +183,13 @@ def _finish_run(out: Path, metadata: CheckpointMetadata, store: FeatureStore) ->
 def _become_latest(out: Path) -> None:
     """Point ``runs/latest`` to the run, if it is in a folder ``runs``."""
     run = out.resolve()  # where `out` is the link itself, the run that it points to
-    if run.parent.name != LATEST.parent.name or run.name == LATEST.name:
+    runs = next((p for p in run.parents[:2] if p.name == LATEST.parent.name), None)
+    if runs is None or run == runs / LATEST.name:
         return
-    link = run.parent / f".{LATEST.name}.partial"
+    link = runs / f".{LATEST.name}.partial"
     link.unlink(missing_ok=True)
-    link.symlink_to(run.name)
-    link.replace(run.parent / LATEST.name)
+    link.symlink_to(run.relative_to(runs))
+    link.replace(runs / LATEST.name)
 
 
 def draw_curves(
@@ -201,7 +214,7 @@ def draw_curves(
     epochs = [row["epoch"] for row in rows]
     names = {
         losses: {"train_loss": "training (augmented)", "val_loss": "validation actors"},
-        scores: {"val_accuracy": "accuracy (WAR)", "val_uar": "mean recall (UAR)"},
+        scores: {"val_accuracy": "accuracy (WAR)", "val_uar": "mean recall (UAR)", "val_f1": "F1"},
     }
     for axes, lines in names.items():
         for column, label in lines.items():

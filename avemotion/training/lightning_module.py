@@ -1,19 +1,17 @@
-"""How AR5 learns: one LightningModule for av, video and audio."""
+"""How a network learns, whatever it is and reads: one LightningModule."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torchmetrics.functional.classification import multiclass_accuracy
 
-from avemotion.config import ExperimentSettings
-from avemotion.data.batch import Batch, ClipInputs
-from avemotion.models.ar5 import AR5
+from avemotion.config import TrainingSettings
+from avemotion.data.batch import Batch
+from avemotion.features.table import feature
+from avemotion.models.base import EmotionModel
 from avemotion.training.augmentation import (
     add_sound_noise,
     augment_faces,
@@ -24,95 +22,96 @@ from avemotion.training.augmentation import (
 
 
 class EmotionModule(pl.LightningModule):
-    """Training and validation steps of a network; their scores are pure functions."""
+    """Training and validation steps of a network; its task says what they minimise and score."""
 
-    def __init__(self, network: AR5, experiment: ExperimentSettings, classes: int) -> None:
+    def __init__(self, network: EmotionModel, settings: TrainingSettings) -> None:
         """Wrap a network.
 
         Args:
             network: The network to train.
-            experiment: Modality, network and training settings.
-            classes: Number of emotions.
+            settings: How it is trained.
         """
         super().__init__()
         self.network = network
-        self.settings = experiment.training
-        self.modality = experiment.modality
-        self.classes = classes
+        self.task = network.task
+        self.settings = settings
         self._validated: list[tuple[Tensor, Tensor]] = []
-        self.auxiliary_heads = self._auxiliary_heads(experiment)
+        self.auxiliary_heads = self._auxiliary_heads()
 
-    def _auxiliary_heads(self, experiment: ExperimentSettings) -> nn.ModuleList | None:
+    def _auxiliary_heads(self) -> nn.ModuleDict | None:
         """Build a classifier on each branch, so that each learns although the other is easier.
 
         Without them the branch that learns first takes over (Wang et al., CVPR 2020). They are used
         in training only and are no part of the network.
         """
-        if not experiment.training.auxiliary_loss_weight or experiment.modality != "av":
+        sizes = self.network.embedding_sizes
+        if not self.settings.auxiliary_loss_weight or len(sizes) < 2:
             return None
-        sizes = experiment.network.video_features, experiment.network.audio_features
-        return nn.ModuleList(nn.Linear(size, self.classes) for size in sizes)
+        labels = len(self.task.labels)
+        return nn.ModuleDict({stream: nn.Linear(size, labels) for stream, size in sizes.items()})
 
-    def training_step(self, batch: Batch, number: int) -> Tensor:
+    def training_step(self, batch: Batch[Tensor], number: int) -> Tensor:
         """Log and return the loss."""
         if number == 0:  # a resumed run draws the same numbers as one that was not interrupted
             torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + 1)
         loss = self.loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
         return loss
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Augment a batch; return its cross-entropy plus the weighted auxiliary losses."""
-        inputs, targets = self.augmented(batch)
-        embeddings = self.network.embeddings(inputs)
-        loss = functional.cross_entropy(self.network.classify(embeddings), targets)
-        if self.auxiliary_heads is not None:
-            present = inputs.has_face, inputs.has_sound
-            for head, embedding, mask in zip(
-                self.auxiliary_heads, embeddings, present, strict=True
-            ):
-                each = functional.cross_entropy(head(embedding), targets, reduction="none")
-                loss = loss + self.settings.auxiliary_loss_weight * (each * mask).mean()
+    def loss(self, batch: Batch[Tensor]) -> Tensor:
+        """Augment a batch; return the loss of its task plus the weighted auxiliary losses."""
+        clips, targets = self.augmented(batch)
+        if self.auxiliary_heads is None:
+            return self.task.loss(self.network(clips), targets)
+        embeddings = self.network.embeddings(clips)
+        loss = self.task.loss(self.network.classify(embeddings), targets)
+        for stream, embedding in embeddings.items():
+            each = self.task.loss(self.auxiliary_heads[stream](embedding), targets, "none")
+            weight = self.settings.auxiliary_loss_weight
+            loss = loss + weight * (each * clips.present[stream]).mean()
         return loss
 
-    def augmented(self, batch: Batch) -> tuple[ClipInputs, Tensor]:
-        """Return the augmented inputs, and their targets, float (clip, classes)."""
+    def augmented(self, batch: Batch[Tensor]) -> tuple[Batch[Tensor], Tensor]:
+        """Return the augmented clips as the network reads them, and float (clip, label) targets."""
         s = self.settings
-        inputs = batch.inputs()
-        if inputs.faces is not None:
-            inputs = replace(inputs, faces=augment_faces(inputs.faces, s))
-        if inputs.spectrograms is not None:
-            inputs = replace(inputs, spectrograms=self._augmented_sound(inputs))
-        targets = functional.one_hot(batch.labels, self.classes).float()
+        clips = self.network.read(batch)
+        for name in clips.inputs:
+            if feature(name).stream == "video":
+                clips = clips.with_inputs(**{name: augment_faces(clips.inputs[name], s)})
+            elif feature(name).kind == "spectrogram":
+                clips = clips.with_inputs(**{name: self._augmented_sound(name, clips)})
+        assert batch.targets is not None
+        targets = self.task.target(batch.targets)
         if s.labels == "votes":
             assert batch.votes is not None
             targets = torch.lerp(targets, batch.votes, s.vote_weight)
-        targets = targets * (1 - s.label_smoothing) + s.label_smoothing / self.classes
+        targets = self.task.smooth(targets, s.label_smoothing)
         if s.mixup:
-            inputs, targets = mix(inputs, targets, s.mixup)
-        if s.modality_dropout and self.modality == "av":
-            inputs = hide_modalities(inputs, s.modality_dropout)
-        return inputs, targets
+            clips, targets = mix(clips, targets, s.mixup)
+        if s.modality_dropout and self.network.modality == "av":
+            clips = hide_modalities(clips, s.modality_dropout)
+        return clips, targets
 
-    def _augmented_sound(self, inputs: ClipInputs) -> Tensor:
-        sound, lengths = inputs.spectrograms, inputs.lengths
-        assert sound is not None and lengths is not None and self.network.audio is not None
+    def _augmented_sound(self, name: str, clips: Batch[Tensor]) -> Tensor:
+        sound, lengths = clips.inputs[name], clips.lengths[name]
         if self.settings.sound_noise:
-            sound = add_sound_noise(sound, lengths, self.settings.sound_noise)
+            sound = add_sound_noise(name, sound, lengths, self.settings.sound_noise)
         if self.settings.spectrogram_masking:
-            sound = mask_spectrograms(sound, lengths, self.network.audio.mean)
+            sound = mask_spectrograms(sound, lengths, self.network.masked_value(name))
         return sound
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Batch[Tensor], _: int) -> None:
         """Collect the logits of a batch of the validation actors."""
-        self._validated.append((self.network(batch.inputs()).float(), batch.labels))
+        assert batch.targets is not None
+        logits = self.network(self.network.read(batch)).float()
+        self._validated.append((logits, self.task.target(batch.targets)))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over all validation clips."""
-        logits = torch.cat([x for x, _ in self._validated])
-        labels = torch.cat([y for _, y in self._validated])
+        logits, targets = (torch.cat(part) for part in zip(*self._validated, strict=True))
         self._validated.clear()
-        self.log_dict(validation_scores(logits, labels), prog_bar=True)
+        scores = self.task.scores(logits, targets)
+        self.log_dict({f"val_{name}": value for name, value in scores.items()}, prog_bar=True)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Clamp the weights if `clamp_weights` is set."""
@@ -150,18 +149,3 @@ class EmotionModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-
-def validation_scores(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Return cross-entropy, accuracy (WAR) and unweighted mean recall (UAR).
-
-    Args:
-        logits: float (clip, classes).
-        labels: int64 (clip,), index of the right class.
-    """
-    classes = logits.shape[1]
-    return {
-        "val_loss": functional.cross_entropy(logits, labels),
-        "val_accuracy": multiclass_accuracy(logits, labels, classes, average="micro"),
-        "val_uar": multiclass_accuracy(logits, labels, classes, average="macro"),
-    }

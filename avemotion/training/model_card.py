@@ -16,11 +16,12 @@ from typing import Any, get_args
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from avemotion.config import ExperimentSettings, PreprocessSettings, differences
+from avemotion.config import PreprocessSettings, TrainingSettings, differences
 from avemotion.data.corpora import CorpusName
-from avemotion.data.splits import of_actors
+from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
 from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.registry import defaults_of, model_class
 from avemotion.training.provenance import changed_options, versions
 
 CARD_NAME = "model_card.md"
@@ -57,8 +58,10 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
     return environment.get_template("model_card.md").render(
         metadata=metadata,
         modality=metadata.experiment.modality,
+        about=model_class(metadata.experiment.model).about,
         training=metadata.experiment.training,
         parameters=parameters,
+        official=metadata.split.unit == "part",
         corpus=store.info["corpus"],
         parts=_parts(store, metadata),
         lacking=_lacking(store, metadata.experiment.modality),
@@ -85,7 +88,7 @@ def escaped(value: Any) -> Any:
 
 def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, Any]]:
     """Return each part of the split: its use, its actors, the clips they have for the network."""
-    usable = store.usable(metadata.experiment.modality)
+    usable, split = store.usable(metadata.experiment.modality), metadata.split
     chose = metadata.experiment.training.early_stopping
     uses = {
         "train": "trained the weights",
@@ -95,8 +98,8 @@ def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, 
     return [
         {
             "use": use,
-            "actors": getattr(metadata.split, part),
-            "rows": (rows := of_actors(usable, getattr(metadata.split, part))),
+            "rows": (rows := part_of(usable, split, part)),
+            "actors": getattr(split, part) if split.unit == "actor" else actors_of(rows),
             "emotions": _by_emotion(rows, store.labels),
         }
         for part, use in uses.items()
@@ -116,8 +119,11 @@ def _lacking(store: FeatureStore, modality: str) -> int:
 def _changed(metadata: CheckpointMetadata) -> list[tuple[Markup, str, str]]:
     """List the settings that are not defaults: name, default, value."""
     ours = {"preprocessing": asdict(metadata.preprocessing), **metadata.experiment.to_dict()}
-    default = {"preprocessing": asdict(PreprocessSettings()), **ExperimentSettings().to_dict()}
-    del ours["modality"]  # it stands at the top of the card
+    model = metadata.experiment.model
+    default = {"preprocessing": asdict(PreprocessSettings()), model: defaults_of(model)}
+    default["training"] = asdict(TrainingSettings())
+    del ours["model"], ours["modality"]  # they stand at the top of the card
+    ours[model] = ours.pop("settings")
     lines = (re.split(": | -> ", line, maxsplit=2) for line in differences(default, ours))
     return [(Markup(f"`{name}`"), standard, value) for name, standard, value in lines]
 
@@ -129,7 +135,10 @@ def _commands(store: FeatureStore, metadata: CheckpointMetadata) -> list[str]:
     if corpus in get_args(CorpusName):  # else another program wrote the store
         words = ["avemotion", "preprocess", "CORPUS", "--out", "FEATURES", "--corpus", corpus]
         for name, value in asdict(metadata.preprocessing).items():
-            words += [f"--{name}", str(value)] if value != default[name] else []
+            plain = ",".join(value) if isinstance(value, tuple) else str(value)
+            words += [f"--{name}", plain] if value != default[name] else []
         commands.append(shlex.join(words))
-    words = ["avemotion", "fit", "--data", "FEATURES", "--modality", metadata.experiment.modality]
-    return [*commands, shlex.join([*words, *changed_options(metadata.experiment)])]
+    experiment = metadata.experiment
+    words = ["avemotion", "fit", "--data", "FEATURES", "--model", experiment.model]
+    words += ["--modality", experiment.modality, *changed_options(experiment)]
+    return [*commands, shlex.join(words)]

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 
-from avemotion.config import ExperimentSettings
+from avemotion.config import ExperimentSettings, TrainingSettings
+from avemotion.models.registry import defaults_of
 from avemotion.parallel.cluster_check import package_versions
 
 
 def changed_options(experiment: ExperimentSettings) -> list[str]:
-    """Return the options of network and training that are not defaults, as words of a command."""
-    default, given = ExperimentSettings().to_dict(), experiment.to_dict()
-    words = []
-    for part in ("network", "training"):
+    """Return the options of model and training that are not defaults, as words of a command."""
+    default = {"settings": defaults_of(experiment.model), "training": asdict(TrainingSettings())}
+    given, words = experiment.to_dict(), []
+    for part, option in (("settings", experiment.model), ("training", "training")):
         for name, value in given[part].items():
             if value != default[part][name]:
                 plain = json.dumps(value) if not isinstance(value, str) else value
-                words += [f"--{part}.{name}", plain]
+                words += [f"--{option}.{name}", plain]
     return words
 
 

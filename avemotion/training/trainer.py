@@ -1,4 +1,4 @@
-"""Train a network on a feature store: the command `fit`, and the training step of `evaluate`.
+"""Train a model on a feature store: the command `fit`, and the training step of `evaluate`.
 
 A run leaves in its folder: ``checkpoint.safetensors`` (the best epoch so far, replaced whole at
 each improvement, so that a killed run leaves a usable one), ``metrics.csv``, ``curves.png``,
@@ -18,24 +18,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avemotion.compat import quiet
 from avemotion.config import ExperimentSettings, TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.data.dataset import ClipDataset, EpochSampler, batches, roomy_device
-from avemotion.data.splits import check_trainable, of_actors
+from avemotion.data.splits import check_trainable, part_of
 from avemotion.data.store import FeatureStore
 from avemotion.data.types import Split
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
-from avemotion.models.ar5 import AR5
-from avemotion.models.base import probabilities
+from avemotion.models.base import EmotionModel, input_names, probabilities
+from avemotion.models.calibration import fit_temperature
 from avemotion.models.checkpoint import load_checkpoint, not_finite, save_checkpoint
+from avemotion.models.learner import Learner
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
+from avemotion.models.registry import create, with_settings
+from avemotion.training.augmentation import check_augmentable
+from avemotion.training.learning import learn
 from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.precision import with_precision
 from avemotion.training.resumption import STATE, AtomicFiles, forget_state, progress_of
@@ -72,21 +78,33 @@ class RunRecorder(pl.Callback):
             AvemotionError: The training diverged, and no earlier epoch is to be kept.
         """
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        epoch = trainer.current_epoch + 1
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self.rows.append({"epoch": epoch, "learning_rate": rate, **scores})
+        assert isinstance(module, EmotionModule)
+        self.record(module.network, trainer.current_epoch + 1, {"learning_rate": rate, **scores})
+
+    def record(self, network: EmotionModel, epoch: int, scores: dict[str, float]) -> None:
+        """Write the row of an epoch, and the checkpoint if it is to be kept.
+
+        Args:
+            network: The network after it.
+            epoch: From 1.
+            scores: The cells of the row.
+
+        Raises:
+            AvemotionError: The training diverged, and no earlier epoch is to be kept.
+        """
+        self.rows.append({"epoch": epoch, **scores})
         columns = list(self.rows[0])
         write_csv(self.out / "metrics.csv", columns, ([r[c] for c in columns] for r in self.rows))
         chosen = self.metadata.experiment.training.early_stopping
-        assert isinstance(module, EmotionModule)
-        diverged = not all(map(math.isfinite, scores.values())) or bool(not_finite(module.network))
+        diverged = not all(map(math.isfinite, scores.values())) or bool(not_finite(network))
         if diverged and not chosen:
             raise _divergence(self.out, self.metadata.experiment.training)
         if not diverged and (not chosen or scores["val_loss"] < self.best_loss):
             self.best_loss = scores.get("val_loss", self.best_loss)
             validation = {k: v for k, v in scores.items() if k.startswith("val_")}
             metadata = replace(self.metadata, epoch=epoch, scores=validation)
-            save_checkpoint(self.out / CHECKPOINT_NAME, module.network, metadata)
+            save_checkpoint(self.out / CHECKPOINT_NAME, network, metadata)
 
 
 def train(
@@ -114,41 +132,70 @@ def train(
         UsageError: An emotion has no clip to train on.
         AvemotionError: The training diverged; there is no checkpoint then.
     """
-    experiment = with_precision(experiment)
+    experiment = with_precision(with_settings(experiment))
     rows = store.usable(experiment.modality)
-    train_rows, validation_rows = of_actors(rows, split.train), of_actors(rows, split.validation)
-    check_trainable(train_rows, store.labels, experiment.modality, least_actors=1)
+    train_rows, validation_rows = part_of(rows, split, "train"), part_of(rows, split, "validation")
+    official = split.unit == "part"
+    check_trainable(train_rows, store.labels, experiment.modality, 1, official)
     out.mkdir(parents=True, exist_ok=True)
     done = progress_of(out)
-    if done.stopped_early:
-        return load_checkpoint(out / CHECKPOINT_NAME)[1]
     if done.state is None:  # a run killed in its first epoch may have left one
         (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
-    device = roomy_device(store, [*split.train, *split.validation])
-    dataset = ClipDataset(store, train_rows, experiment, device)
-    network = _new_network(dataset, experiment, len(store.labels))
-    recorder = RunRecorder(out, _initial_metadata(store, split, experiment))
+    device = roomy_device(store, [*train_rows, *validation_rows])
+    network = create(store.task, experiment)
+    check_augmentable(network.inputs, settings)
+    names, votes = input_names(network), settings.labels == "votes"
+    dataset = ClipDataset(store, train_rows, names, votes, device)
+    network.prepare(dataset)
+    recorder = RunRecorder(out, _initial_metadata(store, split, experiment, network))
     validation = None
     if validation_rows:
-        validation = batches(ClipDataset(store, validation_rows, experiment, device), 64)
-    with _quiet_and_interruptible():
-        _trainer(settings, out, recorder, progress).fit(
-            EmotionModule(network, experiment, len(store.labels)),
-            _training_batches(dataset, settings, done.epochs),
-            validation,
-            ckpt_path=done.state,
-            weights_only=True,  # nothing in the file is executed
-        )
+        validation = batches(ClipDataset(store, validation_rows, names, device=device), 64)
+    if done.stopped_early:  # resumed, Lightning would train on
+        return _finished(out, dataset, validation, settings)
+    if isinstance(network, Learner):
+        learn(network, dataset, validation, recorder)
+    else:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with _quiet_and_interruptible():
+            _trainer(settings, out, recorder, progress).fit(
+                EmotionModule(network, settings),
+                _training_batches(dataset, settings, done.epochs),
+                validation,
+                ckpt_path=done.state,
+                weights_only=True,  # nothing in the file is executed
+            )
     if settings.early_stopping and not math.isfinite(recorder.best_loss):
         raise _divergence(out, settings)
+    return _finished(out, dataset, validation, settings)
+
+
+def _finished(
+    out: Path,
+    dataset: ClipDataset,
+    validation: DataLoader[Batch[Tensor]] | None,
+    settings: TrainingSettings,
+) -> CheckpointMetadata:
+    """Check the answers of a trained network, and add the temperature to its checkpoint.
+
+    Raises:
+        AvemotionError: The training diverged.
+    """
     network, metadata = load_checkpoint(out / CHECKPOINT_NAME)
     tried = dataset[[(clip, 0) for clip in range(min(_TRIED, len(dataset)))]]
     try:
-        probabilities(network, tried.to("cpu").inputs())
+        probabilities(network, tried.to("cpu"))
+        if validation is None or network.task.kind == "multi":
+            return metadata
+        found = [(probabilities(network, b.to("cpu")), b.targets) for b in validation]
     except AvemotionError as error:
         raise _divergence(out, settings) from error
+    answers = np.concatenate([answer for answer, _ in found])
+    targets = torch.cat([target for _, target in found]).numpy()
+    metadata = replace(metadata, temperature=fit_temperature(answers, targets))
+    save_checkpoint(out / CHECKPOINT_NAME, network, metadata)
     return metadata
 
 
@@ -164,12 +211,13 @@ def _divergence(out: Path, settings: TrainingSettings) -> AvemotionError:
 
 
 def _initial_metadata(
-    store: FeatureStore, split: Split, experiment: ExperimentSettings
+    store: FeatureStore, split: Split, experiment: ExperimentSettings, network: EmotionModel
 ) -> CheckpointMetadata:
     """Return the metadata of a run before its first epoch."""
     return CheckpointMetadata(
         experiment=experiment,
-        labels=store.labels,
+        task=store.task,
+        inputs=network.inputs,
         preprocessing=store.settings,
         split=split,
         epoch=1,
@@ -180,23 +228,12 @@ def _initial_metadata(
 
 def _training_batches(
     dataset: ClipDataset, settings: TrainingSettings, epochs_done: int
-) -> DataLoader[Batch]:
+) -> DataLoader[Batch[Tensor]]:
     """Return the loader of the training clips, at the epoch where training starts."""
     loader = batches(dataset, settings.batch_size, settings.seed)
     assert isinstance(loader.sampler, EpochSampler)
     loader.sampler.set_epoch(epochs_done)  # Lightning sets it too late when it resumes
     return loader
-
-
-def _new_network(dataset: ClipDataset, experiment: ExperimentSettings, classes: int) -> AR5:
-    """Build the network, with the mean and std of the training clips' log-mels in it."""
-    network = AR5(experiment.modality, classes, experiment.network)
-    if network.audio is not None and experiment.network.spectrogram == "log_mel":
-        mean, std = dataset.sound_statistics()
-        network.audio.mean.copy_(mean)
-        network.audio.std.copy_(std)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
 
 
 def _trainer(

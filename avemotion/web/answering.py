@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from avemotion.config import TimelineSettings
 from avemotion.data.spectrogram_plot import spectrogram_png
 from avemotion.errors import AvemotionError, MediaError
+from avemotion.features.table import feature
 from avemotion.files import csv_rows
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
@@ -98,8 +99,7 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
         raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
     each_alone = clip.modality == "av" and {"video", "audio"} <= set(classifier.metadata.answers)
     prediction = replace(classifier.answer([clip], parts=each_alone)[0], clip=upload.name)
-    kind = classifier.metadata.experiment.network.spectrogram
-    yield {"prediction": asdict(prediction), "images": _images(clip, kind)}
+    yield {"prediction": asdict(prediction), "images": _images(clip)}
 
 
 def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
@@ -187,17 +187,22 @@ def _packet_seconds(path: Path, packet: Any) -> float:
     return float(1 / rate)
 
 
-def _images(clip: PreparedClip, kind: Literal["log_mel", "power"]) -> dict[str, str]:
-    """Draw what the network read, the faces, the spectrogram, or both, as data URLs of PNGs."""
+def _images(clip: PreparedClip) -> dict[str, str]:
+    """Draw what the model read, the faces, the spectrogram, or both, as data URLs of PNGs."""
     images = {}
-    if clip.modality != "audio":
-        faces = clip.arrays.faces[0]
-        is_still = clip.frames_sampled == 1
-        images["faces"] = _face_url(faces[0] if is_still else contact_sheet(faces))
-    if clip.modality != "video":
-        columns = clip.arrays.lengths[0]
-        spectrogram = clip.arrays.spectrograms[0, 0, :, :columns]
-        images["spectrogram"] = _data_url(spectrogram_png(spectrogram, kind))
+    for name, array in clip.arrays.inputs.items():
+        about = feature(name)
+        if not clip.arrays.present[about.stream][0]:
+            continue
+        if about.kind == "image":
+            images["faces"] = _face_url(array[0])
+        elif about.kind == "frames":
+            is_still = clip.frames_sampled == 1
+            images["faces"] = _face_url(array[0, 0] if is_still else contact_sheet(array[0]))
+        elif about.kind == "spectrogram":
+            columns = clip.arrays.lengths[name][0]
+            png = spectrogram_png(array[0, :, :columns], name)
+            images["spectrogram"] = _data_url(png)
     return images
 
 

@@ -16,9 +16,12 @@ from avemotion.features.crops import crop_faces
 from avemotion.features.face_detection import find_face
 from avemotion.features.face_tracking import is_same_face
 from avemotion.features.frame_sampling import even_grid
-from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
-from avemotion.inference.runtimes.interface import ClipArrays, Runtime
+from avemotion.features.table import ClipSignals
+from avemotion.features.types import ClipFeatures
+from avemotion.inference.preparation import as_batch
+from avemotion.inference.runtimes.interface import Runtime
 from avemotion.media.types import Box
+from avemotion.models.inputs import names_of
 
 WINDOW_SECONDS = 2.5
 """Length of the sliding window: about that of a CREMA-D clip; 20 of its frames are used too."""
@@ -90,8 +93,6 @@ class LiveWindow:
         self._labels = runtime.metadata.labels
         self._window: deque[_Seen] = deque()
         self._format: tuple[object, ...] = ()
-        shape = SPECTROGRAM_SHAPES[runtime.metadata.experiment.network.spectrogram]
-        self._silence = np.zeros((1, 1, *shape), np.float32)
 
     def see(self, image: CameraImage, seconds: float) -> LiveAnswer:
         """Add a frame and classify the window.
@@ -134,12 +135,9 @@ class LiveWindow:
             return None
         sides = np.median([box.edges for box in boxes], axis=0)
         steady = Box(*(round(side) for side in sides.tolist()))
-        clip = ClipArrays(
-            faces=crop_faces(np.stack([seen.grey for seen in sampled]), steady)[None],
-            spectrograms=self._silence,
-            lengths=np.zeros(1, np.int64),
-            has_face=np.array([True]),
-            has_sound=np.array([False]),
-        )
+        faces = crop_faces(np.stack([seen.grey for seen in sampled]), steady)[None]
+        names = names_of(self._runtime.metadata.inputs)
+        features = ClipFeatures.of(ClipSignals("", 0, faces, None), names, views=1)
+        clip = as_batch(features, "video")
         scores = self._runtime.probabilities(clip)[0].tolist()
         return dict(zip(self._labels, scores, strict=True))

@@ -19,7 +19,7 @@ from avemotion.inference.preparation import (
     FaceCrops,
     PreparedClip,
     combine,
-    compute_spectrogram,
+    sound_features,
 )
 from avemotion.inference.request import InferenceRequest
 from avemotion.media.decoder import decode, opened
@@ -70,6 +70,6 @@ def prepare_still(path: Path, request: InferenceRequest) -> PreparedClip:
         scaled_box(track.box, video.scale),
     )
     media = ClipMedia(video, None, no_sound="a still image has no sound")
-    spectrogram = compute_spectrogram(path.stem, media, request)  # silence
-    clip = combine(path.name, media, face, spectrogram, request)
+    silence = sound_features(path.stem, media, request)
+    clip = combine(path.name, media, face, silence, request)
     return replace(clip, faces_found=1, frames_sampled=1, warnings=(WARNING, *clip.warnings))

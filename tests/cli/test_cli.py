@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 import yaml
 from media_maker import write_pointer
+from network_maker import experiment_of
 from preprocess_maker import voices
 
 import avemotion
 from avemotion.cli import COMMANDS, main
-from avemotion.cli.options import parse
-from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
+from avemotion.cli.options import Command
+from avemotion.config import TrainingSettings
 from avemotion.errors import UsageError
+from avemotion.models.ar5 import AR5Settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -49,7 +51,7 @@ def test_a_word_after_two_hyphens_is_no_option() -> None:
         parser.add_argument("clips", nargs="+")
         parser.add_argument("--some_thing")
 
-    values = parse("x", "", ["--some-thing", "1", "--", "--my-clip.flv"], add)
+    values = Command("x", "", ["--some-thing", "1", "--", "--my-clip.flv"]).parse(add)
     assert values == {"clips": ["--my-clip.flv"], "some_thing": "1"}
 
 
@@ -78,6 +80,10 @@ def test_every_command_explains_itself(command: str) -> None:
     [
         (["emote"], 2, "no command 'emote'"),
         (["fit", "--modality", "smell"], 2, "smell"),
+        (["fit", "--model", "nowhere"], 2, "no model 'nowhere'. Models: ar5"),
+        (["fit", "--model"], 2, "model"),
+        (["fit", "--ar5.width", "9"], 2, "--ar5.width is 9.0, but must be from 0.1 to 4"),
+        (["fit", "--other.width", "1"], 2, "other.width"),
         (["fit", "--training.epochs", "0"], 2, "--training.epochs is 0, but must be 1 or more"),
         (["fit", "--training.epochs", "many"], 2, "many"),
         (["fit", "--training.validation", "0"], 2, "early_stopping"),
@@ -86,6 +92,8 @@ def test_every_command_explains_itself(command: str) -> None:
         (["fit", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["evaluate", "--modalities", "av,touch"], 2, "'touch' is not one of av, video, audio"),
         (["evaluate", "--modalities", "av,av"], 2, "twice"),
+        (["evaluate", "--models", "ar5,ar5"], 2, "twice"),
+        (["evaluate", "--models", "ar5,nowhere"], 2, "no model 'nowhere'. Models: ar5"),
         (["evaluate", "--modalities", "av,audio"], 2, "features is not a feature store"),
         (["evaluate", "--protocol", "guess"], 2, "guess"),
         (["preprocess", "nowhere"], 2, "nowhere is not a folder"),
@@ -98,9 +106,9 @@ def test_every_command_explains_itself(command: str) -> None:
         (["classify", "x.mp4"], 2, "No model found"),
         (["classify", "x.mp4", "--runtime", "tpu"], 2, "tpu"),
         (["classify", "x.mp4", "--checkpoint", "x.onnx"], 2, "avemotion export CHECKPOINT x.onnx"),
-        (["export", "runs/av"], 2, "file"),
-        (["export", "runs/av", "av.bin"], 2, "must be a file name that ends in .onnx"),
-        (["export", "runs/av", "av.onnx"], 2, "No checkpoint at runs/av"),
+        (["export", "runs/ar5/av"], 2, "file"),
+        (["export", "runs/ar5/av", "av.bin"], 2, "must be a file name that ends in .onnx"),
+        (["export", "runs/ar5/av", "av.onnx"], 2, "No checkpoint at runs/ar5/av"),
         (["export", "av.onnx", "video.onnx"], 2, "av.onnx, which is already exported"),
     ],
 )
@@ -141,7 +149,7 @@ def test_some_failed_is_exit_code_one(
 ) -> None:
     good = sorted((small_corpus / "VideoFlash").glob("*.flv"))[0]
     code, out, err = run(
-        capsys, "classify", tmp_path / "none.mp4", good, "--checkpoint", fitted / "av"
+        capsys, "classify", tmp_path / "none.mp4", good, "--checkpoint", fitted / "ar5/av"
     )
     assert code == 1 and err == ""
     assert "none.mp4: FAILED: no such file" in out and f"{good}: " in out
@@ -163,7 +171,7 @@ def test_a_name_that_is_no_utf8_keeps_no_other_clip_from_an_answer(
 ) -> None:
     good = sorted((small_corpus / "VideoFlash").glob("*.flv"))[0]
     shutil.copy(good, tmp_path / "g\udcff.flv")
-    words = ["classify", "g\udcff.flv", good, "--checkpoint", fitted / "video"]
+    words = ["classify", "g\udcff.flv", good, "--checkpoint", fitted / "ar5/video"]
     done = subprocess.run(
         [sys.executable, "-m", "avemotion", *map(str, words)],
         cwd=tmp_path,
@@ -179,7 +187,7 @@ def test_json_is_one_object_a_clip(
     capsys: pytest.CaptureFixture[str], fitted: Path, small_corpus: Path
 ) -> None:
     clips = sorted((small_corpus / "VideoFlash").glob("*.flv"))[:2]
-    code, out, _ = run(capsys, "classify", *clips, "--json", "--checkpoint", fitted / "av")
+    code, out, _ = run(capsys, "classify", *clips, "--json", "--checkpoint", fitted / "ar5/av")
     results = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [r["clip"] for r in results] == [str(c) for c in clips]
 
@@ -203,11 +211,13 @@ class TestConfig:
         def fit(
             *,
             data: Path = Path("features"),
+            model: str = "ar5",
             modality: str = "av",
-            network: NetworkSettings = NetworkSettings(),  # noqa: B008
+            settings: object = None,
             training: TrainingSettings = TrainingSettings(),  # noqa: B008
         ) -> object:
-            seen.update(data=data, modality=modality, network=network, training=training)
+            seen.update(data=data, model=model, modality=modality, settings=settings)
+            seen.update(training=training)
             raise KeyboardInterrupt
 
         monkeypatch.setattr(avemotion, "fit", fit, raising=False)
@@ -218,27 +228,28 @@ class TestConfig:
         self, parsed: dict[str, object], tmp_path: Path, config_last: bool
     ) -> None:
         file = tmp_path / "x.yaml"
-        file.write_text("modality: audio\nnetwork: {width: 0.5}\ntraining: {epochs: 3}\n")
+        file.write_text("modality: audio\nar5: {width: 0.5}\ntraining: {epochs: 3}\n")
         typed, config = ["--modality", "video", "--training.epochs", "7"], ["--config", str(file)]
         assert main(["fit", *(typed + config if config_last else config + typed)]) == 130
         assert parsed["modality"] == "video"
         assert parsed["training"] == TrainingSettings(epochs=7)
-        assert parsed["network"] == NetworkSettings(width=0.5)
+        assert (parsed["model"], parsed["settings"]) == ("ar5", AR5Settings(width=0.5))
 
     def test_the_best_configuration_is_the_default(self, parsed: dict[str, object]) -> None:
         main(["fit", "--config", str(CONFIGS / "ar5.yaml")])
-        assert parsed["network"] == NetworkSettings()
+        assert parsed["settings"] == AR5Settings()
         assert parsed["training"] == TrainingSettings()
 
     def test_the_thesis_configuration(self, parsed: dict[str, object]) -> None:
         main(["fit", "--config", str(CONFIGS / "ar5_thesis.yaml")])
-        network, training = parsed["network"], parsed["training"]
+        network, training = parsed["settings"], parsed["training"]
         assert network.spectrogram == "power"
         assert training.clamp_weights and not training.modality_dropout and not training.mixup
 
     @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
     def test_files_hold_only_differences(self, path: Path) -> None:
-        defaults = ExperimentSettings().to_dict()
+        plain = experiment_of()
+        defaults = plain.to_dict() | {plain.model: plain.settings}
         for section, values in yaml.safe_load(path.read_text()).items():
             for name, value in values.items():
                 if name in ("mirror", "scale"):  # named in the file's list of augmentations
@@ -251,6 +262,34 @@ class TestConfig:
         (tmp_path / "x.yaml").write_text("training: {epoch: 3}\n")
         code, _, err = run(capsys, "fit", "--config", tmp_path / "x.yaml")
         assert code == 2 and "epoch" in one_line_error(err)
+
+    @pytest.mark.parametrize(
+        ("command", "text"),
+        [("fit", "model: 5"), ("fit", "model:"), ("fit", "model: nowhere"),
+         ("evaluate", "models: 5"), ("evaluate", "- model")],
+    )  # fmt: skip
+    def test_a_file_that_names_no_model_is_refused(
+        self, command: str, text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        (tmp_path / "x.yaml").write_text(text)
+        code, _, err = run(capsys, command, "--config", tmp_path / "x.yaml")
+        assert code == 2 and "model" in one_line_error(err)
+
+
+def test_the_models_are_listed_with_what_they_read(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "models", "--json")
+    first, *_ = map(json.loads, out.splitlines())
+    assert code == 0 and first["name"] == "ar5" and first["installed"] and not first["needs"]
+    assert first["inputs"] == {
+        "av": ["faces", "log_mel"], "video": ["faces"], "audio": ["log_mel"],
+    }  # fmt: skip
+    assert 1_000_000 < first["parameters"] < 3_000_000 and "single" in first["kinds"]
+    assert {figure["modality"]: figure["value"] for figure in first["reported"]} == {
+        "av": 0.6942, "video": 0.6284,
+    }  # fmt: skip
+    code, out, _ = run(capsys, "models")
+    assert code == 0 and "av: faces, log_mel" in out and f"{first['parameters']:,}" in out
+    assert "AR5, av: 69.42 % reported (Ristea 2019" in out
 
 
 def test_verify_prints_one_json_object(

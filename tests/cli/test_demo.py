@@ -7,7 +7,7 @@ import pytest
 
 import avemotion
 from avemotion.cli import demonstration
-from avemotion.cli.options import add_function, parse
+from avemotion.cli.options import Command, add_function
 from avemotion.config import TrainingSettings
 
 
@@ -24,11 +24,12 @@ def test_all_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     positions = [text.index(f"$ avemotion {step}") for step in steps]
     assert positions == sorted(positions)
     table = text[text.index("$ avemotion evaluate") :]
-    for row in ("av  ", "video  ", "audio  ", "people, av: majority", "ceiling %", "84.86"):
+    systems = ("ar5/av  ", "ar5/video  ", "ar5/audio  ")
+    for row in (*systems, "people, av: majority", "ceiling %", "84.86"):
         assert row in table
     assert "SYNTHETIC DATA" in table
     assert report.prediction.label in table and report.prediction.frames_sampled == 20
-    assert report.evaluation.scores["av"].clips == 6
+    assert report.evaluation.scores["ar5/av"].clips == 6
 
     # A second run finds everything done.
     again: list[str] = []
@@ -43,5 +44,6 @@ def test_all_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_shown_as_typed_is_what_is_run() -> None:
     words = demonstration.OPTIONS.split()
-    values = parse("fit", "", words, lambda p: add_function(p, avemotion.fit, set()))
+    command = Command("fit", "", words)
+    values = command.parse(lambda p: add_function(p, avemotion.fit, {"settings"}))
     assert values["training"] == demonstration.TRAINING

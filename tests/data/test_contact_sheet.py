@@ -21,9 +21,10 @@ from avemotion.errors import UsageError
 from avemotion.features.spectrogram import mel_edges
 
 GOOD = ManifestRow(
-    clip="1001_DFA_ANG_XX", actor="1001", sentence="DFA", emotion="anger", level="XX", status="av",
-    reason="", frames_decoded=70, faces_found=20, searched_frames=5, searched_frames_with_face=5,
-    face_box="1 2 80 98", video_file="VideoFlash/1001_DFA_ANG_XX.flv", video_bytes=9,
+    clip="1001_DFA_ANG_XX", actor="1001", sentence="DFA", emotion="anger", level="XX", part="",
+    shard="1001", status="av", reason="", frames_decoded=70, faces_found=20, searched_frames=5,
+    searched_frames_with_face=5, face_box="1 2 80 98",
+    video_file="VideoFlash/1001_DFA_ANG_XX.flv", video_bytes=9,
     audio_file="AudioWAV/1001_DFA_ANG_XX.wav", audio_bytes=9,
 )  # fmt: skip
 
@@ -167,9 +168,34 @@ def test_spectrograms_stand_beside_faces_low_frequencies_below(drawn: tuple[Path
         pixels = sheet[y : y + 98, x + 116 : x + 116 + 150]
         length = int(store.read(row, "log_mel_lengths"))
         columns = np.minimum(np.arange(150) * length // 150, length - 1)
-        wanted = store.read(row, "log_mels")[0][bands][:, columns].astype(float).clip(30, 105)
+        wanted = store.read(row, "log_mel")[0][bands][:, columns].astype(float).clip(30, 105)
         green_and_red = pixels[..., 1] + pixels[..., 2]
         assert np.corrcoef(green_and_red.ravel(), wanted.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(("image",), "and the sound."), (("power", "log_mel"), "and the log-mel."),
+     (("faces", "power"), "and the power.")],
+)  # fmt: skip
+def test_a_store_of_other_features_is_drawn_too(
+    small_corpus: Path, tmp_path: Path, names: tuple[str, ...], words: str
+):
+    for folder in ("VideoFlash", "AudioWAV"):
+        (tmp_path / "corpus" / folder).mkdir(parents=True)
+        for file in (small_corpus / folder).glob("1001_*"):
+            (tmp_path / "corpus" / folder / file.name).symlink_to(file)
+    out, image = tmp_path / "out", tmp_path / "sheet.png"
+    settings = PreprocessSettings(views=1, features=names)
+    preprocess(tmp_path / "corpus", out=out, settings=settings, preview=image, progress=False)
+    store = FeatureStore(out)
+    assert store.settings.features == names
+    assert heading(store, lay_out(store.rows))[-1].endswith(words)
+    sheet = cv2.imread(str(image))[:, :, 0]
+    faces = [store.read(row, names[0])[0] for row in store.usable("av")]
+    if names == ("image",):
+        for face in faces[: lay_out(store.rows).each]:
+            position(sheet, face)
 
 
 def test_the_heading_counts_and_names_what_failed(drawn: tuple[Path, np.ndarray]):

@@ -161,6 +161,8 @@ def with_clip(**changes: object) -> Corpus:
         (lambda: with_clip(name=""), "UTF-8"),
         (lambda: with_clip(name="x\udcff"), "UTF-8"),
         (lambda: with_clip(emotion="angry"), "'angry', no label"),
+        (lambda: with_clip(part="dev"), "of the part 'dev', none of"),
+        (lambda: with_clip(actor="Unknown-1"), "a name that is kept for unknown actors"),
         (lambda: with_clip(video=Path("elsewhere/x")), "outside"),
         (lambda: with_clip(actor="zoë"), "'Zoë' and 'zoë' differ in capitals"),
         (lambda: replace(CORPUS, clips=()), "must have clips"),
@@ -208,7 +210,7 @@ def test_an_accepted_actor_is_a_file_in_its_folder(actor: str) -> None:
 
 def test_no_label_is_a_column(tmp_path: Path) -> None:
     """What is refused as a label is what the tables with a column a label have beside them."""
-    write_predictions(tmp_path / "p.csv", {}, (), ("modality", "condition"))
+    write_predictions(tmp_path / "p.csv", {}, (), ("system", "condition"))
     write_ratings(tmp_path / "v.csv", (), ())
     columns = ",".join((tmp_path / name).read_text().strip() for name in ("p.csv", "v.csv"))
     assert set(columns.split(",")) == set(COLUMNS_BESIDE_LABELS)

@@ -2,28 +2,30 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from network_maker import TASK, experiment_of
 
-from avemotion.config import ExperimentSettings
-from avemotion.data.batch import normalise_faces
+from avemotion.data.batch import Batch
 from avemotion.data.dataset import ClipDataset, EpochSampler, batches
 from avemotion.data.store import FeatureStore
+from avemotion.errors import UsageError
+from avemotion.models.registry import create
 
 
 def test_views_are_drawn_in_training_only(small_store: Path) -> None:
     store = FeatureStore(small_store)
     row = store.rows[0]
-    experiment = ExperimentSettings("av")
     stored = torch.from_numpy(store.read(row, "faces"))
     assert not torch.equal(stored[0], stored[1])
-    dataset = ClipDataset(store, [row], experiment)
+    dataset = ClipDataset(store, [row], ["faces", "log_mel"])
     training, plain = batches(dataset, 4, seed=0), batches(dataset, 4)
     drawn = set()
     for epoch in range(20):
         training.sampler.set_epoch(epoch)
-        drawn |= {batch.faces[0].numpy().tobytes() for batch in training}
-        assert all(torch.equal(batch.faces[0], stored[0]) for batch in plain)
+        drawn |= {batch.inputs["faces"][0].numpy().tobytes() for batch in training}
+        assert all(torch.equal(batch.inputs["faces"][0], stored[0]) for batch in plain)
     assert drawn == {stored[view].numpy().tobytes() for view in (0, 1)}
 
 
@@ -45,4 +47,49 @@ def test_every_clip_comes_once_an_epoch_and_never_alone(size: int, batch_size: i
 
 def test_faces_are_normalised_as_in_the_thesis() -> None:
     grey = torch.tensor([0, 127, 255], dtype=torch.uint8)
-    torch.testing.assert_close(normalise_faces(grey), torch.tensor([-127 / 128, 0.0, 1.0]))
+    faces = grey[None].expand(20 * 98 * 80, 3).T.reshape(3, 20, 98, 80)
+    there = torch.tensor([True] * 3)
+    read = create(TASK, experiment_of("video")).read(Batch({"faces": faces}, {"video": there}))
+    wanted = torch.tensor([-127 / 128, 0.0, 1.0])[:, None, None, None].expand(3, 20, 98, 80)
+    torch.testing.assert_close(read.inputs["faces"], wanted)
+    assert torch.equal(faces[:, 0, 0, 0], grey)  # what was read is left as it is
+
+
+def test_a_batch_holds_what_the_store_holds(small_store: Path) -> None:
+    """Every feature, each clip's own view; waveforms are of one length, and end with zeros."""
+    store = FeatureStore(small_store)
+    names = store.settings.features
+    picks = [(5, 1), (0, 0), (30, 1)]
+    batch = ClipDataset(store, store.rows, names)[picks]
+    longest = max(len(store.read(store.rows[i], "waveform")) for i, _ in picks)
+    assert batch.inputs["waveform"].shape == (3, longest)
+    for place, (i, view) in enumerate(picks):
+        row = store.rows[i]
+        for name in names:
+            found, stored = batch.inputs[name][place].numpy(), store.read(row, name)
+            if name == "waveform":
+                assert not found[len(stored) :].any()
+                np.testing.assert_array_equal(found[: len(stored)], stored, strict=True)
+            else:
+                np.testing.assert_array_equal(found, stored[view], strict=True)
+        for name in ("power", "log_mel", "waveform"):
+            assert batch.lengths[name][place] == store.read(row, f"{name}_lengths")
+        assert store.labels[batch.targets[place]] == row.emotion
+    assert batch.present["video"].all() and batch.present["audio"].all()
+
+
+def test_a_feature_that_a_store_lacks_is_refused(small_store: Path) -> None:
+    store = FeatureStore(small_store)
+    with pytest.raises(UsageError, match="has no image: it holds faces, .*waveform,image"):
+        ClipDataset(store, store.rows, ["image"])
+
+
+def test_statistics_are_of_the_sound_of_view_0(small_store: Path) -> None:
+    store = FeatureStore(small_store)
+    rows = store.rows[3:9]
+    mean, std = ClipDataset(store, rows, ["log_mel"]).statistics("log_mel")
+    heard = np.concatenate(
+        [store.read(r, "log_mel")[0, :, : store.read(r, "log_mel_lengths")] for r in rows], axis=1
+    ).astype(np.float64)
+    np.testing.assert_allclose(mean[:, 0], heard.mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(std[:, 0], heard.std(axis=1), rtol=1e-4)

@@ -12,11 +12,13 @@ from media_maker import write_pointer
 
 import avemotion
 from avemotion.cli import main
-from avemotion.config import NetworkSettings, PreprocessSettings, TrainingSettings
+from avemotion.config import PreprocessSettings, TrainingSettings
 from avemotion.data.corpora.folder import SOUND_SUFFIXES, VIDEO_SUFFIXES, read_corpus
 from avemotion.data.store import FeatureStore
-from avemotion.data.types import COLUMNS_BESIDE_LABELS, UNKNOWN_ACTOR, Corpus
+from avemotion.data.types import COLUMNS_BESIDE_LABELS, UNKNOWN_ACTOR, Corpus, Split
 from avemotion.errors import UsageError
+from avemotion.models.ar5 import AR5Settings
+from avemotion.models.checkpoint import load_checkpoint
 
 MEDIA = VIDEO_SUFFIXES | SOUND_SUFFIXES
 
@@ -93,7 +95,7 @@ def test_video_and_sound_of_one_stem_are_one_clip(tmp_path: Path) -> None:
 
 
 def test_what_is_no_clip_is_listed(tmp_path: Path) -> None:
-    touch(tmp_path, "sad/a.mp4", "happy/a.mp4", "sad/.hidden.mp4", "sad/a.jpg", "sad/more/b.mp4")
+    touch(tmp_path, "sad/a.mp4", "happy/a.mp4", "sad/.hidden.mp4", "sad/a.txt", "sad/more/b.mp4")
     touch(tmp_path, "top.mp4", ".git/config")
     (tmp_path / "sad" / "back").symlink_to(tmp_path)
     (tmp_path / "sad" / "loop.mp4").symlink_to("loop.mp4")
@@ -101,7 +103,7 @@ def test_what_is_no_clip_is_listed(tmp_path: Path) -> None:
     corpus = read_corpus(tmp_path)
     assert names(corpus) == ["happy/a.mp4", "sad/a.mp4", "sad/loop.mp4"]  # fails when it is read
     assert {path.relative_to(tmp_path).as_posix() for path in corpus.unrecognised_files} == {
-        ".git", "sad/.hidden.mp4", "sad/a.jpg", "sad/back", "sad/more", "sad/caf\udce9.mp4",
+        ".git", "sad/.hidden.mp4", "sad/a.txt", "sad/back", "sad/more", "sad/caf\udce9.mp4",
         "top.mp4",
     }  # fmt: skip
     assert "clips.csv" in corpus.notes[0]
@@ -112,7 +114,7 @@ def test_what_is_no_clip_is_listed(tmp_path: Path) -> None:
     [
         (["happy/a.mp4"], "has 1 folders"),
         (["a.mp4", "b.mp4"], "has 0 folders"),
-        (["happy/a.mp4", "sad/a.txt"], "sad holds no video or sound file"),
+        (["happy/a.mp4", "sad/a.txt"], "sad holds no video, picture or sound file"),
         (["happy/a.mp4", "sad/anna/a.mp4"], "sad holds no video.* directly in it"),
         (["happy/a.mp4", "target/a.mp4"], "'target' is the name of a column"),
         (["happy/a.mp4", "caf\udce9/a.mp4"], "a label must be text that UTF-8 can hold"),
@@ -135,7 +137,20 @@ def test_the_table_gives_actor_level_and_sentence(tmp_path: Path) -> None:
     assert read_corpus(tmp_path).notes == ()
 
 
+def test_the_table_gives_an_official_split(tmp_path: Path) -> None:
+    """A clip in a part of it needs no actor."""
+    touch(tmp_path, "sad/a.mp4", "sad/b.png", "happy/b.mp4")
+    rows = [("sad/a.mp4", "Anna", "train"), ("sad/b.png", "", "validation")]
+    write_table(tmp_path, *rows, ("happy/b.mp4", "Anna", "test"), columns="file,actor,part")
+    found = [(clip.name, clip.actor, clip.part) for clip in read_corpus(tmp_path).clips]
+    assert found == [
+        ("happy/b.mp4", "Anna", "test"), ("sad/a.mp4", "Anna", "train"),
+        ("sad/b.png", UNKNOWN_ACTOR, "validation"),
+    ]  # fmt: skip
+
+
 GOOD = "file,actor\nsad/a.mp4,Anna\nhappy/b.mp4,Boris\n"
+SPLIT = "file,actor,part\nsad/a.mp4,Anna,train\nhappy/b.mp4,Boris,test\n"
 
 
 @pytest.mark.parametrize(
@@ -157,6 +172,9 @@ GOOD = "file,actor\nsad/a.mp4,Anna\nhappy/b.mp4,Boris\n"
         (GOOD + "".join(f"sad/{x}.mp4,Anna\n" for x in "cdef"), r"\(row 5\), \.\.\., and 0 f"),
         (GOOD.replace("happy/b.mp4,Boris\n", ""), "and 1 files have no row: 'happy/b.mp4'"),
         (GOOD + "sad/a.wav,Boris\n", r"differs on sad/a.mp4 and .*\(rows 1 and 3"),
+        (SPLIT.replace("test", "Test"), "the part of 'happy/b.mp4' is 'Test', but must be train"),
+        (SPLIT.replace("Boris,test", ","), "row 2 of .*the actor of 'happy/b.mp4' is ''"),
+        (SPLIT + "sad/a.wav,Anna,test\n", "differs on .*the same actor, level, sentence and part"),
         (GOOD + '"sad', "is not a table"),
         (b"\xff\xfe" + GOOD.encode("utf-16-le"), "is not a table in UTF-8"),
     ],
@@ -211,14 +229,12 @@ def test_from_folder_to_prediction(
     words = ["preprocess", "--corpus", "folder", str(films), "--out", str(store), "--views", "1"]
     assert main(words) == 0
     assert "There is no clips.csv" in capsys.readouterr().out
-    tiny = {
-        "network": NetworkSettings(width=0.1, video_features=4, audio_features=4),
-        "training": TrainingSettings(epochs=1, batch_size=2),
-    }
-    run = tmp_path / "runs" / "av"
+    tiny = AR5Settings(width=0.1, video_features=4, audio_features=4)
+    how = {"data": store, "training": TrainingSettings(epochs=1, batch_size=2), "progress": False}
+    run = tmp_path / "runs" / "ar5" / "av"
     for refused in (
-        lambda: avemotion.fit(data=store, out=run, progress=False, **tiny),
-        lambda: avemotion.evaluate(data=store, protocol="loso", out=run, progress=False, **tiny),
+        lambda: avemotion.fit(**how, out=run, settings=tiny),
+        lambda: avemotion.evaluate(**how, protocol="loso", out=run, settings={"ar5": tiny}),
         lambda: avemotion.evaluate(data=store, out=run, progress=False),
     ):
         with pytest.raises(UsageError, match=r"6 clips have no actor.*columns file,actor"):
@@ -242,11 +258,59 @@ def test_from_folder_to_prediction(
     )
     assert contents(tmp_path / "again") == contents(store), "the same input, the same bytes"
 
-    avemotion.fit(data=store, out=run, progress=False, **tiny)
+    avemotion.fit(**how, out=run, settings=tiny)
     clip = next(moved.glob("sad/*.flv"))
     prediction = avemotion.classify_clip(clip, checkpoint=run)
     assert list(prediction.probabilities) == ["fröhlich & laut", "sad"]
     assert prediction.label in prediction.probabilities and prediction.modality == "av"
+
+
+def test_an_official_split_of_unknown_people(films: Path, tmp_path: Path) -> None:
+    """They may be in several parts: the folds are the corpus' own, and every report says so."""
+    clips = read_corpus(films).clips
+    parts = ("train", "validation", "test")
+    rows = [(clip.name, "", parts[i % 3]) for i, clip in enumerate(clips)]
+    write_table(films, *rows, columns="file,actor,part")
+    store = tmp_path / "features"
+    words = {"corpus": "folder", "out": store, "settings": PreprocessSettings(views=1)}
+    avemotion.preprocess(films, **words, progress=False)
+    found = FeatureStore(store)
+    assert {(row.actor, row.shard) for row in found.rows} == {(UNKNOWN_ACTOR, "unknown-00000")}
+    assert [row.part for row in found.rows] == [part for _, _, part in rows]
+    how = {"data": store, "progress": False}
+    training = TrainingSettings(epochs=1, batch_size=2, split="official")
+    tiny = AR5Settings(width=0.1, video_features=4, audio_features=4)
+    runs = tmp_path / "runs"
+    run = runs / "ar5" / "video"
+    with pytest.raises(UsageError, match="6 clips have no actor"):
+        avemotion.fit(**how, modality="video", out=run, training=TrainingSettings(epochs=1))
+    avemotion.fit(**how, modality="video", out=run, settings=tiny, training=training)
+    metadata = load_checkpoint(run / "checkpoint.safetensors")[1]
+    assert metadata.split == Split(("train",), ("validation",), ("test",), "part")
+    tested = {row.clip for row in found.rows if row.part == "test"}
+    asked = {**how, "modalities": ("video",), "robustness": True}
+    held_out = avemotion.evaluate(**asked, runs=runs, out=tmp_path / "held out")
+    trained = avemotion.evaluate(
+        **asked,
+        protocol="official",
+        out=tmp_path / "official",
+        settings={"ar5": tiny},
+        training=training,
+    )
+    for results in (held_out, trained):
+        with (Path(results.out) / "predictions.csv").open(newline="", encoding="utf-8") as file:
+            assert {row["clip"] for row in csv.DictReader(file)} == tested
+        assert any("the same people may have trained and be tested" in n for n in results.notes)
+    with pytest.raises(UsageError, match="voices, but .* has sound of actor unknown only"):
+        avemotion.evaluate(
+            **how,
+            protocol="official",
+            modalities=("audio",),
+            out=tmp_path / "babble",
+            settings={"ar5": tiny},
+            training=training,
+        )
+    assert not (tmp_path / "babble").exists()
 
 
 def test_names_with_html_are_text_in_the_report(real_videos: list[Path], tmp_path: Path) -> None:
@@ -267,8 +331,8 @@ def test_names_with_html_are_text_in_the_report(real_videos: list[Path], tmp_pat
     avemotion.fit(
         data=store,
         modality="video",
-        out=tmp_path / "runs" / "video",
-        network=NetworkSettings(width=0.1, video_features=4),
+        out=tmp_path / "runs" / "ar5" / "video",
+        settings=AR5Settings(width=0.1, video_features=4),
         training=TrainingSettings(epochs=1, batch_size=2, holdout=0.34),
         progress=False,
     )

@@ -167,11 +167,12 @@ def test_missing_modalities_are_flagged_and_zero(small_corpus: Path, tmp_path: P
     store, rows = FeatureStore(tmp_path / "out"), by_clip(tmp_path / "out")
     assert rows[mute].status == "video" and "no audio track" in rows[mute].reason
     assert store.read(rows[mute], "faces").any()
-    for name in ("spectrograms", "log_mels", "waveforms"):
+    for name in ("power", "log_mel", "waveform"):
         assert not store.read(rows[mute], name).any(), name
+        assert store.read(rows[mute], f"{name}_lengths") == 0, name
     assert rows[blind].status == "audio" and "no video" in rows[blind].reason
     assert not store.read(rows[blind], "faces").any()
-    assert store.read(rows[blind], "waveforms").any()
+    assert store.read(rows[blind], "waveform").any()
     assert mute not in {row.clip for row in store.usable("av")}
 
 

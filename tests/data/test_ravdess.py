@@ -80,7 +80,7 @@ def test_the_store_is_whole_and_goes_on_after_an_interruption(takes: Path, tmp_p
     assert store.demographics() == {"01": {"Sex": "Male"}, "02": {"Sex": "Female"}}
     row = store.rows[0]
     assert store.read(row, "faces").shape == (4, 20, 98, 80)
-    assert len(store.read(row, "waveforms")) == 16_000
+    assert len(store.read(row, "waveform")) == 16_000
     shards = sorted((tmp_path / "whole" / "actors").iterdir())
     before = [shard.read_bytes() for shard in shards]
     shards[0].unlink()

@@ -164,7 +164,7 @@ def test_from_real_files_to_results(takes: Path, tmp_path: Path) -> None:
     assert whole.audio_file == wav  # preferred to the sound in the MP4
     assert whole.video_file == "Video_Speech_Actor_01/Actor_01/01-01-05-01-01-01-01.mp4"
     np.testing.assert_array_equal(
-        store.read(whole, "waveforms"), read_sound(takes / wav).samples, strict=True
+        store.read(whole, "waveform"), read_sound(takes / wav).samples, strict=True
     )
     assert store.demographics() == {"01": {"Sex": "Male"}, "02": {"Sex": "Female"}}
     assert "Files of song, left out" in preprocess_text(report)

@@ -18,9 +18,9 @@ QUIET = np.random.default_rng(0).standard_normal(3 * 16_000)
 HEARD = QUIET + np.pad(sine(TONE_HERTZ, 1, 16_000)[: 16_000 // 2], (32_000, 8_000))
 
 
-def drawn(spectrogram: np.ndarray, kind: str, **limits: tuple[float, float]) -> QuadMesh:
+def drawn(spectrogram: np.ndarray, name: str, **limits: tuple[float, float]) -> QuadMesh:
     axes = Figure().add_subplot()
-    draw_spectrogram(axes, spectrogram, kind, **limits)  # type: ignore[arg-type]
+    draw_spectrogram(axes, spectrogram, name, **limits)
     (mesh,) = axes.collections
     assert isinstance(mesh, QuadMesh)
     return mesh

@@ -1,5 +1,6 @@
 """No actor is ever in two parts of a split, whatever the corpus looks like."""
 
+from dataclasses import replace
 from pathlib import Path, PurePath
 from zipfile import ZipFile
 
@@ -18,19 +19,22 @@ from avemotion.data.splits import (
     five_folds,
     leave_one_actor_out,
     luna_jimenez_folds,
+    part_of,
     split_actors,
+    split_for,
     stratified_folds,
     take_actors,
 )
 from avemotion.data.store import ManifestRow
-from avemotion.data.types import Split
+from avemotion.data.types import PARTS, Split
 from avemotion.errors import UsageError
 
 
-def row(actor: str, emotion: str, number: int) -> ManifestRow:
+def row(actor: str, emotion: str, number: int, part: str = "") -> ManifestRow:
     return ManifestRow(
-        f"{actor}_{number}", actor, "IEO", emotion, "XX", "av", "", 60, 20, 5, 5, "", "", 0, "", 0
-    )
+        f"{actor}_{number}", actor, "IEO", emotion, "XX", part, actor, "av", "", 60, 20, 5, 5, "",
+        "", 0, "", 0,
+    )  # fmt: skip
 
 
 @st.composite
@@ -51,7 +55,7 @@ def ravdess_rows(draw: st.DrawFn) -> list[ManifestRow]:
     return [row(actor, emotion, i) for actor in actors for i, emotion in enumerate(EMOTIONS)]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS.keys() - {"official"}))
 @settings(deadline=None, max_examples=40)
 @given(data=st.data(), seed=st.integers(0, 5))
 def test_no_actor_is_in_two_parts_and_all_are_tested_once(
@@ -74,6 +78,35 @@ def test_no_actor_is_in_two_parts_and_all_are_tested_once(
 def test_an_actor_in_two_parts_is_refused() -> None:
     with pytest.raises(ValueError, match="1002"):
         Split(train=("1001", "1002"), validation=(), test=("1002",))
+    with pytest.raises(ValueError, match="parts in two parts of a split: test"):
+        Split(train=("train", "test"), validation=(), test=("test",), unit="part")
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(("", *PARTS))), max_size=12))
+def test_an_official_split_is_the_one_in_the_manifest(found: list[tuple[int, str]]) -> None:
+    """Whoever is in it: an actor may be in several parts, and clips of no part are in none."""
+    parts = [*PARTS, *(part for _, part in found)]
+    rows = [row("1001", "fear", i, part) for i, part in enumerate(parts)]
+    (fold,) = PROTOCOLS["official"](rows)
+    split = split_for(rows, (), TrainingSettings(split="official"))
+    assert fold.official and split.unit == "part"
+    for part in PARTS:
+        mine = [r for r in rows if r.part == part]
+        assert part_of(rows, split, part) == mine
+        assert part != "test" or fold.tested(rows) == mine
+
+
+def test_a_corpus_without_an_official_split_is_told_so() -> None:
+    official = TrainingSettings(split="official")
+    plain = [row("1001", "fear", 0), row("1002", "fear", 1)]
+    for rows in (plain, [row("1001", "fear", 0, "train"), row("1002", "fear", 1, "validation")]):
+        with pytest.raises(UsageError, match="no official split with a training and a test part"):
+            split_for(rows, (), official)
+    two = [row("1001", "fear", 0, "train"), row("1001", "fear", 1, "test")]
+    with pytest.raises(UsageError, match="no validation part.*--training.validation 0"):
+        split_for(two, (), official)
+    fixed = replace(official, validation=0.0, early_stopping=False)
+    assert split_for(two, (), fixed) == Split(("train",), (), ("test",), "part")
 
 
 CREMA_ACTORS = [str(actor) for actor in range(1001, 1092)]

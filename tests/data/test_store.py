@@ -16,8 +16,10 @@ from avemotion.data.checksums import write_checksums
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.shards import write_shard
 from avemotion.data.store import COLUMNS, FeatureStore, ManifestRow, read_info, read_manifest
-from avemotion.data.store_writer import StoreWriter
+from avemotion.data.store_writer import StoreWriter, plain_row, shards_of
+from avemotion.data.types import UNKNOWN_ACTOR, Corpus
 from avemotion.errors import AvemotionError, UsageError
+from avemotion.features.table import ClipSignals
 from avemotion.features.types import ClipFeatures
 from avemotion.files import write_atomically, write_csv, write_json
 
@@ -43,15 +45,11 @@ def test_what_is_written_is_read(full: Path):
     assert [row.clip for row in store.usable("video")] == [NAMES[0], NAMES[3]]
     for row, seed, samples in ((0, 0, 3000), (2, 2, 4001), (3, 3, 2000)):
         expected = features_of(seed, samples)
-        for name, array in (
-            ("faces", expected.faces),
-            ("spectrograms", expected.spectrograms),
-            ("log_mels", expected.log_mels),
-            ("waveforms", expected.waveform),
-        ):
-            ours = store.read(store.rows[row], name)
-            assert ours.dtype == array.dtype
-            np.testing.assert_array_equal(ours, array)
+        assert expected.arrays.keys() == {"faces", "power", "log_mel", "waveform"}
+        for name, array in expected.arrays.items():
+            np.testing.assert_array_equal(store.read(store.rows[row], name), array, strict=True)
+        for name, length in expected.lengths.items():
+            assert store.read(store.rows[row], f"{name}_lengths") == length
     assert store.ratings() == list(corpus_of(full).ratings)
 
 
@@ -61,11 +59,13 @@ def test_layout_of_a_shard(full: Path):
     described = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
     assert described == {
         "faces": ("uint8", (2, 2, 20, 98, 80)),
-        "spectrograms": ("float32", (2, 2, 128, 128)),
-        "log_mels": ("float16", (2, 2, 64, 500)),
+        "power": ("float32", (2, 2, 128, 128)),
+        "power_lengths": ("int64", (2,)),
+        "log_mel": ("float16", (2, 2, 64, 500)),
         "log_mel_lengths": ("int64", (2,)),
-        "waveforms": ("int16", (7001,)),
+        "waveform": ("int16", (7001,)),
         "waveform_offsets": ("int64", (3,)),
+        "waveform_lengths": ("int64", (2,)),
     }
     assert arrays["waveform_offsets"].tolist() == [0, 3000, 7001]
 
@@ -111,6 +111,7 @@ def test_the_name_appears_only_when_all_is_written(tmp_path: Path):
         (replace(SETTINGS, views=3), '"views": 2', '"views": 3'),
         (replace(SETTINGS, grid="thesis"), '"grid": "even"', '"grid": "thesis"'),
         (replace(SETTINGS, seed=9), '"seed": 0', '"seed": 9'),
+        (replace(SETTINGS, features=("faces",)), '"faces", "power"', '"features": ["faces"]'),
     ],
 )
 def test_other_settings_are_refused_with_both_shown(full, settings, there, asked):
@@ -193,11 +194,13 @@ def test_a_shard_has_the_bytes_of_the_safetensors_library(
 
     features = [
         ClipFeatures(
-            drawn((views, 20, 98, 80), np.uint8),
-            drawn((views, 128, 128), np.float32),
-            drawn((views, 64, 500), np.float16)[:, :, ::-1],  # not as it lies in memory
-            int(rng.integers(0, 501)),
-            drawn((length,), np.int16),
+            {
+                "faces": drawn((views, 20, 98, 80), np.uint8),
+                "power": drawn((views, 128, 128), np.float32),
+                "log_mel": drawn((views, 64, 500), np.float16)[:, :, ::-1],  # not as it lies
+                "waveform": drawn((length,), np.int16),
+            },
+            {"power": 128, "log_mel": int(rng.integers(0, 501)), "waveform": length},
         )
         for length in lengths
     ]
@@ -207,12 +210,16 @@ def test_a_shard_has_the_bytes_of_the_safetensors_library(
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.read_bytes() == save(
         {
-            "faces": np.stack([f.faces for f in features]),
-            "spectrograms": np.stack([f.spectrograms for f in features]),
-            "log_mels": np.stack([f.log_mels for f in features]),
-            "log_mel_lengths": np.array([f.log_mel_length for f in features], np.int64),
-            "waveforms": np.concatenate([f.waveform for f in features]),
+            **{
+                name: np.stack([f.arrays[name] for f in features])
+                for name in ("faces", "power", "log_mel")
+            },
+            "waveform": np.concatenate([f.arrays["waveform"] for f in features]),
             "waveform_offsets": np.cumsum([0, *lengths], dtype=np.int64),
+            **{
+                f"{name}_lengths": np.array([f.lengths[name] for f in features], np.int64)
+                for name in ("power", "log_mel", "waveform")
+            },
         },
         {"clips": json.dumps(names)},
     )
@@ -393,3 +400,56 @@ def test_manifest_is_plain_csv(full: Path):
         rows = list(csv.DictReader(file))
     assert [row["status"] for row in rows] == ["av", "failed", "audio", "av"]
     assert rows[0]["face_box"] == "1 2 80 98"
+
+
+def unknown_corpus(directory: Path, clips: int) -> Corpus:
+    every = corpus_of(directory, tuple(f"1001_{i:04d}" for i in range(clips))).clips
+    unknown = tuple(replace(clip, actor=UNKNOWN_ACTOR, part="train") for clip in every)
+    return replace(corpus_of(directory), clips=unknown, ratings=())
+
+
+def test_clips_of_unknown_actors_are_dealt_to_shards(tmp_path: Path):
+    """One shard of all of them would not fit into memory."""
+    corpus = unknown_corpus(tmp_path, 1100)
+    known = replace(corpus.clips[3], actor="Anna")
+    corpus = replace(corpus, clips=(*corpus.clips[:3], known, *corpus.clips[4:]))
+    found = shards_of(corpus)
+    sizes = {name: len(clips) for name, clips in found.items()}
+    assert sizes == {"unknown-00000": 512, "Anna": 1, "unknown-00001": 512, "unknown-00002": 75}
+    assert sorted(c.name for clips in found.values() for c in clips) == [
+        clip.name for clip in corpus.clips
+    ]
+    out = tmp_path / "out"
+    writer = StoreWriter.open(out, corpus, SETTINGS)
+    for shard, clips in found.items():
+        rows = [plain_row(shard, clip, corpus, "failed", "dark") for clip in clips]
+        if shard == "unknown-00002":
+            rows[0] = plain_row(shard, clips[0], corpus, "av")
+        kept = [features_of(0, 3000)] if shard == "unknown-00002" else []
+        writer.add(shard, rows, kept)
+    store = FeatureStore(out)
+    store.check_shards(progress=False)
+    (row,) = store.usable("av")
+    assert (row.actor, row.shard, row.part) == (UNKNOWN_ACTOR, "unknown-00002", "train")
+    np.testing.assert_array_equal(store.read(row, "faces"), features_of(0, 3000).arrays["faces"])
+    assert [path.name for path in (out / "actors").iterdir()] == ["unknown-00002.safetensors"]
+    assert StoreWriter.open(out, corpus, SETTINGS).finished("Anna")[0].actor == "Anna"
+
+
+def test_a_store_of_some_features_holds_no_other(tmp_path: Path):
+    settings = replace(SETTINGS, features=("image", "log_mel"))
+    signals = ClipSignals("1002", 0, features_of(1, 3000).arrays["faces"], np.ones(3000, np.int16))
+    features = ClipFeatures.of(signals, settings.features, settings.views)
+    writer = StoreWriter.open(tmp_path / "out", corpus_of(tmp_path, NAMES[3:]), settings)
+    writer.add("1002", [row_of(NAMES[3])], [features])
+    store = FeatureStore(tmp_path / "out")
+    assert store.settings == settings
+    arrays = load_file(store.shard("1002"))
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "image": (1, 2, 98, 80), "log_mel": (1, 2, 64, 500), "log_mel_lengths": (1,),
+    }  # fmt: skip
+    np.testing.assert_array_equal(arrays["image"][0], signals.faces[:, 10])
+    for name in ("faces", "waveform", "waveform_lengths", "thunder"):
+        plain = name.removesuffix("_lengths")
+        with pytest.raises(UsageError, match=f"has no {plain}: it holds image, log_mel. Prepro"):
+            store.read(store.rows[0], name)

@@ -71,7 +71,7 @@ def test_the_manifest_lists_the_hash_of_each_shard(whole: Path):
     with (whole / "manifest.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             usable = row["status"] != "failed"
-            assert row["shard_sha256"] == (hashes[row["actor"]] if usable else "")
+            assert row["shard_sha256"] == (hashes[row["shard"]] if usable else "")
     opened(whole)
 
 
@@ -114,7 +114,7 @@ def test_a_changed_byte_of_a_shard_is_noticed(position: float, change: int, whol
         changed[int(position * size)] ^= change
         path.write_bytes(changed)
         try:
-            with pytest.raises(UsageError, match="1002.safetensors .* makes this actor anew"):
+            with pytest.raises(UsageError, match="1002.safetensors .* makes this file anew"):
                 opened(whole)
         finally:
             path.write_bytes(before)
@@ -147,7 +147,7 @@ def change_rows(store: Path, change: Callable[[list[list[str]]], object]) -> Non
         lambda rows: rows.pop(0),
         lambda rows: rows.insert(1, rows[0]),
         lambda rows: rows.insert(0, rows.pop(2)),
-        lambda rows: rows[1].__setitem__(5, "av"),
+        lambda rows: rows[1].__setitem__(7, "av"),
     ],
     ids=["removed", "doubled", "exchanged", "more usable"],
 )
@@ -161,9 +161,10 @@ def test_rows_that_do_not_fit_the_arrays_are_noticed(store: Path, change: Callab
     ("column", "value", "message"),
     [
         (3, "joy", "the emotion of 1001_DFA_ANG_XX is 'joy', but must be one of anger, disgust"),
-        (5, "avx", "row 1 of .* is wrong .its status is 'avx', but must be av or video or audio"),
+        (7, "avx", "row 1 of .* is wrong .its status is 'avx', but must be av or video or audio"),
         (0, "", "row 1 of .* is wrong .its clip is empty"),
         (1, "", "row 1 of .* is wrong .its actor is empty"),
+        (6, "", "row 1 of .* is wrong .its shard is empty"),
     ],
 )
 def test_unknown_names_are_refused(store: Path, column: int, value: str, message: str):

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from store_maker import corpus_of, features_of, row_of
+from store_maker import SETTINGS, corpus_of, features_of, row_of
 
-from avemotion.config import ExperimentSettings, NetworkSettings, PreprocessSettings
+from avemotion.config import PreprocessSettings
+from avemotion.data.preprocessing import preprocess
 from avemotion.data.store import FeatureStore
 from avemotion.data.store_writer import StoreWriter
 from avemotion.errors import UsageError
@@ -23,8 +24,9 @@ from avemotion.evaluation.corruptions import (
     cover,
 )
 from avemotion.evaluation.predict import predict
-from avemotion.features.extraction import noisy_sound
 from avemotion.features.spectrogram import log_mel
+from avemotion.features.table import ClipSignals
+from avemotion.features.types import ClipFeatures
 from avemotion.features.waveform_effects import change_tempo, telephone
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
@@ -35,25 +37,66 @@ UNDISTURBED = {
 }
 
 
-def experiment_of(modality: str, spectrogram: str = "log_mel") -> ExperimentSettings:
-    return ExperimentSettings(modality, NetworkSettings(spectrogram=spectrogram))
+READ = {"av": ("faces", "log_mel"), "video": ("faces",), "audio": ("log_mel",)}
+"""The features that models read, by modality."""
 
 
 def corrupted(store: FeatureStore, rows: list, modality: str, condition: Condition) -> Any:
-    (batch,) = corrupted_batches(store, rows, experiment_of(modality), condition)
+    (batch,) = corrupted_batches(store, rows, READ[modality], modality, condition)
     return batch
 
 
-@pytest.mark.parametrize("kind, name", [("log_mel", "log_mels"), ("power", "spectrograms")])
-def test_undisturbed_sound_gives_the_stored_spectrogram(
-    small_store: Path, kind: str, name: str
-) -> None:
+def noisy_sound(clip: str, seed: int, samples: np.ndarray) -> np.ndarray:
+    """The sound with the noise of view 0."""
+    return ClipSignals(clip, seed, None, samples).noisy(0)
+
+
+@pytest.mark.parametrize("name", ["log_mel", "power"])
+def test_undisturbed_sound_gives_the_stored_spectrogram(small_store: Path, name: str) -> None:
     store = FeatureStore(small_store)
-    (batch,) = corrupted_batches(
-        store, store.rows, experiment_of("audio", kind), UNDISTURBED["audio"]
-    )
-    for row, image in zip(store.rows, batch.spectrograms, strict=True):
-        np.testing.assert_array_equal(image[0], store.read(row, name)[0].astype(np.float32))
+    (batch,) = corrupted_batches(store, store.rows, [name], "audio", UNDISTURBED["audio"])
+    for i, row in enumerate(store.rows):
+        np.testing.assert_array_equal(batch.inputs[name][i], store.read(row, name)[0], strict=True)
+        assert batch.lengths[name][i] == store.read(row, f"{name}_lengths")
+
+
+def test_undisturbed_features_of_any_kind_are_the_stored_ones(
+    small_corpus: Path, tmp_path: Path
+) -> None:
+    """Pictures and waveforms, too; the shorter waveforms of a batch end with zeros."""
+    names = ("image", "waveform")
+    for path in small_corpus.iterdir():
+        if path.is_dir():
+            (tmp_path / "corpus" / path.name).mkdir(parents=True)
+            for file in path.glob("1001_*"):
+                (tmp_path / "corpus" / path.name / file.name).symlink_to(file)
+    settings = PreprocessSettings(views=1, features=names)
+    out = tmp_path / "features"
+    preprocess(tmp_path / "corpus", out=out, settings=settings, progress=False)
+    store = FeatureStore(out)
+    for condition in UNDISTURBED.values():
+        (batch,) = corrupted_batches(store, store.rows, names, "av", condition)
+        for i, row in enumerate(store.rows):
+            image, sound = (store.read(row, name) for name in names)
+            np.testing.assert_array_equal(batch.inputs["image"][i], image[0], strict=True)
+            found = batch.inputs["waveform"][i].numpy()
+            np.testing.assert_array_equal(found[: len(sound)], sound, strict=True)
+            assert not found[len(sound) :].any() and batch.lengths["waveform"][i] == len(sound)
+    (batch,) = corrupted_batches(store, store.rows, names, "av", CONDITIONS["eyes covered"])
+    for i, row in enumerate(store.rows):
+        covered = cover(store.read(row, "image"), EYE_ROWS)[0]
+        np.testing.assert_array_equal(batch.inputs["image"][i], covered)
+
+
+def test_a_store_without_waveforms_says_what_it_lacks(tmp_path: Path) -> None:
+    """Sound is corrupted in the waveform; faces, and a missing voice, need none."""
+    names = ("1001_DFA_ANG_XX", "1002_DFA_ANG_XX")
+    plain = written(tmp_path / "s", dict.fromkeys(names, "av"), ("faces", "log_mel"))
+    for name in ("telephone band", "white noise 0 dB", "babble 0 dB"):
+        with pytest.raises(UsageError, match="no waveform, which --robustness .*log_mel,waveform"):
+            corrupted(plain, plain.rows, "av", CONDITIONS[name])
+    for name in ("eyes covered", "audio missing", "video missing"):
+        assert len(corrupted(plain, plain.rows, "av", CONDITIONS[name])) == 2
 
 
 def test_one_modality_is_corrupted_and_the_other_left_as_it_was(small_store: Path) -> None:
@@ -61,15 +104,15 @@ def test_one_modality_is_corrupted_and_the_other_left_as_it_was(small_store: Pat
     heard = corrupted(store, store.rows, "av", CONDITIONS["telephone band"])
     seen = corrupted(store, store.rows, "av", CONDITIONS["eyes covered"])
     for i, row in enumerate(store.rows):
-        samples = telephone(store.read(row, "waveforms"))
-        image, length = log_mel(noisy_sound(row.clip, 0, store.settings.seed, samples))
-        np.testing.assert_array_equal(heard.spectrograms[i, 0], image.astype(np.float32))
-        assert heard.lengths[i] == length
+        samples = telephone(store.read(row, "waveform"))
+        image, length = log_mel(noisy_sound(row.clip, store.settings.seed, samples))
+        np.testing.assert_array_equal(heard.inputs["log_mel"][i], image, strict=True)
+        assert heard.lengths["log_mel"][i] == length
         faces = store.read(row, "faces")[0]
-        np.testing.assert_array_equal(heard.faces[i], faces)
-        np.testing.assert_array_equal(seen.faces[i], cover(faces, EYE_ROWS))
-        log_mels = store.read(row, "log_mels")[0].astype(np.float32)
-        np.testing.assert_array_equal(seen.spectrograms[i, 0], log_mels)
+        np.testing.assert_array_equal(heard.inputs["faces"][i], faces)
+        np.testing.assert_array_equal(seen.inputs["faces"][i], cover(faces, EYE_ROWS))
+        log_mels = store.read(row, "log_mel")[0]
+        np.testing.assert_array_equal(seen.inputs["log_mel"][i], log_mels, strict=True)
 
 
 @pytest.mark.parametrize("name, factor", [("tempo -10 %", 0.9), ("tempo +10 %", 1.1)])
@@ -78,15 +121,13 @@ def test_lengths_follow_the_tempo(small_store: Path, name: str, factor: float) -
     found = corrupted(store, store.rows, "av", CONDITIONS[name])
     clean = corrupted(store, store.rows, "av", UNDISTURBED["audio"])
     for i, row in enumerate(store.rows):
-        samples = store.read(row, "waveforms")
-        changed = noisy_sound(row.clip, 0, store.settings.seed, change_tempo(samples, factor))
-        assert found.lengths[i] == min(500, round(len(samples) / factor) // 160)
-        np.testing.assert_array_equal(found.spectrograms[i, 0], log_mel(changed)[0])
-    assert (found.lengths != clean.lengths).all()
-    (power,) = corrupted_batches(
-        store, store.rows, experiment_of("audio", "power"), CONDITIONS[name]
-    )
-    assert power.lengths.tolist() == [128] * len(store.rows)
+        samples = store.read(row, "waveform")
+        changed = noisy_sound(row.clip, store.settings.seed, change_tempo(samples, factor))
+        assert found.lengths["log_mel"][i] == min(500, round(len(samples) / factor) // 160)
+        np.testing.assert_array_equal(found.inputs["log_mel"][i], log_mel(changed)[0])
+    assert (found.lengths["log_mel"] != clean.lengths["log_mel"]).all()
+    (power,) = corrupted_batches(store, store.rows, ["power"], "audio", CONDITIONS[name])
+    assert power.lengths["power"].tolist() == [128] * len(store.rows)
 
 
 def test_a_clip_is_corrupted_in_the_same_way_in_any_batch(small_store: Path) -> None:
@@ -95,14 +136,14 @@ def test_a_clip_is_corrupted_in_the_same_way_in_any_batch(small_store: Path) -> 
         whole = corrupted(store, store.rows, "av", CONDITIONS[name])
         some = [31, 5, 12]
         part = corrupted(store, [store.rows[i] for i in some], "av", CONDITIONS[name])
-        assert torch.equal(part.spectrograms, whole.spectrograms[some])
-        assert torch.equal(part.faces, whole.faces[some])
         many = (store.rows * 3)[:129]
-        found = list(corrupted_batches(store, many, experiment_of("av"), CONDITIONS[name]))
+        found = list(corrupted_batches(store, many, READ["av"], "av", CONDITIONS[name]))
         assert len(found) == 2
         repeated = torch.arange(129) % len(store.rows)
-        assert torch.equal(torch.cat([b.spectrograms for b in found]), whole.spectrograms[repeated])
-        assert torch.equal(torch.cat([b.faces for b in found]), whole.faces[repeated])
+        for read in READ["av"]:
+            assert torch.equal(part.inputs[read], whole.inputs[read][some])
+            again = torch.cat([b.inputs[read] for b in found])
+            assert torch.equal(again, whole.inputs[read][repeated])
 
 
 def test_each_clip_has_its_own_noise_and_the_levels_share_it(small_store: Path) -> None:
@@ -118,11 +159,7 @@ def test_each_clip_has_its_own_noise_and_the_levels_share_it(small_store: Path) 
             drawn.setdefault(to, []).append(rng.standard_normal(5))
             return media
 
-        list(
-            corrupted_batches(
-                store, store.rows, experiment_of("audio"), replace(condition, corrupt=listen)
-            )
-        )
+        corrupted(store, store.rows, "audio", replace(condition, corrupt=listen))
     np.testing.assert_array_equal(drawn["20"], drawn["0"])
     assert len(np.unique(drawn["0"], axis=0)) == len(store.rows)
 
@@ -130,7 +167,7 @@ def test_each_clip_has_its_own_noise_and_the_levels_share_it(small_store: Path) 
 def test_babble_is_of_four_clips_of_other_actors(small_store: Path) -> None:
     store = FeatureStore(small_store)
     waveforms = Waveforms(store)
-    owner = {store.read(row, "waveforms").tobytes(): row.actor for row in store.rows}
+    owner = {store.read(row, "waveform").tobytes(): row.actor for row in store.rows}
     assert len(owner) == len(store.rows)
     speakers = set()
     for seed, row in enumerate(store.rows * 5):
@@ -142,15 +179,24 @@ def test_babble_is_of_four_clips_of_other_actors(small_store: Path) -> None:
     assert speakers == {row.actor for row in store.rows}
 
 
-def written(folder: Path, statuses: dict[str, str]) -> FeatureStore:
-    """A store of clips, by name, with these statuses."""
-    writer = StoreWriter.open(
-        folder, corpus_of(folder, tuple(statuses)), PreprocessSettings(views=2)
-    )
+def written(
+    folder: Path, statuses: dict[str, str], names: tuple[str, ...] = SETTINGS.features
+) -> FeatureStore:
+    """A store of clips, by name, with these statuses and features."""
+    settings = replace(SETTINGS, features=names)
+    writer = StoreWriter.open(folder, corpus_of(folder, tuple(statuses)), settings)
     for actor in sorted({name[:4] for name in statuses}):
         rows = [row_of(name, status) for name, status in statuses.items() if name[:4] == actor]
-        writer.add(actor, rows, [features_of(i, 3000 + i) for i in range(len(rows))])
+        every = [features_of(i, 3000 + i) for i in range(len(rows))]
+        writer.add(actor, rows, [some_of(features, names) for features in every])
     return FeatureStore(folder)
+
+
+def some_of(features: ClipFeatures, names: tuple[str, ...]) -> ClipFeatures:
+    return ClipFeatures(
+        {name: array for name, array in features.arrays.items() if name in names},
+        {name: length for name, length in features.lengths.items() if name in names},
+    )
 
 
 def test_a_modality_that_a_clip_lacks_stays_away(tmp_path: Path) -> None:
@@ -158,12 +204,13 @@ def test_a_modality_that_a_clip_lacks_stays_away(tmp_path: Path) -> None:
     store = written(tmp_path / "s", dict(zip(names, ("audio", "video", "av"), strict=True)))
     seen = corrupted(store, store.rows, "av", CONDITIONS["eyes covered"])
     clean = corrupted(store, store.rows, "av", UNDISTURBED["video"])
-    assert torch.equal(seen.faces[0], clean.faces[0]) and seen.has_face.tolist() == [0, 1, 1]
-    assert not torch.equal(seen.faces[1], clean.faces[1])
+    assert torch.equal(seen.inputs["faces"][0], clean.inputs["faces"][0])
+    assert seen.present["video"].tolist() == [0, 1, 1]
+    assert not torch.equal(seen.inputs["faces"][1], clean.inputs["faces"][1])
     heard = corrupted(store, store.rows, "av", CONDITIONS["babble 0 dB"])
-    assert torch.equal(heard.spectrograms[1], clean.spectrograms[1])
-    assert heard.has_sound.tolist() == [1, 0, 1]
-    assert not torch.equal(heard.spectrograms[0], clean.spectrograms[0])
+    assert torch.equal(heard.inputs["log_mel"][1], clean.inputs["log_mel"][1])
+    assert heard.present["audio"].tolist() == [1, 0, 1]
+    assert not torch.equal(heard.inputs["log_mel"][0], clean.inputs["log_mel"][0])
     voices = Waveforms(store).others(store.rows[2], np.random.default_rng(0))
     assert [len(voice) for voice in voices] == [3000]  # of actor 1001 one clip has sound
 
@@ -177,11 +224,13 @@ def test_nobody_else_to_babble(tmp_path: Path) -> None:
 def test_a_missing_modality_is_zero_and_flagged(small_store: Path) -> None:
     store = FeatureStore(small_store)
     deaf = corrupted(store, store.rows, "av", CONDITIONS["audio missing"])
-    assert not deaf.has_sound.any() and not deaf.spectrograms.any() and not deaf.lengths.any()
-    assert deaf.has_face.all() and deaf.faces.any()
+    assert not deaf.present["audio"].any() and not deaf.inputs["log_mel"].any()
+    assert not deaf.lengths["log_mel"].any()
+    assert deaf.present["video"].all() and deaf.inputs["faces"].any()
     blind = corrupted(store, store.rows, "av", CONDITIONS["video missing"])
-    assert not blind.has_face.any() and not blind.faces.any()
-    assert blind.has_sound.all() and blind.spectrograms.any() and blind.lengths.all()
+    assert not blind.present["video"].any() and not blind.inputs["faces"].any()
+    assert blind.present["audio"].all() and blind.inputs["log_mel"].any()
+    assert blind.lengths["log_mel"].all()
 
 
 @pytest.mark.parametrize(
@@ -199,7 +248,7 @@ def test_a_condition_that_does_not_apply_is_refused(
 @pytest.mark.parametrize("modality", ["av", "video", "audio"])
 def test_a_network_on_every_condition(small_store: Path, fitted: Path, modality: str) -> None:
     store = FeatureStore(small_store)
-    model, metadata = load_checkpoint(fitted / modality / "checkpoint.safetensors")
+    model, metadata = load_checkpoint(fitted / "ar5" / modality / "checkpoint.safetensors")
     rows = [row for row in store.rows if row.actor in metadata.split.test]
     answer = partial(predict, store, rows, model, metadata, "holdout")
     clean = answer()
@@ -217,11 +266,12 @@ def test_a_network_on_every_condition(small_store: Path, fitted: Path, modality:
 
 def test_without_a_modality_the_other_one_answers(small_store: Path, fitted: Path) -> None:
     store = FeatureStore(small_store)
-    model, metadata = load_checkpoint(fitted / "av" / "checkpoint.safetensors")
+    model, metadata = load_checkpoint(fitted / "ar5" / "av" / "checkpoint.safetensors")
     rows = [row for row in store.rows if row.actor in metadata.split.test]
     whole = corrupted(store, rows, "av", UNDISTURBED["audio"])
-    for name, flag in (("audio missing", "has_sound"), ("video missing", "has_face")):
-        hidden = replace(whole, **{flag: torch.zeros_like(whole.has_face)})
-        expected = probabilities(model, hidden.inputs()).tolist()
+    for name, stream in (("audio missing", "audio"), ("video missing", "video")):
+        nobody = torch.zeros_like(whole.present[stream])
+        hidden = replace(whole, present=whole.present | {stream: nobody})
+        expected = probabilities(model, hidden).tolist()
         predictions = predict(store, rows, model, metadata, "holdout", CONDITIONS[name])
         assert [list(p.probabilities) for p in predictions] == expected

@@ -20,19 +20,21 @@ from conftest import QUICK
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 import avemotion
-from avemotion.config import MODALITIES, NetworkSettings
+from avemotion.config import MODALITIES
 from avemotion.data.checksums import write_checksums
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.evaluation.corruptions import CONDITIONS, conditions_for
 from avemotion.evaluation.metrics.human_baseline import clip_credit, human_scores
 from avemotion.evaluation.predict import predict
-from avemotion.evaluation.predictions import FORMAT
+from avemotion.evaluation.predictions import FORMAT, modality_of
 from avemotion.evaluation.report.results import EvaluationResults
+from avemotion.models.ar5 import AR5Settings
 from avemotion.models.checkpoint import load_checkpoint
 
 ONE_EPOCH = dataclasses.replace(QUICK, epochs=1)
-SMALL = NetworkSettings(width=0.25)
+SMALL = {"ar5": AR5Settings(width=0.25)}
+SYSTEMS = [f"ar5/{modality}" for modality in MODALITIES]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def loso(small_store: Path, tmp_path_factory: pytest.TempPathFactory):
         seeds=2,
         jobs=2,
         out=out,
-        network=SMALL,
+        settings=SMALL,
         training=ONE_EPOCH,
         progress=False,
     )
@@ -67,9 +69,10 @@ def test_holdout_scores_actors_that_no_network_saw(
 ) -> None:
     tested = {row["actor"] for row in table(Path(holdout.out) / "predictions.csv")}
     for modality in MODALITIES:
-        split = load_checkpoint(fitted / modality / "checkpoint.safetensors")[1].split
+        split = load_checkpoint(fitted / "ar5" / modality / "checkpoint.safetensors")[1].split
         assert not tested & {*split.train, *split.validation}
     assert len(tested) == 1
+    assert list(holdout.scores) == SYSTEMS
     assert {s.clips for s in holdout.scores.values()} == {12}
     assert holdout.humans["av"].clips == 12
 
@@ -79,8 +82,9 @@ def test_the_figures_can_be_recomputed_from_the_predictions(loso: EvaluationResu
     results = json.loads(Path(loso.out, "results.json").read_text())
     rows = table(Path(loso.out, "predictions.csv"))
     labels = results["labels"]
-    for modality, score in results["scores"].items():
-        mine = [r for r in rows if r["modality"] == modality]
+    assert list(results["scores"]) == SYSTEMS
+    for system, score in results["scores"].items():
+        mine = [r for r in rows if r["system"] == system]
         truth = [r["target"] for r in mine]
         predicted = [max(labels, key=lambda x: float(r[x])) for r in mine]  # noqa: B023
         right = np.array(truth) == np.array(predicted)
@@ -93,17 +97,19 @@ def test_the_figures_can_be_recomputed_from_the_predictions(loso: EvaluationResu
         assert score["f1"] == pytest.approx(f1_score(truth, predicted, average="macro"))
         assert score["confusion"] == confusion_matrix(truth, predicted, labels=labels).tolist()
         assert [score["low"], score["high"]] == pytest.approx([low, high])
-        assert results["actor_accuracies"][modality] == pytest.approx(each)
-        plain = results["calibration"][modality]["plain"]
+        assert results["actor_accuracies"][system] == pytest.approx(each)
+        plain = results["calibration"][system]["plain"]
         wanted = np.eye(len(labels))[[labels.index(t) for t in truth]]
         assert plain["log_loss"] == pytest.approx(-np.log((chances * wanted).sum(1)).mean(), 1e-5)
         assert plain["brier"] == pytest.approx(((chances - wanted) ** 2).sum(1).mean(), 1e-5)
         for seed in score["seeds"]:
             own = right[[int(r["seed"]) == seed["seed"] for r in mine]]
             assert seed["accuracy"] == pytest.approx(own.mean())
-    av, video = (results["actor_accuracies"][m] for m in ("av", "video"))
-    gap = [av[actor] - video[actor] for actor in av]
-    assert results["differences"]["av - video"]["mean"] == pytest.approx(np.mean(gap))
+    for first, second in (("av", "video"), ("av", "audio"), ("video", "audio")):  # any two
+        ours, theirs = (results["actor_accuracies"][f"ar5/{m}"] for m in (first, second))
+        gap = [ours[actor] - theirs[actor] for actor in ours]
+        found = results["differences"][f"ar5/{first} - ar5/{second}"]
+        assert found["mean"] == pytest.approx(np.mean(gap))
 
 
 def test_loso_tests_every_clip_once_a_seed_by_networks_that_never_saw_its_actor(
@@ -111,12 +117,12 @@ def test_loso_tests_every_clip_once_a_seed_by_networks_that_never_saw_its_actor(
 ) -> None:
     rows = table(Path(loso.out, "predictions.csv"))
     clips = sorted(row.clip for row in FeatureStore(small_store).rows)
-    for modality in MODALITIES:
+    for system in SYSTEMS:
         for seed in ("0", "1"):
-            mine = [r for r in rows if (r["modality"], r["seed"]) == (modality, seed)]
+            mine = [r for r in rows if (r["system"], r["seed"]) == (system, seed)]
             assert sorted(r["clip"] for r in mine) == clips
             for row in mine:
-                run = Path(loso.out, "runs", f"seed-{seed}", modality, row["fold"])
+                run = Path(loso.out, "runs", f"seed-{seed}", system, row["fold"])
                 split = load_checkpoint(run / "checkpoint.safetensors")[1].split
                 assert row["actor"] not in {*split.train, *split.validation}
     assert loso.seeds == (0, 1) and loso.folds == 4
@@ -168,14 +174,15 @@ def test_people_are_scored_on_the_very_clips(holdout: EvaluationResults, small_s
     tested = {row["clip"] for row in table(Path(holdout.out, "predictions.csv"))}
     rows = {row.clip: row for row in store.rows if row.clip in tested}
     assert holdout.humans == human_scores(store.ratings(), rows, store.labels)
-    for modality in MODALITIES:
+    for system in SYSTEMS:
+        modality = modality_of(system)
         credit = clip_credit(store.ratings(), rows, store.labels, modality)
         (actor,) = {rows[clip].actor for clip in credit}
         people = np.mean(list(credit.values()))
-        lead = holdout.actor_accuracies[modality][actor] - people
-        pair = holdout.differences[f"{modality} - people ({modality}, majority)"]
+        lead = holdout.actor_accuracies[system][actor] - people
+        pair = holdout.differences[f"{system} - people ({modality}, majority)"]
         assert pair.mean == pytest.approx(lead)
-        group = holdout.fairness[modality][0]
+        group = holdout.fairness[system][0]
         assert (group.human, group.over_human) == pytest.approx((people, lead))
 
 
@@ -196,17 +203,17 @@ def test_the_crowd_can_be_the_target(small_store: Path, fitted: Path, tmp_path: 
 
 
 def test_robustness_covers_what_each_network_can_notice(loso: EvaluationResults) -> None:
-    for modality in MODALITIES:
-        expected = [condition.name for condition in conditions_for(modality)]
-        assert [score.condition for score in loso.robustness[modality]] == expected
-        for score in loso.robustness[modality]:
-            recall = loso.scores[modality].recall
+    for system in SYSTEMS:
+        expected = [condition.name for condition in conditions_for(modality_of(system))]
+        assert [score.condition for score in loso.robustness[system]] == expected
+        for score in loso.robustness[system]:
+            recall = loso.scores[system].recall
             assert score.recall - score.change == pytest.approx(recall)
 
 
 def test_a_leak_is_refused(small_store: Path, fitted: Path) -> None:
     store = FeatureStore(small_store)
-    network, metadata = load_checkpoint(fitted / "audio" / "checkpoint.safetensors")
+    network, metadata = load_checkpoint(fitted / "ar5" / "audio" / "checkpoint.safetensors")
     for leaked in (metadata.split.train[0], metadata.split.validation[0]):
         rows = [row for row in store.rows if row.actor in (leaked, metadata.split.test[0])]
         with pytest.raises(ValueError, match=leaked):
@@ -217,11 +224,13 @@ LOSO = """
 import sys
 from pathlib import Path
 import avemotion
-from avemotion.config import NetworkSettings, TrainingSettings
+from avemotion.config import TrainingSettings
+from avemotion.models.ar5 import AR5Settings
 data, out, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 training = TrainingSettings(epochs=8, batch_size=16)
 avemotion.evaluate(data=data, protocol="loso", modalities=("audio",), out=out, training=training,
-                   network=NetworkSettings(width=0.25), jobs=jobs, robustness=False, progress=False)
+                   settings={"ar5": AR5Settings(width=0.25)}, jobs=jobs, robustness=False,
+                   progress=False)
 """
 
 
@@ -245,7 +254,7 @@ def test_a_killed_evaluation_goes_on_to_the_same_bytes(small_store: Path, tmp_pa
     words = [sys.executable, "-c", LOSO, str(small_store)]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen([*words, str(killed), "2"])
-    folds = killed / "folds" / "seed-0" / "audio"
+    folds = killed / "folds" / "seed-0" / "ar5" / "audio"
     wait_for((folds / "1002.csv").exists, process)
     left = workers_of(process)
     process.kill()  # in the middle of a fold: two networks train at a time
@@ -259,7 +268,7 @@ def test_a_killed_evaluation_goes_on_to_the_same_bytes(small_store: Path, tmp_pa
 
     process = subprocess.Popen([*words, str(killed), "1"])  # other jobs, the same result
     started = time.time()
-    runs = killed / "runs" / "seed-0" / "audio"
+    runs = killed / "runs" / "seed-0" / "ar5" / "audio"
     wait_for(
         lambda: any(p.stat().st_mtime > started for p in runs.glob("*/state/last.ckpt")), process
     )
@@ -274,10 +283,11 @@ UNGUARDED = """
 import sys
 import avemotion
 from pathlib import Path
-from avemotion.config import NetworkSettings, TrainingSettings
+from avemotion.config import TrainingSettings
+from avemotion.models.ar5 import AR5Settings
 print("the script runs")
 avemotion.evaluate(data=Path(sys.argv[1]), protocol="loso", modalities=("audio",), jobs=2,
-                   out=Path("out"), network=NetworkSettings(width=0.25), robustness=False,
+                   out=Path("out"), settings={"ar5": AR5Settings(width=0.25)}, robustness=False,
                    training=TrainingSettings(epochs=1), progress=False)
 avemotion.synth(Path("crema"), actors=2, clips_per_actor=6, workers=2, progress=False)
 avemotion.preprocess(Path("crema"), out=Path("features"), workers=2, progress=False)
@@ -331,7 +341,7 @@ def test_folds_tested_under_other_conditions_are_not_continued(
             protocol="loso",
             seeds=2,
             out=tmp_path,
-            network=SMALL,
+            settings=SMALL,
             training=ONE_EPOCH,
         )
 
@@ -341,11 +351,11 @@ def test_folds_of_other_clips_are_never_mixed(small_store: Path, tmp_path: Path)
         "data": small_store,
         "protocol": "loso",
         "modalities": ("audio",),
-        "network": SMALL,
+        "settings": SMALL,
         "robustness": False,
     }
     avemotion.evaluate(**words, out=tmp_path, training=ONE_EPOCH, progress=False)
-    fold = tmp_path / "folds" / "seed-0" / "audio" / "1001.csv"
+    fold = tmp_path / "folds" / "seed-0" / "ar5" / "audio" / "1001.csv"
     whole = fold.read_text()
     fold.write_text("".join(whole.splitlines(keepends=True)[:-1]))
     with pytest.raises(UsageError, match="other clips"):
@@ -391,7 +401,7 @@ def test_an_interrupted_rerun_leaves_the_finished_report_as_it_is(
 ) -> None:
     copy = tmp_path / "loso"
     shutil.copytree(loso.out, copy)
-    (copy / "folds" / "seed-1" / "av" / "1003.csv").write_text("nothing")  # stops the run
+    (copy / "folds" / "seed-1" / "ar5" / "av" / "1003.csv").write_text("nothing")  # stops the run
     before = avemotion.report(copy)
     with pytest.raises(UsageError):
         avemotion.evaluate(
@@ -400,7 +410,7 @@ def test_an_interrupted_rerun_leaves_the_finished_report_as_it_is(
             seeds=2,
             target="crowd",
             out=copy,
-            network=SMALL,
+            settings=SMALL,
             training=ONE_EPOCH,
             progress=False,
         )
@@ -419,8 +429,8 @@ def test_an_interrupted_training_is_not_scored(
 ) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(fitted, runs, symlinks=True)
-    run = json.loads((runs / "av" / "run.json").read_text())
-    (runs / "av" / "run.json").write_text(json.dumps(run | {"finished": False}))
+    path = runs / "ar5" / "av" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"finished": False}))
     with pytest.raises(UsageError, match="was interrupted"):
         avemotion.evaluate(data=small_store, runs=runs, out=tmp_path / "out")
 
@@ -429,12 +439,26 @@ def test_checkpoints_with_other_settings_are_not_compared(
     small_store: Path, fitted: Path, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    shutil.copytree(fitted / "av", runs / "av")
+    shutil.copytree(fitted / "ar5" / "av", runs / "ar5" / "av")
     avemotion.fit(
-        data=small_store, modality="audio", out=runs / "audio", training=ONE_EPOCH, progress=False
+        data=small_store,
+        modality="audio",
+        out=runs / "ar5" / "audio",
+        training=ONE_EPOCH,
+        progress=False,
     )
     with pytest.raises(UsageError, match="training.epochs: 2 -> 1"):
         avemotion.evaluate(data=small_store, runs=runs, out=tmp_path / "out")
+
+
+def test_a_checkpoint_in_the_folder_of_another_system_is_refused(
+    small_store: Path, fitted: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(fitted / "ar5" / "av", runs / "ar5" / "video")
+    with pytest.raises(UsageError, match="checkpoint of ar5/av, but its folder is called ar5/vid"):
+        avemotion.evaluate(data=small_store, runs=runs, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_removed_checkpoint_is_trained_again_for_robustness(
@@ -444,16 +468,16 @@ def test_a_removed_checkpoint_is_trained_again_for_robustness(
         "data": small_store,
         "protocol": "loso",
         "modalities": ("audio",),
-        "network": SMALL,
+        "settings": SMALL,
         "training": ONE_EPOCH,
         "out": tmp_path,
         "progress": False,
     }
     avemotion.evaluate(**words, robustness=False)
     before = (tmp_path / "predictions.csv").read_bytes()
-    shutil.rmtree(tmp_path / "runs" / "seed-0" / "audio" / "1002")
+    shutil.rmtree(tmp_path / "runs" / "seed-0" / "ar5" / "audio" / "1002")
     found = avemotion.evaluate(**words, robustness=True)
-    assert found.robustness["audio"]
+    assert found.robustness["ar5/audio"]
     assert (tmp_path / "predictions.csv").read_bytes() == before
 
 
@@ -463,5 +487,41 @@ def test_too_few_actors_for_five_folds(small_store: Path, tmp_path: Path) -> Non
 
 
 def test_no_checkpoint_to_score(small_store: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="avemotion fit --modality av"):
-        avemotion.evaluate(data=small_store, runs=tmp_path, out=tmp_path / "out")
+    for asked, words in (
+        ({}, "No checkpoint in .*MODEL/MODALITY. Train it with `avemotion fit`, or give"),
+        ({"modalities": ("video",)}, "No checkpoint of video .*`avemotion fit --modality video`"),
+        ({"models": ("ar5",)}, "No checkpoint of ar5 .*`avemotion fit --model ar5`"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            avemotion.evaluate(data=small_store, runs=tmp_path, out=tmp_path / "out", **asked)
+
+
+def test_models_and_modalities_that_cannot_be_trained_are_refused(
+    small_store: Path, tmp_path: Path
+) -> None:
+    words = {"data": small_store, "protocol": "loso", "out": tmp_path / "out"}
+    with pytest.raises(UsageError, match="There is no model 'ar6'. Models: ar5"):
+        avemotion.evaluate(**words, models=("ar6",))
+    with pytest.raises(UsageError, match="does not go with --protocol loso"):
+        training = dataclasses.replace(ONE_EPOCH, split="official")
+        avemotion.evaluate(**words, training=training)
+    with pytest.raises(UsageError, match="no official split with a training and a test part"):
+        avemotion.evaluate(**words | {"protocol": "official"}, training=ONE_EPOCH)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_store_that_robustness_cannot_use_is_refused_before_anything_is_trained(
+    small_store: Path, tmp_path: Path
+) -> None:
+    store = FeatureStore(small_store)
+    assert store.settings.features[-1] == "waveform"
+    less = tmp_path / "features"
+    shutil.copytree(small_store, less)
+    info = json.loads((less / "store.json").read_text())
+    info["settings"]["features"].remove("waveform")
+    (less / "store.json").write_text(json.dumps(info))
+    write_checksums(less)
+    words = {"data": less, "protocol": "loso", "out": tmp_path / "out", "training": ONE_EPOCH}
+    with pytest.raises(UsageError, match="no waveform, which --robustness"):
+        avemotion.evaluate(**words, progress=False)
+    assert not (tmp_path / "out").exists()

@@ -4,17 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_maker import invented
+from report_maker import SYSTEMS, invented
 from scipy import stats
 from sklearn.metrics import recall_score
 
-from avemotion.config import MODALITIES
 from avemotion.data.corpora import crema_d as corpus
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.types import Clip
 from avemotion.evaluation.metrics.fairness import GroupScore, fairness, groups_of
 from avemotion.evaluation.metrics.human_baseline import clip_credit
-from avemotion.evaluation.predictions import ClipPrediction
+from avemotion.evaluation.predictions import ClipPrediction, modality_of
 
 LABELS = ("b", "a", "c")
 
@@ -154,10 +153,10 @@ def test_each_network_is_held_against_people_given_the_same() -> None:
     results = invented(26)
     people = {channel: found["majority"] for channel, found in results["humans"].items()}
     assert len(set(people.values())) == 3
-    for modality in MODALITIES:
-        sexes = [g for g in results["fairness"][modality] if g["attribute"] == "sex"]
+    for system in SYSTEMS:
+        sexes = [g for g in results["fairness"][system] if g["attribute"] == "sex"]
         mean = np.average([g["human"] for g in sexes], weights=[g["actors"] for g in sexes])
-        assert mean == pytest.approx(people[modality])  # all actors have as many clips
+        assert mean == pytest.approx(people[modality_of(system)])  # all actors have as many clips
 
 
 def test_unknown_comes_last() -> None:

@@ -32,7 +32,7 @@ def test_actors_with_other_names_are_not_taken_for_unseen(
     data = renamed(small_store, tmp_path / "features")
     FeatureStore(data).check_shards(progress=False)  # nothing is wrong with it by itself
     for modality in MODALITIES:
-        with pytest.raises(UsageError, match=f"{modality}/checkpoint.* trained on other data"):
+        with pytest.raises(UsageError, match=f"ar5/{modality}/checkpoint.* trained on other data"):
             avemotion.evaluate(
                 data=data, runs=fitted, modalities=(modality,), out=tmp_path / "out", progress=False
             )
@@ -54,7 +54,7 @@ def test_a_run_that_does_not_say_its_data_is_refused(
 ) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(fitted, runs, symlinks=True)
-    damage(runs / "audio" / "run.json")
+    damage(runs / "ar5" / "audio" / "run.json")
     with pytest.raises(UsageError, match=message):
         avemotion.evaluate(data=small_store, runs=runs, out=tmp_path / "out", progress=False)
 

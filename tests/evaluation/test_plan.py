@@ -15,8 +15,8 @@ ASKED = {
     "data": "0a",
     "clips": "1b",
     "conditions": ["blur"],
-    "network": {"width": 1.0},
-    "training": {"epochs": 2},
+    "models": {"ar5": {"width": 1.0}},
+    "training": {"ar5": {"epochs": 2}},
     "versions": versions(),
 }
 
@@ -24,9 +24,16 @@ ASKED = {
 @pytest.mark.parametrize(("name", "other", "words"), [
     ("protocol", "loao", "other protocol: there 5fold, asked loao."),
     ("data", "0b", "other data: the feature store was made from other files"),
-    ("clips", "1c", "other clips: perhaps other --modalities"),
+    ("clips", "1c", "other clips: perhaps other --models or --modalities"),
     ("conditions", [], "other conditions: another version of avemotion"),
-    ("network", {"width": 0.5}, r"other network \(there -> asked\):\n  .*width.*1.0.*0.5"),
+    (
+        "models", {"ar5": {"width": 0.5}},
+        r"other models \(there -> asked\):\n  ar5.width: 1.0 -> 0.5",
+    ),
+    (
+        "training", {"ar5": {"epochs": 3}},
+        r"other training \(there -> asked\):\n  ar5.epochs: 2 -> 3",
+    ),
 ])  # fmt: skip
 def test_another_evaluation_is_told_apart(
     tmp_path: Path, name: str, other: object, words: str

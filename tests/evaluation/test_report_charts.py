@@ -34,8 +34,9 @@ def assert_to_scale(places: np.ndarray, values: Sequence[float]) -> None:
 def test_forest_is_to_scale() -> None:
     """One row an actor, the best first, and the mean above."""
     shares = {"1001": 0.31, "1002": 0.75, "1003": 0.5}
-    score = {**minimal()["scores"]["audio"], "actor_mean": 0.52}
-    html = render({**minimal(), "scores": {"audio": score}, "actor_accuracies": {"audio": shares}})
+    score = {**minimal()["scores"]["ar5/audio"], "actor_mean": 0.52}
+    given = {"scores": {"ar5/audio": score}, "actor_accuracies": {"ar5/audio": shares}}
+    html = render({**minimal(), **given})
     chart = html[html.index('id="actors"') :].split("<svg")[1].split("</svg>")[0]
     x, y = markers(chart).T
     assert_to_scale(x, [0.52, 0.75, 0.5, 0.31])
@@ -47,11 +48,12 @@ def test_forest_is_to_scale() -> None:
 def test_other_charts_are_to_scale() -> None:
     look = charts.LOOKS["audio"]
     dots = [charts.Dot(str(x), (x, None, None), look, people=1 - x) for x in (0.1, 0.7, 0.4)]
-    drawn = charts.dot_plot("x", "audio", dots, (0, 100), 0.5, 345)
+    drawn = charts.dot_plot("x", "ar5/audio", dots, (0, 100), 0.5, 345)
     assert_to_scale(markers(drawn)[:, 0], [0.1, 0.7, 0.4])
     changes = [-0.1, -0.13, -0.19]
-    costs = {str(cost): {"audio": (cost, None, None)} for cost in changes}
-    drawn = charts.degradation("x", "noise", costs, (-20, 0), joined=True)
+    costs = {str(cost): {"ar5/audio": (cost, None, None)} for cost in changes}
+    looks = charts.looks(["ar5/audio"])
+    drawn = charts.degradation("x", "noise", costs, looks, (-20, 0), joined=True)
     (zero,) = re.findall(
         r'd="M \S+ (\S+) \nL \S+ \1 \n" clip-path="[^"]*" style="[^"]*--muted', drawn
     )
@@ -62,14 +64,14 @@ def test_other_charts_are_to_scale() -> None:
         for i, (s, r) in enumerate(zip(sure, right, strict=True))
     ]
     empty = {"low": 1, "high": 2, "clips": 0, "confidence": None, "accuracy": None}
-    drawn = charts.reliability("x", "audio", {"tempered": [*bins, empty]})
+    drawn = charts.reliability("x", "ar5/audio", look[0], {"tempered": [*bins, empty]})
     x, y = markers(drawn).T
     assert_to_scale(x, sure)
     assert_to_scale(y, right)
 
 
 def test_confusion_shows_shares_of_rows_and_counts() -> None:
-    drawn = charts.confusion("x", "av", [[3, 1], [1, 3]], ["joy", "fear"])
+    drawn = charts.confusion("x", "ar5/av", [[3, 1], [1, 3]], ["joy", "fear"])
     texts = re.findall(r">([^<>]+)</text>", drawn)
     cells = [text for text in texts if re.fullmatch(r"[\d.]+", text)]
     assert cells == ["75.0", "3", "25.0", "1", "25.0", "1", "75.0", "3"]
@@ -78,8 +80,8 @@ def test_confusion_shows_shares_of_rows_and_counts() -> None:
 
 
 def test_small_groups_are_marked_in_the_chart() -> None:
-    groups = invented(26)["fairness"]["audio"]
-    html = render({**minimal(), "fairness": {"audio": groups}})
+    groups = invented(26)["fairness"]["ar5/audio"]
+    html = render({**minimal(), "fairness": {"ar5/audio": groups}})
     chart = html[html.index('id="fairness"') :].split("<svg")[1].split("</svg>")[0]
     names = re.findall(r"--(muted|ink)[^>]*>([^<]+\)†?)</text>", chart)
     assert names == [
@@ -92,8 +94,8 @@ def test_small_groups_are_marked_in_the_chart() -> None:
 
 
 def test_levels_of_both_signs_meet_at_the_clean_clips() -> None:
-    rows = invented(4)["robustness"]["audio"]
-    html = render({**minimal(), "robustness": {"audio": rows}})
+    rows = invented(4)["robustness"]["ar5/audio"]
+    html = render({**minimal(), "robustness": {"ar5/audio": rows}})
     (chart,) = [part for part in html.split("<svg") if "Change of UAR under pitch" in part]
     found = {row["level"]: row["change"] for row in rows if row["family"] == "pitch (semitones)"}
     assert re.findall(r">([−+]?[02])</text>", chart)[:3] == ["−2", "0", "+2"]

@@ -13,8 +13,9 @@ from typing import Any, get_args
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from report_maker import MODALITIES, Page, invented, minimal
+from report_maker import SYSTEMS, Page, invented, minimal
 
+from avemotion.config import MODALITIES
 from avemotion.data.corpora import CorpusName
 from avemotion.evaluation.report import charts as report_charts
 from avemotion.evaluation.report import formatting
@@ -72,13 +73,13 @@ def test_main_table(full: Page, results: dict[str, Any]) -> None:
         assert table[f"{head}, single response"][0] == shown(human["single_response"])
         majority = {**human, "actor_mean": human["majority"]}
         assert table[f"{head}, majority"][0] == spread(majority)
-    ours = results["scores"]["video"]["accuracy"]
+    ours = results["scores"]["ar5/video"]["accuracy"]
     assert table["AR5, video"][0] == f"62.84 ours {100 * ours:.2f}"
     assert table["AR5, video"][1].startswith("reported, other data and protocol may differ")
 
 
 def columns(full: Page, about: str, row: str, at: int, width: int, before: int = 0) -> list[str]:
-    """The cells of one modality in a table of several."""
+    """The cells of one system in a table of several."""
     start = before + at * width
     return full.table(about)[row][start : start + width]
 
@@ -114,12 +115,13 @@ def test_every_score_is_in_its_table(full: Page, results: dict[str, Any]) -> Non
 
 
 def test_differences_in_words(full: Page, results: dict[str, Any]) -> None:
-    found = results["differences"]["av - video"]
+    found = results["differences"]["ar5/av - ar5/video"]
     low, high = shown(found["low"]), shown(found["high"])
-    assert f"av is {shown(found['mean'])} points above video (95 % {low} to {high}, p" in full.text
-    people = results["differences"]["audio - people (audio, majority)"]
+    words = f"ar5/av is {shown(found['mean'])} points above ar5/video (95 % {low} to {high}, p"
+    assert words in full.text
+    people = results["differences"]["ar5/audio - people (audio, majority)"]
     side = "above" if people["mean"] > 0 else "below"
-    words = f"audio is {shown(abs(people['mean']))} points {side} people (audio, majority)"
+    words = f"ar5/audio is {shown(abs(people['mean']))} points {side} people (audio, majority)"
     assert words in full.text
 
 
@@ -160,7 +162,7 @@ def test_a_section_comes_and_goes_with_its_data(part: str, results: dict[str, An
 
 @pytest.mark.parametrize("absent", [{}, None, "missing"])
 def test_minimal(absent: object) -> None:
-    """One modality, one actor, all else null, empty or not there at all."""
+    """One system, one actor, all else null, empty or not there at all."""
     results = {
         name: value if value is not None or name == "synthetic" else absent
         for name, value in minimal().items()
@@ -170,26 +172,43 @@ def test_minimal(absent: object) -> None:
     assert [a["id"] for a in found.all("h2")] == ["scores", "emotions", "method", "limits"]
     assert "(one actor: no interval)" in found.text
     assert "None" not in found.text and "SYNTHETIC" not in found.text
-    assert found.table("Networks")["audio the voice alone"][4] == "–"
+    assert found.table("Networks")["ar5/audio the voice alone"][4] == "–"
 
 
-def test_a_modality_may_lack_any_part(results: dict[str, Any]) -> None:
+def test_a_system_may_lack_any_part(results: dict[str, Any]) -> None:
     lacking = copy.deepcopy(results)
     for part in ("calibration", "crowd_distance", "fairness", "robustness", "actor_accuracies"):
-        del lacking[part]["video"]
-    lacking["calibration"]["av"] |= {"tempered": None, "temperature": None}
-    lacking["scores"]["audio"] |= {"classes": None, "confusion": None, "seeds": None}
+        del lacking[part]["ar5/video"]
+    lacking["calibration"]["ar5/av"] |= {"tempered": None, "temperature": None}
+    lacking["scores"]["ar5/audio"] |= {"classes": None, "confusion": None, "seeds": None}
     found = Page(render(lacking))
-    assert found.table("Calibration")["av"][1::2] == ["–"] * 3
-    assert found.table("Calibration")["av"][-1] == "–"
+    assert found.table("Calibration")["ar5/av"][1::2] == ["–"] * 3
+    assert found.table("Calibration")["ar5/av"][-1] == "–"
     assert found.table("Recall, precision")["fear"][-3:] == ["–"] * 3
 
 
+def test_two_models_of_one_modality_are_told_apart(results: dict[str, Any]) -> None:
+    both = copy.deepcopy(results)
+    for part in ("scores", "actor_accuracies", "calibration", "fairness", "robustness", "ceilings"):
+        both[part]["other/av"] = both[part]["ar5/av"]
+    html = render(both)
+    found = Page(html)
+    assert set(re.findall(r'<b class="(\w+)" aria-hidden="true">(.)</b> ([\w/]+)', html)) == {
+        ("av", "●", "ar5/av"), ("video", "■", "ar5/video"), ("audio", "▲", "ar5/audio"),
+        ("look4", "★", "other/av"),
+    }  # fmt: skip
+    table = found.table("Networks and people")
+    assert table["other/av face and voice"] == table["ar5/av face and voice"]
+    ids = [a["id"] for _, a in found.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
 def test_summary(full: Page, results: dict[str, Any]) -> None:
+    mean = results["scores"]["ar5/av"]["actor_mean"]
     for words in (
         "tested on 260 clips of 26 actors of a synthetic corpus laid out like CREMA-D",
         "leaving one actor out , with 3 training seeds",
-        f"av is right on {shown(results['scores']['av']['actor_mean'])} % of an actor’s clips",
+        f"ar5/av is right on {shown(mean)} % of an actor’s clips",
         "Guessing would be right on 16.7 %",
         "SYNTHETIC DATA : drawn faces and synthesised voices; figures say nothing about people",
     ):
@@ -206,9 +225,9 @@ HOSTILE = (
 
 
 def make_hostile(value: Any) -> Any:
-    """Replace every string by a hostile one, but those that name a modality."""
+    """Replace every string by a hostile one, but those that name a system or modality."""
     if isinstance(value, str):
-        return value if value in {*MODALITIES} else HOSTILE + value
+        return value if value in {*MODALITIES, *SYSTEMS} else HOSTILE + value
     if isinstance(value, list):
         return [make_hostile(item) for item in value]
     if isinstance(value, dict):
@@ -295,11 +314,13 @@ def test_it_can_be_read_without_eyes_or_colours(full: Page) -> None:
     labelled = {a["aria-labelledby"] for a in full.all("section")}
     assert labelled == {a["id"] for a in full.all("h2")}
     markers = [marker for _, marker in report_charts.LOOKS.values()]
-    assert len({*markers, report_charts.PEOPLE[1]}) == 4
+    assert len({*markers, report_charts.PEOPLE[1]}) == len(report_charts.LOOKS) + 1
+    assert len(set(report_charts.GLYPHS.values())) == len(report_charts.LOOKS)
 
 
 def test_examples_in_docstrings() -> None:
-    assert doctest.testmod(formatting).failed == 0 < doctest.testmod(formatting).attempted
+    for module in (formatting, report_charts):
+        assert doctest.testmod(module).failed == 0 < doctest.testmod(module).attempted
 
 
 def test_matplotlib_waits_until_something_is_drawn() -> None:

@@ -14,11 +14,11 @@ from onnx import numpy_helper
 import avemotion
 from avemotion.cli import main
 from avemotion.data.store import FeatureStore
+from avemotion.data.task import Task
 from avemotion.errors import AvemotionError, UsageError
 from avemotion.evaluation.predict import predict
 from avemotion.inference.runtimes.loading import find_checkpoint
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
-from avemotion.models.probabilities import checked
 
 NO_PROBABILITIES = "probabilities must be finite and sum to 1"
 
@@ -96,11 +96,11 @@ def test_an_evaluation_gets_none_either(overflowing: Path, small_store: Path) ->
 
 @pytest.mark.parametrize("row", [[0.5, math.nan], [math.inf, 0], [-0.5, 1.5], [0.5, 0.4], [0, 0]])
 def test_what_are_no_probabilities(row: list[float]) -> None:
-    right = [0.25, 0.75]
+    right, task = [0.25, 0.75], Task(("calm", "happy"))
     with pytest.raises(AvemotionError, match=NO_PROBABILITIES):
-        checked(np.array([right, row], np.float32))
+        task.checked(np.array([right, row], np.float32))
     answers = np.array([right], np.float32)
-    assert checked(answers) is answers and json.loads(json.dumps(answers.tolist())) == [right]
+    assert task.checked(answers) is answers and json.loads(json.dumps(answers.tolist())) == [right]
 
 
 def test_an_empty_name_of_a_model_is_no_name(

@@ -23,6 +23,7 @@ from avemotion.inference.prediction import Prediction
 from avemotion.inference.runtimes.loading import find_checkpoint
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.inputs import names_of
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,9 @@ def video_only_store(small_corpus: Path, tmp_path_factory: pytest.TempPathFactor
 def store_probabilities(store: FeatureStore, checkpoint: Path, clips: list[str]) -> np.ndarray:
     network, metadata = load_checkpoint(checkpoint)
     rows = [row for row in store.rows if row.clip in clips]
-    dataset = ClipDataset(store, rows, metadata.experiment)
-    return probabilities(network, dataset[[(i, 0) for i in range(len(rows))]].inputs())
+    batch = ClipDataset(store, rows, names_of(metadata.inputs))[[(i, 0) for i in range(len(rows))]]
+    assert metadata.temperature is not None
+    return probabilities(network, batch, metadata.temperature)
 
 
 @pytest.mark.parametrize("modality", ["av", "video", "audio"])
@@ -50,7 +52,7 @@ def test_equals_the_store(
 ) -> None:
     store = FeatureStore(video_only_store)
     clips = [row.clip for row in store.rows[:5]]
-    checkpoint = fitted / modality / "checkpoint.safetensors"
+    checkpoint = fitted / "ar5" / modality / "checkpoint.safetensors"
     expected = store_probabilities(store, checkpoint, clips)
     classifier = avemotion.Classifier(checkpoint)
     found = [classifier.classify(small_corpus / "VideoFlash" / f"{clip}.flv") for clip in clips]
@@ -73,12 +75,12 @@ def test_real_clips(real_videos: list[Path], fitted: Path, tmp_path: Path) -> No
     settings = PreprocessSettings(views=2)
     avemotion.preprocess(corpus, out=tmp_path / "features", settings=settings, progress=False)
     store = FeatureStore(tmp_path / "features")
-    results = list(avemotion.classify(real_videos, checkpoint=fitted / "av"))
+    results = list(avemotion.classify(real_videos, checkpoint=fitted / "ar5/av"))
     assert all(isinstance(r, Prediction) for r in results)
     assert [r.faces_found for r in results] == [20] * 6
     found = np.array([list(r.probabilities.values()) for r in results])
     expected = store_probabilities(
-        store, fitted / "av" / "checkpoint.safetensors", [v.stem for v in real_videos]
+        store, fitted / "ar5/av" / "checkpoint.safetensors", [v.stem for v in real_videos]
     )
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert len(np.unique(found.round(6), axis=0)) == 6
@@ -108,7 +110,7 @@ def _grey_frames(path: Path) -> list[np.ndarray]:
 def test_a_missing_modality_is_answered_from_the_other_with_a_warning(
     clips: dict[str, Path], fitted: Path
 ) -> None:
-    classifier = avemotion.Classifier(fitted / "av")
+    classifier = avemotion.Classifier(fitted / "ar5/av")
     mute = classifier.classify(clips["video"])
     assert mute.modality == "video" and mute.faces_found >= 18
     assert any("video alone" in w and "no audio track" in w for w in mute.warnings)
@@ -121,21 +123,21 @@ def test_a_missing_modality_is_answered_from_the_other_with_a_warning(
 def test_neither_modality_is_an_error(clips: dict[str, Path], fitted: Path) -> None:
     for run in ("av", "video", "audio"):
         with pytest.raises(MissingModalityError, match="no face found|no audio track"):
-            avemotion.classify_clip(clips["neither"], checkpoint=fitted / run)
+            avemotion.classify_clip(clips["neither"], checkpoint=fitted / "ar5" / run)
 
 
 def test_a_model_of_one_modality_refuses_the_other(clips: dict[str, Path], fitted: Path) -> None:
     with pytest.raises(MissingModalityError, match="cannot be classified from video"):
-        avemotion.classify_clip(clips["audio"], checkpoint=fitted / "video")
+        avemotion.classify_clip(clips["audio"], checkpoint=fitted / "ar5/video")
     with pytest.raises(MissingModalityError, match="cannot be classified from audio"):
-        avemotion.classify_clip(clips["video"], checkpoint=fitted / "audio")
+        avemotion.classify_clip(clips["video"], checkpoint=fitted / "ar5/audio")
     with pytest.raises(UsageError, match="does not support modality 'audio', only video"):
-        avemotion.classify_clip(clips["av"], checkpoint=fitted / "video", modality="audio")
+        avemotion.classify_clip(clips["av"], checkpoint=fitted / "ar5/video", modality="audio")
 
 
 def test_modality_can_be_chosen(clips: dict[str, Path], fitted: Path) -> None:
     answers = {
-        m: avemotion.classify_clip(clips["av"], checkpoint=fitted / "av", modality=m)
+        m: avemotion.classify_clip(clips["av"], checkpoint=fitted / "ar5/av", modality=m)
         for m in ("auto", "av", "video", "audio")
     }
     assert answers["auto"].probabilities == answers["av"].probabilities
@@ -172,12 +174,12 @@ def test_wrong_input_is_named_and_stops_no_other(
         "pointer.flv": "Git LFS pointer",
     }
     paths = [*(tmp_path / name for name in reasons), clips["av"]]
-    results = list(avemotion.classify(paths, checkpoint=fitted / "av"))
+    results = list(avemotion.classify(paths, checkpoint=fitted / "ar5/av"))
     for result, reason in zip(results, reasons.values(), strict=False):
         assert isinstance(result, ClipFailure) and reason in result.reason
     assert isinstance(results[-1], Prediction)
     with pytest.raises(MediaError, match="truncated"):
-        avemotion.classify_clip(tmp_path / "half.flv", checkpoint=fitted / "av")
+        avemotion.classify_clip(tmp_path / "half.flv", checkpoint=fitted / "ar5/av")
 
 
 class TestWhichModelAnswers:
@@ -193,16 +195,16 @@ class TestWhichModelAnswers:
         monkeypatch.chdir(fitted.parent)
         monkeypatch.delenv("AVEMOTION_CHECKPOINT", raising=False)
         assert find_checkpoint() == Path("runs/latest/checkpoint.safetensors")
-        monkeypatch.setenv("AVEMOTION_CHECKPOINT", "runs/video")
-        assert find_checkpoint() == Path("runs/video/checkpoint.safetensors")
-        assert find_checkpoint("runs/av") == Path("runs/av/checkpoint.safetensors")
-        file = "runs/av/checkpoint.safetensors"
+        monkeypatch.setenv("AVEMOTION_CHECKPOINT", "runs/ar5/video")
+        assert find_checkpoint() == Path("runs/ar5/video/checkpoint.safetensors")
+        assert find_checkpoint("runs/ar5/av") == Path("runs/ar5/av/checkpoint.safetensors")
+        file = "runs/ar5/av/checkpoint.safetensors"
         assert find_checkpoint(file) == Path(file)
-        assert avemotion.Classifier("runs/av").metadata.experiment.modality == "av"
+        assert avemotion.Classifier("runs/ar5/av").metadata.experiment.modality == "av"
 
 
 def test_two_threads_answer_as_one_does(clips: dict[str, Path], fitted: Path) -> None:
-    classifier = avemotion.Classifier(fitted / "av")
+    classifier = avemotion.Classifier(fitted / "ar5/av")
     alone = classifier.classify(clips["av"])
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda _: classifier.classify(clips["av"]), range(12)))
@@ -216,7 +218,7 @@ def test_a_long_clip_says_which_part_was_used(fitted: Path, tmp_path: Path) -> N
         path = make_clip(
             tmp_path / f"{seconds}.wav", None, sound=sine(300, seconds, 16_000), sound_rate=16_000
         )
-        warnings = avemotion.classify_clip(path, checkpoint=fitted / "audio").warnings
+        warnings = avemotion.classify_clip(path, checkpoint=fitted / "ar5/audio").warnings
         assert any(text in w for w in warnings) if text else len(warnings) == 1
 
 
@@ -224,11 +226,11 @@ def test_a_device_that_is_not_there(fitted: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(UsageError, match="--device cuda"):
-        avemotion.Classifier(fitted / "av", device="cuda")
+        avemotion.Classifier(fitted / "ar5/av", device="cuda")
 
 
 def test_prediction_goes_into_json(clips: dict[str, Path], fitted: Path) -> None:
-    prediction = avemotion.classify_clip(clips["av"], checkpoint=fitted / "av")
+    prediction = avemotion.classify_clip(clips["av"], checkpoint=fitted / "ar5/av")
     back = json.loads(json.dumps(prediction.to_dict()))
     assert back["label"] == prediction.label
     assert back["face_box"]["width"] == prediction.face_box.width
@@ -239,7 +241,7 @@ def test_prediction_goes_into_json(clips: dict[str, Path], fitted: Path) -> None
 def test_classifying_loads_no_lightning(clips: dict[str, Path], fitted: Path) -> None:
     code = (
         "import sys, avemotion\n"
-        f"avemotion.classify_clip({str(clips['av'])!r}, checkpoint={str(fitted / 'av')!r})\n"
+        f"avemotion.classify_clip({str(clips['av'])!r}, checkpoint={str(fitted / 'ar5/av')!r})\n"
         "heavy = {'pytorch_lightning', 'lightning_fabric', 'sklearn', 'librosa', 'matplotlib'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

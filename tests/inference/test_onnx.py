@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 from media_maker import without_sound
-from network_maker import EXPERIMENTS, metadata_of, random_batch, tensors_of, untrained
+from network_maker import EXPERIMENTS, as_read_by_hand, metadata_of, random_batch, untrained
 from onnx import TensorProto, helper
 
 import avemotion
@@ -70,7 +70,7 @@ def test_any_number_of_clips(name: str, clips: int, exported: Path) -> None:
     assert found.dtype == np.float32
     network, _ = load_checkpoint(exported / name / "checkpoint.safetensors")
     with torch.inference_mode():
-        expected = network(tensors_of(batch)).softmax(dim=1).numpy()
+        expected = network(as_read_by_hand(batch)).softmax(dim=1).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert clips < 7 or np.ptp(found, axis=0).max() > 0.01
 
@@ -78,7 +78,21 @@ def test_any_number_of_clips(name: str, clips: int, exported: Path) -> None:
 def test_arrays_of_unequal_length_are_refused(exported: Path) -> None:
     clips = onnx_export.random_clips(metadata_of(EXPERIMENTS["av"]), 3)
     with pytest.raises(ValueError, match="unequal length"):
-        dataclasses.replace(clips, has_face=clips.has_face[:1])
+        dataclasses.replace(clips, present=clips.present | {"video": clips.present["video"][:1]})
+
+
+def test_the_temperature_is_applied_by_both_runtimes(tmp_path: Path) -> None:
+    experiment = EXPERIMENTS["video"]
+    network, batch = untrained(experiment), random_batch(experiment, 5, seed=1)
+    metadata = metadata_of(experiment, temperature=2.5)
+    save_checkpoint(tmp_path / "checkpoint.safetensors", network, metadata)
+    avemotion.export(tmp_path, tmp_path / "checkpoint.onnx")
+    with torch.inference_mode():
+        expected = (network(as_read_by_hand(batch)) / 2.5).softmax(dim=1).numpy()
+    for runtime in ("torch", "onnx"):
+        classifier = avemotion.Classifier(tmp_path, device="cpu", runtime=runtime)
+        np.testing.assert_allclose(classifier.probabilities(batch), expected, atol=1e-4)
+        assert classifier.metadata.temperature == 2.5
 
 
 class TestTheFile:
@@ -89,7 +103,8 @@ class TestTheFile:
         metadata = {p.key: p.value for p in model.metadata_props}
         assert metadata.pop("kind") == KIND
         metadata = {key: json.loads(value) for key, value in metadata.items()}
-        assert metadata["labels"] == list(EMOTIONS) and metadata["preprocessing"]["seed"] == 3
+        assert metadata["task"] == {"labels": list(EMOTIONS), "kind": "single"}
+        assert metadata["preprocessing"]["seed"] == 3
         assert metadata["answers"] == (["av", "video", "audio"] if name == "av" else [name])
         assert metadata["experiment"] == EXPERIMENTS[name].to_dict()
         assert bool(metadata["synthetic"]) == (name == "av")
@@ -101,9 +116,8 @@ class TestTheFile:
         )
 
     def test_has_the_inputs_that_are_documented(self, exported: Path) -> None:
-        faces = {"faces": (TensorProto.UINT8, [20, 98, 80]), "has_face": (TensorProto.BOOL, [])}
-        sound = {"lengths": (TensorProto.INT64, []), "has_sound": (TensorProto.BOOL, [])}
-        images = {"av": [1, 64, 500], "audio": [1, 128, 128]}
+        faces = {"faces": (TensorProto.UINT8, [20, 98, 80]), "has_video": (TensorProto.BOOL, [])}
+        images = {"av": ("log_mel", [64, 500]), "audio": ("power", [128, 128])}
         for name in EXPERIMENTS:
             graph = onnx.load(exported / name / "checkpoint.onnx").graph
             found = {
@@ -113,7 +127,12 @@ class TestTheFile:
             }
             expected = {} if name == "audio" else dict(faces)
             if name != "video":
-                expected |= sound | {"spectrograms": (TensorProto.FLOAT, images[name])}
+                spectrogram, shape = images[name]
+                expected |= {
+                    spectrogram: (TensorProto.FLOAT, shape),
+                    f"{spectrogram}_lengths": (TensorProto.INT64, []),
+                    "has_audio": (TensorProto.BOOL, []),
+                }
             assert found == expected and len(graph.input) == len(expected)
             assert [part.name for part in graph.output] == ["probabilities"]
 
@@ -219,7 +238,7 @@ class TestFilesThatAreNoModelsOfOurs:
         path = tmp_path / "x.onnx"
         self.refused(path, foreign().SerializeToString(), "another kind .unmarked")
         other = foreign(kind="avemotion/onnx/99").SerializeToString()
-        self.refused(path, other, "avemotion/onnx/99.*reads avemotion/onnx/2")
+        self.refused(path, other, "avemotion/onnx/99.*reads avemotion/onnx/3")
         self.refused(
             path, foreign(kind=KIND).SerializeToString(), "damaged: metadata lacks experiment"
         )
@@ -227,7 +246,8 @@ class TestFilesThatAreNoModelsOfOurs:
     def test_a_graph_that_does_not_fit_its_metadata(self, exported: Path, tmp_path: Path) -> None:
         model = onnx.load(exported / "video" / "checkpoint.onnx")
         metadata = {p.key: p.value for p in model.metadata_props}
-        helper.set_model_props(model, metadata | {"labels": '["anger", "fear"]'})
+        other = {"labels": ["anger", "fear"], "kind": "single"}
+        helper.set_model_props(model, metadata | {"task": json.dumps(other)})
         self.refused(
             tmp_path / "x.onnx", model.SerializeToString(), "outputs are .*but must be .*2"
         )

@@ -74,7 +74,7 @@ PLAIN = TimelineSettings(window_seconds=1.5, hop_seconds=0.5, smooth_seconds=0)
 
 @pytest.fixture(scope="module")
 def rows(film: tuple[Path, list[float]], fitted: Path) -> list[TimelineRow]:
-    return list(avemotion.timeline(film[0], checkpoint=fitted / "av", settings=PLAIN))
+    return list(avemotion.timeline(film[0], checkpoint=fitted / "ar5/av", settings=PLAIN))
 
 
 def inside(rows: list[TimelineRow], start: float, end: float) -> list[TimelineRow]:
@@ -108,7 +108,7 @@ def test_the_change_in_the_middle_is_found_where_it_is(
 ) -> None:
     """A window of the angry, and of the sad part, is answered as that stretch of that clip."""
     path, edges = film
-    classifier = avemotion.Classifier(fitted / "av")
+    classifier = avemotion.Classifier(fitted / "ar5/av")
     for number, (frames, sound) in ((0, parts[0]), (4, parts[1])):
         row = inside(rows, edges[number], edges[number + 1])[0]
         first = round((row.start_seconds - edges[number]) * RATE)
@@ -221,7 +221,7 @@ def test_all_faces_are_found_and_known_again(parts: list, fitted: Path, tmp_path
     assert find_faces(noise_frames(20, 360, 480, smooth=40)) == []
     path = write(tmp_path / "both.mkv", both, parts[0][1])
     every = TimelineSettings(window_seconds=1.5, hop_seconds=0.5, smooth_seconds=2, face="all")
-    rows = list(avemotion.timeline(path, checkpoint=fitted / "av", settings=every))
+    rows = list(avemotion.timeline(path, checkpoint=fitted / "ar5/av", settings=every))
     assert {row.face for row in rows} == {1, 2}
     left = {row.face for row in rows if row.face_box.x < both.shape[2] / 2 - 60}
     assert len(left) == 1  # one number stays on its side
@@ -248,7 +248,7 @@ def test_table_and_lines_hold_the_same_rows(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path
 ) -> None:
     path = film[0]
-    checkpoint = fitted / "av"
+    checkpoint = fitted / "ar5/av"
     for name in ("t.csv", "t.jsonl"):
         report = avemotion.write_timeline(
             path, out=tmp_path / name, checkpoint=checkpoint, progress=False
@@ -288,7 +288,7 @@ def test_an_interruption_keeps_the_rows_so_far_under_another_name(
 
         monkeypatch.setattr(avemotion.Classifier, "timeline", stopping)
         with pytest.raises(type(error), match="The rows before it are in .*partial"):
-            avemotion.write_timeline(film[0], out=out, checkpoint=fitted / "av", progress=False)
+            avemotion.write_timeline(film[0], out=out, checkpoint=fitted / "ar5/av", progress=False)
         assert not out.exists()
         with (tmp_path / ".t.csv.partial").open(newline="", encoding="utf-8") as file:
             assert len(list(csv.reader(file))) == 3
@@ -304,7 +304,7 @@ def test_an_unreadable_video_leaves_the_rows_of_an_earlier_run_alone(
             video.write_text("no video")
         with pytest.raises(MediaError):
             avemotion.write_timeline(
-                video, out=tmp_path / "t.csv", checkpoint=fitted / "av", progress=False
+                video, out=tmp_path / "t.csv", checkpoint=fitted / "ar5/av", progress=False
             )
         assert kept.read_text() == "rows of an earlier run"
 
@@ -313,7 +313,7 @@ def test_the_plot_is_drawn_and_does_not_grow(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path
 ) -> None:
     image = tmp_path / "film.png"
-    avemotion.write_timeline(film[0], plot=image, checkpoint=fitted / "av", progress=False)
+    avemotion.write_timeline(film[0], plot=image, checkpoint=fitted / "ar5/av", progress=False)
     pixels = cv2.imread(str(image))
     assert pixels.shape[1] == 1400 and pixels.shape[0] < 900
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
@@ -361,7 +361,7 @@ def test_a_plot_reaches_the_ends_of_the_video(tmp_path: Path) -> None:
 def test_wrong_values_are_refused_in_the_words_of_the_options(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip, model = str(film[0]), ["--checkpoint", str(fitted / "av")]
+    clip, model = str(film[0]), ["--checkpoint", str(fitted / "ar5/av")]
     sound = str(make_clip(tmp_path / "s.wav", None, sound=sine(300, 3, 16_000), sound_rate=16_000))
     (tmp_path / "folder.csv").mkdir()
     refused = {
@@ -383,12 +383,12 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
         assert message in capsys.readouterr().err
     assert main(["classify", clip, "--hop_seconds", "0.5", *model]) == 2
     assert "Only --timeline takes --out, --plot" in capsys.readouterr().err
-    words = ["classify", "--timeline", sound, "--checkpoint", str(fitted / "video")]
+    words = ["classify", "--timeline", sound, "--checkpoint", str(fitted / "ar5/video")]
     assert main([*words, "--out", str(tmp_path / "rows.csv")]) == 1
     assert "has no video" in capsys.readouterr().err
     assert not [p for p in tmp_path.iterdir() if "rows" in p.name]
     with pytest.raises(UsageError, match="There is nothing to write"):
-        avemotion.write_timeline(clip, checkpoint=fitted / "av")
+        avemotion.write_timeline(clip, checkpoint=fitted / "ar5/av")
     with pytest.raises(UsageError, match="--window_seconds is nan"):
         TimelineSettings(window_seconds=float("nan"))
     with pytest.raises(UsageError, match="--face is 'two'"):
@@ -398,7 +398,7 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
 def test_the_command(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["classify", "--timeline", str(film[0]), "--checkpoint", str(fitted / "av")]
+    words = ["classify", "--timeline", str(film[0]), "--checkpoint", str(fitted / "ar5/av")]
     assert main([*words, "--json", "--hop_seconds", "2"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["start_seconds"] == 0 and lines[1]["start_seconds"] == 2
@@ -414,10 +414,10 @@ def test_the_command(
 def test_sound_alone(fitted: Path, tmp_path: Path) -> None:
     speech = speech_like(6).astype(np.float32) / 32_768
     path = make_clip(tmp_path / "podcast.wav", None, sound=speech, sound_rate=16_000)
-    rows = list(avemotion.timeline(path, checkpoint=fitted / "av"))
+    rows = list(avemotion.timeline(path, checkpoint=fitted / "ar5/av"))
     assert [row.modality for row in rows] == ["audio"] * 5
     assert rows[-1].end_seconds == 6 and "the file has no video" in "".join(rows[0].warnings)
     with pytest.raises(MissingModalityError, match="has no video"):
-        list(avemotion.timeline(path, checkpoint=fitted / "video"))
+        list(avemotion.timeline(path, checkpoint=fitted / "ar5/video"))
     with pytest.raises(UsageError, match="does not support modality 'video', only audio"):
-        avemotion.timeline(path, checkpoint=fitted / "audio", modality="video")
+        avemotion.timeline(path, checkpoint=fitted / "ar5/audio", modality="video")

@@ -39,13 +39,13 @@ class TestUnreadableCheckpoints:
             load_checkpoint(tmp_path / "old.safetensors")
 
     def test_truncated(self, fitted: Path, tmp_path: Path) -> None:
-        whole = (fitted / "audio" / "checkpoint.safetensors").read_bytes()
+        whole = (fitted / "ar5/audio" / "checkpoint.safetensors").read_bytes()
         (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
         with pytest.raises(UsageError, match="not a checkpoint of avemotion"):
             load_checkpoint(tmp_path / "half.safetensors")
 
     def test_with_weights_of_another_size(self, fitted: Path, tmp_path: Path) -> None:
-        path = fitted / "audio" / "checkpoint.safetensors"
+        path = fitted / "ar5/audio" / "checkpoint.safetensors"
         weights = load_file(path)
         with safe_open(path, "pt") as file:
             header = file.metadata()

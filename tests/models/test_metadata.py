@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from network_maker import metadata_of, untrained
+from network_maker import experiment_of, metadata_of, untrained
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from avemotion.config import ExperimentSettings, NetworkSettings
 from avemotion.errors import UsageError
 from avemotion.models.checkpoint import KIND, load_checkpoint, save_checkpoint
 
-SMALL = ExperimentSettings(
-    "audio", NetworkSettings(spectrogram="power", width=0.1, audio_features=4)
-)
+SMALL = experiment_of("audio", spectrogram="power", width=0.1, audio_features=4)
 
 
 @pytest.fixture(scope="module")
@@ -42,35 +39,48 @@ def with_header(path: Path, header: object, out: Path) -> Path:
 
 
 def set_key(key: str, value: object) -> Callable[[dict[str, Any]], None]:
-    """Set a value at a path of keys: ``experiment.training.epochs``."""
+    """Set a value at a path of keys: ``experiment.training.epochs``, ``inputs.0.name``."""
 
     def change(header: dict[str, Any]) -> None:
-        *parts, last = key.split(".")
+        *parts, last = (int(part) if part.isdigit() else part for part in key.split("."))
+        place: Any = header
         for part in parts:
-            header = header[part]
-        header[last] = value
+            place = place[part]
+        place[last] = value
 
     return change
 
 
 REFUSED = [
-    ("labels", ["anger", "anger", "fear", "happy", "sad", "neutral"], "must be unique.*'anger'"),
-    ("labels", ["", *"bcdef"], "a label must be text.* not ''"),
-    ("labels", ["  ", *"bcdef"], "without spaces around it; '  ' is not"),
-    ("labels", ["joy ", *"bcdef"], "'joy ' is not"),
-    ("labels", ["a\nb", *"bcdef"], r"printable.*'a\\nb'"),
-    ("labels", ["\x1b[31m", *"bcdef"], r"printable.*'\\x1b\[31m'"),
-    ("labels", [1, 2, 3, 4, 5, 6], r"labels is \[1, 2.*a list of texts"),
-    ("labels", "abcdef", "labels is 'abcdef', but must be a list of texts"),
-    ("labels", ["anger"], "labels is .*'anger'.*, but must be two or more"),
-    ("labels", [], "labels"),
+    ("task.labels", ["anger", "anger", "fear", "happy", "sad", "x"], "must be unique.*'anger'"),
+    ("task.labels", ["", *"bcdef"], "labels are wrong: a label must be text.* not ''"),
+    ("task.labels", ["  ", *"bcdef"], "without spaces around it; '  ' is not"),
+    ("task.labels", ["joy ", *"bcdef"], "'joy ' is not"),
+    ("task.labels", ["a\nb", *"bcdef"], r"printable.*'a\\nb'"),
+    ("task.labels", ["\x1b[31m", *"bcdef"], r"printable.*'\\x1b\[31m'"),
+    ("task.labels", [1, 2, 3, 4, 5, 6], r"task.labels is \[1, 2.*a list of texts"),
+    ("task.labels", "abcdef", "task.labels is 'abcdef', but must be a list of texts"),
+    ("task.labels", ["anger"], "labels is .*'anger'.*, but must be two or more"),
+    ("task.labels", [], "labels"),
+    ("task.kind", "some", "kind is 'some', but must be single or multi"),
+    ("task", [], r"task is \[\], but must be a mapping of labels, kind"),
+    ("inputs", [], r"inputs is \(\), but must be one or more"),
+    ("inputs", "power", "inputs is 'power', but must be a list"),
+    ("inputs", [{"name": "power"}], "an input lacks size, channels"),
+    ("inputs.0.name", "smell", "There is no feature 'smell'. Features: faces, "),
+    ("inputs.0.size", [9, 9], r"size is \(9, 9\), but must be null for power"),
+    ("inputs.0.channels", 3, "channels is 3, but must be null for power"),
+    ("inputs.0.name", "log_mel", r"it reads .*'power'.*, but lists .*'log_mel'"),
     ("preprocessing.grid", "nonsense", "--grid is 'nonsense', but must be even or thesis"),
     ("preprocessing.views", 0, "--views is 0"),
     ("preprocessing.zoom", 1, "preprocessing has 'zoom', but may have only views"),
     ("preprocessing", {}, "preprocessing lacks views, grid"),
     ("experiment.modality", "smell", "--modality is 'smell', but must be av or video or audio"),
-    ("experiment.network.width", "wide", "--network.width is 'wide', but must be a finite number"),
-    ("experiment.network.width", True, "--network.width is True"),
+    ("experiment.settings.width", "wide", "--ar5.width is 'wide', but must be a finite number"),
+    ("experiment.settings.width", True, "--ar5.width is True"),
+    ("experiment.settings.depth", 3, "ar5 has no setting 'depth'. Its settings: spectrogram"),
+    ("experiment.settings", [], r"--settings is \[\], but must be a mapping"),
+    ("experiment.model", 5, "--model is 5, but must be text"),
     ("experiment.training.epochs", 2.5, "--training.epochs is 2.5, but must be a whole number"),
     ("experiment.training.learning_rate", math.inf, "--training.learning_rate is inf"),
     ("experiment.training.weight_decay", math.nan, "--training.weight_decay is nan"),
@@ -80,12 +90,16 @@ REFUSED = [
     ("split.train", ["1001", 2], r"split.train is \['1001', 2\], but must be a list of texts"),
     ("split.test", ["1001"], "actors in two parts of a split: 1001"),
     ("split.spare", [], "split has 'spare'"),
+    ("split.unit", "clip", "split.unit is 'clip', but must be actor or part"),
     ("epoch", 0, "epoch is 0, but must be 1 or more"),
     ("epoch", True, "epoch is True, but must be a whole number"),
     ("scores.val_accuracy", math.nan, "scores.val_accuracy is nan, but must be a finite number"),
     ("scores", [], r"scores is \[\], but must be a mapping"),
     ("version", None, "version is None, but must be text"),
     ("split_versions.numpy", 2, "split_versions.numpy is 2, but must be text"),
+    ("temperature", 0, "temperature is 0, but must be above 0"),
+    ("temperature", math.inf, "temperature is inf, but must be a finite number"),
+    ("temperature", "hot", "temperature is 'hot', but must be a finite number"),
     ("synthetic", "yes", "synthetic is 'yes', but must be a mapping or null"),
 ]  # fmt: skip
 
@@ -108,6 +122,13 @@ def test_refused_where_a_key_is_missing(small: Path, tmp_path: Path) -> None:
         path = with_header(small, header, tmp_path / f"{key}.safetensors")
         with pytest.raises(UsageError, match=f"metadata lacks {key}"):
             load_checkpoint(path)
+
+
+def test_a_model_that_is_not_installed_is_named(small: Path, tmp_path: Path) -> None:
+    header = header_of(small)
+    header["experiment"]["model"] = "mynet"
+    with pytest.raises(UsageError, match="no model 'mynet'.*must be installed"):
+        load_checkpoint(with_header(small, header, tmp_path / "x.safetensors"))
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{", "[" * 100_000, '{"epoch": 1' + "0" * 5000])
@@ -156,6 +177,8 @@ def test_no_damage_is_an_exception_of_another_kind(
     try:
         _, metadata = load_checkpoint(path)
     except UsageError as error:
-        assert str(error).startswith(f"{path} is damaged: ")
+        assert str(error).startswith(
+            (f"{path} is damaged: ", f"{path} cannot be loaded: There is no model ")
+        )
     else:
         assert json.loads(json.dumps(metadata.to_dict(), allow_nan=False)) == header

@@ -22,7 +22,7 @@ from preprocess_maker import SETTINGS, contents, run, voices
 from test_pool import calls, leave_a_mark, tasks
 
 import avemotion
-from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
+from avemotion.config import ExperimentSettings, TrainingSettings
 from avemotion.data import preprocessing
 from avemotion.data.preprocessing import preprocess
 from avemotion.data.splits import Fold, actors_of, of_actors
@@ -169,7 +169,7 @@ def test_a_decoder_that_dies_or_hangs_is_recorded_as_on_one_machine(
 def test_folds_give_the_same_predictions(cluster: Any, small_store: Path, tmp_path: Path):
     store = FeatureStore(small_store)
     settings = TrainingSettings(epochs=1, batch_size=16, validation=0.0, early_stopping=False)
-    experiment = ExperimentSettings("audio", NetworkSettings(width=0.25), settings)
+    experiment = ExperimentSettings("ar5", "audio", {"width": 0.25}, settings)
     actors = actors_of(store.rows)
     for engine in ("local", "ray"):
         folds = [
@@ -185,7 +185,7 @@ def test_folds_give_the_same_predictions(cluster: Any, small_store: Path, tmp_pa
         ]
         (tmp_path / engine).mkdir()
         predictions, _ = train_and_test(folds, store.labels, 1, progress=False, engine=engine)
-        assert len(predictions["audio"]) == 24
+        assert len(predictions["ar5/audio"]) == 24
     assert contents(tmp_path / "ray" / "folds") == contents(tmp_path / "local" / "folds")
     assert (
         contents(tmp_path / "ray" / "runs").keys() == contents(tmp_path / "local" / "runs").keys()

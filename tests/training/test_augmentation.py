@@ -5,17 +5,20 @@ import pytest
 import torch
 
 from avemotion.config import TrainingSettings
-from avemotion.data.batch import ClipInputs
+from avemotion.data.batch import Batch
+from avemotion.errors import UsageError
+from avemotion.features.log_mel_noise import with_noise
 from avemotion.features.spectrogram import log_mel, mel_edges
 from avemotion.features.waveform_effects import add_at_snr
+from avemotion.models.inputs import Input
 from avemotion.training.augmentation import (
     MASKED_BANDS,
     add_sound_noise,
     augment_faces,
+    check_augmentable,
     hide_modalities,
     mask_spectrograms,
     mix,
-    with_noise,
 )
 
 NOTHING = {
@@ -29,13 +32,19 @@ def faces(clips: int = 4) -> torch.Tensor:
     return (torch.sin(3 * rows) + columns**2 + columns).expand(clips, 20, 98, 80).contiguous()
 
 
-def batch(clips: int, has_face: bool = True, has_sound: bool = True) -> ClipInputs:
-    return ClipInputs(
-        torch.arange(clips).float()[:, None, None, None].expand(clips, 20, 98, 80),
-        torch.arange(clips).float()[:, None, None, None].expand(clips, 1, 64, 500),
-        torch.full((clips,), 200),
-        torch.full((clips,), has_face),
-        torch.full((clips,), has_sound),
+def batch(clips: int, has_face: bool = True, has_sound: bool = True) -> Batch[torch.Tensor]:
+    number = torch.arange(clips)
+    values = number.float()[:, None, None, None]
+    return Batch(
+        inputs={
+            "faces": values.expand(clips, 20, 98, 80),
+            "log_mel": values.expand(clips, 1, 64, 500),
+        },
+        present={
+            "video": torch.full((clips,), has_face),
+            "audio": torch.full((clips,), has_sound),
+        },
+        lengths={"log_mel": 200 + number},
     )
 
 
@@ -135,14 +144,24 @@ def test_the_set_share_of_clips_gets_noise_where_they_sound() -> None:
     image, length = images(voice(3.0))
     clips, lengths = image.expand(200, -1, -1, -1), length.repeat(200)
     lengths[::2] -= 100
-    found = add_sound_noise(clips, lengths, 0.3)
+    found = add_sound_noise("log_mel", clips, lengths, 0.3)
     changed = (found != clips)[:, 0].any(dim=1)  # (clip, column)
     assert 40 < int(changed.any(dim=1).sum()) < 80
     for columns, end in zip(changed, lengths.tolist(), strict=True):
         assert not columns[end:].any() and columns[:end].any() == columns[:end].all()
     louder = (found - clips).mean(dim=(1, 2, 3))[changed.any(dim=1)]
     assert len(set(louder.tolist())) == len(louder) and louder.max() > 2 * louder.min()
-    assert torch.equal(add_sound_noise(clips, lengths, 0.0), clips)
+    assert torch.equal(add_sound_noise("log_mel", clips, lengths, 0.0), clips)
+
+
+def test_noise_needs_a_spectrogram_that_takes_it() -> None:
+    noisy = TrainingSettings(sound_noise=0.5)
+    for deaf in ("power", "waveform"):
+        with pytest.raises(UsageError, match=f"works only with log_mel, but .* reads {deaf}"):
+            check_augmentable([Input("faces"), Input(deaf)], noisy)
+        check_augmentable([Input("faces"), Input(deaf)], TrainingSettings())
+    check_augmentable([Input("faces"), Input("log_mel")], noisy)
+    check_augmentable([Input("faces")], noisy)
 
 
 def test_silence_gets_no_more_than_its_own_level() -> None:
@@ -174,20 +193,23 @@ def test_mixup_blends_inputs_and_targets_with_one_share() -> None:
         mixed, probabilities = mix(batch(6), targets, 0.4)
         # Clip i has the value i everywhere, so the blend's value is the targets' mean number.
         expected = probabilities @ torch.arange(6.0)
-        torch.testing.assert_close(mixed.faces[:, 0, 0, 0], expected)
-        torch.testing.assert_close(mixed.spectrograms[:, 0, 0, 0], expected)
+        torch.testing.assert_close(mixed.inputs["faces"][:, 0, 0, 0], expected)
+        torch.testing.assert_close(mixed.inputs["log_mel"][:, 0, 0, 0], expected)
         torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(6))
+        # The longer sound counts: that of the highest number with a share.
+        longest = [200 + max(row.nonzero().flatten().tolist()) for row in probabilities]
+        assert mixed.lengths["log_mel"].tolist() == longest
 
 
 @pytest.mark.parametrize("chance", [0.15, 0.5])
 def test_hiding_never_takes_both(chance: float) -> None:
     torch.manual_seed(0)
     hidden = hide_modalities(batch(4000), chance)
-    assert (hidden.has_face | hidden.has_sound).all()
-    for left in (hidden.has_face, hidden.has_sound):
+    assert (hidden.present["video"] | hidden.present["audio"]).all()
+    for left in hidden.present.values():
         assert abs(float((~left).float().mean()) - chance) < 0.03
 
 
 def test_hiding_leaves_a_lone_modality() -> None:
     hidden = hide_modalities(batch(100, has_sound=False), 0.5)
-    assert hidden.has_face.all() and not hidden.has_sound.any()
+    assert hidden.present["video"].all() and not hidden.present["audio"].any()

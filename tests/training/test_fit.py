@@ -14,19 +14,26 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import QUICK
+from network_maker import experiment_of
 from safetensors.torch import load_file
 
 import avemotion
-from avemotion.config import ExperimentSettings, NetworkSettings, TrainingSettings
+from avemotion.config import TrainingSettings
+from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import claimed
+from avemotion.models.ar5 import AR5Settings
+from avemotion.models.base import probabilities
+from avemotion.models.calibration import fit_temperature
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.inputs import names_of
+from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.precision import uses_bfloat16
 
 
 def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:
-    run = fitted / "av"
+    run = fitted / "ar5/av"
     assert sorted(p.name for p in run.iterdir() if p.name != ".lock") == [
         "checkpoint.safetensors", "curves.png", "metrics.csv", "model_card.md", "run.json",
     ]  # fmt: skip
@@ -37,17 +44,18 @@ def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:
     assert all(float(row["train_loss"]) > 0 for row in rows)
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((run / "run.json").read_text())["finished"]
-    assert (fitted / "latest").resolve() == (fitted / "audio").resolve()
+    assert (fitted / "latest").resolve() == (fitted / "ar5/audio").resolve()
 
 
 def test_the_checkpoint_carries_all_that_is_needed(fitted: Path, small_store: Path) -> None:
-    _, metadata = load_checkpoint(fitted / "av" / "checkpoint.safetensors")
+    _, metadata = load_checkpoint(fitted / "ar5/av" / "checkpoint.safetensors")
     store = FeatureStore(small_store)
     assert metadata.labels == store.labels
     assert metadata.preprocessing == store.settings
     used = "bfloat16" if uses_bfloat16(QUICK) else "float32"
     training = dataclasses.replace(QUICK, precision=used)
-    assert metadata.experiment == ExperimentSettings("av", NetworkSettings(), training)
+    assert metadata.experiment == dataclasses.replace(experiment_of("av"), training=training)
+    assert names_of(metadata.inputs) == ("faces", "log_mel")
     assert metadata.split_versions == {p: version(p) for p in ("numpy", "scikit-learn")}
     assert metadata.answers == ("av", "video", "audio")
     assert metadata.synthetic is not None
@@ -58,25 +66,39 @@ def test_the_checkpoint_carries_all_that_is_needed(fitted: Path, small_store: Pa
 
 
 def test_modalities_keep_the_same_actors_away(fitted: Path) -> None:
-    splits = [load_checkpoint(fitted / m / "checkpoint.safetensors")[1].split
+    splits = [load_checkpoint(fitted / "ar5" / m / "checkpoint.safetensors")[1].split
               for m in ("av", "video", "audio")]  # fmt: skip
     assert splits[0].test == splits[1].test == splits[2].test != ()
 
 
 def test_the_kept_epoch_is_the_best_on_the_validation_actors(fitted: Path) -> None:
     for modality in ("av", "video", "audio"):
-        with (fitted / modality / "metrics.csv").open(newline="") as file:
+        with (fitted / "ar5" / modality / "metrics.csv").open(newline="") as file:
             losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
-        _, metadata = load_checkpoint(fitted / modality / "checkpoint.safetensors")
+        _, metadata = load_checkpoint(fitted / "ar5" / modality / "checkpoint.safetensors")
         assert metadata.epoch == losses.index(min(losses)) + 1
         assert metadata.scores["val_loss"] == pytest.approx(min(losses))
 
 
+def test_the_temperature_is_fitted_on_the_validation_actors(
+    fitted: Path, small_store: Path
+) -> None:
+    store = FeatureStore(small_store)
+    for modality in ("av", "video", "audio"):
+        network, metadata = load_checkpoint(fitted / "ar5" / modality / "checkpoint.safetensors")
+        rows = [row for row in store.usable(modality) if row.actor in metadata.split.validation]
+        batch = ClipDataset(store, rows, names_of(metadata.inputs))[
+            [(clip, 0) for clip in range(len(rows))]
+        ]
+        expected = fit_temperature(probabilities(network, batch), batch.targets.numpy())
+        assert metadata.temperature == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_finished_run_is_not_trained_again(fitted: Path, small_store: Path) -> None:
-    checkpoint = fitted / "video" / "checkpoint.safetensors"
+    checkpoint = fitted / "ar5/video" / "checkpoint.safetensors"
     before = checkpoint.stat().st_mtime_ns
     report = avemotion.fit(
-        data=small_store, modality="video", out=fitted / "video", training=QUICK, progress=False
+        data=small_store, modality="video", out=fitted / "ar5/video", training=QUICK, progress=False
     )
     assert report.was_finished
     assert checkpoint.stat().st_mtime_ns == before
@@ -85,9 +107,22 @@ def test_a_finished_run_is_not_trained_again(fitted: Path, small_store: Path) ->
 def test_a_folder_with_another_run_is_refused(fitted: Path, small_store: Path) -> None:
     other = dataclasses.replace(QUICK, learning_rate=0.5)
     with pytest.raises(UsageError, match=r"learning_rate: 0\.002 -> 0\.5"):
-        avemotion.fit(data=small_store, modality="av", out=fitted / "av", training=other)
+        avemotion.fit(data=small_store, modality="av", out=fitted / "ar5/av", training=other)
     with pytest.raises(UsageError, match="modality: 'av' -> 'audio'"):
-        avemotion.fit(data=small_store, modality="audio", out=fitted / "av", training=QUICK)
+        avemotion.fit(data=small_store, modality="audio", out=fitted / "ar5/av", training=QUICK)
+
+
+def test_noise_that_the_spectrogram_does_not_take_is_refused_before_anything_is_written(
+    small_store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="--training.sound_noise works only with log_mel"):
+        avemotion.fit(
+            data=small_store,
+            out=tmp_path / "run",
+            settings=AR5Settings(spectrogram="power"),
+            training=dataclasses.replace(QUICK, sound_noise=0.5),
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 FIT = """
@@ -151,11 +186,15 @@ def test_a_run_stopped_after_training_is_not_trained_again(
         patch.setattr("avemotion.training.fit.draw_curves", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             avemotion.fit(**words, progress=False)
-    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
-    before = checkpoint.stat().st_mtime_ns, (run / "metrics.csv").read_bytes()
-    avemotion.fit(**words, progress=False)
-    assert (checkpoint.stat().st_mtime_ns, (run / "metrics.csv").read_bytes()) == before
-    assert not (tmp_path / "run" / "state").exists()
+    weights, metrics = load_file(run / "checkpoint.safetensors"), (run / "metrics.csv").read_bytes()
+    _, metadata = load_checkpoint(run / "checkpoint.safetensors")
+    monkeypatch.setattr(EmotionModule, "training_step", lambda *_: 1 / 0)
+    assert avemotion.fit(**words, progress=False).metadata == metadata
+    again = load_file(run / "checkpoint.safetensors")
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+    assert load_checkpoint(run / "checkpoint.safetensors")[1] == metadata
+    assert (run / "metrics.csv").read_bytes() == metrics
+    assert not (run / "state").exists()
 
 
 def test_ctrl_c_is_exit_code_130_and_says_how_to_resume(small_store: Path, tmp_path: Path) -> None:
@@ -238,4 +277,5 @@ def test_without_validation_the_last_epoch_is_kept(small_store: Path, tmp_path: 
         data=small_store, modality="audio", out=tmp_path / "run", training=training, progress=False
     )
     assert report.metadata.epoch == 2 and report.metadata.scores == {}
+    assert report.metadata.temperature is None
     assert report.metadata.split.validation == ()

@@ -3,27 +3,28 @@
 import dataclasses
 
 import torch
+from network_maker import TASK
 
-from avemotion.config import ExperimentSettings, Modality, NetworkSettings, TrainingSettings
+from avemotion.config import Modality, TrainingSettings
 from avemotion.data.batch import Batch
-from avemotion.models.ar5 import AR5
+from avemotion.models.ar5 import AR5, AR5Settings
 from avemotion.training.lightning_module import EmotionModule
 
 CLIPS = 64
 PLAIN = TrainingSettings(label_smoothing=0.0, mixup=0.0, spectrogram_masking=False)
-SMALL = NetworkSettings(width=0.25)
+SMALL = AR5Settings(width=0.25)
 
 
 def hidden(modality: Modality, chance: float) -> tuple[int, int]:
     """How many of 64 faces and of 64 voices the augmentation hides."""
     settings = dataclasses.replace(PLAIN, modality_dropout=chance)
-    network = AR5(modality, 6, SMALL)
-    module = EmotionModule(network, ExperimentSettings(modality, SMALL, settings), 6)
+    module = EmotionModule(AR5(TASK, modality, SMALL), settings)
     there = torch.ones(CLIPS, dtype=torch.bool)
     labels = torch.zeros(CLIPS, dtype=torch.int64)
     torch.manual_seed(0)
-    inputs, _ = module.augmented(Batch(None, None, None, there, there, labels))
-    return int((~inputs.has_face).sum()), int((~inputs.has_sound).sum())
+    batch = Batch({}, {"video": there, "audio": there}, targets=labels)
+    present = module.augmented(batch)[0].present
+    return int((~present["video"]).sum()), int((~present["audio"]).sum())
 
 
 def test_modalities_are_hidden_only_where_there_are_two() -> None:

@@ -9,22 +9,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import markdown
 import pytest
 from conftest import QUICK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_maker import experiment_of
 from safetensors import safe_open
 
 import avemotion
-from avemotion.cli.options import add_function, parse
+from avemotion.cli.options import Command, add_function, add_models
 from avemotion.config import ExperimentSettings
 from avemotion.data.checksums import write_checksums
 from avemotion.data.corpora import CorpusName
 from avemotion.data.store import FeatureStore
+from avemotion.data.task import Task
+from avemotion.data.types import PARTS
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.registry import with_settings
 from avemotion.training.model_card import escaped, model_card
 from avemotion.training.precision import uses_bfloat16
 
@@ -46,22 +50,24 @@ def table(card: str, first: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("modality", ["av", "video", "audio"])
 def test_each_figure_is_that_of_the_run(fitted: Path, small_store: Path, modality: str) -> None:
-    run = fitted / modality
+    run = fitted / "ar5" / modality
     card = (run / "model_card.md").read_text()
     with safe_open(run / "checkpoint.safetensors", "np") as file:
         metadata = json.loads(file.metadata()["metadata"])
         sizes = {name: file.get_tensor(name).size for name in file.keys()}  # noqa: SIM118
     fitted_numbers = sum(n for name, n in sizes.items() if not name.endswith(STATISTICS))
-    assert f"{fitted_numbers:,} parameters, 6 emotions ({', '.join(metadata['labels'])})" in card
+    labels = metadata["task"]["labels"]
+    assert f"{fitted_numbers:,} parameters, 6 emotions ({', '.join(labels)})" in card
 
     with (small_store / "manifest.csv").open(newline="") as file:
         clips = list(csv.DictReader(file))
     header, *parts = table(card, "actors")
-    assert header[3:] == metadata["labels"]
-    for who, (_, actors, count, *emotions) in zip(metadata["split"].values(), parts, strict=True):
+    assert header[3:] == labels
+    split = [metadata["split"][part] for part in PARTS]
+    for who, (_, actors, count, *emotions) in zip(split, parts, strict=True):
         theirs = Counter(row["emotion"] for row in clips if row["actor"] in who)
         assert (int(actors), int(count)) == (len(who), theirs.total())
-        assert [int(n) for n in emotions] == [theirs[label] for label in metadata["labels"]]
+        assert [int(n) for n in emotions] == [theirs[label] for label in labels]
         assert re.search(rf"^- Actors that .*: {', '.join(who)}\.$", card, re.MULTILINE)
 
     with (run / "metrics.csv").open(newline="") as file:
@@ -71,6 +77,8 @@ def test_each_figure_is_that_of_the_run(fitted: Path, small_store: Path, modalit
     for shown, name in zip(figures[3:5], ("val_accuracy", "val_uar"), strict=True):
         assert shown == f"{100 * float(best[name]):.1f} %"
     assert float(figures[5]) == pytest.approx(float(best["val_loss"]), abs=6e-4)
+    temperature = round(metadata["temperature"], 2)
+    assert f"calibrated on these same actors (temperature {temperature})" in card
     assert "**no interval**" in card and "figures are optimistic" in card
 
     assert json.loads((run / "run.json").read_text())["data"] in card
@@ -79,14 +87,21 @@ def test_each_figure_is_that_of_the_run(fitted: Path, small_store: Path, modalit
 
 
 def test_the_commands_make_this_very_model(fitted: Path) -> None:
-    card = (fitted / "audio" / "model_card.md").read_text()
+    card = (fitted / "ar5/audio" / "model_card.md").read_text()
     preprocess, fit = re.findall(r"^avemotion (.*)$", card, re.MULTILINE)
     assert preprocess == "preprocess CORPUS --out FEATURES --corpus crema_d --views 2"
     name, *words = fit.split()
-    values = parse(name, "", words, lambda p: add_function(p, avemotion.fit, set()))
-    made = ExperimentSettings(values["modality"], values["network"], values["training"])
+    command = Command(name, "", words)
+
+    def add(parser: Any) -> None:
+        add_function(parser, avemotion.fit, {"settings"})
+        add_models(parser, command.models())
+
+    values = command.parse(add)
+    asked = ExperimentSettings(values["model"], values["modality"], training=values["training"])
+    made = with_settings(asked, values[values["model"]])
     used = "bfloat16" if uses_bfloat16(QUICK) else "float32"
-    assert made == ExperimentSettings("audio", training=replace(QUICK, precision=used))
+    assert made == replace(experiment_of("audio"), training=replace(QUICK, precision=used))
     assert f"| `training.precision` | 'auto' | '{used}' |" in card
     assert [row[0] for row in table(card, "setting")[1:]] == [
         "`preprocessing.views`", "`training.epochs`", "`training.batch_size`", "`training.holdout`",
@@ -96,7 +111,7 @@ def test_the_commands_make_this_very_model(fitted: Path) -> None:
 
 def described(fitted: Path, store: Path, modality: str = "av", **changes: object) -> str:
     """The card of a network with other metadata."""
-    _, metadata = load_checkpoint(fitted / modality / "checkpoint.safetensors")
+    _, metadata = load_checkpoint(fitted / "ar5" / modality / "checkpoint.safetensors")
     return model_card(FeatureStore(store), replace(metadata, **changes), 1)
 
 
@@ -114,7 +129,7 @@ def other_store(store: Path, folder: Path, **changes: object) -> Path:
 def test_a_synthetic_run_says_so_and_no_other_does(
     fitted: Path, small_store: Path, tmp_path: Path
 ) -> None:
-    card = (fitted / "av" / "model_card.md").read_text()
+    card = (fitted / "ar5/av" / "model_card.md").read_text()
     assert card.index("SYNTHETIC DATA") < card.index("## ")
     assert "84.9 % of this synthetic corpus" in card and "Database License" not in card
     recorded = other_store(small_store, tmp_path / "recorded", synthetic=None)
@@ -139,7 +154,7 @@ def test_the_licence_is_that_of_the_corpus(
 
 def test_what_it_answers_from(fitted: Path, small_store: Path) -> None:
     needs_both = replace(QUICK, modality_dropout=0.0)
-    experiment = ExperimentSettings("av", training=needs_both)
+    experiment = replace(experiment_of("av"), training=needs_both)
     assert "predicts from the other" in described(fitted, small_store)
     assert "It needs both" in described(fitted, small_store, experiment=experiment)
     assert "It needs a face" in described(fitted, small_store, "video")
@@ -147,8 +162,9 @@ def test_what_it_answers_from(fitted: Path, small_store: Path) -> None:
 
 
 def test_without_validation_there_are_no_figures(fitted: Path, small_store: Path) -> None:
-    card = described(fitted, small_store, scores={})
+    card = described(fitted, small_store, scores={}, temperature=None)
     assert "No figures" in card and "UAR" not in card
+    assert "**uncalibrated**" in card and "temperature" not in card
 
 
 def shown(text: str) -> str:
@@ -184,7 +200,7 @@ def test_hostile_labels_stay_in_their_cells(
         manifest = manifest.replace(f",{theirs},", f",{ours},")
     (store / "manifest.csv").write_text(manifest)
     write_checksums(store)
-    card = described(fitted, store, labels=HOSTILE)
+    card = described(fitted, store, task=Task(HOSTILE))
     page = markdown.markdown(card, extensions=["tables", "fenced_code"])
     for trace in ("<script", "<a ", "<strong>x", "http://", "www.evil"):
         assert trace not in page

@@ -10,8 +10,12 @@ the video. A table ``clips.csv`` beside the emotions' folders names the actor of
     happy/take 1.mp4,Anna
     sad/take 2.mp4,Boris
 
-It may also have the columns ``level`` and ``sentence``. Without the table every clip's actor is
-`UNKNOWN_ACTOR`, and nothing can be trained or tested on the clips: the same person may be in two.
+It may also have the columns ``level``, ``sentence`` and ``part``. Without the table every clip's
+actor is `UNKNOWN_ACTOR`, and nothing can be trained or tested on the clips: the same person may be
+in two. With ``part`` (``train``, ``validation``, ``test``) the corpus has an official split, and an
+actor may be left empty: people may then be in several parts, and every report says so.
+
+A picture is a clip of one frame, for models that read one.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avemotion.data.types import UNKNOWN_ACTOR, Clip, Corpus, is_utf8
+from avemotion.data.types import PARTS, UNKNOWN_ACTOR, Clip, Corpus, is_utf8
 from avemotion.errors import UsageError
 from avemotion.files import read_csv
 
@@ -30,13 +34,14 @@ NAME = "folder"
 TABLE_NAME = "clips.csv"
 """The table of the actor of each file."""
 
-COLUMNS, FURTHER_COLUMNS = ("file", "actor"), ("level", "sentence")
+COLUMNS, FURTHER_COLUMNS = ("file", "actor"), ("level", "sentence", "part")
 """Columns that the table must have, and those that it may have."""
 
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+    ".3gp .asf .avi .bmp .flv .jpeg .jpg .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .png .ts "
+    ".webm .webp .wmv".split()
 )
-"""How files end that may hold a face, in small letters."""
+"""How files end that may hold a face, in small letters: videos and pictures."""
 
 SOUND_SUFFIXES = frozenset(".aac .aif .aiff .amr .flac .m4a .mp3 .oga .ogg .opus .wav .wma".split())
 """How files end that hold a voice alone."""
@@ -60,6 +65,7 @@ class _Entry:
     actor: str
     level: str
     sentence: str
+    part: str
 
 
 def read_corpus(directory: Path) -> Corpus:
@@ -121,8 +127,9 @@ def _media(folder: Path) -> tuple[list[Path], list[Path]]:
         (media if usable and is_utf8(path.name) else others).append(path)
     if not media:
         raise UsageError(
-            f"{folder} holds no video or sound file, but every folder in {folder.parent} stands "
-            "for an emotion and has its clips directly in it. Move clips there, or the folder away."
+            f"{folder} holds no video, picture or sound file, but every folder in {folder.parent} "
+            "stands for an emotion and has its clips directly in it. Move clips there, or the "
+            "folder away."
         )
     return media, others
 
@@ -158,19 +165,29 @@ def _clips(
     for video, sound in found:
         names = [p.relative_to(directory).as_posix() for p in (video, sound) if p]
         entries = [left.pop(name) for name in names if name in left]
-        if len({(e.actor, e.level, e.sentence) for e in entries}) > 1:
+        if len({(e.actor, e.level, e.sentence, e.part) for e in entries}) > 1:
             raise UsageError(
                 f"{directory / TABLE_NAME} differs on {' and '.join(names)}, which "
                 f"are one clip (rows {entries[0].number} and {entries[1].number}). "
-                "Give both the same actor, level and sentence."
+                "Give both the same actor, level, sentence and part."
             )
         if entries:
-            actor, level, sentence = entries[0].actor, entries[0].level, entries[0].sentence
+            entry = entries[0]
         else:
-            actor, level, sentence = UNKNOWN_ACTOR, "", ""
+            entry = _Entry(0, UNKNOWN_ACTOR, "", "", "")
             missing.append(names[0])
-        emotion = names[0].split("/")[0]
-        clips.append(Clip(names[0], actor, sentence, emotion, level, video, sound))
+        clips.append(
+            Clip(
+                name=names[0],
+                actor=entry.actor,
+                sentence=entry.sentence,
+                emotion=names[0].split("/")[0],
+                level=entry.level,
+                video=video,
+                audio=sound,
+                part=entry.part,
+            )
+        )
     if table is not None and (missing or left):
         rows = [f"{name!r} (row {entry.number})" for name, entry in left.items()]
         raise UsageError(
@@ -204,7 +221,12 @@ def _read_table(path: Path) -> dict[str, _Entry] | None:
         file = row["file"]
         # One name may be typed in two ways that look alike: e with an accent, or e and accent.
         actor = unicodedata.normalize("NFC", row["actor"])
-        if actor in ("", UNKNOWN_ACTOR):
+        part = row.get("part", "")
+        if part not in ("", *PARTS):
+            raise ValueError(f"the part of {file!r} is {part!r}, but must be {' or '.join(PARTS)}")
+        if actor == "" and part:
+            actor = UNKNOWN_ACTOR
+        elif actor in ("", UNKNOWN_ACTOR):
             raise ValueError(
                 f"the actor of {file!r} is {actor!r}: name the person, or take that file out of "
                 "the folder, since no clip of an unknown person can be tested fairly"
@@ -212,7 +234,8 @@ def _read_table(path: Path) -> dict[str, _Entry] | None:
         if file in entries:
             raise ValueError(f"{file!r} has a row before")
         number = len(entries) + 1
-        entries[file] = _Entry(number, actor, row.get("level", ""), row.get("sentence", ""))
+        level, sentence = row.get("level", ""), row.get("sentence", "")
+        entries[file] = _Entry(number, actor, level, sentence, part)
 
     read_csv(path, COLUMNS, parse, _REMEDY, optional=FURTHER_COLUMNS)
     return entries

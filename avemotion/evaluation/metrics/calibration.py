@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import log_loss
 
+from avemotion.data.task import most_probable
 from avemotion.data.types import Rating
 from avemotion.evaluation.metrics.intervals import SHARES, mean_interval
 from avemotion.evaluation.predictions import ClipPrediction
@@ -86,7 +87,7 @@ def calibration(
         probabilities = at_temperature(probabilities, temperatures)
     targets = np.array([labels.index(p.target) for p in predictions])
     wanted = np.eye(len(labels))[targets]
-    right = probabilities.argmax(axis=1) == targets
+    right = most_probable(probabilities) == targets
     bins = _bins(probabilities.max(axis=1), right)
     return Calibration(
         log_loss=float(log_loss(targets, probabilities, labels=np.arange(len(labels)))),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
+from avemotion.data.task import most_probable
 from avemotion.evaluation.metrics.intervals import (
     LEADS,
     SHARES,
@@ -182,8 +183,7 @@ def _seed_score(seed: int, truth: NDArray[np.intp], predicted: NDArray[np.intp])
 
 def predicted_labels(predictions: Sequence[ClipPrediction]) -> NDArray[np.intp]:
     """Return the index of each prediction's most probable label, int (prediction,)."""
-    found: NDArray[np.intp] = np.array([p.probabilities for p in predictions]).argmax(axis=1)
-    return found
+    return most_probable(np.array([p.probabilities for p in predictions]))
 
 
 def actor_accuracies(

@@ -16,13 +16,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from avemotion.config import MODALITIES
+
 if TYPE_CHECKING:  # matplotlib is loaded only when something is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK, MUTED, RULE, HEAT = "#1d1d1b", "#64645e", "#dddcd6", "#5b93c9"
-LOOKS = {"av": ("#1f5c99", "o"), "video": ("#b3560b", "s"), "audio": ("#0b7a68", "^")}
-"""Modality -> colour and marker: told apart without colour too."""
+LOOKS = {
+    "av": ("#1f5c99", "o"),
+    "video": ("#b3560b", "s"),
+    "audio": ("#0b7a68", "^"),
+    "look4": ("#8a3b8f", "*"),
+    "look5": ("#7d6a00", "v"),
+    "look6": ("#b02a4c", "P"),
+    "look7": ("#3a6b1f", "X"),
+    "look8": ("#5a5ac4", "<"),
+    "look9": ("#7a4a2b", ">"),
+}
+"""Name of a look on the page -> colour and marker: told apart without colour too."""
+GLYPHS = dict(zip(LOOKS, "●■▲★▼✚✖◀▶", strict=True))
+"""Name of a look -> its marker as a character."""
 PEOPLE = (INK, "D")
 """Colour and marker of human raters."""
 VARIABLES = {
@@ -30,7 +44,7 @@ VARIABLES = {
     MUTED: "muted",
     RULE: "rule",
     HEAT: "heat",
-    **{colour: modality for modality, (colour, _) in LOOKS.items()},
+    **{colour: name for name, (colour, _) in LOOKS.items()},
 }
 """Colour -> the page's variable that takes its place, so that one chart serves both themes."""
 
@@ -42,6 +56,9 @@ TILTED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "ancho
 
 Estimate = tuple[float, float | None, float | None]
 """A value with the ends of its interval, if it has one."""
+
+Looks = Mapping[str, str]
+"""System -> the name of its look."""
 
 Span = tuple[float, float]
 """Ends of an axis, in per cent."""
@@ -114,6 +131,21 @@ def _inlined(svg: str, title: str, size: tuple[int, int]) -> str:
     )
 
 
+def looks(systems: Iterable[str]) -> dict[str, str]:
+    """Give each system a look: the first of a modality its own, further ones those that are left.
+
+    >>> looks(["ar5/av", "ar5/video", "other/av"])
+    {'ar5/av': 'av', 'ar5/video': 'video', 'other/av': 'look4'}
+    """
+    given = list(systems)
+    own = {s.rpartition("/")[2]: s for s in reversed(given)}  # modality -> its first system
+    rest = sorted((name for name in LOOKS if name not in own), key=lambda name: name in MODALITIES)
+    further = [s for s in given if own[s.rpartition("/")[2]] != s]
+    names = {s: modality for modality, s in own.items()}
+    names |= {s: rest[i % len(rest)] for i, s in enumerate(further)}
+    return {s: names[s] for s in given}
+
+
 def limits(values: Iterable[float | None], least: float = 0) -> Span:
     """Return tens of per cent that hold all shares, from `least` to 100, at least 20 apart."""
     known = [100 * value for value in values if value is not None]
@@ -175,12 +207,13 @@ def forest(
     actors: Sequence[str],
     accuracies: Mapping[str, Mapping[str, float]],
     means: Mapping[str, Estimate],
+    looks: Looks,
     chance: float,
     within: Span,
     width: int,
     rows: int,
 ) -> str:
-    """Draw each actor's accuracy by modality in a row, below the means over all actors.
+    """Draw each actor's accuracy by system in a row, below the means over all actors.
 
     `rows` leaves room for that many actors, so that charts side by side are alike.
     """
@@ -193,14 +226,14 @@ def forest(
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.hlines(positions, *within, color=RULE, linewidth=0.6)
         axes.axhline(1.15, color=MUTED, linewidth=0.8)
-        for i, (modality, found) in enumerate(accuracies.items()):
-            hue, marker = LOOKS[modality]
+        for i, (system, found) in enumerate(accuracies.items()):
+            hue, marker = LOOKS[looks[system]]
             shares = [100 * found.get(actor, np.nan) for actor in actors]
             whole: dict[str, Any] = {"clip_on": False, "zorder": 5 - i}  # the first lies on top
             axes.plot(shares, positions, marker, color=hue, markersize=4.5, **whole)
-            if modality in means:
-                mean, low, high = estimate = means[modality]
-                _estimate(axes, 0.65 * i - middle, estimate, LOOKS[modality])
+            if system in means:
+                mean, low, high = estimate = means[system]
+                _estimate(axes, 0.65 * i - middle, estimate, (hue, marker))
                 axes.axvline(100 * mean, color=hue, linewidth=0.9, alpha=0.55, zorder=1)
                 if low is not None and high is not None:
                     axes.axvspan(100 * low, 100 * high, color=hue, alpha=0.1, linewidth=0)
@@ -237,53 +270,58 @@ def confusion(name: str, title: str, counts: Sequence[Sequence[int]], labels: Se
 
 
 def reliability(
-    name: str, modality: str, versions: Mapping[str, Sequence[Mapping[str, Any]]]
+    name: str, title: str, hue: str, versions: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> str:
     """Draw how often answers are right against how sure they are, above where the clips lie.
 
     `versions` has the bins of the ``plain`` probabilities and perhaps of the ``tempered`` ones.
     """
-    styles = {"plain": ("o--", "none", MUTED), "tempered": ("o-", "full", LOOKS[modality][0])}
+    styles = {"plain": ("o--", "none", MUTED), "tempered": ("o-", "full", hue)}
 
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-        above.set_title(modality)
+        above.set_title(title)
         above.plot([0, 100], [0, 100], ":", color=MUTED, linewidth=1.2)
         for version, bins in versions.items():
-            line, fill, hue = styles[version]
+            line, fill, colour = styles[version]
             sure = [100 * b["confidence"] for b in bins if b["clips"]]
             right = [100 * b["accuracy"] for b in bins if b["clips"]]
-            above.plot(sure, right, line, color=hue, fillstyle=fill, markersize=5, clip_on=False)
+            above.plot(sure, right, line, color=colour, fillstyle=fill, markersize=5, clip_on=False)
             edges = [100 * b["low"] for b in bins] + [100 * bins[-1]["high"]]
             clips = np.array([b["clips"] for b in bins])
-            below.stairs(100 * clips / max(1, clips.sum()), edges, color=hue, linestyle=line[1:])
+            below.stairs(100 * clips / max(1, clips.sum()), edges, color=colour, linestyle=line[1:])
         above.grid()
         below.grid()
         above.set(xlim=(0, 100), ylim=(0, 100), ylabel="right, %")
         below.set(ylim=(0, None), xlabel="confidence, %", ylabel="clips, %")
 
-    return _svg(name, f"Reliability diagram of {modality}", (PANEL, 360), draw)
+    return _svg(name, f"Reliability diagram of {title}", (PANEL, 360), draw)
 
 
 def degradation(
-    name: str, kind: str, levels: Mapping[str, Mapping[str, Estimate]], within: Span, joined: bool
+    name: str,
+    kind: str,
+    levels: Mapping[str, Mapping[str, Estimate]],
+    looks: Looks,
+    within: Span,
+    joined: bool,
 ) -> str:
-    """Draw what each level of one kind of corruption costs: level -> modality -> change of UAR.
+    """Draw what each level of one kind of corruption costs: level -> system -> change of UAR.
 
     `joined` draws a line through the levels, where they have an order.
     """
     rungs = list(levels.values())
-    modalities = [m for m in LOOKS if any(m in by for by in rungs)]
+    systems = [s for s in looks if any(s in by for by in rungs)]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         axes.set_title(_plain(kind))
         axes.grid(axis="y")
         axes.axhline(0, color=MUTED, linewidth=1.2)
-        for i, modality in enumerate(modalities):
-            hue, marker = LOOKS[modality]
-            dodge = 0.09 * (i - (len(modalities) - 1) / 2)
-            known = [(x + dodge, by[modality]) for x, by in enumerate(rungs) if modality in by]
+        for i, system in enumerate(systems):
+            hue, marker = LOOKS[looks[system]]
+            dodge = 0.09 * (i - (len(systems) - 1) / 2)
+            known = [(x + dodge, by[system]) for x, by in enumerate(rungs) if system in by]
             for x, (_, low, high) in known:
                 if low is not None and high is not None:
                     axes.vlines(x, 100 * low, 100 * high, color=hue, linewidth=1.5)

@@ -67,7 +67,7 @@ def render(results: dict[str, Any], preview: str = "") -> str:
 
     Args:
         results: The content of ``results.json``; optional parts may be missing, null or empty, as
-            a whole or for a modality.
+            a whole or for a system.
         preview: The contact sheet of the networks' input as a ``data:`` address; "" leaves it out.
 
     Returns:
@@ -77,7 +77,7 @@ def render(results: dict[str, Any], preview: str = "") -> str:
     environment = Environment(
         loader=PackageLoader("avemotion.evaluation.report"),
         autoescape=True,
-        undefined=ChainableUndefined,  # a modality may lack any part
+        undefined=ChainableUndefined,  # a system may lack any part
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -96,13 +96,17 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
     people = {by: _beside(_each(humans, f"by_{by}"), "name") for by in ("emotion", "level")}
     fairness = _present(results.get("fairness"))
     robustness = _present(results.get("robustness"))
+    calibration = _present(results.get("calibration"))
+    systems = dict.fromkeys([*scores, *actors, *calibration, *fairness, *robustness])
     conditions = _beside(robustness, "family", "condition")
     settings = {
         "Preprocessing": results.get("preprocessing"),
-        "Network and training": results.get("settings"),
+        "Models and training": results.get("settings"),
     }
     return {
         "labels": results["labels"],
+        "looks": charts.looks(systems),
+        "glyphs": charts.GLYPHS,
         "chance": 1 / len(results["labels"]),
         "scores": scores,
         "humans": humans,
@@ -111,7 +115,7 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
         "actors": actors,
         "actor_order": _actor_order(actors),
         "emotions": _present({"rows": classes, "confusions": _each(scores, "confusion")}),
-        "calibration": _present(results.get("calibration")),
+        "calibration": calibration,
         "crowd": _present(results.get("crowd_distance")),
         "people": _present(people),
         "fairness": fairness,
@@ -129,16 +133,16 @@ def _present(part: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _each(part: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return one key of every modality that has data there."""
+    """Return one key of every system that has data there."""
     return _present({name: value.get(key) for name, value in part.items()})
 
 
 def _beside(tables: Mapping[str, Sequence[Mapping[str, Any]]], *keys: str) -> list[dict[str, Any]]:
-    """Join tables of several modalities, or channels, side by side.
+    """Join tables of several systems, or channels, side by side.
 
     Returns:
-        Rows in the order of their first appearance, each with its keys, and ``by``: modality ->
-        that modality's row, where it has one.
+        Rows in the order of their first appearance, each with its keys, and ``by``: system ->
+        that system's row, where it has one.
     """
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, table in tables.items():
@@ -148,8 +152,8 @@ def _beside(tables: Mapping[str, Sequence[Mapping[str, Any]]], *keys: str) -> li
 
 
 def _actor_order(actors: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Sort actors by how well av (else the first modality) did on them, best first."""
-    leading = actors.get("av") or next(iter(actors.values()), {})
+    """Sort actors by how well the first system did on them, best first."""
+    leading = next(iter(actors.values()), {})
     everyone = sorted({actor for found in actors.values() for actor in found})
     return sorted(everyone, key=lambda actor: -leading.get(actor, -1))
 
@@ -169,11 +173,13 @@ def _figures(parts: Mapping[str, Any]) -> dict[str, list[Markup]]:
         "scores": _overview(parts),
         "actors": _forests(parts),
         "emotions": [
-            charts.confusion(f"confusion-{m}", m, counts, parts["labels"])
+            charts.confusion(_id("confusion", m), m, counts, parts["labels"])
             for m, counts in parts["emotions"].get("confusions", {}).items()
         ],
         "calibration": [
-            charts.reliability(f"reliability-{m}", m, _each(_versions(found), "bins"))
+            charts.reliability(
+                _id("reliability", m), m, _look(parts, m)[0], _each(_versions(found), "bins")
+            )
             for m, found in parts["calibration"].items()
         ],
         "fairness": _groups(parts),
@@ -186,6 +192,16 @@ def _versions(calibration: Mapping[str, Any]) -> dict[str, Any]:
     return _present({name: calibration.get(name) for name in ("plain", "tempered")})
 
 
+def _look(parts: Mapping[str, Any], system: str) -> tuple[str, str]:
+    """Return colour and marker of a system."""
+    return charts.LOOKS[parts["looks"][system]]
+
+
+def _id(section: str, system: str) -> str:
+    """Return a name that is unique on the page: ``groups-ar5-av``."""
+    return f"{section}-{system.replace('/', '-')}"
+
+
 def _estimate(row: Mapping[str, Any], value: str, prefix: str = "") -> Estimate:
     return row[value], row.get(f"{prefix}low"), row.get(f"{prefix}high")
 
@@ -193,7 +209,7 @@ def _estimate(row: Mapping[str, Any], value: str, prefix: str = "") -> Estimate:
 def _overview(parts: Mapping[str, Any]) -> list[str]:
     """Draw networks and people on one scale."""
     networks = [
-        Dot(m, _estimate(score, "accuracy", "accuracy_"), charts.LOOKS[m])
+        Dot(m, _estimate(score, "accuracy", "accuracy_"), _look(parts, m))
         for m, score in parts["scores"].items()
     ]
     people = [
@@ -224,16 +240,26 @@ def _forests(parts: Mapping[str, Any]) -> list[str]:
     chunks = [order[start : start + rows] for start in range(0, len(order), rows)]
     width = charts.PANEL if columns == 3 else charts.WIDE
     return [
-        charts.forest(f"actors-{n}", chunk, actors, means, parts["chance"], within, width, rows)
+        charts.forest(
+            f"actors-{n}",
+            chunk,
+            actors,
+            means,
+            parts["looks"],
+            parts["chance"],
+            within,
+            width,
+            rows,
+        )
         for n, chunk in enumerate(chunks)
     ]
 
 
 def _groups(parts: Mapping[str, Any]) -> list[str]:
-    """Draw accuracy by group of actors, one panel for each modality."""
+    """Draw accuracy by group of actors, one panel for each system."""
     panels: dict[str, list[Dot]] = {}
-    for modality, attributes in parts["groups"].items():
-        look, dots = charts.LOOKS[modality], panels.setdefault(modality, [])
+    for system, attributes in parts["groups"].items():
+        look, dots = _look(parts, system), panels.setdefault(system, [])
         for attribute, members in attributes.items():
             dots.append(Dot(attribute.capitalize(), None, look))
             for row in members:
@@ -245,7 +271,7 @@ def _groups(parts: Mapping[str, Any]) -> list[str]:
     within = charts.limits(ends)
     means = _each(parts["scores"], "actor_mean")
     return [
-        charts.dot_plot(f"groups-{m}", m, dots, within, means.get(m), charts.PANEL)
+        charts.dot_plot(_id("groups", m), m, dots, within, means.get(m), charts.PANEL)
         for m, dots in panels.items()
     ]
 
@@ -265,7 +291,9 @@ def _degradations(parts: Mapping[str, Any]) -> list[str]:
     costs = [e for levels in panels.values() for by in levels.values() for e in by.values()]
     within = charts.limits([0.0, *_ends(costs)], least=-100)
     return [
-        charts.degradation(f"degradation-{n}", kind, levels, within, joined=kind in ladders)
+        charts.degradation(
+            f"degradation-{n}", kind, levels, parts["looks"], within, joined=kind in ladders
+        )
         for n, (kind, levels) in enumerate(panels.items())
     ]
 
@@ -274,8 +302,8 @@ def _ladder(levels: Mapping[float, dict[str, Estimate]]) -> dict[str, dict[str, 
     """Label levels; where they are of both signs, the clean clips stand between them, at 0."""
     if min(levels) >= 0:
         return {f"{level:g}": changes for level, changes in levels.items()}
-    modalities = next(iter(levels.values()))
-    clean: dict[str, Estimate] = {m: (0.0, None, None) for m in modalities}
+    systems = next(iter(levels.values()))
+    clean: dict[str, Estimate] = {system: (0.0, None, None) for system in systems}
     return {
         f"{level:+g}".replace("-", "−") if level else "0": changes
         for level, changes in sorted({**levels, 0.0: clean}.items())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, TypeVar
 
-from avemotion.config import Modality
 from avemotion.evaluation.metrics.calibration import (
     Calibration,
     CrowdDistance,
@@ -25,38 +25,17 @@ from avemotion.evaluation.metrics.scores import (
     difference,
     score,
 )
-from avemotion.evaluation.predictions import ClipPrediction, Predictions, Records
+from avemotion.evaluation.predictions import ClipPrediction, Predictions, Records, modality_of
 
 Figure = TypeVar("Figure")
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    """A figure from the literature, shown beside ours."""
-
-    system: str
-    """Name of the system."""
-    modality: Modality
-    """Modality that it uses."""
-    value: float
-    """Accuracy (WAR), 0 to 1."""
-    source: str
-    """Publication, corpus and protocol."""
-
-
-REPORTED = (
-    Reported("AR5", "av", 0.6942, "Ristea 2019; CREMA-D, leave one actor out"),
-    Reported("AR5", "video", 0.6284, "Ristea 2019; CREMA-D, leave one actor out"),
-)
-"""The thesis' figures; it does not give the number of actors."""
-
-
-@dataclass(frozen=True, slots=True)
 class CalibrationScore:
-    """Calibration of a modality's networks."""
+    """Calibration of a system."""
 
     plain: Calibration
-    """Of the networks' probabilities."""
+    """Of its probabilities as they are."""
     tempered: Calibration | None
     """With temperatures fitted on validation actors; None where there were none."""
     temperature: float | None
@@ -89,28 +68,28 @@ class EvaluationResults:
     """Training seeds; each fold is trained with every one."""
     notes: tuple[str, ...]
     """Clips and figures that were left out, and why."""
-    scores: dict[Modality, Score]
-    """Modality -> score."""
-    actor_accuracies: dict[Modality, dict[str, float]]
-    """Modality -> actor -> accuracy, the mean over seeds."""
+    scores: dict[str, Score]
+    """System (``ar5/av``) -> score."""
+    actor_accuracies: dict[str, dict[str, float]]
+    """System -> actor -> accuracy, the mean over seeds."""
     differences: dict[str, Difference]
-    """``av - video``, ``av - people (av, majority)``...: paired over actors."""
+    """``ar5/av - ar5/video``, ``ar5/av - people (av, majority)``...: paired over actors."""
     humans: dict[str, HumanScore]
     """What the raters were given -> their score on the same clips; empty without votes."""
-    reported: tuple[Reported, ...]
-    """Figures from the literature on this corpus."""
-    calibration: dict[Modality, CalibrationScore]
-    """Modality -> calibration."""
-    crowd_distance: dict[Modality, CrowdDistance]
-    """Modality -> how far its probabilities are from the shares of the crowd's votes."""
-    fairness: dict[Modality, tuple[GroupScore, ...]]
-    """Modality -> scores by group of actors."""
-    robustness: dict[Modality, tuple[RobustnessScore, ...]]
-    """Modality -> scores by condition."""
+    reported: tuple[dict[str, Any], ...]
+    """Figures from the literature on this corpus: see `avemotion.models.base.Reported`."""
+    calibration: dict[str, CalibrationScore]
+    """System -> calibration."""
+    crowd_distance: dict[str, CrowdDistance]
+    """System -> how far its probabilities are from the shares of the crowd's votes."""
+    fairness: dict[str, tuple[GroupScore, ...]]
+    """System -> scores by group of actors."""
+    robustness: dict[str, tuple[RobustnessScore, ...]]
+    """System -> scores by condition."""
     ceilings: dict[str, float]
-    """Modality -> best possible accuracy on a synthetic corpus; empty for a recorded one."""
+    """System -> best possible accuracy on a synthetic corpus; empty for a recorded one."""
     settings: dict[str, Any]
-    """Settings of network and training."""
+    """Settings of the models, and of their training."""
     preprocessing: dict[str, Any]
     """Settings of the feature store."""
     versions: dict[str, str]
@@ -133,7 +112,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     # People, ceilings and reported figures are about the intended emotion.
     intended = metadata["target"] == "intended"
     votes = records.ratings if intended else ()
-    credit = {m: clip_credit(votes, clips, labels, m) for m in predictions}
+    credit = {s: clip_credit(votes, clips, labels, modality_of(s)) for s in predictions}
     first = next(iter(predictions.values()))
     return EvaluationResults(
         out=out,
@@ -147,7 +126,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         actor_accuracies={m: actor_accuracies(p, labels) for m, p in predictions.items()},
         differences=_differences(records, credit),
         humans=human_scores(votes, clips, labels),
-        reported=_reported(metadata, predictions) if intended else (),
+        reported=tuple(metadata["reported"]) if intended else (),
         calibration={m: _calibration(p, labels) for m, p in predictions.items()},
         crowd_distance=_present(
             {m: crowd_distance(p, records.ratings, labels) for m, p in predictions.items()}
@@ -163,7 +142,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
             for m, corrupted in records.corrupted.items()
         },
         ceilings=_ceilings(metadata, predictions) if intended else {},
-        settings={key: metadata[key] for key in ("network", "training")},
+        settings={key: metadata[key] for key in ("models", "training")},
         **{key: metadata[key] for key in _COPIED},
     )
 
@@ -174,40 +153,33 @@ _COPIED = (
 """Metadata that the results repeat."""
 
 
-def _present(figures: Mapping[Modality, Figure | None]) -> dict[Modality, Figure]:
-    """Leave out modalities without a figure."""
-    return {modality: figure for modality, figure in figures.items() if figure}
-
-
-def _reported(metadata: Mapping[str, Any], predictions: Predictions) -> tuple[Reported, ...]:
-    if metadata["corpus"] != "crema_d" or metadata["synthetic"]:
-        return ()
-    return tuple(r for r in REPORTED if r.modality in predictions)
+def _present(figures: Mapping[str, Figure | None]) -> dict[str, Figure]:
+    """Leave out systems without a figure."""
+    return {system: figure for system, figure in figures.items() if figure}
 
 
 def _ceilings(metadata: Mapping[str, Any], predictions: Predictions) -> dict[str, float]:
     ceilings = (metadata["synthetic"] or {}).get("ceilings", {})
-    return {m: ceilings[m] for m in predictions if m in ceilings}
+    return {s: ceilings[m] for s in predictions if (m := modality_of(s)) in ceilings}
 
 
 def _differences(
-    records: Records, credit: Mapping[Modality, Mapping[str, float]]
+    records: Records, credit: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Difference]:
-    """Compare av with each modality alone, and each modality with people given the same."""
+    """Compare any two systems, and each system with people given the same."""
     labels, predictions = records.labels, records.predictions
-    per_actor = {m: actor_accuracies(p, labels) for m, p in predictions.items()}
-    found = {}
-    others: tuple[Modality, ...] = ("video", "audio")
-    for other in others:
-        if {"av", other} <= per_actor.keys():
-            found[f"av - {other}"] = difference(per_actor["av"], per_actor[other])
+    per_actor = {s: actor_accuracies(p, labels) for s, p in predictions.items()}
+    found = {
+        f"{ours} - {theirs}": difference(per_actor[ours], per_actor[theirs])
+        for ours, theirs in combinations(per_actor, 2)
+    }
     actors = {clip.clip: clip.actor for clip in records.clips}
-    for modality, people in credit.items():
+    for system, people in credit.items():
         if people:
-            rated = [p for p in predictions[modality] if p.clip in people]
-            theirs = actor_means((actors[clip], value) for clip, value in people.items())
-            name = f"{modality} - people ({modality}, majority)"
-            found[name] = difference(actor_accuracies(rated, labels), theirs)
+            rated = [p for p in predictions[system] if p.clip in people]
+            voted = actor_means((actors[clip], value) for clip, value in people.items())
+            name = f"{system} - people ({modality_of(system)}, majority)"
+            found[name] = difference(actor_accuracies(rated, labels), voted)
     return found
 
 

@@ -1,8 +1,8 @@
 """`export`: a checkpoint as an ONNX model, for programs without torch.
 
-The inputs of the graph are the fields of `ClipArrays` for any number of clips, without those of a
-modality that the network lacks; it normalises the faces and returns probabilities. Its metadata are
-those of the checkpoint, each as JSON, and ``answers``, the modalities that it supports.
+The inputs of the graph are the arrays of `Batch.flat` for any number of clips, those alone that the
+model reads; it normalises them and returns probabilities at the model's temperature. Its metadata
+are those of the checkpoint, each as JSON, and ``answers``, the modalities that it supports.
 
 The export uses `torch.export`: the older way, through TorchScript, is faster (1 s instead of
 several) and gives the same numbers, but is deprecated.
@@ -14,24 +14,24 @@ import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avemotion.compat import quiet
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
-from avemotion.data.batch import ClipInputs, normalise_faces
+from avemotion.data.batch import Arrays, Batch, as_read
 from avemotion.errors import AvemotionError, UsageError
-from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
+from avemotion.features.table import feature
 from avemotion.files import write_atomically
-from avemotion.inference.runtimes.interface import ClipArrays
 from avemotion.inference.runtimes.loading import ONNX_SUFFIX, find_checkpoint
-from avemotion.inference.runtimes.onnx_runtime import KIND, OUTPUT, OnnxRuntime, inputs_of
+from avemotion.inference.runtimes.onnx_runtime import KIND, OUTPUT, OnnxRuntime
 from avemotion.inference.runtimes.torch_runtime import TorchRuntime
-from avemotion.models.ar5 import AR5
+from avemotion.models.base import EmotionModel
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.inputs import graph_shapes, names_of, streams_of
 from avemotion.models.metadata import CheckpointMetadata
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
     if missing:
         raise UsageError(f"Exporting needs {' and '.join(missing)}: {_INSTALL}")
     network, metadata = load_checkpoint(find_checkpoint(checkpoint, "torch"))
+    if not network.exportable:
+        raise UsageError(f"{metadata.experiment.model} cannot be exported to ONNX.")
     model = _graph(network, metadata)
     _describe(model, metadata)
     content = model.SerializeToString()
@@ -101,40 +103,33 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
 
 
 class _ExportedGraph(nn.Module):
-    """From the fields of `ClipArrays` to probabilities."""
+    """From the arrays of `Batch.flat` to probabilities."""
 
-    def __init__(self, network: AR5) -> None:
+    def __init__(self, network: EmotionModel, temperature: float) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.temperature = network, temperature
 
-    def forward(
-        self,
-        faces: Tensor | None = None,
-        spectrograms: Tensor | None = None,
-        lengths: Tensor | None = None,
-        has_face: Tensor | None = None,
-        has_sound: Tensor | None = None,
-    ) -> Tensor:
-        inputs = ClipInputs(
-            faces=None if faces is None else normalise_faces(faces),
-            spectrograms=spectrograms,
-            lengths=lengths,
-            has_face=cast(Tensor, has_face),
-            has_sound=cast(Tensor, has_sound),
+    def forward(self, arrays: dict[str, Tensor]) -> Tensor:
+        names = names_of(self.network.inputs)
+        batch = Batch(
+            inputs={name: arrays[name] for name in names},
+            present={s: arrays[f"has_{s}"] for s in streams_of(self.network.inputs)},
+            lengths={n: arrays[f"{n}_lengths"] for n in names if feature(n).columns},
         )
-        return torch.softmax(self.network(inputs), dim=1)
+        logits = self.network(self.network.read(batch)) / self.temperature
+        return self.network.task.probabilities(logits)
 
 
-def _graph(network: AR5, metadata: CheckpointMetadata) -> ModelProto:
+def _graph(network: EmotionModel, metadata: CheckpointMetadata) -> ModelProto:
     """Trace the network on two clips; the number of clips stays dynamic."""
     sample = random_clips(metadata, 2)
-    names = list(inputs_of(metadata))
+    arrays, names = sample.flat(), list(graph_shapes(metadata.inputs))
     clips = torch.export.Dim("clip")
     with quiet("torch.onnx"):
         program = torch.onnx.export(
-            _ExportedGraph(network).eval(),
-            kwargs={name: torch.from_numpy(getattr(sample, name)) for name in names},
-            dynamic_shapes={name: {0: clips} for name in names},
+            _ExportedGraph(network, metadata.temperature or 1.0).eval(),
+            kwargs={"arrays": {name: torch.from_numpy(arrays[name]) for name in names}},
+            dynamic_shapes={"arrays": {name: {0: clips} for name in names}},
             input_names=names,
             output_names=[OUTPUT],
             opset_version=_OPSET,
@@ -162,24 +157,29 @@ def _describe(model: ModelProto, metadata: CheckpointMetadata) -> None:
     )
 
 
-def random_clips(metadata: CheckpointMetadata, clips: int) -> ClipArrays:
-    """Return random clips, always the same; for av, clips 2 and 3 lack a modality each."""
-    rng = np.random.default_rng(0)
-    kind = metadata.experiment.network.spectrogram
-    rows, columns = SPECTROGRAM_SHAPES[kind]
-    loudest = 80.0 if kind == "log_mel" else 1.0
-    index = np.arange(clips)
-    one_branch = metadata.experiment.modality != "av"
-    return ClipArrays(
-        faces=rng.integers(0, 256, (clips, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), np.uint8),
-        spectrograms=loudest * rng.random((clips, 1, rows, columns), np.float32),
-        lengths=rng.integers(1, columns + 1, clips),
-        has_face=(index % 3 != 1) | one_branch,
-        has_sound=(index % 3 != 2) | one_branch,
+def random_clips(metadata: CheckpointMetadata, clips: int) -> Arrays:
+    """Return random clips, always the same; of those with face and voice, 2 and 3 lack one each."""
+    rng, index = np.random.default_rng(0), np.arange(clips)
+    both = len(streams_of(metadata.inputs)) > 1
+    inputs: dict[str, NDArray[Any]] = {}
+    lengths: dict[str, NDArray[np.int64]] = {}
+    for name in names_of(metadata.inputs):
+        about = feature(name)
+        shape = (clips, *(size or 1 for size in about.shape))
+        values = about.highest * rng.random(shape, np.float32)
+        inputs[name] = as_read(values.astype(about.dtype))
+        if about.columns:
+            lengths[name] = rng.integers(1, shape[-1] + 1, clips)
+    return Batch(
+        inputs=inputs,
+        present={"video": (index % 3 != 1) | (not both), "audio": (index % 3 != 2) | (not both)},
+        lengths=lengths,
     )
 
 
-def _check(network: AR5, metadata: CheckpointMetadata, content: bytes, name: str) -> float | None:
+def _check(
+    network: EmotionModel, metadata: CheckpointMetadata, content: bytes, name: str
+) -> float | None:
     """Return the largest difference from torch's probabilities, on one clip and on three."""
     if find_spec("onnxruntime") is None:
         return None

@@ -15,18 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.data.batch import Arrays
 from avemotion.errors import UsageError
-from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
-from avemotion.inference.runtimes.interface import ClipArrays
+from avemotion.models.inputs import graph_shapes
 from avemotion.models.metadata import CheckpointMetadata
-from avemotion.models.probabilities import checked
 
-KIND = "avemotion/onnx/2"
+KIND = "avemotion/onnx/3"
 """Value of the metadata key ``kind``: marks exported models and the version of their metadata."""
 
 OUTPUT = "probabilities"
-"""The graph's only output, float32 (clip, emotion). Its inputs are named as in `ClipArrays`."""
+"""The graph's only output, float32 (clip, label). Its inputs are named as in `Batch.flat`."""
 
 _REMEDY = "Write it again with `avemotion export CHECKPOINT FILE.onnx`."
 
@@ -60,32 +58,22 @@ class OnnxRuntime:
         except (UsageError, ValueError, RecursionError) as error:
             raise UsageError(f"{name} is damaged: {error} {_REMEDY}") from error
 
-    def probabilities(self, clips: ClipArrays) -> NDArray[np.float32]:
+    def probabilities(self, clips: Arrays) -> NDArray[np.float32]:
         """Return the probabilities of each clip: see `Runtime`."""
-        inputs = {part.name: getattr(clips, part.name) for part in self._session.get_inputs()}
-        return checked(self._session.run([OUTPUT], inputs)[0])
+        arrays = clips.flat()
+        inputs = {part.name: arrays[part.name] for part in self._session.get_inputs()}
+        return self.metadata.task.checked(self._session.run([OUTPUT], inputs)[0])
 
     def _check_graph(self) -> None:
         """Refuse a graph whose inputs and output are not those of its metadata."""
         found = {part.name: part.shape[1:] for part in self._session.get_inputs()}
-        wanted = inputs_of(self.metadata)
+        wanted = graph_shapes(self.metadata.inputs)
         if found != wanted:
             raise ValueError(f"its inputs are {found}, but must be {wanted}.")
         outputs = {part.name: (part.type, part.shape[1:]) for part in self._session.get_outputs()}
         wanted_output = {OUTPUT: ("tensor(float)", [len(self.metadata.labels)])}
         if outputs != wanted_output:
             raise ValueError(f"its outputs are {outputs}, but must be {wanted_output}.")
-
-
-def inputs_of(metadata: CheckpointMetadata) -> dict[str, list[int]]:
-    """Return the inputs of a model's graph, and the shape of each for one clip."""
-    modality, kind = metadata.experiment.modality, metadata.experiment.network.spectrogram
-    inputs: dict[str, list[int]] = {}
-    if modality != "audio":
-        inputs |= {"faces": [FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH], "has_face": []}
-    if modality != "video":
-        inputs |= {"spectrograms": [1, *SPECTROGRAM_SHAPES[kind]], "lengths": [], "has_sound": []}
-    return inputs
 
 
 def _session(model: bytes, name: str) -> Any:

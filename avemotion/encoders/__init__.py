@@ -1,0 +1,1 @@
+"""Frozen encoders, which turn features into named embeddings."""

@@ -1,0 +1,258 @@
+"""What a network can read of a clip: one entry for each feature.
+
+The store keeps features under these names, a model declares which of them it reads, and
+classification computes just those. A new feature is one entry of `FEATURES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, SAMPLE_RATE
+from avemotion.errors import UsageError
+from avemotion.features.spectrogram import (
+    MEL_BANDS,
+    MEL_FRAMES,
+    POWER_SHAPE,
+    add_noise,
+    log_mel,
+    log_mel_columns,
+    power_spectrogram,
+)
+from avemotion.features.views import view_rng
+from avemotion.media.audio import LONGEST_SOUND_SECONDS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Stream = Literal["video", "audio"]
+"""The part of a clip that a feature is computed from."""
+
+
+@dataclass(slots=True)
+class ClipSignals:
+    """Face crops and waveform of one clip: what its features are computed from."""
+
+    name: str
+    """Name of the clip without folder and suffix; it seeds the noise."""
+    seed: int
+    """Seed of the noise; each draw also depends on the name and on the view."""
+    faces: NDArray[np.uint8] | None
+    """uint8 (view, 20, 98, 80); None without a face."""
+    samples: NDArray[np.int16] | None
+    """int16 (sample,), 16 kHz; None without sound."""
+    _noisy: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+
+    def has(self, stream: Stream) -> bool:
+        """Return whether the clip has a face (``video``) or sound (``audio``)."""
+        return (self.faces if stream == "video" else self.samples) is not None
+
+    def shown(self, view: int) -> NDArray[np.uint8]:
+        """Return the face crops of a view, uint8 (20, 98, 80)."""
+        assert self.faces is not None
+        return np.asarray(self.faces[view])
+
+    def heard(self) -> NDArray[np.int16]:
+        """Return the waveform without noise, int16 (sample,)."""
+        assert self.samples is not None
+        return self.samples
+
+    def noisy(self, view: int) -> NDArray[np.float64]:
+        """Return the sound with the noise of a view, float64 (sample,) in int16 steps."""
+        if view not in self._noisy:
+            rng = view_rng(self.name, view, self.seed)
+            rng.random()  # the first number of the stream is the grid's shift
+            self._noisy[view] = add_noise(self.heard(), rng)
+        return self._noisy[view]
+
+
+@dataclass(frozen=True, slots=True)
+class SpectrogramAxes:
+    """How a spectrogram is drawn."""
+
+    hertz: Callable[[], NDArray[np.float64]]
+    """Where rows begin and end, (row + 1,), from the first row to the last."""
+    to_decibels: Callable[[NDArray[Any]], NDArray[np.float64]]
+    """Stored values -> levels in decibels."""
+    mel: bool
+    """Whether rows are equally wide in mel, not in Hz."""
+    columns_a_second: float | None
+    """None where each is stretched to its shape, so that there is no axis in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A kind of array that a network can read."""
+
+    stream: Stream
+    """What it is computed from: the face (``video``) or the sound (``audio``)."""
+    kind: Literal["frames", "image", "spectrogram", "waveform"]
+    """How it is augmented, corrupted and drawn."""
+    dtype: type[np.generic]
+    """Of the stored array."""
+    shape: tuple[int | None, ...]
+    """Shape for one clip in one view; None where the length varies from clip to clip."""
+    compute: Callable[[ClipSignals, int], NDArray[Any]]
+    """Computes a view of it."""
+    columns: Callable[[int], int] | None = None
+    """Samples of the sound -> how many of the last axis hold sound; None where all always do."""
+    has_views: bool = True
+    """Whether the views of a clip differ."""
+    offset: float = 0.0
+    """Networks read ``(value - offset) / scale``."""
+    scale: float = 1.0
+    """See `offset`."""
+    highest: float = 1.0
+    """A high value, for random clips."""
+    longest_seconds: float = LONGEST_SOUND_SECONDS
+    """Of longer sounds, only the middle is read."""
+    axes: SpectrogramAxes | None = None
+    """Of a spectrogram."""
+    add_noise: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None
+    """Spectrograms: adds noise to a batch in training; see `log_mel_noise.with_noise`."""
+
+    @property
+    def varies(self) -> bool:
+        """Whether clips have arrays of different length."""
+        return None in self.shape
+
+    def of(self, clip: ClipSignals, views: int) -> NDArray[Any]:
+        """Compute all views of a clip; where it lacks the face or the sound, zeros.
+
+        Returns:
+            (view, *shape); shape alone where views do not differ.
+        """
+        if not clip.has(self.stream):
+            return self.zeros(views)
+        if not self.has_views:
+            return self.compute(clip, 0).astype(self.dtype, copy=False)
+        array = self.zeros(views)
+        for view in range(views):
+            array[view] = self.compute(clip, view)
+        return array
+
+    def zeros(self, views: int) -> NDArray[Any]:
+        """Return the array of a clip that lacks the face or the sound; an axis that varies is 0."""
+        shape = tuple(size or 0 for size in self.shape)
+        return np.zeros((views, *shape) if self.has_views else shape, self.dtype)
+
+    def length_of(self, clip: ClipSignals) -> int:
+        """Return how many of the last axis hold sound; 0 without any."""
+        assert self.columns
+        return self.columns(len(clip.heard())) if clip.has("audio") else 0
+
+
+def _log_mel_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tensor) -> Tensor:
+    from avemotion.features.log_mel_noise import with_noise  # needs torch
+
+    return with_noise(log_mels, lengths, snr_db, fall_db)
+
+
+def _mel_hertz() -> NDArray[np.float64]:
+    from avemotion.features.spectrogram import mel_edges
+
+    peaks = mel_edges()[1:-1]
+    return np.concatenate(([0.0], (peaks[1:] + peaks[:-1]) / 2, [SAMPLE_RATE / 2]))
+
+
+FEATURES: dict[str, Feature] = {
+    "faces": Feature(  # the 20 sampled faces, grey
+        "video",
+        "frames",
+        np.uint8,
+        (FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH),
+        lambda clip, view: clip.shown(view),
+        offset=127.0,  # thesis eq. 6.1: about -1 to 1
+        scale=128.0,
+        highest=255.0,
+    ),
+    "image": Feature(  # one face, grey: a picture's, or that of the middle sampled frame
+        "video",
+        "image",
+        np.uint8,
+        (FACE_HEIGHT, FACE_WIDTH),
+        lambda clip, view: clip.shown(view)[FACE_FRAMES // 2],
+        offset=127.0,
+        scale=128.0,
+        highest=255.0,
+    ),
+    "power": Feature(  # the thesis' spectrogram, high frequencies first
+        "audio",
+        "spectrogram",
+        np.float32,
+        POWER_SHAPE,
+        lambda clip, view: power_spectrogram(clip.noisy(view)),
+        columns=lambda samples: POWER_SHAPE[1] if samples else 0,  # stretched to its shape
+        axes=SpectrogramAxes(
+            hertz=lambda: np.linspace(SAMPLE_RATE / 2, 0, POWER_SHAPE[0] + 1),
+            to_decibels=lambda power: 10 * np.log10(np.maximum(power.astype(np.float64), 1e-12)),
+            mel=False,
+            columns_a_second=None,
+        ),
+    ),
+    "log_mel": Feature(  # decibels above the floor, low frequencies first
+        "audio",
+        "spectrogram",
+        np.float16,
+        (MEL_BANDS, MEL_FRAMES),
+        lambda clip, view: log_mel(clip.noisy(view))[0],
+        columns=log_mel_columns,
+        highest=80.0,
+        longest_seconds=MEL_FRAMES / 100,
+        axes=SpectrogramAxes(
+            hertz=_mel_hertz,
+            to_decibels=lambda log_mels: log_mels.astype(np.float64),
+            mel=True,
+            columns_a_second=100.0,
+        ),
+        add_noise=_log_mel_noise,
+    ),
+    "waveform": Feature(  # 16 kHz, without noise
+        "audio",
+        "waveform",
+        np.int16,
+        (None,),
+        lambda clip, _: clip.heard(),
+        columns=lambda samples: samples,
+        has_views=False,
+        scale=32_768.0,
+        highest=32_767.0,
+    ),
+}
+"""Name -> feature, in the order in which the store holds them."""
+
+
+def feature(name: str) -> Feature:
+    """Return a feature.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in FEATURES:
+        raise UsageError(f"There is no feature {name!r}. Features: {', '.join(FEATURES)}.")
+    return FEATURES[name]
+
+
+def shows_motion(names: Iterable[str]) -> bool:
+    """Return whether one of the features needs frames that change; a picture has none."""
+    return any(feature(name).kind == "frames" for name in names)
+
+
+def check_features(names: Iterable[str]) -> None:
+    """Refuse names of unknown features, and none at all.
+
+    Raises:
+        UsageError: There is such a name, a name twice, or no name.
+    """
+    given = list(names)
+    unknown = [name for name in given if name not in FEATURES]
+    if unknown or not given or len(set(given)) < len(given):
+        raise UsageError(
+            f"--features is {','.join(given) or 'empty'!r}, but must be one or more of "
+            f"{', '.join(FEATURES)}, each once."
+        )

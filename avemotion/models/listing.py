@@ -1,0 +1,74 @@
+"""The models that can be trained: the command `models`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.task import Task
+from avemotion.errors import UsageError
+from avemotion.models.registry import model_class, model_names
+
+if TYPE_CHECKING:
+    from avemotion.models.base import Reported
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model; of one that is not installed, only name and needs are known."""
+
+    name: str
+    """What ``--model`` takes."""
+    installed: bool
+    """Whether all that it needs is installed."""
+    needs: str
+    """What must be installed for it; empty where avemotion alone is enough."""
+    source: str = ""
+    """Publication that describes it, or who wrote it."""
+    inputs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Modality -> the features that it reads."""
+    parameters: int | None = None
+    """Trained parameters with face and voice, or what it reads of them, for six emotions; None for
+    a learner without."""
+    kinds: tuple[str, ...] = ()
+    """Tasks that it can learn: ``single`` (a clip has one label) or ``multi`` (any number)."""
+    reported: tuple[Reported, ...] = ()
+    """Published figures; none is ours."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+
+def list_models() -> list[ModelEntry]:
+    """Return all models, those of other packages last.
+
+    Examples:
+        >>> from avemotion import list_models
+        >>> list_models()[0].name
+        'ar5'
+    """
+    return [_entry(name) for name in model_names()]
+
+
+def _entry(name: str) -> ModelEntry:
+    try:
+        kind = model_class(name)
+    except UsageError as error:
+        return ModelEntry(name, installed=False, needs=str(error))
+    settings, about = kind.Settings(), kind.about
+    model = kind(Task(EMOTIONS), about.modalities[0], settings)
+    return ModelEntry(
+        name=name,
+        installed=True,
+        needs=about.extra,
+        source=about.source,
+        inputs={
+            modality: tuple(part.name for part in kind.reads(modality, settings))
+            for modality in about.modalities
+        },
+        parameters=sum(p.numel() for p in model.parameters()) or None,
+        kinds=about.kinds,
+        reported=about.reported,
+    )

@@ -1,0 +1,136 @@
+"""The models by name. A new one is a file in this folder and a line in `MODELS`.
+
+Another package brings one through the entry point ``avemotion.models``. A model's module is
+imported only when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from avemotion.compat import missing_package
+from avemotion.config import ExperimentSettings
+from avemotion.data.task import Task
+from avemotion.errors import UsageError, settings_from
+
+if TYPE_CHECKING:
+    from avemotion.models.base import EmotionModel
+
+MODELS = {
+    "ar5": "avemotion.models.ar5:AR5",
+}
+"""Name -> module and class."""
+
+ENTRY_POINTS = "avemotion.models"
+"""Group of the entry points of other packages: ``mynet = "mypackage.mynet:MyNet"``."""
+
+
+@cache
+def model_names() -> tuple[str, ...]:
+    """Return the names of all models, those of other packages last."""
+    return tuple(_homes())
+
+
+def _homes() -> dict[str, str]:
+    homes = dict(MODELS)
+    for point in entry_points(group=ENTRY_POINTS):
+        if homes.setdefault(point.name, point.value) != point.value:
+            raise UsageError(
+                f"Two packages bring a model named {point.name!r}: {homes[point.name]} and "
+                f"{point.value}. Uninstall one of them."
+            )
+    return homes
+
+
+def model_class(name: str) -> type[EmotionModel]:
+    """Return the class of a model.
+
+    Raises:
+        UsageError: There is none of that name, or a package that it needs is not installed.
+    """
+    homes = _homes()
+    if name not in homes:
+        raise UsageError(
+            f"There is no model {name!r}. Models: {', '.join(homes)}. Others come with packages "
+            "that must be installed."
+        )
+    module, _, attribute = homes[name].partition(":")
+    try:
+        found: type[EmotionModel] = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise missing_package(f"The model {name}", error) from error
+    return found
+
+
+def settings_of(name: str, values: Mapping[str, Any] | None = None) -> Any:
+    """Return a model's settings, built from plain values; those that are missing are defaults.
+
+    Raises:
+        UsageError: There is no such model, or a value is unknown, of another type or out of range.
+    """
+    kind = model_class(name).Settings
+    given = dict(values or {})
+    if unknown := given.keys() - {f.name for f in fields(kind)}:
+        raise UsageError(
+            f"{name} has no setting {min(unknown)!r}. Its settings: "
+            f"{', '.join(f.name for f in fields(kind)) or 'none'}."
+        )
+    return settings_from(kind, asdict(kind()) | given, name)
+
+
+def defaults_of(name: str) -> dict[str, Any]:
+    """Return a model's default settings as plain values."""
+    return asdict(settings_of(name))
+
+
+def with_settings(
+    experiment: ExperimentSettings, settings: Any | None = None
+) -> ExperimentSettings:
+    """Return an experiment that names all settings of its model.
+
+    Args:
+        experiment: Names the model.
+        settings: An instance of its `Settings`; None takes those of the experiment, and defaults.
+
+    Raises:
+        UsageError: The settings are another model's, or the model does not read the modality.
+    """
+    kind = model_class(experiment.model)
+    built = settings_of(experiment.model, experiment.settings) if settings is None else settings
+    if not isinstance(built, kind.Settings):
+        raise UsageError(
+            f"settings are {type(built).__name__}, but {experiment.model} takes "
+            f"{kind.Settings.__name__}."
+        )
+    if experiment.modality not in kind.about.modalities:
+        raise UsageError(
+            f"--modality is {experiment.modality}, but {experiment.model} reads "
+            f"{' or '.join(kind.about.modalities)}."
+        )
+    return replace(experiment, settings=asdict(built))
+
+
+def create(task: Task, experiment: ExperimentSettings) -> EmotionModel:
+    """Build a model with new weights.
+
+    Args:
+        task: Its labels.
+        experiment: Model, modality and settings.
+
+    Raises:
+        UsageError: There is no such model, its settings are wrong, or it cannot learn the task.
+    """
+    kind = model_class(experiment.model)
+    complete = with_settings(experiment)
+    if task.kind not in kind.about.kinds:
+        raise UsageError(
+            f"{experiment.model} learns tasks of the kind {' or '.join(kind.about.kinds)}, "
+            f"but the labels are of the kind {task.kind}."
+        )
+    settings = settings_of(experiment.model, complete.settings)
+    return kind(task, experiment.modality, settings)

@@ -1,0 +1,51 @@
+"""How a learner without epochs is fitted: once, on all training clips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from avemotion.data.batch import Batch
+from avemotion.data.dataset import ClipDataset, batches
+from avemotion.models.learner import Learner
+
+if TYPE_CHECKING:
+    from avemotion.training.trainer import RunRecorder
+
+_BATCH_CLIPS = 256
+
+
+def learn(
+    model: Learner,
+    dataset: ClipDataset,
+    validation: DataLoader[Batch[Tensor]] | None,
+    recorder: RunRecorder,
+) -> None:
+    """Fit a learner to view 0 of the training clips, and record it as epoch 1.
+
+    Args:
+        model: The learner.
+        dataset: The training clips.
+        validation: Batches of the validation clips, if any.
+        recorder: Writes scores and checkpoint.
+    """
+    clips = [model.read(batch.to("cpu")) for batch in batches(dataset, _BATCH_CLIPS)]
+    vectors = [model.vectors(batch) for batch in clips]
+    targets = torch.cat([batch.targets for batch in clips if batch.targets is not None])
+    model.learn(torch.cat(list(map(torch.from_numpy, vectors))).numpy(), targets.numpy())
+    model.eval()
+    scores = {"train_loss": _scores(model, clips)["loss"]}
+    if validation is not None:
+        seen = [model.read(batch.to("cpu")) for batch in validation]
+        scores |= {f"val_{name}": value for name, value in _scores(model, seen).items()}
+    recorder.record(model, 1, scores)
+
+
+def _scores(model: Learner, clips: list[Batch[Tensor]]) -> dict[str, float]:
+    logits = torch.cat([model(batch) for batch in clips])
+    targets = torch.cat([batch.targets for batch in clips if batch.targets is not None])
+    found = model.task.scores(logits, model.task.target(targets))
+    return {name: float(value) for name, value in found.items()}
