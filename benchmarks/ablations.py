@@ -8,13 +8,14 @@ from pathlib import Path
 from campaign import add_options, corpus_line, make_store, percent, plain, read_settings
 from reporting import parser, publish, table
 
-from avemotion.config import NetworkSettings, TrainingSettings
+from avemotion.config import TrainingSettings
 from avemotion.data.corpora.crema_d import CLIPS
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.scores import difference
 from avemotion.evaluation.predictions import read_records
 from avemotion.evaluation.report.results import EvaluationResults
+from avemotion.models.ar5 import AR5Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,13 @@ def main() -> None:
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     store = FeatureStore(given.store) if given.store else make_store(given)
-    network, training = read_settings(given.config)
+    settings, training = read_settings(given.config)
     chosen = {BASE: training} | {
         a.name: changed
         for a in ABLATIONS
         if (changed := replace(training, **a.changes)) != training
         and (given.modality == "av" or not a.for_av_alone)
-        and _possible(a, store, network)
+        and _possible(a, store, settings)
     }
     found = {
         name: evaluate(
@@ -69,43 +70,43 @@ def main() -> None:
             modalities=(given.modality,),
             jobs=given.jobs,
             out=given.work / given.name / name.replace(" ", "-"),
-            network=network,
-            training=settings,
+            settings={"ar5": settings},
+            training=changed,
         )
-        for name, settings in chosen.items()
+        for name, changed in chosen.items()
     }
     _publish(given, store, training, found)
 
 
-def _possible(ablation: Ablation, store: FeatureStore, network: NetworkSettings) -> bool:
+def _possible(ablation: Ablation, store: FeatureStore, settings: AR5Settings) -> bool:
     if "sound_noise" in ablation.changes:
-        return network.spectrogram == "log_mel"
+        return settings.spectrogram == "log_mel"
     return ablation.changes.get("labels") != "votes" or bool(store.ratings())
 
 
 def _publish(
     given, store: FeatureStore, training: TrainingSettings, found: dict[str, EvaluationResults]
 ) -> None:
-    modality, base = given.modality, found[BASE]
+    system, base = f"ar5/{given.modality}", found[BASE]
     rows, result = [], {}
     for name, ours in found.items():
-        ahead = difference(ours.actor_accuracies[modality], base.actor_accuracies[modality])
-        recalls = {r.condition: r.recall for r in ours.robustness.get(modality, ())}
+        ahead = difference(ours.actor_accuracies[system], base.actor_accuracies[system])
+        recalls = {r.condition: r.recall for r in ours.robustness.get(system, ())}
         corrupted = [f"{100 * recalls[c]:.1f}" if c in recalls else "" for c in CORRUPTIONS]
-        crowd = ours.crowd_distance.get(modality)
+        crowd = ours.crowd_distance.get(system)
         rows.append([
-            name, percent(ours.scores[modality]), "" if name == BASE else percent(ahead),
-            f"{100 * ours.scores[modality].recall:.1f}", *corrupted,
-            f"{ours.calibration[modality].plain.log_loss:.3f}",
+            name, percent(ours.scores[system]), "" if name == BASE else percent(ahead),
+            f"{100 * ours.scores[system].recall:.1f}", *corrupted,
+            f"{ours.calibration[system].plain.log_loss:.3f}",
             f"{crowd.mean:.3f}" if crowd else "",
         ])  # fmt: skip
         result[name] = {
-            "accuracy": ours.scores[modality].accuracy,
-            "recall": ours.scores[modality].recall,
+            "accuracy": ours.scores[system].accuracy,
+            "recall": ours.scores[system].recall,
             "ahead": plain(ahead),
             "corrupted": {k: v for k, v in recalls.items() if k in CORRUPTIONS},
         }
-    clips = read_records(Path(base.out)).predictions[modality]
+    clips = read_records(Path(base.out)).predictions[system]
     about = corpus_line(store, clips, given.seed) if store.synthetic else _about(base)
     publish(
         given.out,
@@ -113,7 +114,7 @@ def _publish(
         f"One change at a time ({'SYNTHETIC corpus' if store.synthetic else base.corpus})",
         [
             about,
-            f"Protocol `{base.protocol}`, {base.folds} folds, {modality}, training seed "
+            f"Protocol `{base.protocol}`, {base.folds} folds, {given.modality}, training seed "
             f"{training.seed}, at most {training.epochs} epochs. Accuracy (mean over actors) and "
             "mean recall (UAR) in per cent, difference to the first row paired over actors; UAR "
             "on corrupted clips; log loss; Jensen-Shannon distance to the audio-visual votes:",

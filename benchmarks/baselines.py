@@ -32,7 +32,7 @@ def mean_face(store: FeatureStore, row: ManifestRow) -> NDArray[np.float64]:
 
 def pitch_and_energy(store: FeatureStore, row: ManifestRow) -> NDArray[np.float64]:
     """Return mean pitch in Hz and mean energy in dB of the voiced frames, float64 (2,)."""
-    samples = store.read(row, "waveforms") / 32_768.0
+    samples = store.read(row, "waveform") / 32_768.0
     settings = {"frame_length": _FRAME, "hop_length": _HOP}
     pitch = librosa.yin(samples, fmin=70, fmax=500, sr=SAMPLE_RATE, **settings)
     energy = librosa.feature.rms(y=samples, **settings)[0]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 
 import avemotion
-from avemotion.config import Modality, NetworkSettings, TrainingSettings
+from avemotion.config import Modality, TrainingSettings
 from avemotion.data.corpora.synthetic import TABLES
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.scores import Difference, Score
-from avemotion.evaluation.predictions import ClipPrediction, Predictions, read_records
+from avemotion.evaluation.predictions import ClipPrediction, modality_of, read_records
+from avemotion.models.ar5 import AR5Settings
 
 PROTOCOL = "5fold"
 
@@ -48,32 +50,37 @@ def make_store(given: argparse.Namespace) -> FeatureStore:
     return FeatureStore(report.store)
 
 
-def read_settings(config: Path | None) -> tuple[NetworkSettings, TrainingSettings]:
+def read_settings(config: Path | None) -> tuple[AR5Settings, TrainingSettings]:
     """Read an experiment file, what differs from the defaults; without one these hold."""
     if config is None:
-        return NetworkSettings(), TrainingSettings()
+        return AR5Settings(), TrainingSettings()
     values = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
     return (
-        NetworkSettings(**(values.get("network") or {})),
+        AR5Settings(**(values.get("ar5") or {})),
         TrainingSettings(**(values.get("training") or {})),
     )
 
 
+def by_modality(systems: Mapping[str, Any]) -> dict[Modality, Any]:
+    """Return the figures of one model's systems by what they read."""
+    return {modality_of(system): figure for system, figure in systems.items()}
+
+
 def train_and_test(
     store: FeatureStore, config: Path, modalities: Sequence[Modality], out: Path
-) -> Predictions:
+) -> dict[Modality, list[ClipPrediction]]:
     """Evaluate with five folds over actors; a run that was interrupted goes on."""
-    network, training = read_settings(config)
+    settings, training = read_settings(config)
     evaluate(
         data=store.directory,
         protocol=PROTOCOL,
         modalities=tuple(modalities),
         robustness=False,
         out=out,
-        network=network,
+        settings={"ar5": settings},
         training=training,
     )
-    return read_records(out).predictions
+    return by_modality(read_records(out).predictions)
 
 
 def certain_predictions(

@@ -18,25 +18,27 @@ from reporting import interleave, parser, publish, ratio, timing_table
 import avemotion
 from avemotion.config import MODALITIES, ExperimentSettings, Modality, PreprocessSettings
 from avemotion.data.corpora.crema_d import EMOTIONS
+from avemotion.data.task import Task
 from avemotion.data.types import Split
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.classify_clips import classify_clips
 from avemotion.inference.prediction import Prediction
 from avemotion.inference.runtimes.onnx_export import export
 from avemotion.inference.runtimes.torch_runtime import NETWORK_THREADS
-from avemotion.models.ar5 import AR5
 from avemotion.models.checkpoint import save_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, ONNX_NAME, CheckpointMetadata
+from avemotion.models.registry import create, with_settings
 
 
 def save_untrained(path: Path) -> None:
     """Write a network with random weights: its answers are worthless, its speed is the same."""
-    experiment = ExperimentSettings("av")
-    metadata = CheckpointMetadata(
-        experiment, EMOTIONS, PreprocessSettings(), Split((), (), ()), 1, {}, None
-    )
+    task, experiment = Task(EMOTIONS), with_settings(ExperimentSettings())
     torch.manual_seed(0)
-    save_checkpoint(path, AR5("av", len(EMOTIONS), experiment.network), metadata)
+    network = create(task, experiment)
+    metadata = CheckpointMetadata(
+        experiment, task, network.inputs, PreprocessSettings(), Split((), (), ()), 1, {}, None
+    )
+    save_checkpoint(path, network, metadata)
 
 
 def time_warm(run: Path, clips: list[Path], repeats: int) -> dict[str, list[float]]:

@@ -15,6 +15,7 @@ from avemotion.data.corpora.crema_d import CLIPS
 from avemotion.data.splits import Fold, actors_of, of_actors
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.cross_validation import FoldTask, train_and_test
+from avemotion.models.registry import with_settings
 
 FOLDS = 91
 EPOCHS = TrainingSettings().epochs
@@ -54,7 +55,7 @@ def measure(
                     store.directory,
                     Path(out),
                     fold,
-                    ExperimentSettings(modality, training=settings),
+                    with_settings(ExperimentSettings(modality=modality, training=settings)),
                     frozenset(row.clip for row in of_actors(store.rows, fold.test)),
                     robustness=False,
                 )

@@ -157,7 +157,7 @@ def find_violations(corpus: Path, out: Path, clips: int) -> dict[str, list[str]]
         if isinstance(outcome, TaskFailure) or 2 * outcome[1] < outcome[0]
     ]
     store = FeatureStore(out)
-    arrays = ("faces", "spectrograms", "log_mels")
+    arrays = ("faces", "power", "log_mel")
     return {
         "clips_not_listed": ["?"] * (clips - len(rows)),
         "reasons_not_understood": [

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from campaign import ROOT, certain_predictions, name_of, percent, plain, read_settings
+from campaign import ROOT, by_modality, certain_predictions, name_of, percent, plain, read_settings
 from numpy.typing import NDArray
 from reporting import parser, publish, table
 from sklearn.linear_model import RidgeClassifierCV
@@ -53,7 +53,7 @@ def landmark_statistics(points: NDArray[np.int16]) -> NDArray[np.float64]:
 def log_mel_statistics(store: FeatureStore, clip: str) -> NDArray[np.float64]:
     """Return mean and std of a clip's log-mel over time, float64 (128,)."""
     row = next(row for row in store.rows if row.clip == clip)
-    image = store.read(row, "log_mels")[0].astype(np.float64)
+    image = store.read(row, "log_mel")[0].astype(np.float64)
     sounding = image[:, image.any(axis=0)]
     return np.concatenate([sounding.mean(axis=1), sounding.std(axis=1)])
 
@@ -98,7 +98,7 @@ def main() -> None:
     given = arguments.parse_args()
     store = given.work / "features"
     fill(given.ravdess, store, PreprocessSettings())
-    network, training = read_settings(given.config)
+    settings, training = read_settings(given.config)
     out = given.work / given.protocol
     results = evaluate(
         data=store,
@@ -107,11 +107,11 @@ def main() -> None:
         jobs=given.jobs,
         robustness=False,
         out=out,
-        network=network,
+        settings={"ar5": settings},
         training=training,
     )
     records = read_records(out)
-    first = [p for p in records.predictions["av"] if p.seed == results.seeds[0]]
+    first = [p for p in records.predictions["ar5/av"] if p.seed == results.seeds[0]]
     landmarks = read_landmarks(given.ravdess / LANDMARKS_FILE)
     opened = FeatureStore(store)
     face = np.stack([landmark_statistics(landmarks[p.clip]) for p in first])
@@ -121,7 +121,9 @@ def main() -> None:
         "audio": ridge(first, voice, results.labels),
         "av": ridge(first, np.hstack([face, voice]), results.labels),
     }
-    joint = {m: score(together(p), results.labels) for m, p in records.predictions.items()}
+    joint = {
+        m: score(together(p), results.labels) for m, p in by_modality(records.predictions).items()
+    }
     _publish(given.out, name_of(given.config), results, joint, baselines)
 
 
@@ -134,10 +136,11 @@ def _publish(
 ) -> None:
     labels = results.labels
     rows, ahead = [], {}
-    for modality, ours in results.scores.items():
+    accuracies = by_modality(results.actor_accuracies)
+    for modality, ours in by_modality(results.scores).items():
         theirs = score(baselines[modality], labels)
         ahead[modality] = difference(
-            results.actor_accuracies[modality], actor_accuracies(baselines[modality], labels)
+            accuracies[modality], actor_accuracies(baselines[modality], labels)
         )
         spread = "" if ours.seed_std is None else f"{100 * ours.seed_std:.1f}"
         seeds = ", ".join(f"{100 * s.accuracy:.1f}" for s in ours.seeds)
@@ -145,7 +148,7 @@ def _publish(
                      percent(joint[modality]),
                      f"{100 * theirs.accuracy:.1f}", percent(ahead[modality]),
                      f"{100 * PROTOTYPE[modality]:.1f}"])  # fmt: skip
-    pairs = {k: d for k, d in results.differences.items() if k.startswith("av - ")}
+    pairs = {k: d for k, d in results.differences.items() if k.startswith("ar5/av - ar5/")}
     publish(
         out,
         "landmark_video",
@@ -179,11 +182,11 @@ def _publish(
             table(["pair", "difference", "p"], [[k, percent(d), _p(d)] for k, d in pairs.items()]),
         ],
         {
-            "accuracies": {m: s.accuracy for m, s in results.scores.items()},
+            "accuracies": {m: s.accuracy for m, s in by_modality(results.scores).items()},
             "together": {m: s.accuracy for m, s in joint.items()},
-            "recalls": {m: s.recall for m, s in results.scores.items()},
+            "recalls": {m: s.recall for m, s in by_modality(results.scores).items()},
             "ridge": {m: score(p, labels).accuracy for m, p in baselines.items()},
-            **{k.replace(" - ", "_minus_"): plain(d) for k, d in pairs.items()},
+            **{k.replace(" - ", "_minus_").replace("ar5/", ""): plain(d) for k, d in pairs.items()},
             **{f"{m}_minus_ridge": plain(d) for m, d in ahead.items()},
         },
     )

@@ -28,7 +28,7 @@ def clip_of(number: int, folder: Path) -> Clip:
 def row_of(clip: Clip) -> ManifestRow:
     """Return a row of the usual length, with a hash; no shard is written."""
     file = f"VideoFlash/{clip.name}.flv"
-    about = (clip.name, clip.actor, clip.sentence, clip.emotion, clip.level)
+    about = (clip.name, clip.actor, clip.sentence, clip.emotion, clip.level, "", clip.actor)
     return ManifestRow(*about, "av", "", 75, 20, 5, 5, "102 88 190 233", file, 1, file, 1)
 
 

@@ -11,12 +11,13 @@ import numpy as np
 from campaign import add_options, make_store
 from reporting import parser, publish, table
 
-from avemotion.config import NetworkSettings, TrainingSettings
+from avemotion.config import TrainingSettings
 from avemotion.data.checksums import write_checksums
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.intervals import mean_interval
 from avemotion.evaluation.report.results import EvaluationResults
+from avemotion.models.ar5 import AR5Settings
 
 
 def shuffled(store: FeatureStore, seed: int, out: Path) -> Path:
@@ -62,7 +63,7 @@ def main() -> None:
                 jobs=given.jobs,
                 robustness=False,
                 out=given.work / "evaluation" / str(seed),
-                network=NetworkSettings(width=0.25),
+                settings={"ar5": AR5Settings(width=0.25)},
                 training=TrainingSettings(  # no choice of the epoch: it would be the untrained one
                     epochs=given.epochs, early_stopping=False, validation=0.0
                 ),
@@ -81,11 +82,11 @@ def _line(result: EvaluationResults) -> str:
 def _publish(given, found: list[EvaluationResults]) -> None:
     chance = 1 / len(found[0].labels)
     rows = []
-    for modality in found[0].scores:
-        means = [result.scores[modality].accuracy for result in found]
+    for system in found[0].scores:
+        means = [result.scores[system].accuracy for result in found]
         mean, low, high = mean_interval(means)
-        inside = sum(r.scores[modality].low <= chance <= r.scores[modality].high for r in found)
-        rows.append([modality, f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}]",
+        inside = sum(r.scores[system].low <= chance <= r.scores[system].high for r in found)
+        rows.append([system, f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}]",
                      f"{inside} of {len(found)}"])  # fmt: skip
     small = {
         pair: sum(result.differences[pair].p < 0.05 for result in found)

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _publish(out: Path, results: EvaluationResults, records: Records) -> None:
-    predictions, ours = records.predictions["audio"], results.scores["audio"]
+    predictions, ours = records.predictions["ar5/audio"], results.scores["ar5/audio"]
     by_fold = {
         fold: score([p for p in predictions if p.fold == fold], records.labels)
         for fold in sorted({p.fold for p in predictions})

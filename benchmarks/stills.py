@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,11 @@ from reporting import parser, publish, table
 
 from avemotion.config import FACE_FRAMES
 from avemotion.data.store import FeatureStore
-from avemotion.features.spectrogram import SPECTROGRAM_SHAPES
+from avemotion.features.table import ClipSignals
+from avemotion.features.types import ClipFeatures
 from avemotion.inference.classifier import Classifier
-from avemotion.inference.runtimes.interface import ClipArrays
+from avemotion.inference.preparation import as_batch
+from avemotion.models.inputs import names_of
 
 
 def compare(data: Path, checkpoint: Path) -> dict[str, float]:
@@ -37,17 +38,10 @@ def compare(data: Path, checkpoint: Path) -> dict[str, float]:
 
 def predicted(classifier: Classifier, faces: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
     """Return the index of the most probable emotion per clip, int (clip,), from the face alone."""
-    shape = SPECTROGRAM_SHAPES[classifier.metadata.experiment.network.spectrogram]
-    silent = ClipArrays(
-        faces=faces[0],
-        spectrograms=np.zeros((1, 1, *shape), np.float32),
-        lengths=np.zeros(1, np.int64),
-        has_face=np.array([True]),
-        has_sound=np.array([False]),
-    )
-    return np.array(
-        [classifier.probabilities(replace(silent, faces=face)).argmax() for face in faces]
-    )
+    task, names = classifier.metadata.task, names_of(classifier.metadata.inputs)
+    clips = [ClipFeatures.of(ClipSignals("", 0, face, None), names, views=1) for face in faces]
+    answers = [classifier.probabilities(as_batch(clip, "video")) for clip in clips]
+    return np.concatenate([task.decide(answer) for answer in answers])
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ Fault = Callable[[Path, np.random.Generator], object]
 """Changes files of a store; random numbers choose where."""
 
 TABLES = ("manifest.csv", "ratings.csv", "demographics.csv")
-ARRAYS = ("faces", "spectrograms", "log_mels", "log_mel_lengths", "waveforms")
+ARRAYS = ("faces", "power", "log_mel", "log_mel_lengths", "waveform")
 """Arrays with a part for each clip."""
 
 

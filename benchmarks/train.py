@@ -25,15 +25,17 @@ from avemotion.config import (
     PreprocessSettings,
     TrainingSettings,
 )
-from avemotion.data.batch import ClipInputs
+from avemotion.data.batch import Batch
 from avemotion.data.corpora.crema_d import CODE_BY_EMOTION, EMOTIONS, SENTENCES
 from avemotion.data.dataset import ClipDataset, batches
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.store_writer import StoreWriter
+from avemotion.data.task import Task
 from avemotion.data.types import Clip, Corpus
 from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 from avemotion.features.types import ClipFeatures
-from avemotion.models.ar5 import AR5
+from avemotion.models.base import input_names
+from avemotion.models.registry import create
 from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.precision import uses_bfloat16
 
@@ -60,7 +62,7 @@ def write_store(folder: Path, actors: int, clips_per_actor: int) -> FeatureStore
 
 
 def _row(clip: Clip) -> ManifestRow:
-    about = (clip.name, clip.actor, clip.sentence, clip.emotion, clip.level)
+    about = (clip.name, clip.actor, clip.sentence, clip.emotion, clip.level, "", clip.actor)
     return ManifestRow(*about, "av", "", 75, 20, 5, 5, "0 0 80 98", "", 0, "", 0)
 
 
@@ -68,11 +70,13 @@ def _features(rng: np.random.Generator) -> ClipFeatures:
     faces = rng.integers(256, size=(VIEWS, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), dtype=np.uint8)
     mels = rng.random((VIEWS, MEL_BANDS, MEL_FRAMES), np.float32).astype(np.float16) * 100
     return ClipFeatures(
-        faces=faces,
-        spectrograms=rng.random((VIEWS, *POWER_SHAPE), np.float32),
-        log_mels=mels,
-        log_mel_length=250,
-        waveform=np.zeros(40_000, np.int16),
+        arrays={
+            "faces": faces,
+            "power": rng.random((VIEWS, *POWER_SHAPE), np.float32),
+            "log_mel": mels,
+            "waveform": np.zeros(40_000, np.int16),
+        },
+        lengths={"power": POWER_SHAPE[1], "log_mel": 250, "waveform": 40_000},
     )
 
 
@@ -82,14 +86,18 @@ class RandomTensors:
     def __init__(self, modality: Modality, batch_size: int, settings: TrainingSettings) -> None:
         """Build them; the device is where training goes."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = AR5(modality, len(EMOTIONS), ExperimentSettings(modality).network)
+        network = create(Task(EMOTIONS), ExperimentSettings(modality=modality))
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate)
         faces = torch.randn(batch_size, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH)
         images = torch.randn(batch_size, 1, MEL_BANDS, MEL_FRAMES)
         everywhere = torch.ones(batch_size, dtype=torch.bool)
-        tensors = (faces, images, torch.full((batch_size,), 250), everywhere, everywhere)
-        self.inputs = ClipInputs(*(t.to(self.device) for t in tensors))
+        batch = Batch(
+            inputs={"faces": faces, "log_mel": images},
+            present={"video": everywhere, "audio": everywhere},
+            lengths={"log_mel": torch.full((batch_size,), 250)},
+        )
+        self.inputs = batch.map(lambda tensor: tensor.to(self.device))
         self.targets = torch.randint(len(EMOTIONS), (batch_size,)).to(self.device)
 
     def seconds(self, steps: int, bfloat16: bool) -> float:
@@ -133,10 +141,9 @@ class Rounds(pl.Callback):
 def measure(store: FeatureStore, modality: Modality, batch_size: int, repeats: int) -> Rounds:
     """Train on the store as `fit` does, epoch by epoch against random tensors."""
     settings = TrainingSettings(epochs=repeats + 1, batch_size=batch_size)
-    experiment = ExperimentSettings(modality, training=settings)
     bfloat16 = uses_bfloat16(settings)
-    dataset = ClipDataset(store, store.usable(modality), experiment)
-    network = AR5(modality, len(EMOTIONS), experiment.network)
+    network = create(Task(EMOTIONS), ExperimentSettings(modality=modality))
+    dataset = ClipDataset(store, store.usable(modality), input_names(network))
     steps = len(dataset) // batch_size
     rival = RandomTensors(modality, batch_size, settings)
     rounds = Rounds(rival, steps, bfloat16, both=modality == "av")
@@ -150,7 +157,7 @@ def measure(store: FeatureStore, modality: Modality, batch_size: int, repeats: i
         enable_model_summary=False,
         enable_progress_bar=False,
     ).fit(
-        EmotionModule(network.to(memory_format=torch.channels_last), experiment, len(EMOTIONS)),
+        EmotionModule(network.to(memory_format=torch.channels_last), settings),
         batches(dataset, batch_size, settings.seed),
     )
     return rounds
