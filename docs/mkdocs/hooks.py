@@ -1,7 +1,7 @@
 """What the documentation takes from the package, so that it cannot go stale.
 
 A page asks for it by a comment: ``<!-- commands -->`` becomes the help of every command,
-``<!-- settings avemotion.config.NetworkSettings -->`` a table of a dataclass' fields with
+``<!-- settings avemotion.models.ar5.AR5Settings -->`` a table of a dataclass' fields with
 their defaults, ``<!-- fields avemotion.data.store.ManifestRow -->`` one with their types,
 ``<!-- public names -->`` the reference of every name that the package offers, and
 ``<!-- include CHANGELOG.md -->`` a file of the repository.
