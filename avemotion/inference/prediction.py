@@ -30,7 +30,7 @@ class Prediction:
     faces_found: int
     """Sampled frames in which the face was found."""
     frames_sampled: int
-    """Frames searched for a face: 20, or 0 without a video."""
+    """Frames searched for a face: 20, 1 of a picture, or 0 without a video."""
     face_box: Box | None
     """The crop in pixels of the upright video; None without a face."""
     face: int | None

@@ -42,7 +42,7 @@ class PreparedClip:
     faces_found: int
     """Sampled frames in which the face was found, 0 to 20."""
     frames_sampled: int
-    """Frames searched for a face: 20, or 0 without a video."""
+    """Frames searched for a face: 20, 1 of a picture, or 0 without a video."""
     face_box: Box | None
     """The crop in pixels of the upright video; None without a face."""
     face: int | None
@@ -189,12 +189,19 @@ def combine(
         clip=name,
         arrays=as_batch(ClipFeatures(shown.arrays | sound.arrays, sound.lengths), used),
         modality=used,
-        faces_found=sum(face.found),
-        frames_sampled=FACE_FRAMES if media.frames else 0,
+        faces_found=min(sum(face.found), _sampled(media)),
+        frames_sampled=_sampled(media),
         face_box=face.box,
         face=face.number,
         warnings=tuple(_warnings(face, media, used, request)),
     )
+
+
+def _sampled(media: ClipMedia) -> int:
+    """Return how many frames were searched: of a picture, one stands for all."""
+    if media.frames is None:
+        return 0
+    return 1 if media.frames.decoded == 1 else FACE_FRAMES
 
 
 def as_batch(features: ClipFeatures, used: str) -> Arrays:

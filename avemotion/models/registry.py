@@ -30,7 +30,6 @@ ENTRY_POINTS = "avemotion.models"
 """Group of the entry points of other packages: ``mynet = "mypackage.mynet:MyNet"``."""
 
 
-@cache
 def model_names() -> tuple[str, ...]:
     """Return the names of all models, those of other packages last."""
     return tuple(_homes())
@@ -38,13 +37,19 @@ def model_names() -> tuple[str, ...]:
 
 def _homes() -> dict[str, str]:
     homes = dict(MODELS)
-    for point in entry_points(group=ENTRY_POINTS):
-        if homes.setdefault(point.name, point.value) != point.value:
+    for name, home in models_of_other_packages():
+        if homes.setdefault(name, home) != home:
             raise UsageError(
-                f"Two packages bring a model named {point.name!r}: {homes[point.name]} and "
-                f"{point.value}. Uninstall one of them."
+                f"Two packages bring a model named {name!r}: {homes[name]} and {home}. Uninstall "
+                "one of them."
             )
     return homes
+
+
+@cache
+def models_of_other_packages() -> tuple[tuple[str, str], ...]:
+    """Return the names of installed entry points, with module and class; they are sought once."""
+    return tuple((point.name, point.value) for point in entry_points(group=ENTRY_POINTS))
 
 
 def model_class(name: str) -> type[EmotionModel]:

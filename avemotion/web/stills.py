@@ -15,6 +15,7 @@ from avemotion.config import FACE_FRAMES
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.features.crops import crop_faces, scaled_box
 from avemotion.features.face_detection import find_face
+from avemotion.features.table import shows_motion
 from avemotion.inference.preparation import (
     FaceCrops,
     PreparedClip,
@@ -24,12 +25,13 @@ from avemotion.inference.preparation import (
 from avemotion.inference.request import InferenceRequest
 from avemotion.media.decoder import decode, opened
 from avemotion.media.types import ClipMedia
+from avemotion.models.inputs import names_of
 
 WARNING = (
     "low reliability: a still image has no motion and no voice; the model was trained on video. "
     "Upload a clip"
 )
-"""First warning of every still image."""
+"""First warning of a still image, where the model reads motion."""
 
 _FORMATS = {"image2", "jpeg_pipe", "png_pipe", "webp_pipe"}  # of FFmpeg, which probes the content
 
@@ -72,4 +74,6 @@ def prepare_still(path: Path, request: InferenceRequest) -> PreparedClip:
     media = ClipMedia(video, None, no_sound="a still image has no sound")
     silence = sound_features(path.stem, media, request)
     clip = combine(path.name, media, face, silence, request)
-    return replace(clip, faces_found=1, frames_sampled=1, warnings=(WARNING, *clip.warnings))
+    reads_motion = shows_motion(names_of(request.metadata.inputs))
+    warnings = (WARNING, *clip.warnings) if reads_motion else clip.warnings
+    return replace(clip, faces_found=1, frames_sampled=1, warnings=warnings)

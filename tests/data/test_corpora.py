@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from media_maker import make_clip, noise_frames, sine
 
 import avemotion
-from avemotion.config import PreprocessSettings
+from avemotion.config import PreprocessSettings, TrainingSettings
 from avemotion.data import corpora
 from avemotion.data.annotations import write_ratings
+from avemotion.data.splits import official_split
 from avemotion.data.store import FeatureStore
 from avemotion.data.types import COLUMNS_BESIDE_LABELS, Clip, Corpus, Rating
 from avemotion.errors import UsageError
@@ -134,6 +135,14 @@ def test_the_guides_example_takes_the_whole_road(tmp_path: Path, ours: ModuleTyp
     assert report.counts == {"audio": 3}  # nobody is to be seen in noise
     store = FeatureStore(tmp_path / "out")
     assert store.labels == ours.LABELS and store.info["corpus"] == "ours"
+    parts = {row.clip: row.part for row in store.rows}  # the split that it comes with
+    assert parts == {
+        "anna_joy_01": "test",
+        "anna_anger_02": "validation",
+        "boris_neutral_01": "test",
+    }
+    with pytest.raises(UsageError, match="no official split with a training and a test part"):
+        official_split(store.rows, TrainingSettings())
 
 
 HERE = Path("somewhere")

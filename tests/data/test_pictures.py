@@ -21,9 +21,6 @@ PICTURES = PreprocessSettings(views=1, features=("image",))
 @pytest.fixture(autouse=True)
 def picture_net(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.MODELS, "picturenet", "toy_pictures:PictureNet")
-    registry.model_names.cache_clear()
-    yield
-    registry.model_names.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +86,7 @@ def test_a_picture_is_classified(store: FeatureStore, pictures: Path, tmp_path: 
     for name in ("anger/0.png", "happiness/1.jpg"):
         found = avemotion.classify_clip(pictures / name, run, device="cpu")
         assert found.modality == "video" and set(found.probabilities) == {"anger", "happiness"}
+        assert (found.faces_found, found.frames_sampled) == (1, 1)
     results = avemotion.evaluate(
         data=store.directory, runs=tmp_path / "runs", out=tmp_path / "e", progress=False
     )

@@ -70,9 +70,9 @@ def other_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(other_package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, importable here."""
     monkeypatch.syspath_prepend(other_package)
-    registry.model_names.cache_clear()
+    registry.models_of_other_packages.cache_clear()
     yield other_package
-    registry.model_names.cache_clear()
+    registry.models_of_other_packages.cache_clear()
     for name in [name for name in sys.modules if name.split(".")[0] == "othermodels"]:
         del sys.modules[name]
 
@@ -83,7 +83,7 @@ def runs(other_package: Path, small_store: Path, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("runs") / "runs"
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(other_package)
-        registry.model_names.cache_clear()
+        registry.models_of_other_packages.cache_clear()
         for model, modality, settings in (
             ("ar5", "av", AR5Settings(width=0.1)),
             ("tinynet", "av", None),
