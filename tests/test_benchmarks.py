@@ -205,7 +205,9 @@ def test_ray_cluster_counts_stores_that_lost_nodes_left_the_same(few_clips: Path
 
 
 def test_stills(small_store: Path, fitted: Path, tmp_path: Path):
-    result = run("stills", tmp_path, "--data", small_store, "--checkpoints", fitted / "video")
+    result = run(
+        "stills", tmp_path, "--data", small_store, "--checkpoints", fitted / "ar5" / "video"
+    )
     (corpus,) = {name.rpartition(" ")[0] for name in result if name.endswith(" clips")}
     assert positive(result, f"{corpus} clips", f"{corpus} emotions")
     assert all(0 <= result[f"{corpus} {name}"] <= 1 for name in ("moving", "still", "agree"))

@@ -301,16 +301,16 @@ def test_an_official_split_of_unknown_people(films: Path, tmp_path: Path) -> Non
         with (Path(results.out) / "predictions.csv").open(newline="", encoding="utf-8") as file:
             assert {row["clip"] for row in csv.DictReader(file)} == tested
         assert any("the same people may have trained and be tested" in n for n in results.notes)
-    with pytest.raises(UsageError, match="voices, but .* has sound of actor unknown only"):
-        avemotion.evaluate(
-            **how,
-            protocol="official",
-            modalities=("audio",),
-            out=tmp_path / "babble",
-            settings={"ar5": tiny},
-            training=training,
-        )
-    assert not (tmp_path / "babble").exists()
+    heard = avemotion.evaluate(
+        **how,
+        protocol="official",
+        modalities=("audio",),
+        out=tmp_path / "babble",
+        settings={"ar5": tiny},
+        training=training,
+    )
+    conditions = {score.condition for score in heard.robustness["ar5/audio"]}
+    assert "babble 10 dB" in conditions  # of other clips, since each may be somebody else's
 
 
 def test_names_with_html_are_text_in_the_report(real_videos: list[Path], tmp_path: Path) -> None:
