@@ -148,7 +148,7 @@ def test_the_report_is_written_and_can_be_drawn_anew(
     assert (copy / "report" / "index.html").read_bytes() == page.read_bytes()
 
 
-def test_the_report_shows_what_the_networks_saw(holdout: EvaluationResults, tmp_path: Path) -> None:
+def test_the_report_shows_what_the_systems_saw(holdout: EvaluationResults, tmp_path: Path) -> None:
     image = Path(holdout.out, "preview.png").read_bytes()
     address = f'src="data:image/png;base64,{base64.b64encode(image).decode()}"'
     assert address in Path(holdout.out, "report", "index.html").read_text()
@@ -157,11 +157,11 @@ def test_the_report_shows_what_the_networks_saw(holdout: EvaluationResults, tmp_
     shutil.copytree(holdout.out, copy)
     avemotion.report(copy)  # from the picture beside it: the store is not needed
     page = (copy / "report" / "index.html").read_text()
-    assert address in page and '<a href="#preview">What the networks saw</a>' in page
+    assert address in page and '<a href="#preview">What the systems saw</a>' in page
     (copy / "preview.png").unlink()
     avemotion.report(copy)
     page = (copy / "report" / "index.html").read_text()
-    assert "data:image/png" not in page and "What the networks saw" not in page
+    assert "data:image/png" not in page and "What the systems saw" not in page
 
 
 def test_a_report_without_an_evaluation_is_refused(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_every_corpus_has_a_name_for_readers(results: dict[str, Any], name: str)
 
 
 def test_main_table(full: Page, results: dict[str, Any]) -> None:
-    table = full.table("Networks and people")
+    table = full.table("Systems and people")
     for m, score in results["scores"].items():
         (row,) = [cells for head, cells in table.items() if head.startswith(f"{m} ")]
         scores = [spread(score, name) for name in ("accuracy", "recall", "f1", "")]
@@ -172,7 +172,7 @@ def test_minimal(absent: object) -> None:
     assert [a["id"] for a in found.all("h2")] == ["scores", "emotions", "method", "limits"]
     assert "(one actor: no interval)" in found.text
     assert "None" not in found.text and "SYNTHETIC" not in found.text
-    assert found.table("Networks")["ar5/audio the voice alone"][4] == "–"
+    assert found.table("Systems")["ar5/audio the voice alone"][4] == "–"
 
 
 def test_a_system_may_lack_any_part(results: dict[str, Any]) -> None:
@@ -197,7 +197,7 @@ def test_two_models_of_one_modality_are_told_apart(results: dict[str, Any]) -> N
         ("av", "●", "ar5/av"), ("video", "■", "ar5/video"), ("audio", "▲", "ar5/audio"),
         ("look4", "★", "other/av"),
     }  # fmt: skip
-    table = found.table("Networks and people")
+    table = found.table("Systems and people")
     assert table["other/av face and voice"] == table["ar5/av face and voice"]
     ids = [a["id"] for _, a in found.elements if "id" in a]
     assert len(ids) == len(set(ids))

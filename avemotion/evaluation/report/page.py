@@ -19,7 +19,7 @@ from avemotion.evaluation.report.results import EvaluationResults, evaluation_re
 from avemotion.files import write_atomically, write_json
 
 PREVIEW_NAME = "preview.png"
-"""Contact sheet of the networks' input, in an evaluation's folder; optional."""
+"""Contact sheet of the systems' input, in an evaluation's folder; optional."""
 
 PAGE = Path("report", "index.html")
 """Path of the page in an evaluation's folder."""
@@ -68,7 +68,7 @@ def render(results: dict[str, Any], preview: str = "") -> str:
     Args:
         results: The content of ``results.json``; optional parts may be missing, null or empty, as
             a whole or for a system.
-        preview: The contact sheet of the networks' input as a ``data:`` address; "" leaves it out.
+        preview: The contact sheet of the systems' input as a ``data:`` address; "" leaves it out.
 
     Returns:
         HTML that needs no other file, no network and no script. The same results give the same
@@ -207,8 +207,8 @@ def _estimate(row: Mapping[str, Any], value: str, prefix: str = "") -> Estimate:
 
 
 def _overview(parts: Mapping[str, Any]) -> list[str]:
-    """Draw networks and people on one scale."""
-    networks = [
+    """Draw systems and people on one scale."""
+    systems = [
         Dot(m, _estimate(score, "accuracy", "accuracy_"), _look(parts, m))
         for m, score in parts["scores"].items()
     ]
@@ -221,9 +221,9 @@ def _overview(parts: Mapping[str, Any]) -> list[str]:
         )
     ]
     heading = [Dot("People", None, charts.PEOPLE)] if people else []
-    dots = [*networks, *heading, *people]
+    dots = [*systems, *heading, *people]
     within = charts.limits([parts["chance"], *_ends(dot.estimate for dot in dots)])
-    title = "networks and people" if people else "networks"
+    title = "systems and people" if people else "systems"
     return [charts.dot_plot("overview", title, dots, within, parts["chance"], charts.WIDE)]
 
 
