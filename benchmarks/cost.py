@@ -75,12 +75,13 @@ def main() -> None:
     arguments.add_argument("--clips-per-actor", type=int, default=72)
     arguments.add_argument("--epochs", type=int, nargs=2, default=(1, 3))
     arguments.add_argument("--jobs", type=int, nargs="+", default=(1, 2))
+    arguments.add_argument("--modalities", nargs="+", choices=MODALITIES, default=MODALITIES)
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = write_store(Path(folder, "features"), given.actors, given.clips_per_actor)
         costs = {
             (modality, jobs): measure(store, modality, jobs, tuple(given.epochs), Path(folder))
-            for modality in MODALITIES
+            for modality in given.modalities
             for jobs in given.jobs
         }
     rows = [

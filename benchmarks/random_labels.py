@@ -11,7 +11,7 @@ import numpy as np
 from campaign import add_options, make_store
 from reporting import parser, publish, table
 
-from avemotion.config import TrainingSettings
+from avemotion.config import MODALITIES, TrainingSettings
 from avemotion.data.checksums import write_checksums
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
@@ -51,6 +51,7 @@ def main() -> None:
     add_options(arguments)
     arguments.add_argument("--corpora", type=int, default=20)
     arguments.add_argument("--epochs", type=int, default=8)
+    arguments.add_argument("--modalities", nargs="+", choices=MODALITIES, default=MODALITIES)
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     store = make_store(given)
@@ -60,6 +61,7 @@ def main() -> None:
             evaluate(
                 data=shuffled(store, seed, given.work / "shuffled" / str(seed)),
                 protocol="5fold",
+                modalities=tuple(given.modalities),
                 jobs=given.jobs,
                 robustness=False,
                 out=given.work / "evaluation" / str(seed),
@@ -100,8 +102,8 @@ def _publish(given, found: list[EvaluationResults]) -> None:
         "Labels that mean nothing (SYNTHETIC corpora)",
         [
             f"**SYNTHETIC DATA**. {len(found)} corpora: {first.actors} actors, {first.clips} clips "
-            f"each, every actor's emotions shuffled among the actor's clips. Five folds, three "
-            f"modalities, AR5 at width 0.25, {given.epochs} epochs. Chance is "
+            f"each, every actor's emotions shuffled among the actor's clips. Five folds, "
+            f"{', '.join(given.modalities)}, AR5 at width 0.25, {given.epochs} epochs. Chance is "
             f"{100 * chance:.2f} %. Accuracy: mean over corpora with its 95 % interval, and how "
             "often the evaluation's own interval over actors holds chance:",
             table(["", "accuracy", "interval holds chance"], rows),

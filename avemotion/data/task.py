@@ -159,6 +159,11 @@ class Task:
             AvemotionError: A row is not finite or out of range, or does not sum to 1 where a clip
                 has one label.
         """
+        if probabilities.shape[1:] != (len(self.labels),):
+            raise AvemotionError(
+                f"The model answers an array of shape {probabilities.shape}, but has "
+                f"{len(self.labels)} labels: it is damaged. Use another model."
+            )
         with np.errstate(invalid="ignore"):  # infinity less infinity
             right = ((probabilities >= 0) & (probabilities <= 1 + _TOLERANCE)).all(axis=1)
             if self.kind == "single":

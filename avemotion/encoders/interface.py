@@ -1,7 +1,7 @@
 """What every encoder is: a frozen network that maps a feature to an embedding of each clip.
 
 Encoders stand above the models, so that making embeddings loads no model, and preprocessing loads
-neither. An embedding is a feature like any other: a model reads it by its name.
+neither. Nothing makes embeddings yet: this fixes what those who write encoders can rely on.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ waveform are in `avemotion.features.waveform_effects`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -102,6 +102,8 @@ class Condition:
     """The modality that is corrupted."""
     corrupt: Corruption | None
     """Corrupts it; None removes the modality."""
+    of_motion: bool = False
+    """Whether it changes nothing on a single frame."""
 
     def applies_to(self, modality: Modality) -> bool:
         """Return whether a network reads that modality, and has input left."""
@@ -170,7 +172,12 @@ CONDITIONS: dict[str, Condition] = {
         Condition("telephone band", "telephone", None, "audio", lambda x, *_: telephone(x)),
         *_series("pitch {:+g} semitones", "pitch (semitones)", "audio", _pitch, -2, 2),
         *_series("tempo {:+g} %", "tempo (%)", "audio", _tempo, -10, 10),
-        *_series("{:g} % of frames lost", "frames lost (%)", "video", _drop_frames, 25, 50),
+        *(
+            replace(lost, of_motion=True)
+            for lost in _series(
+                "{:g} % of frames lost", "frames lost (%)", "video", _drop_frames, 25, 50
+            )
+        ),
         *_series("blur of {:g} px", "blur (sigma in pixels)", "video", _blur, 1, 2, 4),
         *_series("darkened to {:g}", "darkening (factor)", "video", _darken, 0.5, 0.25),
         Condition("eyes covered", "face covered", None, "video", _cover(EYE_ROWS)),

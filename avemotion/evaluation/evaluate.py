@@ -24,6 +24,7 @@ from avemotion.config import (
 from avemotion.data.contact_sheet import draw_preview
 from avemotion.data.splits import check_known
 from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError
 from avemotion.evaluation.corrupted_batches import check_corruptible
 from avemotion.evaluation.cross_validation import train_and_test
@@ -136,7 +137,7 @@ def evaluate(
     )
     tasks = [] if checkpoints else plan.tasks(store, rows, out)
     metadata = plan.metadata(store, rows, runs, out) | {
-        "notes": [*notes, *target_notes, *([_PEOPLE_SHARED] if official else [])]
+        "notes": [*notes, *target_notes, *_notes_on_people(rows, official)]
     }
     store.check_shards(progress)
     with claimed(out):
@@ -160,6 +161,11 @@ def _check_options(
     jobs: int | None,
     engine: Engine,
 ) -> None:
+    if settings is not None and not isinstance(settings, Mapping):
+        raise UsageError(
+            f"settings are {type(settings).__name__}, but must be a mapping: "
+            "{'ar5': AR5Settings(...)}."
+        )
     for name, value in (("--seeds", seeds), ("--jobs", jobs)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}, but must be 1 or more.")
@@ -178,6 +184,16 @@ def _check_options(
         )
 
 
+def _notes_on_people(rows: Sequence[ManifestRow], official: bool) -> list[str]:
+    notes = [_PEOPLE_SHARED] if official else []
+    if unknown := sum(row.actor == UNKNOWN_ACTOR for row in rows):
+        notes.append(
+            f"{unknown} clips are of people who are not known: they count as one actor, so that "
+            "intervals and tests over actors say nothing about other people"
+        )
+    return notes
+
+
 def _experiments(
     store: FeatureStore,
     models: Sequence[str],
@@ -190,6 +206,10 @@ def _experiments(
     Raises:
         UsageError: There is no such model, none reads the modalities, or the store lacks a feature.
     """
+    if unknown := [model for model in settings or {} if model not in models]:
+        raise UsageError(
+            f"settings are given for {', '.join(unknown)}, but the models are {', '.join(models)}."
+        )
     wanted = modalities or tuple(m for m in MODALITIES if store.usable(m))
     found: dict[str, ExperimentSettings] = {}
     for model in models:

@@ -17,7 +17,7 @@ from avemotion.evaluation.predictions import CorruptedPredictions, Predictions
 from avemotion.files import read_json
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
-from avemotion.models.registry import MODELS
+from avemotion.models.registry import MODELS, model_class
 
 
 def find_checkpoints(
@@ -42,8 +42,13 @@ def find_checkpoints(
         if (path := runs / model / modality / CHECKPOINT_NAME).is_file()
     }
     parts = [system.split("/") for system in found]
-    missing = [model for model in models if model not in {model for model, _ in parts}]
-    missing += [m for m in modalities if m not in {modality for _, modality in parts}]
+    if models and modalities:
+        able = {model: model_class(model).about.modalities for model in models}
+        pairs = [f"{model}/{m}" for model in models for m in modalities if m in able[model]]
+        missing = [system for system in pairs if system not in found]
+    else:
+        missing = [model for model in models if model not in {model for model, _ in parts}]
+        missing += [m for m in modalities if m not in {modality for _, modality in parts}]
     if missing or not found:
         raise UsageError(
             f"No checkpoint{' of ' if missing else ''}{', '.join(missing)} in {runs}: its folders "
@@ -130,6 +135,8 @@ def score_checkpoints(
         _check_fits(store, metadata, checkpoints[system])
         for part in ("train", "validation"):
             seen |= {row.clip for row in part_of(store.rows, metadata.split, part)}
+        if metadata.split.unit == "part":  # what is in no part, or in an unused one, is no test
+            rows = part_of(rows, metadata.split, "test")
     tested = [row for row in rows if row.clip not in seen]
     if not tested:
         raise UsageError(

@@ -15,6 +15,7 @@ from avemotion.data.splits import (
     PROTOCOLS,
     actors_of,
     check_trainable,
+    part_of,
     split_for,
 )
 from avemotion.data.store import FeatureStore, ManifestRow
@@ -73,10 +74,12 @@ class EvaluationPlan:
         for experiment in self.experiments.values():
             usable = store.usable(experiment.modality)
             for fold in folds:
-                rest = set(usable) - set(fold.tested(usable))
-                trained = [row for row in usable if row in rest]
+                if fold.official:
+                    split = split_for(usable, fold.test, experiment.training)
+                    trained = part_of(usable, split, "train")
+                else:
+                    trained = [row for row in usable if row.actor not in fold.test]
                 check_trainable(trained, store.labels, experiment.modality, official=fold.official)
-                split_for(usable, fold.test, experiment.training)
         return [
             FoldTask(
                 data=store.directory,

@@ -14,6 +14,7 @@ from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.evaluation.corrupted_batches import BATCH_CLIPS, corrupted_batches
 from avemotion.evaluation.corruptions import Condition, conditions_for
 from avemotion.evaluation.predictions import ClipPrediction
+from avemotion.features.table import shows_motion
 from avemotion.models.base import EmotionModel, input_names, probabilities
 from avemotion.models.metadata import CheckpointMetadata
 
@@ -74,6 +75,7 @@ def predict_corrupted(
     return {
         condition.name: predict(store, rows, model, metadata, fold, condition)
         for condition in conditions_for(metadata.experiment.modality)
+        if shows_motion(input_names(model)) or not condition.of_motion
     }
 
 

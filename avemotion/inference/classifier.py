@@ -56,6 +56,11 @@ class Classifier:
         """
         self.checkpoint = find_checkpoint(checkpoint, runtime)
         self._runtime = load_runtime(self.checkpoint, device)
+        if self._runtime.metadata.task.kind == "multi":
+            raise UsageError(
+                f"{self.checkpoint} answers several labels a clip, for which there is no "
+                "prediction yet. Use a model with one label a clip."
+            )
 
     @property
     def metadata(self) -> CheckpointMetadata:

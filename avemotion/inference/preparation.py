@@ -265,7 +265,7 @@ def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Itera
     limit = min(feature(name).longest_seconds for name in names)
     sound = media.sound_seconds if used != "video" else 0.0
     video = media.frames.duration_seconds if media.frames and used != "audio" else 0.0
-    frames = f"{FACE_FRAMES} evenly spaced frames"
+    frames = f"{FACE_FRAMES} evenly spaced frames" if shows_motion(names) else "its middle frame"
     audio = f"the middle {limit:.0f} s of audio" if sound > limit else "all audio"
     if max(sound, video) > LONG_CLIP_SECONDS:
         parts = {"av": f"{frames} and {audio}", "video": frames, "audio": audio}[used]

@@ -72,6 +72,8 @@ class EmotionModel(nn.Module):
     takes_missing: ClassVar[bool] = False
     """Whether `forward` does without the features of a face or voice that no clip of a batch has,
     so that answering from the other is faster; else they are zeros."""
+    learns_in_epochs: ClassVar[bool] = True
+    """False for a learner that is fitted once, to whole clips: see `avemotion.models.learner`."""
     exportable: ClassVar[bool] = True
     """Whether it can be exported to ONNX."""
     embedding_sizes: Mapping[Stream, int] = {}

@@ -73,7 +73,8 @@ def load_checkpoint(path: Path) -> tuple[EmotionModel, CheckpointMetadata]:
         if network.inputs != metadata.inputs:
             raise ValueError(f"it reads {network.inputs}, but lists {metadata.inputs}.")
         network.load_state_dict(weights)
-    except (UsageError, ValueError, RuntimeError) as error:  # RecursionError is one
+    # What a model of another package does with wrong settings or weights is not known.
+    except (UsageError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
         raise UsageError(f"{path} is damaged: {error}") from error
     if names := not_finite(network):
         raise UsageError(

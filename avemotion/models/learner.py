@@ -25,6 +25,7 @@ _LEAST = 1e-7  # a probability of 0 has no logarithm
 class Learner(EmotionModel):
     """Base of models around an estimator; a subclass says which, and of which vectors."""
 
+    learns_in_epochs: ClassVar[bool] = False
     exportable: ClassVar[bool] = False
     _fitted: BaseEstimator | None = None
 
@@ -66,7 +67,8 @@ class Learner(EmotionModel):
         """Take over a fitted estimator.
 
         Raises:
-            ValueError: It holds a type that is not trusted, or is no estimator.
+            ValueError: It holds a type that is not trusted, is another estimator, or was fitted to
+                other labels.
         """
         import skops.io
 
@@ -74,10 +76,19 @@ class Learner(EmotionModel):
             self._fitted = skops.io.loads(state.numpy().tobytes(), trusted=[])
         except Exception as error:  # skops raises what its parts raise
             raise ValueError(f"its estimator cannot be loaded: {error}") from error
-        wanted = type(self.estimator())
-        if type(self._fitted) is not wanted:
-            raise ValueError(f"its estimator is no {wanted.__name__}")
+        wanted, found = _types(self.estimator()), _types(self._fitted)
+        if found != wanted:
+            raise ValueError(f"its estimator is {found}, but must be {wanted}")
+        classes = getattr(self._fitted, "classes_", None)
+        if classes is None or list(classes) != list(range(len(self.task.labels))):
+            raise ValueError("its estimator was not fitted to the model's labels")
 
     def to(self, *_: Any, **__: Any) -> Learner:
         """Stay where it is: scikit-learn computes on the CPU."""
         return self
+
+
+def _types(estimator: Any) -> list[str]:
+    """Return the types of an estimator, and of a pipeline's steps."""
+    steps = [step for _, step in getattr(estimator, "steps", [])]
+    return [type(part).__name__ for part in (estimator, *steps)]

@@ -58,7 +58,7 @@ def _entry(name: str) -> ModelEntry:
     except UsageError as error:
         return ModelEntry(name, installed=False, needs=str(error))
     settings, about = kind.Settings(), kind.about
-    model = kind(Task(EMOTIONS), about.modalities[0], settings)
+    model = kind(Task(EMOTIONS, about.kinds[0]), about.modalities[0], settings)
     return ModelEntry(
         name=name,
         installed=True,

@@ -6,17 +6,18 @@ imported only when it is used.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 from avemotion.compat import missing_package
 from avemotion.config import ExperimentSettings
 from avemotion.data.task import Task
-from avemotion.errors import UsageError, settings_from
+from avemotion.errors import UsageError, require_type, settings_from
 
 if TYPE_CHECKING:
     from avemotion.models.base import EmotionModel
@@ -69,6 +70,15 @@ def model_class(name: str) -> type[EmotionModel]:
         found: type[EmotionModel] = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         raise missing_package(f"The model {name}", error) from error
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"The model {name} cannot be loaded from {homes[name]}: {error}. Mend or uninstall the "
+            "package that brings it."
+        ) from error
+    from avemotion.models.base import EmotionModel
+
+    if not (isinstance(found, type) and issubclass(found, EmotionModel)):
+        raise UsageError(f"The model {name}, {homes[name]}, is no subclass of EmotionModel.")
     return found
 
 
@@ -85,12 +95,18 @@ def settings_of(name: str, values: Mapping[str, Any] | None = None) -> Any:
             f"{name} has no setting {min(unknown)!r}. Its settings: "
             f"{', '.join(f.name for f in fields(kind)) or 'none'}."
         )
-    return settings_from(kind, asdict(kind()) | given, name)
+    values = asdict(kind()) | given
+    for field, part in get_type_hints(kind).items():
+        if get_origin(part) is tuple and isinstance(values[field], list):  # as JSON has it
+            values[field] = tuple(values[field])
+        require_type(values[field], part, f"--{name}.{field}")
+    return settings_from(kind, values, name)
 
 
 def defaults_of(name: str) -> dict[str, Any]:
     """Return a model's default settings as plain values."""
-    return asdict(settings_of(name))
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings_of(name))))
+    return plain
 
 
 def with_settings(
@@ -117,7 +133,16 @@ def with_settings(
             f"--modality is {experiment.modality}, but {experiment.model} reads "
             f"{' or '.join(kind.about.modalities)}."
         )
-    return replace(experiment, settings=asdict(built))
+    training = experiment.training
+    if not kind.learns_in_epochs:  # nothing is hidden from it, so it cannot answer from one alone
+        training = replace(training, modality_dropout=0.0)
+        if training.labels != "intended":
+            raise UsageError(
+                f"--training.labels is {training.labels}, but {experiment.model} learns intended "
+                "emotions alone. Leave that setting out."
+            )
+    plain = json.loads(json.dumps(asdict(built)))  # as a file holds them: lists for tuples
+    return replace(experiment, settings=plain, training=training)
 
 
 def create(task: Task, experiment: ExperimentSettings) -> EmotionModel:

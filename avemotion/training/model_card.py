@@ -20,6 +20,8 @@ from avemotion.config import PreprocessSettings, TrainingSettings, differences
 from avemotion.data.corpora import CorpusName
 from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
+from avemotion.features.table import shows_motion
+from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
 from avemotion.models.registry import defaults_of, model_class
 from avemotion.training.provenance import changed_options, versions
@@ -62,6 +64,8 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
         training=metadata.experiment.training,
         parameters=parameters,
         official=metadata.split.unit == "part",
+        in_epochs=model_class(metadata.experiment.model).learns_in_epochs,
+        reads_motion=shows_motion(names_of(metadata.inputs)),
         corpus=store.info["corpus"],
         parts=_parts(store, metadata),
         lacking=_lacking(store, metadata.experiment.modality),
@@ -89,7 +93,8 @@ def escaped(value: Any) -> Any:
 def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, Any]]:
     """Return each part of the split: its use, its actors, the clips they have for the network."""
     usable, split = store.usable(metadata.experiment.modality), metadata.split
-    chose = metadata.experiment.training.early_stopping
+    in_epochs = model_class(metadata.experiment.model).learns_in_epochs
+    chose = metadata.experiment.training.early_stopping and in_epochs
     uses = {
         "train": "trained the weights",
         "validation": "chose the epoch" if chose else "were scored, but chose nothing",

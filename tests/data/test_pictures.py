@@ -1,5 +1,7 @@
 """Pictures as clips of one frame: from a folder of them, through a store, to an answer."""
 
+import csv
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,6 +11,7 @@ import pytest
 import avemotion
 from avemotion.config import PreprocessSettings, TrainingSettings
 from avemotion.data.contact_sheet import draw_preview
+from avemotion.data.corpora.folder import read_corpus
 from avemotion.data.store import FeatureStore
 from avemotion.errors import MediaError, UsageError
 from avemotion.media.reader import read_frames
@@ -92,6 +95,9 @@ def test_a_picture_is_classified(store: FeatureStore, pictures: Path, tmp_path: 
     )
     assert results.clips == 2 and list(results.scores) == ["picturenet/video"]
     assert any("same people may have trained" in note for note in results.notes)
+    assert any("clips are of people who are not known" in note for note in results.notes)
+    conditions = {score.condition for score in results.robustness["picturenet/video"]}
+    assert "blur of 1 px" in conditions and "25 % of frames lost" not in conditions
     report = avemotion.export(run, tmp_path / "picture.onnx")
     assert report.largest_difference is not None and report.largest_difference < 1e-5
 
@@ -115,6 +121,38 @@ def test_a_video_is_a_picture_to_such_a_model(
 def test_a_picture_is_no_clip_to_other_models(pictures: Path, fitted: Path) -> None:
     with pytest.raises(MediaError, match="a single frame: an image, not a video"):
         avemotion.classify_clip(pictures / "anger" / "0.png", fitted / "ar5" / "av", device="cpu")
+
+
+def test_a_thumbnail_beside_a_video_is_no_clip(tmp_path: Path) -> None:
+    for name in ("a/1.mp4", "a/1.wav", "a/1.jpg", "a/2.png", "b/3.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    corpus = read_corpus(tmp_path)
+    assert [clip.name for clip in corpus.clips] == ["a/1.mp4", "a/2.png", "b/3.mp4"]
+    assert corpus.clips[0].audio == tmp_path / "a" / "1.wav"
+    assert corpus.unrecognised_files == (tmp_path / "a" / "1.jpg",)
+
+
+def test_clips_of_no_part_are_never_tested(pictures: Path, tmp_path: Path) -> None:
+    """Nor are those of a validation part that nothing was chosen on."""
+    folder = tmp_path / "mine"
+    shutil.copytree(pictures, folder)
+    table = (folder / "clips.csv").read_text().replace("anger/0.png,,train", "anger/0.png,Anna,")
+    (folder / "clips.csv").write_text(table)
+    out = tmp_path / "features"
+    avemotion.preprocess(folder, corpus="folder", out=out, settings=PICTURES, progress=False)
+    training = TrainingSettings(
+        epochs=1, batch_size=4, split="official", validation=0.0, early_stopping=False
+    )
+    run = tmp_path / "runs" / "picturenet" / "video"
+    avemotion.fit(data=out, model="picturenet", out=run, training=training, progress=False)
+    results = avemotion.evaluate(
+        data=out, runs=tmp_path / "runs", out=tmp_path / "e", robustness=False, progress=False
+    )
+    tested = {row.clip for row in FeatureStore(out).rows if row.part == "test"}
+    with (tmp_path / "e" / "predictions.csv").open(newline="") as file:
+        assert {row["clip"] for row in csv.DictReader(file)} == tested
+    assert results.clips == len(tested)
 
 
 def test_damaged_pictures_fail_alone(pictures: Path, tmp_path: Path) -> None:

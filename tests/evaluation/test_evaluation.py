@@ -510,6 +510,17 @@ def test_models_and_modalities_that_cannot_be_trained_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_settings_of_a_model_that_is_not_compared_are_refused(
+    small_store: Path, tmp_path: Path
+) -> None:
+    how = {"data": small_store, "protocol": "loso", "out": tmp_path / "e", "progress": False}
+    with pytest.raises(UsageError, match="settings are given for AR5, but the models are ar5"):
+        avemotion.evaluate(**how, settings={"AR5": SMALL})
+    with pytest.raises(UsageError, match="settings are AR5Settings, but must be a mapping"):
+        avemotion.evaluate(**how, settings=SMALL)
+    assert not (tmp_path / "e").exists()
+
+
 def test_a_store_that_robustness_cannot_use_is_refused_before_anything_is_trained(
     small_store: Path, tmp_path: Path
 ) -> None:

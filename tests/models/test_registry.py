@@ -11,7 +11,9 @@ import pytest
 import skops.io
 import torch
 from network_maker import TASK
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from sklearn.base import clone
 
 import avemotion
 from avemotion.cli import main
@@ -203,14 +205,19 @@ def test_an_estimator_of_another_type_is_refused(
     installed: Path, runs: Path, tmp_path: Path
 ) -> None:
     path = runs / "logistic" / "audio" / "checkpoint.safetensors"
-    network, _ = load_checkpoint(path)
+    network, metadata = load_checkpoint(path)
+    assert metadata.answers == ("audio",) and metadata.experiment.training.modality_dropout == 0
     weights = load_file(path)
     assert list(weights) == ["_extra_state"]
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         header = file.metadata()
-    for estimator, reason in ((Hostile(), "Untrusted types"), ({"a": 1}, "no Pipeline")):
+    other_labels = clone(network.estimator()).fit(np.eye(3, 128), [0, 1, 2])
+    for estimator, reason in (
+        (Hostile(), "Untrusted types"),
+        ({"a": 1}, r"\['dict'\], but must be \['Pipeline', 'StandardScaler', 'Logistic"),
+        (network.estimator(), "not fitted to the model's labels"),
+        (other_labels, "not fitted to the model's labels"),
+    ):
         content = bytearray(skops.io.dumps(estimator))
         save_file(
             {"_extra_state": torch.frombuffer(content, dtype=torch.uint8).clone()},
@@ -219,6 +226,52 @@ def test_an_estimator_of_another_type_is_refused(
         )
         with pytest.raises(UsageError, match=f"(?s)damaged.*{reason}"):
             load_checkpoint(tmp_path / "other.safetensors")
+
+
+def test_wrong_settings_in_a_checkpoint_are_damage(
+    installed: Path, runs: Path, tmp_path: Path
+) -> None:
+    """The models of the page check nothing themselves."""
+    for model, modality, values in (
+        ("tinynet", "av", {"units": "many"}),
+        ("tinynet", "av", {"units": -1}),
+        ("logistic", "audio", {"strength": 0.0}),
+    ):
+        path = runs / model / modality / "checkpoint.safetensors"
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+        metadata = json.loads(header["metadata"])
+        metadata["experiment"]["settings"] = values
+        header["metadata"] = json.dumps(metadata)
+        save_file(load_file(path), tmp_path / "other.safetensors", header)
+        with pytest.raises(UsageError, match="other.safetensors is damaged"):
+            load_checkpoint(tmp_path / "other.safetensors")
+
+
+def test_a_learner_learns_intended_emotions_on_the_cpu(
+    installed: Path, runs: Path, small_corpus: Path
+) -> None:
+    votes = TrainingSettings(labels="votes")
+    with pytest.raises(UsageError, match="logistic learns intended emotions alone"):
+        with_settings(ExperimentSettings("logistic", "audio", training=votes))
+    card = (runs / "logistic" / "audio" / "model_card.md").read_text(encoding="utf-8")
+    assert " 0 parameters" not in card and "chose the epoch" not in card
+    assert "hidden at times" not in card
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="--device cuda cannot be used"):
+            avemotion.Classifier(runs / "logistic" / "audio", device="cuda")
+
+
+def test_a_faulty_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for home, reason in (
+        ("avemotion.models.ar5:AR6", "has no attribute 'AR6'"),
+        ("avemotion.models.ar5:AR5Settings", "is no subclass of EmotionModel"),
+    ):
+        monkeypatch.setitem(registry.MODELS, "faulty", home)
+        with pytest.raises(UsageError, match=f"The model faulty.*{reason}"):
+            model_class("faulty")
+        (found,) = [model for model in avemotion.list_models() if model.name == "faulty"]
+        assert not found.installed and reason in found.needs
 
 
 def test_settings_are_checked_and_completed() -> None:

@@ -38,10 +38,12 @@ COLUMNS, FURTHER_COLUMNS = ("file", "actor"), ("level", "sentence", "part")
 """Columns that the table must have, and those that it may have."""
 
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .asf .avi .bmp .flv .jpeg .jpg .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .png .ts "
-    ".webm .webp .wmv".split()
+    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
 )
-"""How files end that may hold a face, in small letters: videos and pictures."""
+"""How videos end, in small letters."""
+
+PICTURE_SUFFIXES = frozenset(".bmp .jpeg .jpg .png .webp".split())
+"""How pictures end. One beside a video or a sound of the same name is its thumbnail, no clip."""
 
 SOUND_SUFFIXES = frozenset(".aac .aif .aiff .amr .flac .m4a .mp3 .oga .ogg .opus .wav .wma".split())
 """How files end that hold a voice alone."""
@@ -121,8 +123,11 @@ def _media(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     media: list[Path] = []
     others: list[Path] = []
-    for path in sorted(folder.iterdir()):
+    paths = sorted(folder.iterdir())
+    moving = {p.stem for p in paths if p.suffix.lower() in VIDEO_SUFFIXES | SOUND_SUFFIXES}
+    for path in paths:
         known = path.suffix.lower() in VIDEO_SUFFIXES | SOUND_SUFFIXES
+        known |= path.suffix.lower() in PICTURE_SUFFIXES and path.stem not in moving
         usable = known and not path.name.startswith(".") and not path.is_dir()
         (media if usable and is_utf8(path.name) else others).append(path)
     if not media:
@@ -140,7 +145,7 @@ def _joined(media: Sequence[Path]) -> Iterator[tuple[Path | None, Path | None]]:
     for path in media:
         by_stem.setdefault(path.stem, []).append(path)
     for files in by_stem.values():
-        videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+        videos = [path for path in files if path.suffix.lower() not in SOUND_SUFFIXES]
         sounds = [path for path in files if path.suffix.lower() in SOUND_SUFFIXES]
         if len(videos) == len(sounds) == 1:
             yield videos[0], sounds[0]
@@ -191,8 +196,8 @@ def _clips(
     if table is not None and (missing or left):
         rows = [f"{name!r} (row {entry.number})" for name, entry in left.items()]
         raise UsageError(
-            f"{directory / TABLE_NAME} does not fit the files: {len(left)} rows name no video or "
-            f"sound file{_examples(rows)}, and {len(missing)} files have no row"
+            f"{directory / TABLE_NAME} does not fit the files: {len(left)} rows name no video, "
+            f"picture or sound file{_examples(rows)}, and {len(missing)} files have no row"
             f"{_examples(list(map(repr, missing)))}. Names are written as in happy/take 1.mp4."
         )
     return sorted(clips, key=lambda clip: clip.name)

@@ -48,11 +48,13 @@ class TorchRuntime:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self._device = torch.device(device)
+            self._device = torch.empty(0, device=device).device
             self._network = network.folded().to(self._device)
         except (RuntimeError, AssertionError, ImportError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"--device {device} cannot be used: {reason}") from error
+        if not network.learns_in_epochs:  # scikit-learn computes on the CPU
+            self._device = torch.device("cpu")
 
     def probabilities(self, clips: Arrays) -> NDArray[np.float32]:
         """Return the probabilities of each clip: see `Runtime`."""
