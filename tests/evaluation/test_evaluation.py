@@ -515,9 +515,9 @@ def test_settings_of_a_model_that_is_not_compared_are_refused(
 ) -> None:
     how = {"data": small_store, "protocol": "loso", "out": tmp_path / "e", "progress": False}
     with pytest.raises(UsageError, match="settings are given for AR5, but the models are ar5"):
-        avemotion.evaluate(**how, settings={"AR5": SMALL})
+        avemotion.evaluate(**how, settings={"AR5": AR5Settings()})
     with pytest.raises(UsageError, match="settings are AR5Settings, but must be a mapping"):
-        avemotion.evaluate(**how, settings=SMALL)
+        avemotion.evaluate(**how, settings=AR5Settings())
     assert not (tmp_path / "e").exists()
 
 
