@@ -103,13 +103,15 @@ def require_keys(values: object, keys: Collection[str], name: str) -> dict[str, 
     return values
 
 
-def settings_from(kind: type[Settings], values: object, name: str) -> Settings:
+def settings_from(kind: type[Settings], values: object, name: str, option: str = "") -> Settings:
     """Rebuild a dataclass of settings from the form that `dataclasses.asdict` gives it.
 
     Args:
         kind: Its class, which refuses values out of range when it is built.
         values: What a file holds.
         name: How a message calls it.
+        option: If given, types are checked before the class is built, and a message calls each
+            value so, with its field's name.
 
     Raises:
         UsageError: A setting is missing, unknown, of another type or out of range.
@@ -121,6 +123,8 @@ def settings_from(kind: type[Settings], values: object, name: str) -> Settings:
             given[field] = settings_from(part, given[field], f"{name}.{field}")
         elif get_origin(part) is tuple and isinstance(given[field], list):  # as JSON has it
             given[field] = tuple(given[field])
+        if option:
+            require_type(given[field], part, f"{option}{field}")
     return kind(**given)
 
 

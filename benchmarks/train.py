@@ -34,7 +34,7 @@ from avemotion.data.task import Task
 from avemotion.data.types import Clip, Corpus
 from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 from avemotion.features.types import ClipFeatures
-from avemotion.models.base import input_names
+from avemotion.models.inputs import names_of
 from avemotion.models.registry import create
 from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.precision import uses_bfloat16
@@ -143,7 +143,7 @@ def measure(store: FeatureStore, modality: Modality, batch_size: int, repeats: i
     settings = TrainingSettings(epochs=repeats + 1, batch_size=batch_size)
     bfloat16 = uses_bfloat16(settings)
     network = create(Task(EMOTIONS), ExperimentSettings(modality=modality))
-    dataset = ClipDataset(store, store.usable(modality), input_names(network))
+    dataset = ClipDataset(store, store.usable(modality), names_of(network.inputs))
     steps = len(dataset) // batch_size
     rival = RandomTensors(modality, batch_size, settings)
     rounds = Rounds(rival, steps, bfloat16, both=modality == "av")

@@ -83,13 +83,15 @@ def _preprocess(command: Command) -> int:
 def _fit(command: Command) -> int:
     from avemotion.cli.text_output import fit_text
 
+    models = command.models()
+
     def add(parser: Any) -> None:
         add_config(parser)
         add_function(parser, avemotion.fit, {"settings"})
-        add_models(parser, command.models())
+        add_models(parser, models)
 
     values = command.parse(add)
-    settings = {name: values.pop(name) for name in command.models()}
+    settings = {name: values.pop(name) for name in models}
     print(fit_text(avemotion.fit(**values, settings=settings.get(values["model"]))))
     return OK
 
@@ -97,10 +99,12 @@ def _fit(command: Command) -> int:
 def _evaluate(command: Command) -> int:
     from avemotion.cli.text_output import evaluate_text
 
+    models = command.models()
+
     def add(parser: Any) -> None:
         add_config(parser)
         add_function(parser, avemotion.evaluate, {"models", "modalities", "settings"})
-        add_models(parser, command.models())
+        add_models(parser, models)
         parser.add_argument(
             "--models",
             type=names,
@@ -117,7 +121,7 @@ def _evaluate(command: Command) -> int:
         )
 
     values = command.parse(add)
-    settings = {name: values.pop(name) for name in command.models()}
+    settings = {name: values.pop(name) for name in models}
     print(evaluate_text(avemotion.evaluate(**values, settings=settings)))
     return OK
 

@@ -36,7 +36,7 @@ from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.targets import choose_targets, with_targets
 from avemotion.files import claimed
 from avemotion.models.inputs import names_of
-from avemotion.models.registry import model_class, settings_of, with_settings
+from avemotion.models.registry import inputs_of, model_class, with_settings
 from avemotion.training.augmentation import check_augmentable
 from avemotion.training.precision import with_precision
 
@@ -219,7 +219,7 @@ def _experiments(
                 continue
             plain = ExperimentSettings(model, modality, training=training)
             experiment = with_precision(with_settings(plain, (settings or {}).get(model)))
-            inputs = kind.reads(modality, settings_of(model, experiment.settings))
+            inputs = inputs_of(experiment)
             store.check_has(names_of(inputs), model)
             check_augmentable(inputs, training)
             found[experiment.system] = experiment

@@ -15,7 +15,8 @@ from avemotion.evaluation.corrupted_batches import BATCH_CLIPS, corrupted_batche
 from avemotion.evaluation.corruptions import Condition, conditions_for
 from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.features.table import shows_motion
-from avemotion.models.base import EmotionModel, input_names, probabilities
+from avemotion.models.base import EmotionModel, probabilities
+from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
 
 
@@ -75,7 +76,7 @@ def predict_corrupted(
     return {
         condition.name: predict(store, rows, model, metadata, fold, condition)
         for condition in conditions_for(metadata.experiment.modality)
-        if shows_motion(input_names(model)) or not condition.of_motion
+        if shows_motion(names_of(model.inputs)) or not condition.of_motion
     }
 
 
@@ -89,7 +90,7 @@ def _probabilities(
     """Return float32 (clip, classes)."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device)
-    names = input_names(model)
+    names = names_of(model.inputs)
     found = (
         corrupted_batches(store, rows, names, metadata.experiment.modality, condition)
         if condition

@@ -17,7 +17,7 @@ from avemotion.config import MODALITIES, Modality
 from avemotion.data.batch import Batch
 from avemotion.data.task import Kind, Task
 from avemotion.features.table import Stream, feature
-from avemotion.models.inputs import Input, names_of
+from avemotion.models.inputs import Input
 
 if TYPE_CHECKING:
     from avemotion.data.dataset import ClipDataset
@@ -171,8 +171,3 @@ def probabilities(
     """
     logits = model(model.read(batch)).float()
     return model.task.checked(model.task.probabilities(logits / temperature).cpu().numpy())
-
-
-def input_names(model: EmotionModel) -> tuple[str, ...]:
-    """Return the features that a model reads."""
-    return names_of(model.inputs)

@@ -12,15 +12,16 @@ from dataclasses import asdict, fields, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from avemotion.compat import missing_package
 from avemotion.config import ExperimentSettings
 from avemotion.data.task import Task
-from avemotion.errors import UsageError, require_type, settings_from
+from avemotion.errors import UsageError, settings_from
 
 if TYPE_CHECKING:
     from avemotion.models.base import EmotionModel
+    from avemotion.models.inputs import Input
 
 MODELS = {
     "ar5": "avemotion.models.ar5:AR5",
@@ -95,17 +96,17 @@ def settings_of(name: str, values: Mapping[str, Any] | None = None) -> Any:
             f"{name} has no setting {min(unknown)!r}. Its settings: "
             f"{', '.join(f.name for f in fields(kind)) or 'none'}."
         )
-    values = asdict(kind()) | given
-    for field, part in get_type_hints(kind).items():
-        if get_origin(part) is tuple and isinstance(values[field], list):  # as JSON has it
-            values[field] = tuple(values[field])
-        require_type(values[field], part, f"--{name}.{field}")
-    return settings_from(kind, values, name)
+    return settings_from(kind, asdict(kind()) | given, name, option=f"--{name}.")
 
 
 def defaults_of(name: str) -> dict[str, Any]:
     """Return a model's default settings as plain values."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings_of(name))))
+    return _plain(settings_of(name))
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """Return settings as a file holds them: lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     return plain
 
 
@@ -141,8 +142,13 @@ def with_settings(
                 f"--training.labels is {training.labels}, but {experiment.model} learns intended "
                 "emotions alone. Leave that setting out."
             )
-    plain = json.loads(json.dumps(asdict(built)))  # as a file holds them: lists for tuples
-    return replace(experiment, settings=plain, training=training)
+    return replace(experiment, settings=_plain(built), training=training)
+
+
+def inputs_of(experiment: ExperimentSettings) -> tuple[Input, ...]:
+    """Return what the model of an experiment reads; nothing is built."""
+    settings = settings_of(experiment.model, experiment.settings)
+    return model_class(experiment.model).reads(experiment.modality, settings)
 
 
 def create(task: Task, experiment: ExperimentSettings) -> EmotionModel:

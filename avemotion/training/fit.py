@@ -22,7 +22,7 @@ from avemotion.files import claimed, read_json, write_atomically, write_json
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
-from avemotion.models.registry import model_class, settings_of, with_settings
+from avemotion.models.registry import inputs_of, model_class, with_settings
 from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.augmentation import check_augmentable
 from avemotion.training.model_card import CARD_NAME, model_card
@@ -92,7 +92,7 @@ def fit(
     out = out or Path("runs", experiment.system)
     everyone = [row for row in store.rows if row.status in USABLE]
     rows, official = store.usable(experiment.modality), training.split == "official"
-    inputs = kind.reads(experiment.modality, settings_of(model, experiment.settings))
+    inputs = inputs_of(experiment)
     store.check_has(names_of(inputs), experiment.model)
     check_augmentable(inputs, training)
     check_trainable(rows, store.labels, experiment.modality, official=official)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -35,7 +36,7 @@ def learn(
     clips = [model.read(batch.to("cpu")) for batch in batches(dataset, _BATCH_CLIPS)]
     vectors = [model.vectors(batch) for batch in clips]
     targets = torch.cat([batch.targets for batch in clips if batch.targets is not None])
-    model.learn(torch.cat(list(map(torch.from_numpy, vectors))).numpy(), targets.numpy())
+    model.learn(np.concatenate(vectors), targets.numpy())
     model.eval()
     scores = {"train_loss": _scores(model, clips)["loss"]}
     if validation is not None:

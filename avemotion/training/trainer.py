@@ -34,9 +34,10 @@ from avemotion.data.store import FeatureStore
 from avemotion.data.types import Split
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
-from avemotion.models.base import EmotionModel, input_names, probabilities
+from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.calibration import fit_temperature
 from avemotion.models.checkpoint import load_checkpoint, not_finite, save_checkpoint
+from avemotion.models.inputs import names_of
 from avemotion.models.learner import Learner
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import create, with_settings
@@ -146,7 +147,7 @@ def train(
     device = roomy_device(store, [*train_rows, *validation_rows])
     network = create(store.task, experiment)
     check_augmentable(network.inputs, settings)
-    names, votes = input_names(network), settings.labels == "votes"
+    names, votes = names_of(network.inputs), settings.labels == "votes"
     dataset = ClipDataset(store, train_rows, names, votes, device)
     network.prepare(dataset)
     recorder = RunRecorder(out, _initial_metadata(store, split, experiment, network))

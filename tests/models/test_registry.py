@@ -144,14 +144,8 @@ def test_two_packages_may_not_bring_one_name(
 def test_networks_of_two_packages_are_compared_actor_by_actor(
     installed: Path, runs: Path, small_store: Path, tmp_path: Path
 ) -> None:
-    results = avemotion.evaluate(
-        data=small_store,
-        runs=runs,
-        out=tmp_path / "both",
-        models=("ar5", "tinynet"),
-        robustness=False,
-        progress=False,
-    )
+    how = {"data": small_store, "runs": runs, "robustness": False, "progress": False}
+    results = avemotion.evaluate(**how, out=tmp_path / "both", models=("ar5", "tinynet"))
     assert list(results.scores) == ["ar5/av", "tinynet/av"]
     pair = results.differences["ar5/av - tinynet/av"]
     assert pair.actors == results.actors == 2 and pair.low is not None
@@ -179,14 +173,8 @@ def test_the_network_of_the_page_classifies_and_is_exported(
 def test_a_learner_goes_the_same_road(
     installed: Path, runs: Path, small_store: Path, small_corpus: Path, tmp_path: Path
 ) -> None:
-    results = avemotion.evaluate(
-        data=small_store,
-        runs=runs,
-        out=tmp_path / "logistic",
-        models=("logistic", "ar5"),
-        robustness=False,
-        progress=False,
-    )
+    how = {"data": small_store, "runs": runs, "robustness": False, "progress": False}
+    results = avemotion.evaluate(**how, out=tmp_path / "learner", models=("logistic", "ar5"))
     assert list(results.scores) == ["logistic/audio", "ar5/av"]
     clip = min((small_corpus / "AudioWAV").iterdir())
     found = avemotion.classify_clip(clip, runs / "logistic" / "audio")
