@@ -17,7 +17,7 @@ from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5, AR5Settings
-from avemotion.models.base import input_names
+from avemotion.models.inputs import names_of
 from avemotion.training.lightning_module import EmotionModule
 
 PLAIN = TrainingSettings(
@@ -41,7 +41,7 @@ def module_and_batch(store: Path, **changes: object) -> tuple[EmotionModule, Bat
     torch.manual_seed(0)
     network = AR5(TASK, "av", SMALL)
     opened, votes = FeatureStore(store), settings.labels == "votes"
-    dataset = ClipDataset(opened, opened.rows[:8], input_names(network), votes)
+    dataset = ClipDataset(opened, opened.rows[:8], names_of(network.inputs), votes)
     return EmotionModule(network, settings), dataset[[(i, 0) for i in range(8)]]
 
 
@@ -146,7 +146,7 @@ def test_a_network_learns_ten_clips_by_heart(small_store: Path) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     network = AR5(TASK, "av", AR5Settings(dropout=0)).to(memory_format=torch.channels_last)
-    dataset = ClipDataset(store, store.rows[:10], input_names(network))
+    dataset = ClipDataset(store, store.rows[:10], names_of(network.inputs))
     batch = dataset[[(i, 0) for i in range(10)]]
     module = EmotionModule(network, plain)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
