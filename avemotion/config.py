@@ -50,6 +50,10 @@ class PreprocessSettings:
     """Frames of a view: `even` is round(i (n - 1) / 19); `thesis` its listing's k + i (n // 20)."""
     seed: int = 0
     """Seed of noise and shifts; each draw also depends on the name of the clip and on the view."""
+    crop_margin: float = 0.0
+    """Margin added on each side of a face crop, as a share of it; below 0 the crop is tighter."""
+    equalise: bool = False
+    """Equalise the histogram of each face crop after it was resized (thesis, chapter 7)."""
     reader: Literal["pyav", "decord"] = "pyav"
     """Library that decodes the video."""
     features: tuple[str, ...] = ("faces", "power", "log_mel", "waveform")
@@ -60,6 +64,8 @@ class PreprocessSettings:
         require_types(self, "--")
         require(1 <= self.views <= 64, "--views", self.views, "from 1 to 64")
         require(self.seed >= 0, "--seed", self.seed, "0 or more")
+        margin = self.crop_margin
+        require(-0.25 <= margin <= 1, "--crop_margin", margin, "from -0.25 to 1")
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,9 @@ class TrainingSettings:
     """Warm-up and cosine decay over all steps, or one rate throughout."""
     weight_decay: float = 0.05
     """Decoupled weight decay (AdamW only)."""
+    views: Literal["one", "all"] = "one"
+    """Views of a clip in an epoch: one, drawn anew, or each that differs (with the grid `thesis`
+    all its phases) as a clip of its own with the same label and sound."""
     labels: Literal["intended", "votes"] = "intended"
     """Training target: the intended emotion, or a mixture of it and the raters' votes."""
     vote_weight: float = 0.25
@@ -126,7 +135,13 @@ class TrainingSettings:
     spectrogram_masking: bool = True
     """Mask a random band of frequencies and a random stretch of time (SpecAugment)."""
     sound_noise: float = 0.0
-    """Chance that noise is added to a clip's voice in a step: 0 to 30 dB SNR, white to pink."""
+    """Chance that a clip's voice gets noise in a step: white to pink, or babble, 0 to 30 dB SNR."""
+    sound_room: float = 0.0
+    """Chance that it sounds in a room."""
+    sound_channel: float = 0.0
+    """Chance that it comes through a narrow channel, as of telephones and codecs."""
+    sound_gain_db: float = 0.0
+    """Largest change of its level, up or down, in decibels."""
     modality_dropout: float = 0.15
     """Chance that a clip's face, and likewise its voice, is hidden from an av network in a step."""
     auxiliary_loss_weight: float = 0.0
@@ -185,8 +200,11 @@ class TrainingSettings:
         for name in ("label_smoothing", "scale", "shift"):
             value = getattr(self, name)
             require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
-        chance = self.sound_noise
-        require(0 <= chance <= 1, "--training.sound_noise", chance, "from 0 to 1")
+        for name in ("sound_noise", "sound_room", "sound_channel"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"--training.{name}", value, "from 0 to 1")
+        gain_db = self.sound_gain_db
+        require(0 <= gain_db <= 60, "--training.sound_gain_db", gain_db, "from 0 to 60")
         for name in ("modality_dropout", "holdout", "validation"):
             value = getattr(self, name)
             require(0 <= value <= 0.5, f"--training.{name}", value, "from 0 to 0.5")

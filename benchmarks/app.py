@@ -36,7 +36,7 @@ def camera_messages(clip: Path) -> list[bytes]:
     with av.open(str(clip)) as container:
         grey = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     height, width = grey[0].shape
-    header = struct.pack("<HHB", width, height, 0)
+    header = struct.pack("<HH", width, height)
     return [header + frame.tobytes() for frame in grey + grey[::-1]]
 
 

@@ -40,8 +40,8 @@ def features_of(seed: int, samples: int) -> ClipFeatures:
     return ClipFeatures(
         arrays={
             "faces": rng.integers(0, 255, (views, 20, 98, 80), dtype=np.uint8),
-            "power": rng.random((views, 128, 128), dtype=np.float32),
-            "log_mel": rng.random((views, 64, 500)).astype(np.float16),
+            "power": rng.random((128, 128), dtype=np.float32),
+            "log_mel": rng.random((64, 500)).astype(np.float16),
             "waveform": rng.integers(-9, 9, samples, dtype=np.int16),
         },
         lengths={"power": 128, "log_mel": samples // 160, "waveform": samples},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from safetensors import safe_open
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from avemotion.data.batch import STREAMS, Batch
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
+from avemotion.features.frame_sampling import distinct_views
 from avemotion.features.table import feature
 
 Pick = tuple[int, int]
@@ -45,7 +46,7 @@ class ClipDataset(Dataset[Batch[Tensor]]):
         store.check_has(names)
         self._device = device
         self.rows, self.names = list(rows), tuple(names)
-        self.views = store.settings.views
+        self.views = [_distinct_views(store, row, names) for row in rows]
         self._shards = {shard: self._map(store, shard) for shard in {row.shard for row in rows}}
         self._indices = [store.index_of(row.clip) for row in rows]
         self.targets = torch.tensor([store.labels.index(row.emotion) for row in rows])
@@ -86,11 +87,15 @@ class ClipDataset(Dataset[Batch[Tensor]]):
             votes=None if self._votes is None else self._votes[which],
         )
 
-    def statistics(self, name: str) -> tuple[Tensor, Tensor]:
-        """Return each row's mean and standard deviation over the sound of view 0.
+    def statistics(
+        self, name: str, read: Callable[[Tensor, Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return each row's mean and standard deviation over the sound of all clips.
 
         Args:
             name: A spectrogram.
+            read: What a network makes of it: float (1, 1, row, column) and its length, int64 (1,),
+                to the same shape.
 
         Returns:
             Two float32 tensors (row, 1).
@@ -98,14 +103,22 @@ class ClipDataset(Dataset[Batch[Tensor]]):
         count, total, square = 0.0, torch.zeros(1), torch.zeros(1)
         for i, row in enumerate(self.rows):
             arrays, index = self._shards[row.shard], self._indices[i]
-            image = arrays[name][index, 0].cpu().double()
-            image = image[:, : int(arrays[f"{name}_lengths"][index])]
+            image, length = _array(name, arrays, index, 0), arrays[f"{name}_lengths"][[index]]
+            image = read(image.cpu().float()[None, None], length.cpu())[0, 0].double()
+            image = image[:, : int(length)]
             count += image.shape[1]
             total = total + image.sum(dim=1, keepdim=True)
             square = square + image.square().sum(dim=1, keepdim=True)
         mean = total / max(count, 1)
         std = (square / max(count, 1) - mean.square()).clamp(min=1e-6).sqrt()
         return mean.float(), std.float()
+
+
+def _distinct_views(store: FeatureStore, row: ManifestRow, names: Sequence[str]) -> int:
+    """Return how many views of a clip differ in what is read of them."""
+    if not any(feature(name).has_views for name in names) or row.status == "audio":
+        return 1
+    return distinct_views(store.settings.grid, row.frames_decoded, store.settings.views)
 
 
 def _array(name: str, arrays: dict[str, Tensor], index: int, view: int) -> Tensor:
@@ -160,15 +173,19 @@ def _vote_shares(store: FeatureStore, rows: Sequence[ManifestRow]) -> Tensor:
 
 
 class EpochSampler(Sampler[list[Pick]]):
-    """The batches of an epoch: every clip once.
+    """The batches of an epoch: every clip once, or once in each of its views.
 
     With a seed, order and views are drawn by seed and epoch, so that a resumed run goes on as it
     would have; without, the clips come in order and in view 0.
     """
 
-    def __init__(self, size: int, views: int, batch_size: int, seed: int | None) -> None:
-        """Plan the batches of some clips."""
-        self.size, self.views, self.batch_size, self.seed = size, views, batch_size, seed
+    def __init__(
+        self, views: Sequence[int], batch_size: int, seed: int | None, all_views: bool = False
+    ) -> None:
+        """Plan the batches of some clips, given how many views each has."""
+        self.views, self.batch_size, self.seed = torch.tensor(views), batch_size, seed
+        self.all_views = all_views
+        self.size = sum(views) if all_views else len(views)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -182,22 +199,28 @@ class EpochSampler(Sampler[list[Pick]]):
 
     def __iter__(self) -> Iterator[list[Pick]]:
         """Yield the batches of the epoch."""
-        order, views = torch.arange(self.size), torch.zeros(self.size, dtype=torch.int64)
+        clips, views = torch.arange(self.size), torch.zeros(self.size, dtype=torch.int64)
+        if self.all_views:
+            clips = torch.arange(len(self.views)).repeat_interleave(self.views)
+            views = torch.cat([torch.arange(n) for n in self.views.tolist()])
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
             order = torch.randperm(self.size, generator=generator)
-            views = torch.randint(self.views, (self.size,), generator=generator)
-        picks = list(zip(order.tolist(), views.tolist(), strict=True))
+            clips, views = clips[order], views[order]
+            if not self.all_views:
+                drawn = torch.rand(self.size, generator=generator)
+                views = (drawn * self.views[clips]).long()
+        picks = list(zip(clips.tolist(), views.tolist(), strict=True))
         cuts = [i * self.batch_size for i in range(len(self))]
         return iter([picks[a:b] for a, b in zip(cuts, [*cuts[1:], self.size], strict=True)])
 
 
 def batches(
-    dataset: ClipDataset, batch_size: int, seed: int | None = None
+    dataset: ClipDataset, batch_size: int, seed: int | None = None, all_views: bool = False
 ) -> DataLoader[Batch[Tensor]]:
     """Return a loader of whole batches: see `EpochSampler`.
 
     Gathering a batch is a few memory copies, so it is done in place: no worker processes.
     """
-    sampler = EpochSampler(len(dataset), dataset.views, batch_size, seed)
+    sampler = EpochSampler(dataset.views, batch_size, seed, all_views)
     return DataLoader(dataset, sampler=sampler, batch_size=None)

@@ -40,7 +40,7 @@ from avemotion.files import read_csv, read_json
 CLIPS_KEY = "clips"
 """Metadata of a shard: the names of its clips as a JSON list, in the order of its arrays."""
 
-FORMAT = 3
+FORMAT = 4
 """Changes with the layout or the content of the files; a store of another format is refused."""
 
 USABLE = ("av", "video", "audio")
@@ -188,7 +188,7 @@ class FeatureStore:
         if self.info.get("format") != FORMAT:
             raise UsageError(
                 f"{directory} is a store of format {self.info.get('format')}, this version reads "
-                f"{FORMAT} (since 0.2 sound is resampled by soxr, and a store names its features). "
+                f"{FORMAT} (since 0.2 sound is resampled by soxr and kept in one view). "
                 "Preprocess into another folder."
             )
         finished = check_tables(directory)

@@ -7,6 +7,8 @@ waveform are in `avemotion.features.waveform_effects`.
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,8 +20,12 @@ from numpy.typing import NDArray
 from avemotion.config import Modality
 from avemotion.features.waveform_effects import (
     add_at_snr,
+    amplify,
     babble,
     change_tempo,
+    clip_peaks,
+    mp3,
+    room,
     shift_pitch,
     telephone,
 )
@@ -81,6 +87,64 @@ def cover(faces: NDArray[np.uint8], rows: tuple[int, int]) -> NDArray[np.uint8]:
     return covered
 
 
+def halve(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Show the faces, uint8 (frame, 98, 80), at half the resolution."""
+    rows, columns = faces.shape[1:]
+    small = [
+        cv2.resize(face, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA) for face in faces
+    ]
+    return np.stack(
+        [cv2.resize(face, (columns, rows), interpolation=cv2.INTER_LINEAR) for face in small]
+    ).astype(np.uint8)
+
+
+def move_box(faces: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Cut the faces beside where they are, all frames alike, as a search that is a little off.
+
+    Args:
+        faces: uint8 (frame, 98, 80).
+        share: How far, as a share of the crop.
+        rng: Draws the direction.
+
+    Returns:
+        uint8 (frame, 98, 80); past the border the last pixels repeat.
+    """
+    rows, columns = faces.shape[1:]
+    angle = rng.uniform(0, 2 * np.pi)
+    down, across = round(share * rows * np.sin(angle)), round(share * columns * np.cos(angle))
+    i = np.clip(np.arange(rows) + down, 0, rows - 1)
+    j = np.clip(np.arange(columns) + across, 0, columns - 1)
+    return faces[:, i[:, None], j]
+
+
+def h264(faces: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Encode the faces as H.264 and decode them again.
+
+    Args:
+        faces: uint8 (frame, 98, 80).
+        quality: Constant rate factor: 23 is usual, 40 shows blocks and smears.
+
+    Returns:
+        uint8 (frame, 98, 80).
+    """
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream("libx264", rate=8, options={"crf": str(quality)})
+        stream.height, stream.width = faces.shape[1:]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1  # several would give other bytes
+        for face in faces:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(face), format="gray")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file, "r") as container:
+        decoded = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    return np.stack(decoded).astype(np.uint8)
+
+
 Voices = Callable[[np.random.Generator], list[NDArray[np.int16]]]
 """Draws the waveforms of some clips of other actors than the clip's own."""
 
@@ -129,8 +193,24 @@ def _babble(level: float) -> Corruption:
     )
 
 
+def _gain(level: float) -> Corruption:
+    return lambda samples, *_: amplify(samples, level)
+
+
+def _clipping(level: float) -> Corruption:
+    return lambda samples, *_: clip_peaks(samples, level / 100)
+
+
+def _room(level: float) -> Corruption:
+    return lambda samples, rng, _: room(samples, level, rng)
+
+
+def _mp3(level: float) -> Corruption:
+    return lambda samples, *_: mp3(samples, round(level * 1000))
+
+
 def _pitch(level: float) -> Corruption:
-    return lambda samples, *_: shift_pitch(samples, level)
+    return lambda samples, *_: shift_pitch(samples, 12 * math.log2(1 + level / 100))
 
 
 def _tempo(level: float) -> Corruption:
@@ -147,6 +227,14 @@ def _blur(level: float) -> Corruption:
 
 def _darken(level: float) -> Corruption:
     return lambda faces, *_: darken(faces, level)
+
+
+def _h264(level: float) -> Corruption:
+    return lambda faces, *_: h264(faces, round(level))
+
+
+def _move_box(level: float) -> Corruption:
+    return lambda faces, rng, _: move_box(faces, level / 100, rng)
 
 
 def _cover(rows: tuple[int, int]) -> Corruption:
@@ -167,10 +255,14 @@ def _series(
 CONDITIONS: dict[str, Condition] = {
     condition.name: condition
     for condition in [
+        *_series("gain {:+g} dB", "gain (dB)", "audio", _gain, -20, -10, 10, 20),
+        *_series("{:g} % clipped", "clipped peaks (% of samples)", "audio", _clipping, 1, 10),
         *_series("white noise {:g} dB", "white noise (dB SNR)", "audio", _white_noise, 20, 10, 0),
         *_series("babble {:g} dB", "babble (dB SNR)", "audio", _babble, 20, 10, 0),
         Condition("telephone band", "telephone", None, "audio", lambda x, *_: telephone(x)),
-        *_series("pitch {:+g} semitones", "pitch (semitones)", "audio", _pitch, -2, 2),
+        *_series("room of {:g} s", "room (s of reverberation)", "audio", _room, 0.4, 0.8),
+        *_series("MP3 at {:g} kbit/s", "MP3 (kbit/s)", "audio", _mp3, 32),
+        *_series("pitch {:+g} %", "pitch (%)", "audio", _pitch, -10, 10),
         *_series("tempo {:+g} %", "tempo (%)", "audio", _tempo, -10, 10),
         *(
             replace(lost, of_motion=True)
@@ -179,7 +271,10 @@ CONDITIONS: dict[str, Condition] = {
             )
         ),
         *_series("blur of {:g} px", "blur (sigma in pixels)", "video", _blur, 1, 2, 4),
-        *_series("darkened to {:g}", "darkening (factor)", "video", _darken, 0.5, 0.25),
+        *_series("darkened to {:g}", "darkening (factor)", "video", _darken, 0.5, 0.25, 0.1),
+        Condition("half size", "half size", None, "video", lambda x, *_: halve(x)),
+        *_series("H.264 at CRF {:g}", "H.264 (CRF)", "video", _h264, 40),
+        *_series("box off by {:g} %", "box off (% of the crop)", "video", _move_box, 10),
         Condition("eyes covered", "face covered", None, "video", _cover(EYE_ROWS)),
         Condition("mouth covered", "face covered", None, "video", _cover(MOUTH_ROWS)),
         Condition("audio missing", "modality missing", None, "audio", None),

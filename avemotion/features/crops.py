@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_HEIGHT, FACE_WIDTH
+from avemotion.config import FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
 from avemotion.media.types import Box
 
 
@@ -17,6 +17,33 @@ def scaled_box(box: Box, scale: tuple[float, float]) -> Box:
         round(box.x * across), round(box.y * down), round(box.width * across),
         round(box.height * down),
     )  # fmt: skip
+
+
+def with_margin(box: Box, margin: float) -> Box:
+    """Return a box that is wider and higher by a share of it on each side; below 0, smaller."""
+    across, down = round(margin * box.width), round(margin * box.height)
+    return Box(box.x - across, box.y - down, box.width + 2 * across, box.height + 2 * down)
+
+
+def face_crops(
+    frames: NDArray[np.uint8], box: Box, settings: PreprocessSettings
+) -> tuple[NDArray[np.uint8], Box]:
+    """Crop, resize and, if asked, equalise the faces, in this order (thesis, chapter 7).
+
+    Args:
+        frames: uint8 (frame, height, width).
+        box: The face as it was found, in pixels of the frames.
+        settings: Margin around it, and whether histograms are equalised.
+
+    Returns:
+        uint8 (frame, 98, 80), and the crop in pixels of the frames.
+    """
+    box = with_margin(box, settings.crop_margin)
+    faces = crop_faces(frames, box)
+    if settings.equalise:
+        for face in faces:
+            cv2.equalizeHist(face, dst=face)
+    return faces, box
 
 
 def crop_faces(frames: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import PreprocessSettings
-from avemotion.features.crops import crop_faces, scaled_box
+from avemotion.features.crops import face_crops, scaled_box
 from avemotion.features.face_detection import NO_FACE, find_face
 from avemotion.features.frame_sampling import GRIDS
 from avemotion.features.table import ClipSignals, shows_motion
@@ -131,7 +131,7 @@ def extract(
     """
     media, grids = read_views(name, video, audio, settings)
     faces, found = (
-        _faces(media.frames, grids)
+        _faces(media.frames, grids, settings)
         if media.frames
         else (None, Extraction(ClipFeatures(), no_face=media.no_frames))
     )
@@ -146,13 +146,14 @@ def extract(
 
 
 def _faces(
-    video: VideoFrames, grids: Sequence[NDArray[np.intp]]
+    video: VideoFrames, grids: Sequence[NDArray[np.intp]], settings: PreprocessSettings
 ) -> tuple[NDArray[np.uint8] | None, Extraction]:
     """Crop the faces.
 
     Args:
         video: The frames of all views.
         grids: Indices of the 20 frames of each view.
+        settings: How faces are cropped.
 
     Returns:
         The faces, uint8 (view, 20, 98, 80), or None, and what was found.
@@ -166,11 +167,11 @@ def _faces(
     track = find_face([video.frames[index] for index in views[0]])
     if track is None:
         return None, replace(found, no_face=NO_FACE)
-    crops = crop_faces(video.frames, track.box)
+    crops, box = face_crops(video.frames, track.box, settings)
     return np.stack([crops[view] for view in views]), replace(
         found,
         faces_found=sum(track.found),
         searched_frames=track.searched_frames,
         searched_frames_with_face=track.searched_frames_with_face,
-        box=scaled_box(track.box, video.scale),
+        box=scaled_box(box, video.scale),
     )

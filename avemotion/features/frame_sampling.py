@@ -47,6 +47,13 @@ def thesis_grid(n_frames: int, view: int, draw: float) -> NDArray[np.intp]:
     return indices.astype(np.intp)
 
 
+def distinct_views(grid: str, n_frames: int, views: int) -> int:
+    """Return how many of a clip's stored views differ: the thesis' grid has n mod 20 + 1 phases."""
+    if grid != "thesis" or n_frames < FACE_FRAMES:
+        return views if grid == "even" else 1
+    return min(views, n_frames % FACE_FRAMES + 1)
+
+
 GRIDS: dict[str, Callable[[int, int, float], NDArray[np.intp]]] = {
     "even": even_grid,
     "thesis": thesis_grid,

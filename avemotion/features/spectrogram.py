@@ -25,18 +25,28 @@ MEL_FRAMES = 500
 MEL_FLOOR_DB = 100.0
 """The log-mel counts decibels from -100 dB, about where the noise of one 16-bit step lies."""
 
-_WINDOW = 400  # 25 ms
+MEL_WINDOW = 400
+"""Samples of a window of the log-mel: 25 ms."""
+HOP = 160
+"""Samples from one column of the log-mel to the next: 10 ms."""
+MEL_FFT = 512
+"""Length of its Fourier transform: the next power of two."""
+POWER_WINDOW = 256
+"""Samples of a window of the power spectrogram: scipy's default."""
+POWER_STEP = 224
+"""Samples from one window to the next: an eighth overlaps, scipy's default."""
+
 _PRODUCT_ROWS = 8  # a BLAS shares larger products among threads, which then spin for 70 ms
-_HOP = 160  # 10 ms
-_FFT = 512  # the next power of two
 
 
-def add_noise(samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.float64]:
+def add_noise(
+    samples: NDArray[np.int16] | NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Add Gaussian noise N(0, 1) of one int16 step (thesis, section 6).
 
     Args:
-        samples: int16 (sample,).
-        rng: Source of the noise; seed it by clip and view.
+        samples: int16 (sample,), or float64 in int16 steps.
+        rng: Source of the noise; seed it by clip.
 
     Returns:
         float64 (sample,), in int16 steps.
@@ -75,7 +85,7 @@ def power_spectrogram(noisy: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def log_mel_columns(samples: int) -> int:
     """Return how many columns of the log-mel hold sound, for a number of samples at 16 kHz."""
-    return min(samples, MEL_FRAMES * _HOP) // _HOP
+    return min(samples, MEL_FRAMES * HOP) // HOP
 
 
 def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
@@ -92,16 +102,16 @@ def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
     Returns:
         float16 (64, 500), low frequencies first, and the number of columns that hold sound.
     """
-    limit = MEL_FRAMES * _HOP
+    limit = MEL_FRAMES * HOP
     if len(noisy) > limit:
         start = (len(noisy) - limit) // 2
         noisy = noisy[start : start + limit]
     length = log_mel_columns(len(noisy))
     # Column t is centred on sample (t + 1/2) hops, so that the columns tile the sound.
-    margin = (_WINDOW - _HOP) // 2
+    margin = (MEL_WINDOW - HOP) // 2
     padded = np.pad((noisy / 32_768.0).astype(np.float32), (margin, margin))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:length]
-    spectrum = np.fft.rfft(windows * _hann(), _FFT, axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, MEL_WINDOW)[::HOP][:length]
+    spectrum = np.fft.rfft(windows * hann(), MEL_FFT, axis=1)
     power = spectrum.real**2 + spectrum.imag**2
     mel = np.empty((length, MEL_BANDS), power.dtype)
     for first in range(0, length, _PRODUCT_ROWS):
@@ -114,9 +124,21 @@ def log_mel(noisy: NDArray[np.float64]) -> tuple[NDArray[np.float16], int]:
 
 
 @cache
-def _hann() -> NDArray[np.float32]:
+def power_window() -> NDArray[np.float64]:
+    """Return the window of `power_spectrogram`: periodic, a cosine over an eighth at each end.
+
+    That is ``scipy.signal.get_window(("tukey", 0.25), 256)``, for code that does without scipy.
+    """
+    ramp = np.arange(POWER_WINDOW) / (POWER_WINDOW / 8)
+    rising = 0.5 - 0.5 * np.cos(np.pi * np.minimum(ramp, 1))
+    falling = np.concatenate(([1.0], rising[:0:-1]))
+    return np.minimum(rising, falling)
+
+
+@cache
+def hann() -> NDArray[np.float32]:
     """Return the periodic Hann window: one cosine over the window and the sample after it."""
-    cosine = np.cos(np.linspace(-np.pi, np.pi, _WINDOW + 1))[:-1]
+    cosine = np.cos(np.linspace(-np.pi, np.pi, MEL_WINDOW + 1))[:-1]
     return np.asarray(0.5 + 0.5 * cosine, np.float32)
 
 
@@ -128,9 +150,9 @@ def mel_values() -> NDArray[np.float64]:
     that of the squared window's spectrum. The mean of m independent exponential values has a
     variance of 1/m of its squared mean.
     """
-    spectrum = np.fft.fft(_hann().astype(np.float64) ** 2, _FFT)
+    spectrum = np.fft.fft(hann().astype(np.float64) ** 2, MEL_FFT)
     alike = np.abs(spectrum / spectrum[0]) ** 2
-    bins = np.arange(_FFT // 2 + 1)
+    bins = np.arange(MEL_FFT // 2 + 1)
     filters = mel_filters().astype(np.float64)
     variance = ((filters @ alike[np.abs(bins[:, None] - bins)]) * filters).sum(axis=1)
     return np.asarray(filters.sum(axis=1) ** 2 / variance)
@@ -162,7 +184,7 @@ def mel_filters() -> NDArray[np.float32]:
         float32 (64, 257): band, frequency bin.
     """
     edges_hz = mel_edges()
-    bins_hz = np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT
+    bins_hz = np.arange(MEL_FFT // 2 + 1) * SAMPLE_RATE / MEL_FFT
     rising = (bins_hz - edges_hz[:-2, None]) / (edges_hz[1:-1] - edges_hz[:-2])[:, None]
     falling = (edges_hz[2:, None] - bins_hz) / (edges_hz[2:] - edges_hz[1:-1])[:, None]
     triangles = np.maximum(0, np.minimum(rising, falling))

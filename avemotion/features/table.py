@@ -7,7 +7,7 @@ classification computes just those. A new feature is one entry of `FEATURES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -41,12 +41,12 @@ class ClipSignals:
     name: str
     """Name of the clip without folder and suffix; it seeds the noise."""
     seed: int
-    """Seed of the noise; each draw also depends on the name and on the view."""
+    """Seed of the noise, which also depends on the name."""
     faces: NDArray[np.uint8] | None
     """uint8 (view, 20, 98, 80); None without a face."""
-    samples: NDArray[np.int16] | None
-    """int16 (sample,), 16 kHz; None without sound."""
-    _noisy: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    samples: NDArray[np.int16] | NDArray[np.float64] | None
+    """int16 (sample,), 16 kHz, or float64 in int16 steps; None without sound."""
+    _noisy: NDArray[np.float64] | None = None
 
     def has(self, stream: Stream) -> bool:
         """Return whether the clip has a face (``video``) or sound (``audio``)."""
@@ -57,18 +57,18 @@ class ClipSignals:
         assert self.faces is not None
         return np.asarray(self.faces[view])
 
-    def heard(self) -> NDArray[np.int16]:
-        """Return the waveform without noise, int16 (sample,)."""
+    def heard(self) -> NDArray[np.int16] | NDArray[np.float64]:
+        """Return the waveform without noise, (sample,)."""
         assert self.samples is not None
         return self.samples
 
-    def noisy(self, view: int) -> NDArray[np.float64]:
-        """Return the sound with the noise of a view, float64 (sample,) in int16 steps."""
-        if view not in self._noisy:
-            rng = view_rng(self.name, view, self.seed)
+    def noisy(self) -> NDArray[np.float64]:
+        """Return the sound with its noise, float64 (sample,) in int16 steps."""
+        if self._noisy is None:
+            rng = view_rng(self.name, 0, self.seed)
             rng.random()  # the first number of the stream is the grid's shift
-            self._noisy[view] = add_noise(self.heard(), rng)
-        return self._noisy[view]
+            self._noisy = add_noise(self.heard(), rng)
+        return self._noisy
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Feature:
     columns: Callable[[int], int] | None = None
     """Samples of the sound -> how many of the last axis hold sound; None where all always do."""
     has_views: bool = True
-    """Whether the views of a clip differ."""
+    """Whether the views of a clip differ: those of faces do, sound is heard in one way."""
     offset: float = 0.0
     """Networks read ``(value - offset) / scale``."""
     scale: float = 1.0
@@ -113,8 +113,10 @@ class Feature:
     """Of longer sounds, only the middle is read."""
     axes: SpectrogramAxes | None = None
     """Of a spectrogram."""
+    of_waveforms: Callable[[Tensor, Tensor], Tensor] | None = None
+    """Computes it for a batch of waveforms in training: see `batched_spectrograms`."""
     add_noise: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None
-    """Spectrograms: adds noise to a batch in training; see `log_mel_noise.with_noise`."""
+    """Adds noise to a batch in training where there are no waveforms: see `log_mel_noise`."""
 
     @property
     def varies(self) -> bool:
@@ -145,6 +147,18 @@ class Feature:
         """Return how many of the last axis hold sound; 0 without any."""
         assert self.columns
         return self.columns(len(clip.heard())) if clip.has("audio") else 0
+
+
+def _log_mels(waveforms: Tensor, lengths: Tensor) -> Tensor:
+    from avemotion.features.batched_spectrograms import log_mels  # needs torch
+
+    return log_mels(waveforms, lengths)
+
+
+def _power_spectrograms(waveforms: Tensor, lengths: Tensor) -> Tensor:
+    from avemotion.features.batched_spectrograms import power_spectrograms
+
+    return power_spectrograms(waveforms, lengths)
 
 
 def _log_mel_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tensor) -> Tensor:
@@ -186,22 +200,25 @@ FEATURES: dict[str, Feature] = {
         "spectrogram",
         np.float32,
         POWER_SHAPE,
-        lambda clip, view: power_spectrogram(clip.noisy(view)),
+        lambda clip, _: power_spectrogram(clip.noisy()),
         columns=lambda samples: POWER_SHAPE[1] if samples else 0,  # stretched to its shape
+        has_views=False,
         axes=SpectrogramAxes(
             hertz=lambda: np.linspace(SAMPLE_RATE / 2, 0, POWER_SHAPE[0] + 1),
             to_decibels=lambda power: 10 * np.log10(np.maximum(power.astype(np.float64), 1e-12)),
             mel=False,
             columns_a_second=None,
         ),
+        of_waveforms=_power_spectrograms,
     ),
     "log_mel": Feature(  # decibels above the floor, low frequencies first
         "audio",
         "spectrogram",
         np.float16,
         (MEL_BANDS, MEL_FRAMES),
-        lambda clip, view: log_mel(clip.noisy(view))[0],
+        lambda clip, _: log_mel(clip.noisy())[0],
         columns=log_mel_columns,
+        has_views=False,
         highest=80.0,
         longest_seconds=MEL_FRAMES / 100,
         axes=SpectrogramAxes(
@@ -210,6 +227,7 @@ FEATURES: dict[str, Feature] = {
             mel=True,
             columns_a_second=100.0,
         ),
+        of_waveforms=_log_mels,
         add_noise=_log_mel_noise,
     ),
     "waveform": Feature(  # 16 kHz, without noise

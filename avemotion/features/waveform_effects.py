@@ -5,6 +5,7 @@ Pure functions on int16 samples at 16 kHz, for training and evaluation alike.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from functools import cache
 
@@ -82,6 +83,75 @@ def telephone(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     filtered = scipy.signal.sosfilt(_telephone_filter(), narrow)
     widened = scipy.signal.resample_poly(filtered, factor, 1)[: len(samples)]
     return to_int16(widened / _FULL_SCALE)
+
+
+def room(
+    samples: NDArray[np.int16], seconds: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Let a voice sound in a room, at its own level.
+
+    The impulse response is synthetic: the direct sound, and as much power again in noise that
+    decays exponentially (Moorer 1979).
+
+    Args:
+        samples: int16 (sample,), 16 kHz.
+        seconds: Time in which the room's sound falls by 60 dB.
+        rng: Draws the response.
+
+    Returns:
+        float64 (sample,), in int16 steps; what sounds after the last sample is cut off.
+    """
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    response = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
+    response /= np.sqrt(np.sum(response**2))
+    response[0] += 1.0
+    changed = scipy.signal.fftconvolve(samples.astype(np.float64), response)[: len(samples)]
+    power = np.mean(changed**2)
+    return changed * (
+        np.sqrt(np.mean(np.square(samples, dtype=np.float64)) / power) if power else 1
+    )
+
+
+def amplify(samples: NDArray[np.int16], gain_db: float) -> NDArray[np.float64]:
+    """Raise or lower the level by decibels; nothing is rounded or limited."""
+    return samples * np.float64(10 ** (gain_db / 20))
+
+
+def clip_peaks(samples: NDArray[np.int16], share: float) -> NDArray[np.int16]:
+    """Cut the peaks off, as an overdriven microphone does.
+
+    Args:
+        samples: int16 (sample,).
+        share: Share of the samples that are cut to the limit, 0 to 1.
+    """
+    limit = np.quantile(np.abs(samples.astype(np.int32)), 1 - share)
+    return np.clip(samples, -limit, limit).astype(np.int16)
+
+
+def mp3(samples: NDArray[np.int16], bits_a_second: int) -> NDArray[np.int16]:
+    """Encode a voice as MP3 and decode it again, in step with the original.
+
+    Args:
+        samples: int16 (sample,), 16 kHz.
+        bits_a_second: Bit rate.
+
+    Returns:
+        int16 (sample,), as long as `samples`.
+    """
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3") as container:
+        stream = container.add_stream("libmp3lame", rate=SAMPLE_RATE, bit_rate=bits_a_second)
+        stream.codec_context.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16p", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    file.seek(0)
+    with av.open(file, "r") as container:  # its header says how many samples the encoder put before
+        frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+    decoded = to_int16(np.concatenate(frames).astype(np.float64))[: len(samples)]
+    return np.pad(decoded, (0, len(samples) - len(decoded)))
 
 
 @cache

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES
 from avemotion.data.batch import STREAMS, Arrays, Batch, as_read
 from avemotion.errors import MissingModalityError
-from avemotion.features.crops import crop_faces, scaled_box
+from avemotion.features.crops import face_crops, scaled_box
 from avemotion.features.extraction import FrameChooser
 from avemotion.features.face_detection import NO_FACE, FaceTrack, find_face, find_faces
 from avemotion.features.table import ClipSignals, Stream, feature, shows_motion
@@ -133,15 +133,12 @@ def crop_faces_of(
         tracks = [track]
     if not tracks:
         return [FaceCrops(missing=NO_FACE)]
-    return [
-        FaceCrops(
-            crop_faces(frames, track.box),
-            track.found,
-            scaled_box(track.box, video.scale),
-            number if request.face == "all" else None,
-        )
-        for number, track in enumerate(tracks, 1)
-    ]
+    faces = []
+    for number, track in enumerate(tracks, 1):
+        crops, box = face_crops(frames, track.box, request.metadata.preprocessing)
+        shown = number if request.face == "all" else None
+        faces.append(FaceCrops(crops, track.found, scaled_box(box, video.scale), shown))
+    return faces
 
 
 def sound_features(name: str, media: ClipMedia, request: InferenceRequest) -> ClipFeatures:

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality
 from avemotion.data.batch import Batch
 from avemotion.data.task import Task
 from avemotion.errors import require, require_types
+from avemotion.features.level import level_free
+from avemotion.features.spectrogram import MEL_BANDS
 from avemotion.features.table import Stream, feature
 from avemotion.models.base import About, EmotionModel, Reported
 from avemotion.models.inputs import Input
@@ -45,6 +48,16 @@ class AR5Settings:
 
     spectrogram: Literal["log_mel", "power"] = "log_mel"
     """Input of the audio branch: the log-mel of 5 s, or the power spectrogram of the thesis."""
+    spectrogram_rows: int = 128
+    """Power spectrogram: rows (frequency) that it is resized to; the thesis states none."""
+    spectrogram_columns: int = 128
+    """Power spectrogram: columns (time) that it is resized to."""
+    face_scaling: Literal["equation", "listing"] = "equation"
+    """Faces f are read as (f - 127) / 128, equation 6.1 of the thesis, or as f / 255 - 0.5, its
+    listing."""
+    level_range_db: float | None = 50.0
+    """Log-mel: decibels below the level of the speech that are heard, whatever the level of the
+    recording; null for the levels as they were recorded."""
     width: float = 1.0
     """Factor on the channels of every convolution."""
     video_features: int = 128
@@ -57,11 +70,23 @@ class AR5Settings:
     def __post_init__(self) -> None:
         """Refuse sizes out of range."""
         require_types(self, "--ar5.")
+        if self.level_range_db is not None:
+            allowed = "from 10 to 100, or null for the recorded level"
+            given = self.level_range_db
+            require(10 <= given <= 100, "--ar5.level_range_db", given, allowed)
+        for name in ("spectrogram_rows", "spectrogram_columns"):
+            value = getattr(self, name)
+            require(16 <= value <= 512, f"--ar5.{name}", value, "from 16 to 512")
         require(0.1 <= self.width <= 4, "--ar5.width", self.width, "from 0.1 to 4")
         for name in ("video_features", "audio_features"):
             value = getattr(self, name)
             require(4 <= value <= 4096, f"--ar5.{name}", value, "from 4 to 4096")
         require(0 <= self.dropout < 1, "--ar5.dropout", self.dropout, "at least 0 and below 1")
+
+    @property
+    def power_shape(self) -> tuple[int, int]:
+        """Rows and columns of the power spectrogram as the network reads it."""
+        return self.spectrogram_rows, self.spectrogram_columns
 
 
 class AR5(EmotionModel):
@@ -116,6 +141,28 @@ class AR5(EmotionModel):
         faces, sound = Input("faces"), Input(settings.spectrogram)
         return {"av": (faces, sound), "video": (faces,), "audio": (sound,)}[modality]
 
+    def read(self, batch: Batch[Tensor]) -> Batch[Tensor]:
+        """Return a batch as `EmotionModel.read` does, in the form that the settings ask for.
+
+        Faces are scaled, the log-mel is without its recording level, the power spectrogram resized.
+        """
+        read, s = super().read(batch), self.settings
+        changed, lengths = dict(read.inputs), dict(read.lengths)
+        if "faces" in changed and s.face_scaling == "listing":
+            changed["faces"] = (changed["faces"] * 128 + 127) / 255 - 0.5
+        if "log_mel" in changed:
+            changed["log_mel"] = self._level_free(changed["log_mel"], lengths["log_mel"])
+        if "power" in changed and s.power_shape != feature("power").shape:
+            changed["power"] = functional.interpolate(
+                changed["power"], s.power_shape, mode="bilinear", antialias=True
+            )
+            lengths["power"] = (lengths["power"] > 0) * s.spectrogram_columns
+        return replace(read, inputs=changed, lengths=lengths)
+
+    def _level_free(self, log_mels: Tensor, lengths: Tensor) -> Tensor:
+        range_db = self.settings.level_range_db
+        return log_mels if range_db is None else level_free(log_mels, lengths, range_db)
+
     def embeddings(self, batch: Batch[Tensor]) -> dict[Stream, Tensor]:
         """Return the embedding of each branch, float (clip, features): video, then audio."""
         embeddings: dict[Stream, Tensor] = {}
@@ -145,7 +192,7 @@ class AR5(EmotionModel):
     def prepare(self, dataset: ClipDataset) -> None:
         """Standardise the log-mel by the training clips; the thesis' spectrogram stays as it is."""
         if self.audio is not None and self.settings.spectrogram == "log_mel":
-            mean, std = dataset.statistics("log_mel")
+            mean, std = dataset.statistics("log_mel", self._level_free)
             self.audio.mean.copy_(mean)
             self.audio.std.copy_(std)
 
@@ -197,8 +244,7 @@ class AudioBranch(nn.Module):
     def __init__(self, settings: AR5Settings) -> None:
         """Build the convolutions and the layer of the embedding."""
         super().__init__()
-        rows, _ = feature(settings.spectrogram).shape
-        assert rows
+        rows = MEL_BANDS if settings.spectrogram == "log_mel" else settings.spectrogram_rows
         # Of each row over the training clips; the thesis' power spectrogram is not standardised.
         self.register_buffer("mean", torch.zeros(rows, 1))
         self.register_buffer("std", torch.ones(rows, 1))

@@ -16,14 +16,11 @@ from torch.nn import functional
 from avemotion.compat import import_torchaudio
 from avemotion.config import TrainingSettings
 from avemotion.data.batch import Batch
-from avemotion.errors import UsageError
-from avemotion.features.table import FEATURES, feature
-from avemotion.models.inputs import Input
+from avemotion.data.store import FeatureStore
+from avemotion.features.table import feature
+from avemotion.models.inputs import Input, names_of
+from avemotion.training.sound_augmentation import NOISE_FALL_DB, NOISE_SNR_DB, augment_waveforms
 
-NOISE_SNR_DB = (0.0, 30.0)
-"""Signal-to-noise ratio of added noise in dB: drawn evenly between the two for each clip."""
-NOISE_FALL_DB = 10.0
-"""Steepest fall of that noise, in dB a decade of frequency: 0 is white, 10 is pink."""
 MASKED_BANDS = 10
 """Widest band of frequencies that is masked, in rows of the spectrogram."""
 MASKED_SHARE = 0.2
@@ -71,26 +68,50 @@ def _random_affine(shape: Sequence[int], settings: TrainingSettings) -> Tensor:
     return torch.stack([across, down], dim=1)
 
 
-def add_sound_noise(name: str, spectrograms: Tensor, lengths: Tensor, chance: float) -> Tensor:
-    """Add noise of random level and colour to the sound of some clips.
+def heard_anew(
+    batch: Batch[Tensor], names: Sequence[str], settings: TrainingSettings
+) -> Batch[Tensor]:
+    """Change the sound of a batch, and compute from it what a network reads.
 
     Args:
-        name: The feature, one that noise can be added to.
-        spectrograms: float (clip, 1, row, column).
-        lengths: int64 (clip,): number of columns that hold sound.
-        chance: Probability that a clip gets noise, 0 to 1.
+        batch: Clips with their waveforms in place of the features that are computed from them; or,
+            of a store without waveforms, with these features.
+        names: The features that the network reads.
+        settings: What is changed, and how often.
 
     Returns:
-        float (clip, 1, row, column).
+        Clips with the features.
     """
-    add_noise = feature(name).add_noise
-    assert add_noise
-    chosen = (torch.rand(len(lengths)) < chance).nonzero()[:, 0].to(spectrograms.device)
-    low, high = NOISE_SNR_DB
-    snr_db = low + (high - low) * torch.rand(len(chosen))
-    fall_db = NOISE_FALL_DB * torch.rand(len(chosen))
-    noisy = add_noise(spectrograms[chosen], lengths[chosen], snr_db, fall_db)
-    return spectrograms.index_copy(0, chosen, noisy)
+    if "waveform" not in batch.inputs:
+        return _noisy(batch, settings.sound_noise)
+    lengths = batch.lengths["waveform"]
+    sound = augment_waveforms(batch.inputs["waveform"], lengths, settings)
+    inputs = {name: array for name, array in batch.inputs.items() if name != "waveform"}
+    found = {name: length for name, length in batch.lengths.items() if name != "waveform"}
+    for name in names:
+        about = feature(name)
+        if about.stream == "audio":
+            assert about.columns
+            inputs[name] = about.of_waveforms(sound, lengths) if about.of_waveforms else sound
+            columns = [about.columns(length) for length in lengths.tolist()]
+            found[name] = torch.tensor(columns, device=lengths.device)
+    return replace(batch, inputs=inputs, lengths=found)
+
+
+def _noisy(batch: Batch[Tensor], chance: float) -> Batch[Tensor]:
+    """Add noise of random level and colour to spectrograms that take some."""
+    changed = {}
+    for name, array in batch.inputs.items():
+        add_noise = feature(name).add_noise
+        if add_noise and chance:
+            lengths, spectrograms = batch.lengths[name], array.float()[:, None]
+            chosen = (torch.rand(len(lengths)) < chance).nonzero()[:, 0].to(array.device)
+            low, high = NOISE_SNR_DB
+            snr_db = low + (high - low) * torch.rand(len(chosen))
+            fall_db = NOISE_FALL_DB * torch.rand(len(chosen))
+            noisy = add_noise(spectrograms[chosen], lengths[chosen], snr_db, fall_db)
+            changed[name] = spectrograms.index_copy(0, chosen, noisy)[:, 0]
+    return batch.with_inputs(**changed)
 
 
 def mask_spectrograms(spectrograms: Tensor, lengths: Tensor, fill: Tensor | float) -> Tensor:
@@ -157,17 +178,15 @@ def hide_modalities(batch: Batch[Tensor], chance: float) -> Batch[Tensor]:
     )
 
 
-def check_augmentable(inputs: Sequence[Input], settings: TrainingSettings) -> None:
-    """Refuse augmentation that the inputs of a model do not take.
+def trained_names(store: FeatureStore, inputs: Sequence[Input]) -> tuple[str, ...]:
+    """Return the features that training reads: waveforms, where the store has them.
 
-    Raises:
-        UsageError: Noise is asked for, and the model's spectrogram takes none.
+    From them the features of the sound are computed anew in each step.
     """
-    deaf = [part.name for part in inputs if feature(part.name).stream == "audio"]
-    deaf = [name for name in deaf if feature(name).add_noise is None]
-    if settings.sound_noise and deaf:
-        able = ", ".join(name for name, about in FEATURES.items() if about.add_noise)
-        raise UsageError(
-            f"--training.sound_noise works only with {able}, but the model reads "
-            f"{', '.join(deaf)}. Set the noise to 0, or let the model read {able}."
-        )
+    names = names_of(inputs)
+    sound = [name for name in names if feature(name).stream == "audio"]
+    if not sound or "waveform" not in store.settings.features:
+        return names
+    if not all(feature(name).of_waveforms or name == "waveform" for name in sound):
+        return names
+    return (*(name for name in names if name not in sound), "waveform")

@@ -24,7 +24,6 @@ from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
 from avemotion.models.registry import inputs_of, model_class, with_settings
 from avemotion.parallel.cluster_check import split_versions
-from avemotion.training.augmentation import check_augmentable
 from avemotion.training.model_card import CARD_NAME, model_card
 from avemotion.training.precision import with_precision
 from avemotion.training.provenance import precision_advice
@@ -94,7 +93,6 @@ def fit(
     rows, official = store.usable(experiment.modality), training.split == "official"
     inputs = inputs_of(experiment)
     store.check_has(names_of(inputs), experiment.model)
-    check_augmentable(inputs, training)
     check_trainable(rows, store.labels, experiment.modality, official=official)
     test = () if official else take_actors(everyone, training.holdout, training.seed)
     split = split_for(rows, test, training)

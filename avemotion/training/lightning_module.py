@@ -12,9 +12,10 @@ from avemotion.config import TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.features.table import feature
 from avemotion.models.base import EmotionModel
+from avemotion.models.inputs import names_of
 from avemotion.training.augmentation import (
-    add_sound_noise,
     augment_faces,
+    heard_anew,
     hide_modalities,
     mask_spectrograms,
     mix,
@@ -74,12 +75,14 @@ class EmotionModule(pl.LightningModule):
     def augmented(self, batch: Batch[Tensor]) -> tuple[Batch[Tensor], Tensor]:
         """Return the augmented clips as the network reads them, and float (clip, label) targets."""
         s = self.settings
-        clips = self.network.read(batch)
+        # In float32: of a power of 1e-9 bfloat16 leaves nothing beside one of 1.
+        with torch.autocast(batch.present["video"].device.type, enabled=False):
+            clips = self.network.read(heard_anew(batch, names_of(self.network.inputs), s))
         for name in clips.inputs:
             if feature(name).stream == "video":
                 clips = clips.with_inputs(**{name: augment_faces(clips.inputs[name], s)})
-            elif feature(name).kind == "spectrogram":
-                clips = clips.with_inputs(**{name: self._augmented_sound(name, clips)})
+            elif feature(name).kind == "spectrogram" and s.spectrogram_masking:
+                clips = clips.with_inputs(**{name: self._masked(name, clips)})
         assert batch.targets is not None
         targets = self.task.target(batch.targets)
         if s.labels == "votes":
@@ -92,13 +95,9 @@ class EmotionModule(pl.LightningModule):
             clips = hide_modalities(clips, s.modality_dropout)
         return clips, targets
 
-    def _augmented_sound(self, name: str, clips: Batch[Tensor]) -> Tensor:
+    def _masked(self, name: str, clips: Batch[Tensor]) -> Tensor:
         sound, lengths = clips.inputs[name], clips.lengths[name]
-        if self.settings.sound_noise:
-            sound = add_sound_noise(name, sound, lengths, self.settings.sound_noise)
-        if self.settings.spectrogram_masking:
-            sound = mask_spectrograms(sound, lengths, self.network.masked_value(name))
-        return sound
+        return mask_spectrograms(sound, lengths, self.network.masked_value(name))
 
     def validation_step(self, batch: Batch[Tensor], _: int) -> None:
         """Collect the logits of a batch of the validation actors."""
@@ -119,7 +118,8 @@ class EmotionModule(pl.LightningModule):
         if limit is not None:
             with torch.no_grad():
                 for parameter in self.network.parameters():
-                    parameter.clamp_(-limit, limit)
+                    if parameter.ndim > 1:  # convolutions and linear layers, not batch norms
+                        parameter.clamp_(-limit, limit)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its learning rate schedule, one step a batch."""

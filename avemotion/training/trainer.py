@@ -41,7 +41,7 @@ from avemotion.models.inputs import names_of
 from avemotion.models.learner import Learner
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import create, with_settings
-from avemotion.training.augmentation import check_augmentable
+from avemotion.training.augmentation import trained_names
 from avemotion.training.learning import learn
 from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.precision import with_precision
@@ -146,7 +146,6 @@ def train(
     pl.seed_everything(settings.seed, verbose=False)
     device = roomy_device(store, [*train_rows, *validation_rows])
     network = create(store.task, experiment)
-    check_augmentable(network.inputs, settings)
     names, votes = names_of(network.inputs), settings.labels == "votes"
     dataset = ClipDataset(store, train_rows, names, votes, device)
     network.prepare(dataset)
@@ -159,11 +158,14 @@ def train(
     if isinstance(network, Learner):
         learn(network, dataset, validation, recorder)
     else:
+        learned = dataset
+        if (read := trained_names(store, network.inputs)) != names:
+            learned = ClipDataset(store, train_rows, read, votes, device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with _quiet_and_interruptible():
             _trainer(settings, out, recorder, progress).fit(
                 EmotionModule(network, settings),
-                _training_batches(dataset, settings, done.epochs),
+                _training_batches(learned, settings, done.epochs),
                 validation,
                 ckpt_path=done.state,
                 weights_only=True,  # nothing in the file is executed
@@ -231,7 +233,7 @@ def _training_batches(
     dataset: ClipDataset, settings: TrainingSettings, epochs_done: int
 ) -> DataLoader[Batch[Tensor]]:
     """Return the loader of the training clips, at the epoch where training starts."""
-    loader = batches(dataset, settings.batch_size, settings.seed)
+    loader = batches(dataset, settings.batch_size, settings.seed, settings.views == "all")
     assert isinstance(loader.sampler, EpochSampler)
     loader.sampler.set_epoch(epochs_done)  # Lightning sets it too late when it resumes
     return loader

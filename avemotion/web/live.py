@@ -7,12 +7,11 @@ from collections import deque
 from dataclasses import dataclass
 from time import perf_counter
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES
-from avemotion.features.crops import crop_faces
+from avemotion.features.crops import face_crops
 from avemotion.features.face_detection import find_face
 from avemotion.features.face_tracking import is_same_face
 from avemotion.features.frame_sampling import even_grid
@@ -29,7 +28,7 @@ WINDOW_SECONDS = 2.5
 _GAP_SECONDS = 1.0  # without frames for longer, a new window starts
 _LEAST_SECONDS = 1 / 60  # between frames that are kept: more would only take memory
 _SIDES = range(64, 1025)  # pixels
-_HEADER = struct.Struct("<HHB")  # width, height, 1 to equalise the histogram
+_HEADER = struct.Struct("<HH")  # width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,6 @@ class CameraImage:
 
     grey: NDArray[np.uint8]
     """uint8 (height, width)."""
-    equalise: bool
-    """Equalise the histogram, as the thesis does in its camera mode."""
 
     @classmethod
     def from_bytes(cls, message: bytes) -> CameraImage:
@@ -50,13 +47,13 @@ class CameraImage:
         """
         if len(message) < _HEADER.size:
             raise ValueError(f"an image starts with a header of {_HEADER.size} bytes")
-        width, height, equalise = _HEADER.unpack_from(message)
+        width, height = _HEADER.unpack_from(message)
         if width not in _SIDES or height not in _SIDES:
             raise ValueError(f"sides must be from 64 to 1024 pixels, not {width} x {height}")
         if len(message) != _HEADER.size + width * height:
             raise ValueError(f"{len(message)} bytes cannot be {width} x {height} pixels")
         pixels = np.frombuffer(message, np.uint8, offset=_HEADER.size)
-        return cls(pixels.reshape(height, width), bool(equalise))
+        return cls(pixels.reshape(height, width))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ class LiveWindow:
         self._runtime = runtime
         self._labels = runtime.metadata.labels
         self._window: deque[_Seen] = deque()
-        self._format: tuple[object, ...] = ()
+        self._format: tuple[int, ...] = ()
 
     def see(self, image: CameraImage, seconds: float) -> LiveAnswer:
         """Add a frame and classify the window.
@@ -103,17 +100,15 @@ class LiveWindow:
         """
         start = perf_counter()
         grey = image.grey
-        if image.equalise:
-            grey = np.asarray(cv2.equalizeHist(grey), np.uint8)
         # Each frame is searched once, when it comes: searching the whole window costs far more.
         track = find_face([grey])
         newest = _Seen(seconds, grey, track.box if track else None)
-        self._add(newest, (grey.shape, image.equalise))
+        self._add(newest, grey.shape)
         filled = min(1.0, (seconds - self._window[0].seconds) / WINDOW_SECONDS)
         probabilities = self._answer(newest.box) if newest.box and filled == 1.0 else None
         return LiveAnswer(probabilities, newest.box, filled, 1000 * (perf_counter() - start))
 
-    def _add(self, seen: _Seen, image_format: tuple[object, ...]) -> None:
+    def _add(self, seen: _Seen, image_format: tuple[int, ...]) -> None:
         """Keep a frame, and of those before only the ones that form a clip with it."""
         window = self._window
         gap = bool(window) and seen.seconds - window[-1].seconds > _GAP_SECONDS
@@ -135,9 +130,11 @@ class LiveWindow:
             return None
         sides = np.median([box.edges for box in boxes], axis=0)
         steady = Box(*(round(side) for side in sides.tolist()))
-        faces = crop_faces(np.stack([seen.grey for seen in sampled]), steady)[None]
-        names = names_of(self._runtime.metadata.inputs)
-        features = ClipFeatures.of(ClipSignals("", 0, faces, None), names, views=1)
+        metadata = self._runtime.metadata
+        frames = np.stack([seen.grey for seen in sampled])
+        crops, _ = face_crops(frames, steady, metadata.preprocessing)
+        signals = ClipSignals("", 0, crops[None], None)
+        features = ClipFeatures.of(signals, names_of(metadata.inputs), views=1)
         clip = as_batch(features, "video")
         scores = self._runtime.probabilities(clip)[0].tolist()
         return dict(zip(self._labels, scores, strict=True))

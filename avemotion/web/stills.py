@@ -13,7 +13,7 @@ import numpy as np
 
 from avemotion.config import FACE_FRAMES
 from avemotion.errors import MediaError, MissingModalityError
-from avemotion.features.crops import crop_faces, scaled_box
+from avemotion.features.crops import face_crops, scaled_box
 from avemotion.features.face_detection import find_face
 from avemotion.features.table import shows_motion
 from avemotion.inference.preparation import (
@@ -66,10 +66,11 @@ def prepare_still(path: Path, request: InferenceRequest) -> PreparedClip:
     track = find_face(list(video.frames))
     if track is None:
         raise MissingModalityError(f"{path.name} cannot be classified: no face found in it.")
+    crops, box = face_crops(video.frames, track.box, request.metadata.preprocessing)
     face = FaceCrops(
-        np.repeat(crop_faces(video.frames, track.box), FACE_FRAMES, axis=0),
+        np.repeat(crops, FACE_FRAMES, axis=0),
         FACE_FRAMES * track.found,
-        scaled_box(track.box, video.scale),
+        scaled_box(box, video.scale),
     )
     media = ClipMedia(video, None, no_sound="a still image has no sound")
     silence = sound_features(path.stem, media, request)

@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from network_maker import TASK, experiment_of
 
 from avemotion.data.batch import Batch
 from avemotion.data.dataset import ClipDataset, EpochSampler, batches
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
+from avemotion.features.frame_sampling import distinct_views, thesis_grid
 from avemotion.models.registry import create
 
 
@@ -31,7 +34,7 @@ def test_views_are_drawn_in_training_only(small_store: Path) -> None:
 
 @pytest.mark.parametrize(("size", "batch_size"), [(10, 4), (9, 4), (1, 4), (8, 4), (5, 1)])
 def test_every_clip_comes_once_an_epoch_and_never_alone(size: int, batch_size: int) -> None:
-    sampler = EpochSampler(size, 3, batch_size, seed=0)
+    sampler = EpochSampler([3] * size, batch_size, seed=0)
     first = list(sampler)
     assert len(first) == len(sampler)
     assert sorted(i for batch in first for i, _ in batch) == list(range(size))
@@ -43,6 +46,22 @@ def test_every_clip_comes_once_an_epoch_and_never_alone(size: int, batch_size: i
         assert list(sampler) != first
     sampler.set_epoch(0)
     assert list(sampler) == first
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(2, 9))
+def test_all_views_of_a_clip_come_once_an_epoch(views: list[int], batch_size: int) -> None:
+    sampler = EpochSampler(views, batch_size, seed=3, all_views=True)
+    picks = [pick for batch in sampler for pick in batch]
+    assert sorted(picks) == [(clip, view) for clip, n in enumerate(views) for view in range(n)]
+
+
+def test_the_phases_of_the_thesis_grid_are_its_views(tmp_path: Path) -> None:
+    """Of n frames there are n mod 20 + 1 phases (its listing); further views would repeat them."""
+    for frames, views, expected in ((56, 20, 17), (56, 4, 4), (60, 20, 1), (41, 20, 2), (19, 5, 1)):
+        assert distinct_views("thesis", frames, views) == expected
+        assert distinct_views("even", frames, views) == views
+        grids = [tuple(thesis_grid(frames, view, 0.0)) for view in range(views)]
+        assert len(set(grids)) == expected and len(set(grids[:expected])) == expected
 
 
 def test_faces_are_normalised_as_in_the_thesis() -> None:
@@ -71,7 +90,8 @@ def test_a_batch_holds_what_the_store_holds(small_store: Path) -> None:
                 assert not found[len(stored) :].any()
                 np.testing.assert_array_equal(found[: len(stored)], stored, strict=True)
             else:
-                np.testing.assert_array_equal(found, stored[view], strict=True)
+                of_view = stored[view] if name == "faces" else stored
+                np.testing.assert_array_equal(found, of_view, strict=True)
         for name in ("power", "log_mel", "waveform"):
             assert batch.lengths[name][place] == store.read(row, f"{name}_lengths")
         assert store.labels[batch.targets[place]] == row.emotion
@@ -84,12 +104,12 @@ def test_a_feature_that_a_store_lacks_is_refused(small_store: Path) -> None:
         ClipDataset(store, store.rows, ["image"])
 
 
-def test_statistics_are_of_the_sound_of_view_0(small_store: Path) -> None:
+def test_statistics_are_of_the_sound_as_it_is_read(small_store: Path) -> None:
     store = FeatureStore(small_store)
     rows = store.rows[3:9]
-    mean, std = ClipDataset(store, rows, ["log_mel"]).statistics("log_mel")
+    read = ClipDataset(store, rows, ["log_mel"]).statistics("log_mel", lambda x, _: 2 * x + 1)
     heard = np.concatenate(
-        [store.read(r, "log_mel")[0, :, : store.read(r, "log_mel_lengths")] for r in rows], axis=1
+        [store.read(r, "log_mel")[:, : store.read(r, "log_mel_lengths")] for r in rows], axis=1
     ).astype(np.float64)
-    np.testing.assert_allclose(mean[:, 0], heard.mean(axis=1), rtol=1e-5)
-    np.testing.assert_allclose(std[:, 0], heard.std(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(read[0][:, 0], 2 * heard.mean(axis=1) + 1, rtol=1e-5)
+    np.testing.assert_allclose(read[1][:, 0], 2 * heard.std(axis=1), rtol=1e-4)

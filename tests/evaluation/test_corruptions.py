@@ -1,5 +1,6 @@
 """Each disturbance against closed forms, scipy and real crops; and the table of conditions."""
 
+import math
 import re
 import subprocess
 import sys
@@ -27,6 +28,9 @@ from avemotion.evaluation.corruptions import (
     cover,
     darken,
     drop_frames,
+    h264,
+    halve,
+    move_box,
 )
 from avemotion.features.waveform_effects import change_tempo, shift_pitch
 
@@ -41,7 +45,7 @@ def some_faces() -> np.ndarray:
 
 @given(
     arrays(np.int16, st.integers(50, 400), elements=st.integers(-3000, 3000)),
-    st.sampled_from([name for name in CONDITIONS if name.endswith("dB")]),
+    st.sampled_from([name for name, c in CONDITIONS.items() if "SNR" in c.family]),
     st.integers(0, 9),
 )
 def test_noise_has_the_asked_ratio_to_the_clip(samples: np.ndarray, name: str, seed: int) -> None:
@@ -65,7 +69,7 @@ def test_silence_stays_silence(voices: list[np.ndarray]) -> None:
         for condition in conditions_for("audio"):
             assert condition.corrupt
             corrupted = condition.corrupt(silence, np.random.default_rng(0), lambda _: voices)
-            assert corrupted.dtype == np.int16 and not corrupted.any()
+            assert not corrupted.any()
             faster = condition.level if condition.family == "tempo (%)" else 0
             assert len(corrupted) == round(len(silence) / (1 + faster / 100))
 
@@ -73,18 +77,20 @@ def test_silence_stays_silence(voices: list[np.ndarray]) -> None:
 @pytest.mark.parametrize(
     "name, corrupt",
     [
-        ("pitch -2 semitones", lambda x: shift_pitch(x, -2)),
-        ("pitch +2 semitones", lambda x: shift_pitch(x, 2)),
+        ("pitch -10 %", lambda x: shift_pitch(x, 12 * math.log2(0.9))),
+        ("pitch +10 %", lambda x: shift_pitch(x, 12 * math.log2(1.1))),
+        ("gain -20 dB", lambda x: x / 10),
+        ("gain +20 dB", lambda x: x.astype(float) * 10),
         ("tempo -10 %", lambda x: change_tempo(x, 0.9)),
         ("tempo +10 %", lambda x: change_tempo(x, 1.1)),
     ],
 )
-def test_conditions_of_pitch_and_tempo(name: str, corrupt: Any) -> None:
+def test_conditions_of_pitch_tempo_and_gain(name: str, corrupt: Any) -> None:
     tone = (sine(440, 3, 16_000, 0.5) * 32_767).astype(np.int16)
     found = CONDITIONS[name].corrupt
     assert found
     corrupted = found(tone, np.random.default_rng(0), lambda _: [])
-    np.testing.assert_array_equal(corrupted, corrupt(tone))
+    np.testing.assert_allclose(corrupted, corrupt(tone), rtol=1e-12)
 
 
 def test_numba_waits_until_a_voice_is_changed() -> None:
@@ -184,17 +190,57 @@ def test_the_blocks_lie_over_eyes_and_mouth(crops: np.ndarray) -> None:
     assert not still[:, MOUTH_ROWS[0] : MOUTH_ROWS[1]].any()
 
 
+def test_a_box_that_is_off_shows_the_face_beside_its_middle() -> None:
+    faces = some_faces()
+    for seed in range(20):
+        moved = move_box(faces, 0.1, np.random.default_rng(seed))
+        found = [
+            (down, across)
+            for down in range(-10, 11)
+            for across in range(-8, 9)
+            if np.array_equal(
+                moved[:, 10:-10, 8:-8], faces[:, 10 + down : 88 + down, 8 + across : 72 + across]
+            )
+        ]
+        assert len(found) == 1
+        ((down, across),) = found
+        assert math.hypot(down / 98, across / 80) == pytest.approx(0.1, abs=0.008)
+
+
+def test_half_the_size_keeps_what_is_large_and_loses_what_is_small() -> None:
+    stripes = np.zeros((2, 98, 80), np.uint8)
+    stripes[0, :, ::2] = 200  # a pixel wide
+    stripes[1, :, (np.arange(80) // 20) % 2 == 1] = 200
+    found = halve(stripes)
+    assert found.dtype == np.uint8 and found.shape == stripes.shape
+    assert found[0].std() < 3 and abs(found[1].astype(int) - stripes[1]).mean() < 6
+
+
+def test_h264_at_a_low_rate_smears_but_keeps_order_and_size(small_store: Path) -> None:
+    store = FeatureStore(small_store)
+    faces = store.read(store.rows[0], "faces")[0]
+    found = h264(faces, 40)
+    assert found.dtype == np.uint8 and found.shape == faces.shape
+    distance = np.abs(found[:, None].astype(float) - faces[None]).mean(axis=(2, 3))
+    assert 1 < distance.diagonal().mean() < 25
+    assert np.abs(h264(faces, 10).astype(float) - faces).mean() < distance.diagonal().mean() / 2
+    np.testing.assert_array_equal(found, h264(faces, 40))
+
+
 def test_networks_meet_what_touches_their_modality() -> None:
-    voice = ["white noise 20 dB", "white noise 10 dB", "white noise 0 dB"]
+    voice = ["gain -20 dB", "gain -10 dB", "gain +10 dB", "gain +20 dB", "1 % clipped"]
+    voice += ["10 % clipped", "white noise 20 dB", "white noise 10 dB", "white noise 0 dB"]
     voice += ["babble 20 dB", "babble 10 dB", "babble 0 dB", "telephone band"]
-    voice += ["pitch -2 semitones", "pitch +2 semitones", "tempo -10 %", "tempo +10 %"]
+    voice += ["room of 0.4 s", "room of 0.8 s", "MP3 at 32 kbit/s"]
+    voice += ["pitch -10 %", "pitch +10 %", "tempo -10 %", "tempo +10 %"]
     face = ["25 % of frames lost", "50 % of frames lost", "blur of 1 px", "blur of 2 px"]
-    face += ["blur of 4 px", "darkened to 0.5", "darkened to 0.25", "eyes covered", "mouth covered"]
+    face += ["blur of 4 px", "darkened to 0.5", "darkened to 0.25", "darkened to 0.1", "half size"]
+    face += ["H.264 at CRF 40", "box off by 10 %", "eyes covered", "mouth covered"]
     assert [c.name for c in conditions_for("audio")] == voice
     assert [c.name for c in conditions_for("video")] == face
     missing = ["audio missing", "video missing"]
     assert [c.name for c in conditions_for("av")] == [*voice, *face, *missing]
     for name, condition in CONDITIONS.items():
         assert condition.name == name
-        strength = re.findall(r"[-+]?[\d.]+", name)
+        strength = re.findall(r"[-+]?[\d.]+", name.replace("MP3", "").replace("H.264", ""))
         assert [float(x) for x in strength] == [x for x in [condition.level] if x is not None]

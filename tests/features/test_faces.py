@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from media_maker import noise_frames
 
-from avemotion.config import FACE_HEIGHT, FACE_WIDTH
+from avemotion.config import FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
 from avemotion.features import face_detection
-from avemotion.features.crops import crop_faces
+from avemotion.features.crops import crop_faces, face_crops
 from avemotion.features.face_detection import SEARCHED_FRAMES, find_face, find_faces
 from avemotion.features.face_tracking import ranked_faces
 from avemotion.features.frame_sampling import even_grid
@@ -192,3 +192,22 @@ def test_past_the_border_the_last_pixels_repeat(frames, x, y):
     rows = np.clip(np.arange(y, y + FACE_HEIGHT), 0, frames.shape[1] - 1)
     columns = np.clip(np.arange(x, x + FACE_WIDTH), 0, frames.shape[2] - 1)
     np.testing.assert_array_equal(crops, frames[:2][:, rows][:, :, columns])
+
+
+def test_faces_are_equalised_after_they_were_cropped_and_resized(frames):
+    """The thesis' order, by the definition of equalisation: its cumulated share of grey values."""
+    box = Box(150, 60, 160, 196)
+    ours, _ = face_crops(frames, box, PreprocessSettings(equalise=True))
+    for crop, plain in zip(ours, crop_faces(frames, box), strict=True):
+        counts = np.bincount(plain.ravel(), minlength=256)
+        below = counts.cumsum() - counts[counts > 0][0]
+        expected = np.rint(below * 255.0 / (plain.size - counts[counts > 0][0]))[plain]
+        assert np.abs(crop - expected).max() <= 1  # rounding
+    whole = np.stack([cv2.equalizeHist(frame) for frame in frames])
+    assert np.abs(crop_faces(whole, box).astype(int) - ours).mean() > 5
+
+
+def test_the_margin_of_a_crop_is_a_share_of_it(frames):
+    crops, box = face_crops(frames, Box(150, 60, 160, 200), PreprocessSettings(crop_margin=0.1))
+    assert box == Box(134, 40, 192, 240)
+    np.testing.assert_array_equal(crops, crop_faces(frames, box))

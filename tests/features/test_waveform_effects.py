@@ -6,8 +6,12 @@ from media_maker import sine
 
 from avemotion.features.waveform_effects import (
     add_at_snr,
+    amplify,
     babble,
     change_tempo,
+    clip_peaks,
+    mp3,
+    room,
     shift_pitch,
     telephone,
 )
@@ -89,3 +93,42 @@ def test_tempo_moves_what_happens_in_time() -> None:
     late = np.concatenate([np.zeros(16_000), sine(440, 1, 16_000, 0.5) * 32_767]).astype(np.int16)
     loud = np.abs(change_tempo(late, 1.1).astype(int)) > 8_000
     assert loud.argmax() == pytest.approx(16_000 / 1.1, abs=1024)  # within a window
+
+
+def test_a_gain_is_neither_rounded_nor_limited(tone: np.ndarray) -> None:
+    assert rms(amplify(tone, 20)) == pytest.approx(10 * rms(tone), rel=1e-9)
+    assert np.abs(amplify(tone, 20)).max() > 100_000
+    np.testing.assert_allclose(amplify(amplify(tone, -20), 20), tone, rtol=1e-12)
+
+
+def test_clipping_cuts_the_asked_share_of_samples() -> None:
+    samples = (np.random.default_rng(0).standard_normal(20_000) * 3000).astype(np.int16)
+    clipped = clip_peaks(samples, 0.1)
+    changed = np.abs(samples.astype(int)) > np.abs(clipped.astype(int))
+    assert changed.mean() == pytest.approx(0.1, abs=0.005)
+    np.testing.assert_array_equal(clipped[~changed], samples[~changed])
+    assert len(set(np.abs(clipped[changed]).tolist())) == 1
+
+
+def test_a_room_decays_by_60_db_in_its_time_and_keeps_the_level() -> None:
+    click = np.zeros(16_000, np.int16)
+    click[100] = 20_000
+    found = room(click, 0.4, np.random.default_rng(0))
+    assert rms(found) == pytest.approx(rms(click), rel=1e-6)
+    assert np.abs(found[:100]).max() < 1e-6 * found[100]
+    early, late = (np.square(found[at : at + 800]).mean() for at in (200, 200 + 3_200))
+    assert 10 * np.log10(early / late) == pytest.approx(30, abs=1.5)
+
+
+def test_mp3_keeps_time_and_level_and_loses_the_highest_frequencies() -> None:
+    rng = np.random.default_rng(0)
+    samples = np.cumsum(rng.standard_normal(32_000) * 200).astype(np.int16) // 4
+    samples = samples + (rng.standard_normal(32_000) * 50).astype(np.int16)
+    found = mp3(samples, 32_000)
+    assert found.dtype == np.int16 and len(found) == len(samples)
+    assert np.corrcoef(found[2_000:-2_000], samples[2_000:-2_000])[0, 1] > 0.99
+    assert rms(found) == pytest.approx(rms(samples), rel=0.1)
+    ours, theirs = (
+        np.abs(np.fft.rfft(x))[round(7_500 / 8_000 * 16_000) :] for x in (found, samples)
+    )
+    assert rms(ours) < rms(theirs) / 10

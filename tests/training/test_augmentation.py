@@ -6,16 +6,13 @@ import torch
 
 from avemotion.config import TrainingSettings
 from avemotion.data.batch import Batch
-from avemotion.errors import UsageError
 from avemotion.features.log_mel_noise import with_noise
 from avemotion.features.spectrogram import log_mel, mel_edges
 from avemotion.features.waveform_effects import add_at_snr
-from avemotion.models.inputs import Input
 from avemotion.training.augmentation import (
     MASKED_BANDS,
-    add_sound_noise,
     augment_faces,
-    check_augmentable,
+    heard_anew,
     hide_modalities,
     mask_spectrograms,
     mix,
@@ -139,29 +136,25 @@ def test_each_clip_gets_noise_of_its_own() -> None:
     assert float(levels[2] - levels[0]) == pytest.approx(20, abs=1.5)  # half of the voice
 
 
-def test_the_set_share_of_clips_gets_noise_where_they_sound() -> None:
+def test_without_waveforms_the_set_share_of_clips_gets_noise_where_they_sound() -> None:
     torch.manual_seed(0)
     image, length = images(voice(3.0))
-    clips, lengths = image.expand(200, -1, -1, -1), length.repeat(200)
+    clips, lengths = image[0].expand(200, -1, -1), length.repeat(200)
     lengths[::2] -= 100
-    found = add_sound_noise("log_mel", clips, lengths, 0.3)
-    changed = (found != clips)[:, 0].any(dim=1)  # (clip, column)
+    batch = Batch({"log_mel": clips}, {"audio": lengths > 0}, {"log_mel": lengths})
+
+    def heard(chance: float) -> torch.Tensor:
+        settings = TrainingSettings(sound_noise=chance)
+        return heard_anew(batch, ["log_mel"], settings).inputs["log_mel"]
+
+    found = heard(0.3)
+    changed = (found != clips).any(dim=1)  # (clip, column)
     assert 40 < int(changed.any(dim=1).sum()) < 80
     for columns, end in zip(changed, lengths.tolist(), strict=True):
         assert not columns[end:].any() and columns[:end].any() == columns[:end].all()
-    louder = (found - clips).mean(dim=(1, 2, 3))[changed.any(dim=1)]
+    louder = (found - clips).mean(dim=(1, 2))[changed.any(dim=1)]
     assert len(set(louder.tolist())) == len(louder) and louder.max() > 2 * louder.min()
-    assert torch.equal(add_sound_noise("log_mel", clips, lengths, 0.0), clips)
-
-
-def test_noise_needs_a_spectrogram_that_takes_it() -> None:
-    noisy = TrainingSettings(sound_noise=0.5)
-    for deaf in ("power", "waveform"):
-        with pytest.raises(UsageError, match=f"works only with log_mel, but .* reads {deaf}"):
-            check_augmentable([Input("faces"), Input(deaf)], noisy)
-        check_augmentable([Input("faces"), Input(deaf)], TrainingSettings())
-    check_augmentable([Input("faces"), Input("log_mel")], noisy)
-    check_augmentable([Input("faces")], noisy)
+    assert torch.equal(heard(0.0), clips)
 
 
 def test_silence_gets_no_more_than_its_own_level() -> None:

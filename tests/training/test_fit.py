@@ -23,7 +23,6 @@ from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import claimed
-from avemotion.models.ar5 import AR5Settings
 from avemotion.models.base import probabilities
 from avemotion.models.calibration import fit_temperature
 from avemotion.models.checkpoint import load_checkpoint
@@ -110,19 +109,6 @@ def test_a_folder_with_another_run_is_refused(fitted: Path, small_store: Path) -
         avemotion.fit(data=small_store, modality="av", out=fitted / "ar5/av", training=other)
     with pytest.raises(UsageError, match="modality: 'av' -> 'audio'"):
         avemotion.fit(data=small_store, modality="audio", out=fitted / "ar5/av", training=QUICK)
-
-
-def test_noise_that_the_spectrogram_does_not_take_is_refused_before_anything_is_written(
-    small_store: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(UsageError, match="--training.sound_noise works only with log_mel"):
-        avemotion.fit(
-            data=small_store,
-            out=tmp_path / "run",
-            settings=AR5Settings(spectrogram="power"),
-            training=dataclasses.replace(QUICK, sound_noise=0.5),
-        )
-    assert list(tmp_path.iterdir()) == []
 
 
 FIT = """

@@ -178,7 +178,7 @@ def test_the_camera_is_told_that_a_model_gives_no_answer(tmp_path: Path) -> None
         serving_here(tmp_path / "x.safetensors", tmp_path / "app", limits) as app,
         connect(f"ws://127.0.0.1:{app.port}/live") as camera,
     ):
-        image = struct.pack("<HHB", *picture.shape[::-1], 0) + picture.tobytes()
+        image = struct.pack("<HH", *picture.shape[::-1]) + picture.tobytes()
         with pytest.raises(ConnectionClosed) as closed:
             for _ in range(300):  # until the window is full
                 camera.send(image)

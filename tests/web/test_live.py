@@ -14,8 +14,8 @@ from avemotion.web.live import WINDOW_SECONDS, CameraImage, LiveWindow
 def test_only_a_full_window_with_a_face_has_an_answer(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     planes = next(face_frames(draw_look(rng), "neutral", np.zeros(20), 30.0, 1.0, rng))
-    face = CameraImage(planes[:360], equalise=False)
-    blank = CameraImage(np.full((360, 480), 127, np.uint8), equalise=False)
+    face = CameraImage(planes[:360])
+    blank = CameraImage(np.full((360, 480), 127, np.uint8))
     window = LiveWindow(load_runtime(save_model(tmp_path), "cpu"))
     found = [window.see(face, seconds) for seconds in np.arange(0, WINDOW_SECONDS + 0.5, 0.5)]
     assert all(answer.box is not None for answer in found)

@@ -3,7 +3,7 @@ import { Bars, mostProbable, percent } from "./bars.js";
 
 const byId = (id) => document.getElementById(id);
 const HEIGHT = 360; // that of CREMA-D's videos
-const HEADER_BYTES = 5; // width, height, equalise: see CameraImage
+const HEADER_BYTES = 4; // width, height: see CameraImage
 const SHOWN = 20; // frames over which latency and frame rate are measured
 let bars, stream, socket, sentAt, answeredAt, isNew;
 let starts = 0; // counts starts and stops, to detect a stop while the camera opens
@@ -134,7 +134,6 @@ function frameMessage(video) {
   const header = new DataView(message.buffer);
   header.setUint16(0, width, true);
   header.setUint16(2, height, true);
-  header.setUint8(4, byId("equalise").checked ? 1 : 0);
   for (let from = 0, to = HEADER_BYTES; to < message.length; from += 4, to++) {
     message[to] = (77 * colours[from] + 150 * colours[from + 1] + 29 * colours[from + 2]) >> 8;
   }
