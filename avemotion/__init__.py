@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from avemotion.data.preprocessing import preprocess as preprocess
     from avemotion.data.verification import verify as verify
     from avemotion.errors import AvemotionError as AvemotionError
+    from avemotion.evaluation.citations import cite as cite
     from avemotion.evaluation.evaluate import evaluate as evaluate
     from avemotion.evaluation.metrics.human_baseline import ratings as ratings
     from avemotion.evaluation.report.page import report as report
@@ -45,6 +46,7 @@ _HOMES = {
     "Prediction": "inference.prediction",
     "TimelineSettings": "config",
     "app": "web.serving",
+    "cite": "evaluation.citations",
     "classify": "inference.classify_clips",
     "classify_clip": "inference.classifier",
     "classify_clips": "inference.classify_clips",

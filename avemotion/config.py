@@ -114,7 +114,7 @@ class TrainingSettings:
     batch_size: int = 32
     """Clips in a training step."""
     optimizer: Literal["adamw", "adam"] = "adamw"
-    """AdamW, or the plain Adam of the thesis."""
+    """AdamW, or plain Adam without weight decay."""
     learning_rate: float = 2e-3
     """Highest learning rate."""
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
@@ -130,6 +130,9 @@ class TrainingSettings:
     """Share of the audio-visual votes in that mixture (with `labels` votes); 1 uses them alone."""
     label_smoothing: float = 0.1
     """Share of the target that is spread evenly over all emotions."""
+    balance: Literal["none", "weights", "sampling"] = "none"
+    """For unequally many clips of the emotions: `weights` lets rare ones count more in the loss,
+    `sampling` draws them more often."""
     mixup: float = 0.2
     """Both parameters of the Beta distribution of mixup, which blends clips; 0 switches it off."""
     spectrogram_masking: bool = True
@@ -157,7 +160,8 @@ class TrainingSettings:
     pixel_noise: float = 0.0
     """Standard deviation of white noise on the normalised faces."""
     clamp_weights: float | None = None
-    """If given, keep every weight within plus and minus this value (tried in the thesis)."""
+    """If given, keep the weights of convolutions and linear layers within plus and minus this value
+    (thesis, section 6.2, which does not give the interval)."""
     early_stopping: bool = True
     """Keep the epoch with the best validation loss; stop `patience` epochs after it."""
     patience: int = 10

@@ -1,18 +1,17 @@
-"""The effect of single training settings: one change at a time, on the same folds."""
+"""The effect of single settings: one change at a time, on the same folds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from campaign import add_options, corpus_line, make_store, percent, plain, read_settings
+from campaign import add_options, corpus_line, lead, make_store, percent, plain, read_settings
 from reporting import parser, publish, table
 
 from avemotion.config import TrainingSettings
 from avemotion.data.corpora.crema_d import CLIPS
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
-from avemotion.evaluation.metrics.scores import difference
 from avemotion.evaluation.predictions import read_records
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.models.ar5 import AR5Settings
@@ -20,11 +19,14 @@ from avemotion.models.ar5 import AR5Settings
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """One change of the training settings."""
+    """One change of the settings."""
 
     name: str
     changes: dict[str, object]
+    """Settings of the training."""
     for_av_alone: bool
+    lengths: tuple[int, int] | None = None
+    """Lengths of the embeddings of face and voice: their weights (thesis, section 5.2.5)."""
 
 
 BASE = "as configured"
@@ -36,6 +38,12 @@ ABLATIONS = (
     Ablation("auxiliary loss, weight 0.5", {"auxiliary_loss_weight": 0.5}, True),
     Ablation("auxiliary loss, weight 1", {"auxiliary_loss_weight": 1.0}, True),
     Ablation("noise under half of the voices", {"sound_noise": 0.5}, False),
+    Ablation("rare emotions weigh more", {"balance": "weights"}, False),
+    Ablation("rare emotions drawn more often", {"balance": "sampling"}, False),
+    *(
+        Ablation(f"face {face}, voice {voice}", {}, True, (face, voice))
+        for face, voice in ((32, 128), (128, 32), (64, 256), (256, 64), (256, 256))
+    ),
     Ablation("votes, weight 0.25", {"labels": "votes", "vote_weight": 0.25}, False),
 )
 """Those that the given configuration already has are left out."""
@@ -52,16 +60,18 @@ def main() -> None:
     arguments.add_argument("--modality", choices=("av", "audio"), default="av")
     arguments.add_argument("--config", type=Path, help="YAML of what differs from the defaults")
     arguments.add_argument("--name", default="ablations", help="name of the table")
+    arguments.add_argument("--only", nargs="+", help="names of the changes that are tried")
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     store = FeatureStore(given.store) if given.store else make_store(given)
     settings, training = read_settings(given.config)
-    chosen = {BASE: training} | {
+    chosen = {BASE: (settings, training)} | {
         a.name: changed
         for a in ABLATIONS
-        if (changed := replace(training, **a.changes)) != training
+        if (changed := _changed(a, settings, training)) != (settings, training)
         and (given.modality == "av" or not a.for_av_alone)
-        and _possible(a, store, settings)
+        and _possible(a, store)
+        and (not given.only or a.name in given.only)
     }
     found = {
         name: evaluate(
@@ -69,18 +79,25 @@ def main() -> None:
             protocol=given.protocol,
             modalities=(given.modality,),
             jobs=given.jobs,
-            out=given.work / given.name / name.replace(" ", "-"),
-            settings={"ar5": settings},
-            training=changed,
+            out=given.work / given.name / name.replace(",", "").replace(" ", "-"),
+            settings={"ar5": changed},
+            training=trained,
         )
-        for name, changed in chosen.items()
+        for name, (changed, trained) in chosen.items()
     }
     _publish(given, store, training, found)
 
 
-def _possible(ablation: Ablation, store: FeatureStore, settings: AR5Settings) -> bool:
-    if "sound_noise" in ablation.changes:
-        return settings.spectrogram == "log_mel"
+def _changed(
+    ablation: Ablation, settings: AR5Settings, training: TrainingSettings
+) -> tuple[AR5Settings, TrainingSettings]:
+    if ablation.lengths:
+        face, voice = ablation.lengths
+        settings = replace(settings, video_features=face, audio_features=voice)
+    return settings, replace(training, **ablation.changes)
+
+
+def _possible(ablation: Ablation, store: FeatureStore) -> bool:
     return ablation.changes.get("labels") != "votes" or bool(store.ratings())
 
 
@@ -89,8 +106,9 @@ def _publish(
 ) -> None:
     system, base = f"ar5/{given.modality}", found[BASE]
     rows, result = [], {}
+    answers = {n: read_records(Path(o.out)).predictions[system] for n, o in found.items()}
     for name, ours in found.items():
-        ahead = difference(ours.actor_accuracies[system], base.actor_accuracies[system])
+        ahead = lead(answers[name], answers[BASE], base.labels)
         recalls = {r.condition: r.recall for r in ours.robustness.get(system, ())}
         corrupted = [f"{100 * recalls[c]:.1f}" if c in recalls else "" for c in CORRUPTIONS]
         crowd = ours.crowd_distance.get(system)
@@ -106,7 +124,7 @@ def _publish(
             "ahead": plain(ahead),
             "corrupted": {k: v for k, v in recalls.items() if k in CORRUPTIONS},
         }
-    clips = read_records(Path(base.out)).predictions[system]
+    clips = answers[BASE]
     about = corpus_line(store, clips, given.seed) if store.synthetic else _about(base)
     publish(
         given.out,
@@ -115,12 +133,12 @@ def _publish(
         [
             about,
             f"Protocol `{base.protocol}`, {base.folds} folds, {given.modality}, training seed "
-            f"{training.seed}, at most {training.epochs} epochs. Accuracy (mean over actors) and "
-            "mean recall (UAR) in per cent, difference to the first row paired over actors; UAR "
+            f"{training.seed}, at most {training.epochs} epochs. Accuracy and "
+            "mean recall (UAR) in per cent, difference of UAR to the first row; UAR "
             "on corrupted clips; log loss; Jensen-Shannon distance to the audio-visual votes:",
             table(
                 [
-                    "training",
+                    "settings",
                     "accuracy",
                     "difference",
                     "UAR",

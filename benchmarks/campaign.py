@@ -16,7 +16,8 @@ from avemotion.config import Modality, TrainingSettings
 from avemotion.data.corpora.synthetic import TABLES
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
-from avemotion.evaluation.metrics.scores import Difference, Score
+from avemotion.evaluation.metrics.recalls import Difference, difference, tally
+from avemotion.evaluation.metrics.scores import Score, credits_of
 from avemotion.evaluation.predictions import ClipPrediction, modality_of, read_records
 from avemotion.models.ar5 import AR5Settings
 
@@ -102,7 +103,7 @@ def corpus_line(store: FeatureStore, clips: Sequence[ClipPrediction], seed: int)
         f"{len(clips)} clips, tables `{metadata.get('tables')}`, corpus seed {seed}, "
         f"{store.settings.views} views. Five folds over actors: every clip is tested once, by "
         "networks that saw neither its actor in training nor when choosing the epoch. Intervals: "
-        "95 %, t over actors."
+        "95 % over actors (BCa)."
     )
 
 
@@ -113,13 +114,25 @@ def name_of(config: Path) -> str:
 
 
 def percent(value: Score | Difference) -> str:
-    """Return a difference, or the actors' mean accuracy, with its interval, in per cent."""
-    middle = value.actor_mean if isinstance(value, Score) else value.mean
-    sign = "" if isinstance(value, Score) else "+"
-    low, high = 100 * value.low, 100 * value.high
-    return f"{100 * middle:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+    """Return an accuracy, or a difference of mean recalls, with its interval, in per cent."""
+    if isinstance(value, Score):
+        return _with_ends(value.accuracy, value.accuracy_low, value.accuracy_high, "")
+    return _with_ends(value.recall, value.low, value.high, "+")
+
+
+def _with_ends(middle: float, low: float | None, high: float | None, sign: str) -> str:
+    if low is None or high is None:
+        return f"{100 * middle:{sign}.1f}"
+    return f"{100 * middle:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+
+
+def lead(
+    ours: Sequence[ClipPrediction], theirs: Sequence[ClipPrediction], labels: Sequence[str]
+) -> Difference:
+    """Compare the mean recalls of two systems on the same clips."""
+    return difference(*(tally(credits_of(found, labels), labels) for found in (ours, theirs)))
 
 
 def plain(value: Difference) -> dict[str, float]:
     """Return a difference as JSON holds it."""
-    return {"mean": value.mean, "low": value.low, "high": value.high}
+    return {"recall": value.recall, "low": value.low, "high": value.high}

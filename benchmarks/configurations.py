@@ -9,6 +9,7 @@ from campaign import (
     ROOT,
     add_options,
     corpus_line,
+    lead,
     make_store,
     name_of,
     percent,
@@ -18,7 +19,7 @@ from campaign import (
 from reporting import parser, publish, table
 
 from avemotion.config import MODALITIES
-from avemotion.evaluation.metrics.scores import actor_accuracies, difference, score
+from avemotion.evaluation.metrics.scores import score
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
     rows, result = [], {}
     for modality in given.modalities:
         pair = [ours[modality], theirs[modality]]
-        ahead = difference(*(actor_accuracies(p, store.labels) for p in pair))
+        ahead = lead(*pair, store.labels)
         scores = [score(p, store.labels) for p in pair]
         rows.append([modality, *map(percent, scores), percent(ahead)])
         result[f"{modality}_ours_over_theirs"] = scores[0].accuracy / scores[1].accuracy
@@ -56,7 +57,7 @@ def main() -> None:
         [
             corpus_line(store, clips, given.seed),
             f"Protocol `{PROTOCOL}`; the same clips, folds and validation actors for both. "
-            "Accuracy in per cent, paired difference over actors in percentage points:",
+            "Accuracy in per cent, difference of the mean recalls in points:",
             table(["modality", *names, "difference"], rows),
         ],
         result,

@@ -12,12 +12,8 @@ from tqdm import tqdm
 
 from avemotion.data.corpora.crema_d import CLIPS_BY_EMOTION, EMOTIONS
 from avemotion.evaluation.metrics.intervals import mean_interval
-from avemotion.evaluation.metrics.scores import (
-    Difference,
-    actor_accuracies,
-    difference,
-    score_intervals,
-)
+from avemotion.evaluation.metrics.recalls import Difference, difference, tally
+from avemotion.evaluation.metrics.scores import credits_of, score_intervals
 from avemotion.evaluation.predictions import ClipPrediction
 
 ACCURACY = 0.7
@@ -135,7 +131,7 @@ def _random_corpus(rng: np.random.Generator) -> dict[str, Difference]:
             ClipPrediction(0, "", clip, clip.split("_")[0], target, tuple(row))
             for clip, target, row in zip(clips, targets, shares, strict=True)
         ]
-        right[modality] = actor_accuracies(predictions, EMOTIONS)
+        right[modality] = tally(credits_of(predictions, EMOTIONS), EMOTIONS)
     return {f"av - {other}": difference(right["av"], right[other]) for other in ("video", "audio")}
 
 

@@ -87,7 +87,9 @@ def _publish(given, found: list[EvaluationResults]) -> None:
     for system in found[0].scores:
         means = [result.scores[system].accuracy for result in found]
         mean, low, high = mean_interval(means)
-        inside = sum(r.scores[system].low <= chance <= r.scores[system].high for r in found)
+        inside = sum(
+            r.scores[system].accuracy_low <= chance <= r.scores[system].accuracy_high for r in found
+        )
         rows.append([system, f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}]",
                      f"{inside} of {len(found)}"])  # fmt: skip
     small = {
@@ -107,7 +109,7 @@ def _publish(given, found: list[EvaluationResults]) -> None:
             f"{100 * chance:.2f} %. Accuracy: mean over corpora with its 95 % interval, and how "
             "often the evaluation's own interval over actors holds chance:",
             table(["", "accuracy", "interval holds chance"], rows),
-            "Wilcoxon p below 0.05 by comparison (one in twenty is expected): "
+            "Permutation test p below 0.05 by comparison (one in twenty is expected): "
             + ", ".join(f"{pair}: {n} of {len(found)}" for pair, n in small.items())
             + f"; in any of them: {any_small} of {len(found)}.",
         ],

@@ -9,6 +9,7 @@ import numpy as np
 from reporting import parser, publish, table
 
 import avemotion
+from avemotion.config import TrainingSettings
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.scores import score
 from avemotion.evaluation.predictions import Records, read_records
@@ -22,6 +23,7 @@ def main() -> None:
         "--work", type=Path, required=True, help="folder of the store and the runs; kept"
     )
     arguments.add_argument("--seeds", type=int, default=2)
+    arguments.add_argument("--epochs", type=int, default=TrainingSettings().epochs)
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     store = avemotion.preprocess(given.crema, out=given.work / "features").store
@@ -33,6 +35,7 @@ def main() -> None:
         seeds=given.seeds,
         jobs=given.jobs,
         robustness=False,
+        training=TrainingSettings(epochs=given.epochs),
         out=out,
     )
     _publish(given.out, results, read_records(out))

@@ -19,7 +19,7 @@ SYSTEMS = {"ar5/av": 0.7, "ar5/video": 0.62, "ar5/audio": 0.5}
 """How often the invented networks are right."""
 
 CORRUPTED = (
-    "white noise 20 dB", "white noise 0 dB", "pitch -2 semitones", "pitch +2 semitones",
+    "white noise 20 dB", "white noise 0 dB", "pitch -10 %", "pitch +10 %",
     "blur of 2 px", "audio missing",
 )  # fmt: skip
 
@@ -27,6 +27,7 @@ METADATA: dict[str, Any] = {
     "protocol": "loso",
     "target": "intended",
     "corpus": "crema_d",
+    "corpus_clips": 7_442,
     "synthetic": {"tables": "default", "ceilings": {"av": 0.851, "video": 0.653, "audio": 0.563}},
     "notes": ["3 clips of the store are not scored: they have no face"],
     "models": {"ar5": {"spectrogram": "log_mel", "width": 1.0, "dropout": 0.4}},
@@ -43,6 +44,13 @@ METADATA: dict[str, Any] = {
 
 def invented(actors: int, seeds: int = 3, corrupted: Sequence[str] = CORRUPTED) -> dict[str, Any]:
     """The content of ``results.json`` for drawn predictions and votes, all parts filled."""
+    records = invented_records(actors, seeds, corrupted)
+    results = asdict(evaluation_results(records, "evaluation/loso"))
+    return dict(json.loads(json.dumps(results)))
+
+
+def invented_records(actors: int, seeds: int, corrupted: Sequence[str]) -> Records:
+    """Drawn predictions and votes on clips of some actors."""
     rng = np.random.default_rng(0)
     names = [str(1001 + i) for i in range(actors)]
     clips = tuple(
@@ -104,7 +112,7 @@ def invented(actors: int, seeds: int = 3, corrupted: Sequence[str] = CORRUPTED) 
         for s, level in SYSTEMS.items()
     }
     clean = {s: drawn(level) for s, level in SYSTEMS.items()}
-    records = Records(
+    return Records(
         metadata=METADATA,
         labels=EMOTIONS,
         clips=clips,
@@ -113,8 +121,6 @@ def invented(actors: int, seeds: int = 3, corrupted: Sequence[str] = CORRUPTED) 
         ratings=ratings,
         demographics=people,
     )
-    results = asdict(evaluation_results(records, "evaluation/loso"))
-    return dict(json.loads(json.dumps(results)))
 
 
 def minimal() -> dict[str, Any]:

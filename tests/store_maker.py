@@ -1,12 +1,14 @@
 """A small store, written by hand: what a corpus, a row of its manifest and features look like."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from avemotion.config import PreprocessSettings
 from avemotion.data.corpora.crema_d import EMOTIONS
-from avemotion.data.store import ManifestRow
+from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.data.store_writer import StoreWriter
 from avemotion.data.types import Clip, Corpus, Rating
 from avemotion.features.types import ClipFeatures
 
@@ -46,3 +48,23 @@ def features_of(seed: int, samples: int) -> ClipFeatures:
         },
         lengths={"power": 128, "log_mel": samples // 160, "waveform": samples},
     )
+
+
+def some_of(features: ClipFeatures, names: tuple[str, ...]) -> ClipFeatures:
+    return ClipFeatures(
+        {name: array for name, array in features.arrays.items() if name in names},
+        {name: length for name, length in features.lengths.items() if name in names},
+    )
+
+
+def written(
+    folder: Path, statuses: dict[str, str], names: tuple[str, ...] = SETTINGS.features
+) -> FeatureStore:
+    """A store of clips, by name, with these statuses and features."""
+    settings = replace(SETTINGS, features=names)
+    writer = StoreWriter.open(folder, corpus_of(folder, tuple(statuses)), settings)
+    for actor in sorted({name[:4] for name in statuses}):
+        rows = [row_of(name, status) for name, status in statuses.items() if name[:4] == actor]
+        every = [features_of(i, 3000 + i) for i in range(len(rows))]
+        writer.add(actor, rows, [some_of(features, names) for features in every])
+    return FeatureStore(folder)

@@ -39,8 +39,11 @@ def steps() -> Iterator[tuple[str, str]]:
 def shape(text: str) -> list[str]:
     """What a text says but for its figures and the answers of untrained networks."""
     plain = re.sub(r"-{2,}", "--", text)
+    plain = re.sub(r"^ar5/\w+(:| is no).*$", "HEADLINE", plain, flags=re.MULTILINE)
+    plain = re.sub(r"^\S.* points (above|below) .*$", "COMPARISON", plain, flags=re.MULTILINE)
     plain = re.sub(rf"\b({'|'.join(EMOTIONS)})\b", "EMOTION", plain)
-    plain = re.sub(r"one actor: no interval|[-+]?\d[\d,.]*(e-\d+)?", "#", plain)
+    plain = re.sub(r"no interval|[-+]?\d[\d,.]*(e-\d+)?", "#", plain)
+    plain = re.sub(r"# to #", "#", plain)  # all actors may score the same: no interval
     return [" ".join(line.split()) for line in plain.splitlines() if line.strip()]
 
 
@@ -71,7 +74,7 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
 def test_the_tutorial_prints_what_it_shows(toured: tuple[Path, list[Step]]) -> None:
     _, done = toured
     commands = [command.split()[1] for command, *_ in done]
-    assert set(commands) == set(COMMANDS) - {"demo", "report", "export", "app"}
+    assert set(commands) == set(COMMANDS) - {"demo", "report", "cite", "export", "app"}
     for command, promised, code, printed in done:
         assert code == 0, command
         assert shape(printed) == shape(promised), command

@@ -48,6 +48,8 @@ whole: bool = avemotion.verify(Path("crema")).ok
 checkpoint: Path = avemotion.fit(modality="av").checkpoint
 accuracy: float = avemotion.evaluate(protocol="loso").scores["ar5/av"].accuracy
 again: float = avemotion.report(Path("evaluation")).scores["ar5/av"].accuracy
+synthetic: bool = avemotion.report(Path("e"), format=("latex", "csv")).synthetic is not None
+bibtex: str = avemotion.cite() + avemotion.cite(Path("evaluation"))
 people: float = avemotion.ratings(Path("crema"))["av"].majority
 windows = [row.start_seconds for row in avemotion.timeline("a.mp4", settings=TimelineSettings())]
 rows: int = avemotion.write_timeline("a.mp4", out=Path("a.csv")).rows
@@ -60,6 +62,7 @@ avemotion.app(port=0)
 classify_clip(7)  # type: ignore[arg-type]
 wrong: int = one.label  # type: ignore[assignment]
 avemotion.fit(modality="smell")  # type: ignore[arg-type]
+avemotion.report(Path("evaluation"), format="pdf")  # type: ignore[arg-type]
 avemotion.classify_clp("a.mp4")  # type: ignore[attr-defined]
 '''
 

@@ -19,6 +19,7 @@ from avemotion.cli.options import (
     as_path,
     modalities,
     names,
+    pairs,
 )
 from avemotion.errors import UsageError
 
@@ -103,7 +104,7 @@ def _evaluate(command: Command) -> int:
 
     def add(parser: Any) -> None:
         add_config(parser)
-        add_function(parser, avemotion.evaluate, {"models", "modalities", "settings"})
+        add_function(parser, avemotion.evaluate, {"models", "modalities", "settings", "mapping"})
         add_models(parser, models)
         parser.add_argument(
             "--models",
@@ -118,6 +119,13 @@ def _evaluate(command: Command) -> int:
             default=(),
             metavar="av,video,audio",
             help="modalities to compare, separated by commas; by default all",
+        )
+        parser.add_argument(
+            "--mapping",
+            type=pairs,
+            metavar="calm=neutral,other=happiness",
+            help="for other-corpus: emotion of the store = the models' that it counts as, beside "
+            "those of the same name, separated by commas; by default calm=neutral",
         )
 
     values = command.parse(add)
@@ -144,9 +152,36 @@ def _models(command: Command) -> int:
 
 def _report(command: Command) -> int:
     from avemotion.cli.text_output import evaluate_text
+    from avemotion.evaluation.report.exports import exports
 
-    values = command.parse(lambda p: add_function(p, avemotion.report, set()))
-    print(evaluate_text(avemotion.report(**values)))
+    def add(parser: Any) -> None:
+        add_function(parser, avemotion.report, {"format"})
+        parser.add_argument(
+            "--format",
+            type=names,
+            default="html",
+            metavar="html,latex,csv,png,svg",
+            help="what is written, separated by commas: the page, tables, figures",
+        )
+
+    values = command.parse(add)
+    results = avemotion.report(**values)
+    print(evaluate_text(results))
+    if written := exports(results, values["format"]):
+        print(f"In {results.out}/report/: {', '.join(written)}")
+    return OK
+
+
+def _cite(command: Command) -> int:
+    def add(parser: Any) -> None:
+        parser.add_argument(
+            "evaluation",
+            nargs="?",
+            type=as_path,
+            help="folder that evaluate wrote: its corpus and models alone; by default all",
+        )
+
+    print(avemotion.cite(**command.parse(add)))
     return OK
 
 
@@ -243,6 +278,7 @@ RUNNERS: dict[str, Callable[[Command], int]] = {
     "fit": _fit,
     "evaluate": _evaluate,
     "report": _report,
+    "cite": _cite,
     "ratings": _ratings,
     "classify": _classify,
     "export": _export,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,21 @@ def names(words: str | Sequence[str]) -> tuple[str, ...]:
     if twice := [word for word in chosen if chosen.count(word) > 1]:
         raise ArgumentTypeError(f"{','.join(chosen)!r} names {twice[0]} twice.")
     return chosen
+
+
+def pairs(words: str | Mapping[str, str]) -> dict[str, str]:
+    """Read pairs with commas, ``calm=neutral,other=happiness``; no text is no pair."""
+    if not isinstance(words, str):  # jsonargparse gives it back once it is read
+        return dict(words)
+    found: dict[str, str] = {}
+    for word in filter(None, words.split(",")):
+        name, sign, value = word.partition("=")
+        if not (name and sign and value):
+            raise ArgumentTypeError(f"{word!r} is no pair: calm=neutral.")
+        if name in found:
+            raise ArgumentTypeError(f"{words!r} names {name} twice.")
+        found[name] = value
+    return found
 
 
 class HelpText(jsonargparse.DefaultHelpFormatter):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from avemotion.evaluation.report.formatting import versus
+from avemotion.evaluation.report.headline import headline
 from avemotion.inference.prediction import Prediction
 
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
@@ -144,6 +147,8 @@ def fit_text(report: FitReport) -> str:
         f"{system}: trained on {trained}, epoch {metadata.epoch} ({how}), {test} held out; "
         f"{counted(report.clips, 'clip')} for training and validation."
     )
+    if report.without_effect:
+        lines.append(f"Settings {report.without_effect}.")
     if report.left_out:
         lines.append(f"Left out: {counted(report.left_out, 'clip')} without a face or a voice.")
     if metadata.scores:
@@ -162,30 +167,33 @@ def fit_text(report: FitReport) -> str:
 
 
 def evaluate_text(report: EvaluationResults) -> str:
-    """Show networks, people and, for a synthetic corpus, the ceiling in one table."""
+    """Say first how each system did; then show systems, rules and people in one table."""
     rows: list[list[object]] = []
     for system, score in report.scores.items():
-        interval = f"{_percent(score.actor_mean)} ({_interval(score.low, score.high)})"
         ceiling = report.ceilings.get(system)
-        row = [system, _percent(score.accuracy), interval, _percent(score.recall)]
+        row = [system, *_estimate(score, "recall"), *_estimate(score, "accuracy")]
         rows.append([*row, _percent(ceiling) if ceiling else ""])
+    for rule in report.rules:
+        rows.append([rule.name, _percent(rule.recall), "", _percent(rule.accuracy)])
+    given = {system.split("/")[-1] for system in report.scores}
     for channel, human in report.humans.items():
-        rows.append([f"people, {channel}: single response", _percent(human.single_response)])
-        rows.append([f"people, {channel}: majority", _percent(human.majority)])
-    headers = ["", "accuracy %", "mean over actors (95 %)", "UAR %"]
+        if channel in given:
+            single = [_percent(human.single_recall), "", _percent(human.single_response)]
+            rows.append([f"people, {channel}: single response", *single])
+            interval = _interval(human.low, human.high)
+            majority = [*_estimate(human, "recall"), _percent(human.majority), interval]
+            rows.append([f"people, {channel}: majority", *majority])
+    headers = ["", "UAR %", "95 %", "accuracy %", "95 %"]
     if report.ceilings:
         headers.append("ceiling %")
     seeds = f", {len(report.seeds)} seeds" if len(report.seeds) > 1 else ""
     lines = [
+        *headline(asdict(report)),
         f"{report.protocol}: {counted(report.clips, 'clip')} of {counted(report.actors, 'actor')} "
         f"that no model saw{seeds}; target: {TARGETS[report.target]}",
         tabulate([row[: len(headers)] for row in rows], headers, disable_numparse=True),
     ]
-    for pair, d in report.differences.items():
-        p = "" if d.p is None else f", p = {d.p:.2g}"
-        lines.append(
-            f"{pair}: {100 * d.mean:+.2f} points, 95 % over actors {_interval(d.low, d.high)}{p}"
-        )
+    lines += [versus(asdict(d), pair) for pair, d in report.differences.items()]
     for r in report.reported:
         lines.append(
             f"{r['system']}, {r['modality']}: {_percent(r['value'])} reported ({r['source']})"
@@ -197,6 +205,12 @@ def evaluate_text(report: EvaluationResults) -> str:
         f"Report: {report.out}/report/index.html; predictions: {report.out}/predictions.csv"
     )
     return "\n".join(lines)
+
+
+def _estimate(score: object, name: str) -> tuple[str, str]:
+    """Return a figure and its interval in per cent."""
+    low, high = getattr(score, f"{name}_low"), getattr(score, f"{name}_high")
+    return _percent(getattr(score, name)), _interval(low, high)
 
 
 def ratings_text(scores: Mapping[str, HumanScore]) -> str:
@@ -294,6 +308,6 @@ def _percent(share: float) -> str:
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return "one actor: no interval"
+    if low is None or high is None:  # one actor, or all score the same
+        return "no interval"
     return f"{100 * low:.1f} to {100 * high:.1f}"

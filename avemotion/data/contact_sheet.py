@@ -230,7 +230,7 @@ class _Sheet:
         box = (left, height - y - FACE_HEIGHT, _MEL_WIDTH, FACE_HEIGHT)
         axes = self.figure.add_axes(tuple(np.divide(box, (width, height, width, height))))
         length = int(store.read(row, f"{sound}_lengths"))
-        spectrogram = store.read(row, sound)[0, :, :length]
+        spectrogram = store.read(row, sound)[:, :length]
         draw_spectrogram(
             axes, spectrogram, sound, limits_db=_LIMITS_DB if about.columns_a_second else None
         )

@@ -87,6 +87,17 @@ class ClipDataset(Dataset[Batch[Tensor]]):
             votes=None if self._votes is None else self._votes[which],
         )
 
+    def label_weights(self, labels: int) -> Tensor:
+        """Return float (label,): how much rarer than on average each label is; 0 where it has none.
+
+        Weighted by them, every label that occurs counts the same, and a clip 1 on average.
+        """
+        counts = torch.bincount(self.targets, minlength=labels).float()
+        there = counts > 0
+        weights = torch.zeros(labels)
+        weights[there] = len(self) / (there.sum() * counts[there])
+        return weights
+
     def statistics(
         self, name: str, read: Callable[[Tensor, Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
@@ -180,11 +191,25 @@ class EpochSampler(Sampler[list[Pick]]):
     """
 
     def __init__(
-        self, views: Sequence[int], batch_size: int, seed: int | None, all_views: bool = False
+        self,
+        views: Sequence[int],
+        batch_size: int,
+        seed: int | None,
+        all_views: bool = False,
+        weights: Tensor | None = None,
     ) -> None:
-        """Plan the batches of some clips, given how many views each has."""
+        """Plan the batches of some clips.
+
+        Args:
+            views: How many views each clip has.
+            batch_size: Clips in a batch.
+            seed: Seed of order and views; None for the clips in order.
+            all_views: Whether each view counts as a clip.
+            weights: float (clip,): as many clips as there are, drawn with these chances, in place
+                of each of them once.
+        """
         self.views, self.batch_size, self.seed = torch.tensor(views), batch_size, seed
-        self.all_views = all_views
+        self.all_views, self.weights = all_views, weights
         self.size = sum(views) if all_views else len(views)
         self.epoch = 0
 
@@ -205,7 +230,13 @@ class EpochSampler(Sampler[list[Pick]]):
             views = torch.cat([torch.arange(n) for n in self.views.tolist()])
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-            order = torch.randperm(self.size, generator=generator)
+            order = (
+                torch.randperm(self.size, generator=generator)
+                if self.weights is None
+                else torch.multinomial(
+                    self.weights[clips], self.size, replacement=True, generator=generator
+                )
+            )
             clips, views = clips[order], views[order]
             if not self.all_views:
                 drawn = torch.rand(self.size, generator=generator)
@@ -216,11 +247,15 @@ class EpochSampler(Sampler[list[Pick]]):
 
 
 def batches(
-    dataset: ClipDataset, batch_size: int, seed: int | None = None, all_views: bool = False
+    dataset: ClipDataset,
+    batch_size: int,
+    seed: int | None = None,
+    all_views: bool = False,
+    weights: Tensor | None = None,
 ) -> DataLoader[Batch[Tensor]]:
     """Return a loader of whole batches: see `EpochSampler`.
 
     Gathering a batch is a few memory copies, so it is done in place: no worker processes.
     """
-    sampler = EpochSampler(dataset.views, batch_size, seed, all_views)
+    sampler = EpochSampler(dataset.views, batch_size, seed, all_views, weights)
     return DataLoader(dataset, sampler=sampler, batch_size=None)

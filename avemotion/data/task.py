@@ -90,19 +90,28 @@ class Task:
         even = 1 / len(self.labels) if self.kind == "single" else 0.5
         return targets * (1 - share) + share * even
 
-    def loss(self, logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+    def loss(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        reduction: str = "mean",
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Return the cross-entropy: over the labels, or the mean over each yes or no.
 
         Args:
             logits: float (clip, label).
             targets: float (clip, label): shares, or probabilities of each label.
             reduction: ``mean`` over the clips, or ``none`` for one value a clip.
+            weights: float (label,): what each label counts; None for 1 each.
         """
         from torch.nn import functional
 
         if self.kind == "single":
-            return functional.cross_entropy(logits, targets, reduction=reduction)
-        each = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+            return functional.cross_entropy(logits, targets, weights, reduction=reduction)
+        each = functional.binary_cross_entropy_with_logits(
+            logits, targets, weights, reduction="none"
+        )
         return each.mean() if reduction == "mean" else each.mean(dim=1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -123,12 +132,15 @@ class Task:
             return np.asarray(probabilities >= THRESHOLD)
         return most_probable(probabilities)
 
-    def scores(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def scores(
+        self, logits: Tensor, targets: Tensor, weights: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return the loss, and how many labels are right.
 
         Args:
             logits: float (clip, label).
             targets: float (clip, label).
+            weights: float (label,): what each label counts in the loss.
 
         Returns:
             ``loss``; ``accuracy``, of clips (WAR) or, for a ``multi`` task, of all yes and no; and
@@ -137,7 +149,7 @@ class Task:
         """
         from torchmetrics.functional import classification
 
-        loss = self.loss(logits, targets)
+        loss = self.loss(logits, targets, weights=weights)
         if self.kind == "multi":
             n, answers = len(self.labels), self.probabilities(logits)
             wanted = targets.round().long()

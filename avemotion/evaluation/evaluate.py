@@ -1,8 +1,8 @@
 """Compare systems with each other and with people, on actors that none of them saw.
 
 A system is a model with what it reads: ``ar5/av``. Either score the checkpoints of `fit` on its
-held-out actors (``holdout``), or train a model for
-each fold of a protocol and test it on that fold's actors.
+held-out actors (``holdout``) or on another corpus (``other-corpus``), or train a model for each
+fold of a protocol and test it on that fold's actors.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from avemotion.data.splits import check_known
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError
+from avemotion.evaluation.checkpoints import Trained, answers_of, experiments_of, find_trained
 from avemotion.evaluation.corrupted_batches import check_corruptible
 from avemotion.evaluation.cross_validation import train_and_test
-from avemotion.evaluation.holdout import experiments_of, find_checkpoints, score_checkpoints
-from avemotion.evaluation.plan import EvaluationPlan, open_evaluation
-from avemotion.evaluation.predictions import write_records
+from avemotion.evaluation.holdout import check_same_data, unseen
+from avemotion.evaluation.other_corpus import open_other, unnamed
+from avemotion.evaluation.plan import WITHOUT_TRAINING, EvaluationPlan, open_evaluation
+from avemotion.evaluation.predictions import CorruptedPredictions, Predictions, write_records
 from avemotion.evaluation.report.page import PREVIEW_NAME, report
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.targets import choose_targets, with_targets
@@ -41,7 +43,9 @@ from avemotion.training.precision import with_precision
 
 _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as text
 
-Protocol = Literal["holdout", "5fold", "loso", "luna-jimenez", "official", "stratified"]
+Protocol = Literal[
+    "holdout", "other-corpus", "5fold", "loso", "luna-jimenez", "official", "stratified"
+]
 Target = Literal["intended", "crowd"]
 
 
@@ -57,6 +61,7 @@ def evaluate(
     engine: Engine = "local",
     robustness: bool = True,
     runs: Path = Path("runs"),
+    mapping: Mapping[str, str] | None = None,
     out: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
@@ -66,12 +71,13 @@ def evaluate(
 
     Args:
         data: Feature store written by `preprocess`.
-        protocol: ``holdout`` scores the checkpoints of `fit` on its held-out actors. The others
-            train a model for each fold, system and seed, and test every actor once: ``loso``
-            leaves one actor out, ``5fold`` cuts the sorted actors in five, ``stratified`` assigns
-            them so that the folds have about the same emotions, ``luna-jimenez`` takes RAVDESS'
-            published folds. ``official`` takes the split that the corpus comes with; people may
-            then be in several parts.
+        protocol: ``holdout`` scores the checkpoints of `fit` on its held-out actors,
+            ``other-corpus`` on all clips of a store of another corpus. The others train a model for
+            each fold, system and seed, and test every actor once: ``loso`` leaves one actor out,
+            ``5fold`` cuts the sorted actors in five, ``stratified`` assigns them so that the folds
+            have about the same emotions, ``luna-jimenez`` takes RAVDESS' published folds.
+            ``official`` takes the split that the corpus comes with; people may then be in several
+            parts.
         models: Names of the models to compare; by default ar5, or all that `runs` offers.
         modalities: What they read; by default all that the store (or `runs`) offers. A model that
             does not read one is left out there.
@@ -84,7 +90,9 @@ def evaluate(
             that the environment variable RAY_ADDRESS names, or one that is started here.
         robustness: Test the models on corrupted clips too (noise, pitch, blur, a missing
             modality...).
-        runs: Folder with the runs of `fit` that ``holdout`` scores.
+        runs: Folder with the runs of `fit` that ``holdout`` and ``other-corpus`` score.
+        mapping: For ``other-corpus``: emotion of the store -> the models' that it counts as, beside
+            those of the same name; by default calm -> neutral. Other clips are left out.
         out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
         settings: Model -> an instance of its `Settings`; by default its best known values.
         training: How the models are trained.
@@ -108,24 +116,20 @@ def evaluate(
     data, runs, out = Path(data), Path(runs), Path(out or Path("evaluation", protocol))
     store = FeatureStore(data)
     _check_options(protocol, settings, training, seeds, jobs, engine)
+    _check_mapping(protocol, mapping)
     if protocol == "official":
         training = replace(training, split="official")
-    if not any(row.part for row in store.rows):  # no official split could do without the actors
-        check_known(store.rows)
-    checkpoints: dict[str, Path] = {}
-    if protocol == "holdout":
-        checkpoints = find_checkpoints(runs, models, modalities, store)
-        experiments = experiments_of(checkpoints)
+    trained: dict[str, Trained] = {}
+    notes: list[str] = []
+    if protocol in WITHOUT_TRAINING:
+        trained = find_trained(runs, models, modalities)
+        store, notes = _opened(store, trained, protocol, mapping)
+        experiments = experiments_of(trained)
     else:
-        experiments = _experiments(
-            store, models or (DEFAULT_MODEL,), modalities, settings, training
-        )
-    official = any(e.training.split == "official" for e in experiments.values())
-    if not official:
-        check_known(store.rows)
-    if robustness and any(e.modality != "video" for e in experiments.values()):
-        check_corruptible(store)
-    rows, notes = _common_clips(store, experiments)
+        _check_actors(store)
+        models = models or (DEFAULT_MODEL,)
+        experiments = _experiments(store, models, modalities, settings, training)
+    rows, left_out = _tested_clips(store, experiments, protocol, robustness)
     targets, target_notes = choose_targets(store, rows, target)
     plan = EvaluationPlan(
         protocol=protocol,
@@ -133,23 +137,76 @@ def evaluate(
         experiments=experiments,
         seeds=seeds,
         robustness=robustness,
+        mapping=mapping,
     )
-    tasks = [] if checkpoints else plan.tasks(store, rows, out)
-    metadata = plan.metadata(store, rows, runs, out) | {
-        "notes": [*notes, *target_notes, *_notes_on_people(rows, official)]
-    }
+    tasks = [] if trained else plan.tasks(store, rows, out)
+    metadata = plan.metadata(store, rows, runs, out) | {"notes": [*notes, *left_out, *target_notes]}
     store.check_shards(progress)
     with claimed(out):
         open_evaluation(out, metadata)
         predictions, corrupted = (
-            score_checkpoints(store, checkpoints, rows, robustness, progress)
-            if checkpoints
+            _scored(store, trained, rows, protocol, robustness, progress)
+            if trained
             else train_and_test(tasks, store.labels, jobs, progress, engine)
         )
         draw_preview(store, out / PREVIEW_NAME, clips=_PREVIEW_CLIPS)
         write_records(out, with_targets(store, metadata, targets, predictions, corrupted))
         del predictions, corrupted  # `report` reads them again; a large evaluation's take 1 GB
         return report(out)
+
+
+def _opened(
+    store: FeatureStore,
+    trained: Mapping[str, Trained],
+    protocol: Protocol,
+    mapping: Mapping[str, str] | None,
+) -> tuple[FeatureStore, list[str]]:
+    """Return the store as checkpoints are to be tested on it, and notes on that.
+
+    Raises:
+        UsageError: They cannot be tested on it.
+    """
+    if protocol == "other-corpus":
+        return open_other(store, trained, mapping)
+    _check_actors(store)
+    check_same_data(trained, store)
+    return store, []
+
+
+def _scored(
+    store: FeatureStore,
+    trained: Mapping[str, Trained],
+    rows: Sequence[ManifestRow],
+    protocol: Protocol,
+    robustness: bool,
+    progress: bool,
+) -> tuple[Predictions, CorruptedPredictions]:
+    """Return the checkpoints' predictions for the clips that none of them saw."""
+    if protocol == "other-corpus":
+        trained = unnamed(trained)
+    else:
+        rows = unseen(store, trained, rows)
+    return answers_of(store, trained, rows, protocol, robustness, progress)
+
+
+def _check_actors(store: FeatureStore) -> None:
+    if not any(row.part for row in store.rows):  # no official split could do without the actors
+        check_known(store.rows)
+
+
+def _check_mapping(protocol: Protocol, mapping: Mapping[str, str] | None) -> None:
+    if mapping is None:
+        return
+    if protocol != "other-corpus":
+        raise UsageError(
+            f"--mapping says which emotions of another corpus count as which, but --protocol "
+            f"{protocol} tests on the models' own. Leave it out, or choose --protocol other-corpus."
+        )
+    texts: list[Any] = [*mapping, *mapping.values()] if isinstance(mapping, Mapping) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise UsageError(
+            f"mapping is {mapping!r}, but must be a mapping of texts: {{'calm': 'neutral'}}."
+        )
 
 
 def _check_options(
@@ -170,9 +227,9 @@ def _check_options(
             raise UsageError(f"{name} is {value}, but must be 1 or more.")
     trains = training != TrainingSettings() or (seeds, jobs, engine) != (1, None, "local")
     trains |= any(given != type(given)() for given in (settings or {}).values())
-    if protocol == "holdout" and trains:
+    if protocol in WITHOUT_TRAINING and trains:
         raise UsageError(
-            "--protocol holdout trains nothing, so it takes no settings of models or training "
+            f"--protocol {protocol} trains nothing, so it takes no settings of models or training "
             "(nor --config, --seeds, --jobs, --engine). Give them to `avemotion fit`, or "
             "choose another --protocol."
         )
@@ -181,6 +238,27 @@ def _check_options(
             f"--training.split official does not go with --protocol {protocol}, which splits by "
             "actors. Choose --protocol official, or leave that setting out."
         )
+
+
+def _tested_clips(
+    store: FeatureStore,
+    experiments: Mapping[str, ExperimentSettings],
+    protocol: Protocol,
+    robustness: bool,
+) -> tuple[list[ManifestRow], list[str]]:
+    """Return the clips that every system can use, and notes on the others and on the people.
+
+    Raises:
+        UsageError: There are none, they cannot be split by actors, or not be corrupted.
+    """
+    other = protocol == "other-corpus"  # which is not split
+    official = not other and any(e.training.split == "official" for e in experiments.values())
+    if not (other or official):
+        check_known(store.rows)
+    if robustness and any(e.modality != "video" for e in experiments.values()):
+        check_corruptible(store)
+    rows, notes = _common_clips(store, experiments)
+    return rows, [*notes, *_notes_on_people(rows, official)]
 
 
 def _notes_on_people(rows: Sequence[ManifestRow], official: bool) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from avemotion.config import ExperimentSettings, differences
+from avemotion.data.relabelled import RelabelledStore
 from avemotion.data.splits import (
     MIN_ACTORS,
     PROTOCOLS,
@@ -28,6 +29,9 @@ from avemotion.models.registry import model_class
 from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.provenance import changed_options, precision_advice, versions
 
+WITHOUT_TRAINING = ("holdout", "other-corpus")
+"""Protocols that score checkpoints of `fit`."""
+
 _GUARDED = ("protocol", "data", "clips", "conditions", "models", "training")
 """Metadata that all folds in one folder share."""
 
@@ -40,7 +44,7 @@ class EvaluationPlan:
     """What is compared, and how."""
 
     protocol: str
-    """``holdout``, or a key of `PROTOCOLS`."""
+    """One of `WITHOUT_TRAINING`, or a key of `PROTOCOLS`."""
     target: str
     """``intended`` or ``crowd``."""
     experiments: dict[str, ExperimentSettings]
@@ -49,6 +53,8 @@ class EvaluationPlan:
     """Trainings of each fold."""
     robustness: bool
     """Whether corrupted clips are tested too."""
+    mapping: Mapping[str, str] | None = None
+    """For ``other-corpus``: the pairs of labels that were asked for; None for the default ones."""
 
     def tasks(self, store: FeatureStore, rows: Sequence[ManifestRow], out: Path) -> list[FoldTask]:
         """Return a model to train for each seed, fold and system.
@@ -102,13 +108,15 @@ class EvaluationPlan:
     ) -> dict[str, Any]:
         """Return the content of ``evaluation.json`` without its notes."""
         systems = [(e.model, e.to_dict()) for e in self.experiments.values()]
-        return {
+        counted_as = {"mapping": store.partners} if isinstance(store, RelabelledStore) else {}
+        return counted_as | {
             "format": FORMAT,
             "protocol": self.protocol,
             "target": self.target,
             "seeds": self.seeds,
             "labels": list(store.labels),
             "corpus": store.info["corpus"],
+            "corpus_clips": store.info["clips"],
             "synthetic": store.synthetic,
             "preprocessing": store.info["settings"],
             "models": {model: settings["settings"] for model, settings in systems},
@@ -122,8 +130,8 @@ class EvaluationPlan:
         }
 
     def _reported(self, store: FeatureStore) -> list[dict[str, Any]]:
-        """Return the published figures of the systems on this corpus."""
-        if store.synthetic is not None:
+        """Return the published figures of the systems on this corpus: they learned from it, too."""
+        if store.synthetic is not None or self.protocol == "other-corpus":
             return []
         return [
             asdict(figure) | {"ours": experiment.system}
@@ -145,9 +153,11 @@ class EvaluationPlan:
             words += ["--seeds", str(self.seeds)]
         if not self.robustness:
             words += ["--robustness", "false"]
-        holdout = self.protocol == "holdout"
+        if self.mapping is not None:
+            words += ["--mapping", ",".join(f"{a}={b}" for a, b in self.mapping.items())]
+        scored = self.protocol in WITHOUT_TRAINING
         changed = dict.fromkeys(option for e in found for option in _options(e))
-        words += ["--runs", str(runs)] if holdout else [w for option in changed for w in option]
+        words += ["--runs", str(runs)] if scored else [w for option in changed for w in option]
         return shlex.join(words)
 
 
@@ -163,10 +173,10 @@ def open_evaluation(out: Path, metadata: dict[str, Any]) -> None:
     Raises:
         UsageError: It holds another evaluation.
     """
-    holdout = metadata["protocol"] == "holdout"
-    guarded = ("protocol",) if holdout else _GUARDED  # holdout trains nothing that is kept
+    trains = metadata["protocol"] not in WITHOUT_TRAINING
+    guarded = _GUARDED if trains else ("protocol",)  # else nothing is trained that is kept
     ours = {key: metadata[key] for key in ("format", *guarded)}
-    if not holdout:
+    if trains:
         ours["versions"] = {name: metadata["versions"][name] for name in split_versions()}
     path = out / ASKED_NAME
     if not path.exists():

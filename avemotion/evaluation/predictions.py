@@ -23,13 +23,14 @@ from avemotion.data.types import Rating
 from avemotion.errors import UsageError
 from avemotion.files import read_csv, read_json, write_csv, write_json
 
-FORMAT = 3
+FORMAT = 4
 """Version of these files."""
 
 METADATA_NAME = "evaluation.json"
 METADATA_FIELDS = (
-    "protocol", "target", "seeds", "labels", "corpus", "synthetic", "preprocessing", "models",
-    "reported", "training", "data", "clips", "conditions", "command", "versions", "notes",
+    "protocol", "target", "seeds", "labels", "corpus", "corpus_clips", "synthetic",
+    "preprocessing", "models", "reported", "training", "data", "clips", "conditions", "command",
+    "versions", "notes",
 )  # fmt: skip
 """Fields of that file."""
 
@@ -137,11 +138,11 @@ def write_records(out: Path, records: Records) -> None:
     )
 
 
-def read_records(out: Path) -> Records:
-    """Read an evaluation back.
+def read_metadata(out: Path) -> dict[str, Any]:
+    """Read ``evaluation.json`` of a finished evaluation.
 
     Raises:
-        UsageError: There is no finished evaluation, another version wrote it, or a file is damaged.
+        UsageError: There is no finished evaluation, another version wrote it, or it is damaged.
     """
     if not (out / "predictions.csv").is_file():
         raise UsageError(
@@ -153,6 +154,16 @@ def read_records(out: Path) -> Records:
     missing = [name for name in METADATA_FIELDS if name not in metadata]
     if missing:
         raise UsageError(f"{out / METADATA_NAME} lacks {', '.join(missing)}. Evaluate again.")
+    return metadata
+
+
+def read_records(out: Path) -> Records:
+    """Read an evaluation back.
+
+    Raises:
+        UsageError: There is no finished evaluation, another version wrote it, or a file is damaged.
+    """
+    metadata = read_metadata(out)
     labels = tuple(metadata["labels"])
     predictions = read_predictions(out / "predictions.csv", labels, ("system",))
     corrupted: CorruptedPredictions = {}

@@ -46,8 +46,8 @@ def choose_targets(
     }
     if not winners:
         raise UsageError(
-            f"--target crowd needs audio-visual votes, but {store.directory} has none on these "
-            "clips. Choose --target intended."
+            f"--target crowd needs audio-visual votes on {', '.join(store.labels)}, but "
+            f"{store.directory} has none on these clips. Choose --target intended."
         )
     notes = [
         "people are not compared: here their own vote is the target",

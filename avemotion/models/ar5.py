@@ -26,6 +26,7 @@ from avemotion.errors import require, require_types
 from avemotion.features.level import level_free
 from avemotion.features.spectrogram import MEL_BANDS
 from avemotion.features.table import Stream, feature
+from avemotion.models import publications
 from avemotion.models.base import About, EmotionModel, Reported
 from avemotion.models.inputs import Input
 
@@ -57,7 +58,7 @@ class AR5Settings:
     listing."""
     level_range_db: float | None = 50.0
     """Log-mel: decibels below the level of the speech that are heard, whatever the level of the
-    recording; null for the levels as they were recorded."""
+    recording; without a value, levels are heard as they were recorded."""
     width: float = 1.0
     """Factor on the channels of every convolution."""
     video_features: int = 128
@@ -71,7 +72,7 @@ class AR5Settings:
         """Refuse sizes out of range."""
         require_types(self, "--ar5.")
         if self.level_range_db is not None:
-            allowed = "from 10 to 100, or null for the recorded level"
+            allowed = "from 10 to 100, or null for levels as recorded"
             given = self.level_range_db
             require(10 <= given <= 100, "--ar5.level_range_db", given, allowed)
         for name in ("spectrogram_rows", "spectrogram_columns"):
@@ -101,6 +102,7 @@ class AR5(EmotionModel):
     about = About(
         title="AR5",
         source="Ristea 2019, bachelor thesis; Ristea, Dutu, Radoi 2019, arXiv 2003.00351",
+        bibtex=publications.AR5,
         kinds=("single", "multi"),
         # The thesis does not give the number of actors that its figures are means over.
         reported=(

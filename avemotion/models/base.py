@@ -47,6 +47,8 @@ class About:
     """Its name in texts: ``AR5``."""
     source: str
     """Publication that describes it, or who wrote it."""
+    bibtex: str = ""
+    """That publication as BibTeX, for ``avemotion cite``; empty where there is none."""
     modalities: tuple[Modality, ...] = MODALITIES
     """What it may be asked to read."""
     kinds: tuple[Kind, ...] = ("single",)

@@ -178,6 +178,28 @@ def hide_modalities(batch: Batch[Tensor], chance: float) -> Batch[Tensor]:
     )
 
 
+def left_out(store: FeatureStore, inputs: Sequence[Input], settings: TrainingSettings) -> str:
+    """Return which changes of the sound a store does not allow, and why; empty for none.
+
+    Rooms, narrow channels and gains need waveforms; noise needs them, or a log-mel.
+    """
+    names = trained_names(store, inputs)
+    sound = [name for name in names if feature(name).stream == "audio"]
+    if not sound or "waveform" in names:
+        return ""
+    asked = {"room": settings.sound_room, "channel": settings.sound_channel}
+    asked["gain_db"] = settings.sound_gain_db
+    if not any(feature(name).add_noise for name in sound):
+        asked["noise"] = settings.sound_noise
+    lost = [f"--training.sound_{name} {value:g}" for name, value in asked.items() if value]
+    if not lost:
+        return ""
+    return (
+        f"without effect, since {store.directory} has no waveforms: {', '.join(lost)}. Preprocess "
+        "with --features that name waveform, too"
+    )
+
+
 def trained_names(store: FeatureStore, inputs: Sequence[Input]) -> tuple[str, ...]:
     """Return the features that training reads: waveforms, where the store has them.
 

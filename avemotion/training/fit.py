@@ -24,6 +24,7 @@ from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
 from avemotion.models.registry import inputs_of, model_class, with_settings
 from avemotion.parallel.cluster_check import split_versions
+from avemotion.training.augmentation import left_out
 from avemotion.training.model_card import CARD_NAME, model_card
 from avemotion.training.precision import with_precision
 from avemotion.training.provenance import precision_advice
@@ -43,6 +44,8 @@ class FitReport:
     """Number of usable clips of the store that lack a modality of this network."""
     was_finished: bool
     """Whether the folder already held this run, finished."""
+    without_effect: str = ""
+    """Settings that the store's features do not allow; empty where there are none."""
 
 
 def fit(
@@ -114,6 +117,7 @@ def fit(
         clips=sum(len(part_of(rows, split, part)) for part in ("train", "validation")),
         left_out=len(everyone) - len(rows),
         was_finished=finished,
+        without_effect=left_out(store, inputs, training),
     )
 
 
@@ -128,6 +132,7 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     run = {
         "experiment": experiment.to_dict(),
         "data": store.content_hash(),
+        "corpus": store.info["corpus"],
         "split_versions": split_versions(),
         "finished": False,
     }
@@ -156,6 +161,8 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
             + "\n  ".join(changed)
             + "\nInstall its versions to go on, or give another --out to start anew."
         )
+    if "corpus" not in found:  # of an earlier version
+        write_json(path, found | {"corpus": run["corpus"]})
     return bool(found.get("finished"))
 
 

@@ -25,14 +25,24 @@ from avemotion.training.augmentation import (
 class EmotionModule(pl.LightningModule):
     """Training and validation steps of a network; its task says what they minimise and score."""
 
-    def __init__(self, network: EmotionModel, settings: TrainingSettings) -> None:
+    label_weights: Tensor | None
+
+    def __init__(
+        self,
+        network: EmotionModel,
+        settings: TrainingSettings,
+        label_weights: Tensor | None = None,
+    ) -> None:
         """Wrap a network.
 
         Args:
             network: The network to train.
             settings: How it is trained.
+            label_weights: float (label,): what each label counts in the loss of the validation
+                clips and, with `balance` weights, of the training clips.
         """
         super().__init__()
+        self.register_buffer("label_weights", label_weights, persistent=False)
         self.network = network
         self.task = network.task
         self.settings = settings
@@ -62,12 +72,14 @@ class EmotionModule(pl.LightningModule):
     def loss(self, batch: Batch[Tensor]) -> Tensor:
         """Augment a batch; return the loss of its task plus the weighted auxiliary losses."""
         clips, targets = self.augmented(batch)
+        weights = self.label_weights if self.settings.balance == "weights" else None
         if self.auxiliary_heads is None:
-            return self.task.loss(self.network(clips), targets)
+            return self.task.loss(self.network(clips), targets, weights=weights)
         embeddings = self.network.embeddings(clips)
-        loss = self.task.loss(self.network.classify(embeddings), targets)
+        loss = self.task.loss(self.network.classify(embeddings), targets, weights=weights)
         for stream, embedding in embeddings.items():
-            each = self.task.loss(self.auxiliary_heads[stream](embedding), targets, "none")
+            answers = self.auxiliary_heads[stream](embedding)
+            each = self.task.loss(answers, targets, "none", weights)
             weight = self.settings.auxiliary_loss_weight
             loss = loss + weight * (each * clips.present[stream]).mean()
         return loss
@@ -109,7 +121,7 @@ class EmotionModule(pl.LightningModule):
         """Log the scores over all validation clips."""
         logits, targets = (torch.cat(part) for part in zip(*self._validated, strict=True))
         self._validated.clear()
-        scores = self.task.scores(logits, targets)
+        scores = self.task.scores(logits, targets, self.label_weights)
         self.log_dict({f"val_{name}": value for name, value in scores.items()}, prog_bar=True)
 
     def on_train_batch_end(self, *_: Any) -> None:

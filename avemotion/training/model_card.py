@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from avemotion.config import PreprocessSettings, TrainingSettings, differences
-from avemotion.data.corpora import CorpusName
+from avemotion.data.corpora import CorpusName, whole_corpus
 from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
 from avemotion.features.table import shows_motion
@@ -67,6 +67,8 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
         in_epochs=model_class(metadata.experiment.model).learns_in_epochs,
         reads_motion=shows_motion(names_of(metadata.inputs)),
         corpus=store.info["corpus"],
+        clips=store.info["clips"],
+        whole=_whole(store),
         parts=_parts(store, metadata),
         lacking=_lacking(store, metadata.experiment.modality),
         changed=_changed(metadata),
@@ -114,6 +116,12 @@ def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, 
 def _by_emotion(rows: Sequence[ManifestRow], labels: Sequence[str]) -> list[int]:
     counts = Counter(row.emotion for row in rows)
     return [counts[label] for label in labels]
+
+
+def _whole(store: FeatureStore) -> int | None:
+    """Return the size of the corpus of which the store holds a part; None where it holds all."""
+    whole = None if store.synthetic else whole_corpus(store.info["corpus"])
+    return whole if whole and store.info["clips"] < whole else None
 
 
 def _lacking(store: FeatureStore, modality: str) -> int:

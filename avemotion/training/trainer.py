@@ -164,8 +164,8 @@ def train(
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with _quiet_and_interruptible():
             _trainer(settings, out, recorder, progress).fit(
-                EmotionModule(network, settings),
-                _training_batches(learned, settings, done.epochs),
+                EmotionModule(network, settings, _label_weights(dataset, network, settings)),
+                _training_batches(learned, settings, len(store.labels), done.epochs),
                 validation,
                 ckpt_path=done.state,
                 weights_only=True,  # nothing in the file is executed
@@ -229,11 +229,23 @@ def _initial_metadata(
     )
 
 
+def _label_weights(
+    dataset: ClipDataset, network: EmotionModel, settings: TrainingSettings
+) -> Tensor | None:
+    if settings.balance == "none":
+        return None
+    return dataset.label_weights(len(network.task.labels))
+
+
 def _training_batches(
-    dataset: ClipDataset, settings: TrainingSettings, epochs_done: int
+    dataset: ClipDataset, settings: TrainingSettings, labels: int, epochs_done: int
 ) -> DataLoader[Batch[Tensor]]:
     """Return the loader of the training clips, at the epoch where training starts."""
-    loader = batches(dataset, settings.batch_size, settings.seed, settings.views == "all")
+    chances = None
+    if settings.balance == "sampling":
+        chances = dataset.label_weights(labels)[dataset.targets]
+    everything = settings.views == "all"
+    loader = batches(dataset, settings.batch_size, settings.seed, everything, chances)
     assert isinstance(loader.sampler, EpochSampler)
     loader.sampler.set_epoch(epochs_done)  # Lightning sets it too late when it resumes
     return loader

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from store_maker import SETTINGS, corpus_of, features_of, row_of
+from store_maker import written
 
 from avemotion.config import PreprocessSettings
 from avemotion.data.preprocessing import preprocess
 from avemotion.data.store import FeatureStore
-from avemotion.data.store_writer import StoreWriter
 from avemotion.errors import UsageError
 from avemotion.evaluation.corrupted_batches import Waveforms, corrupted_batches
 from avemotion.evaluation.corruptions import (
@@ -26,7 +25,6 @@ from avemotion.evaluation.corruptions import (
 from avemotion.evaluation.predict import predict
 from avemotion.features.spectrogram import log_mel
 from avemotion.features.table import ClipSignals
-from avemotion.features.types import ClipFeatures
 from avemotion.features.waveform_effects import change_tempo, telephone
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
@@ -177,26 +175,6 @@ def test_babble_is_of_four_clips_of_other_actors(small_store: Path) -> None:
         assert row.actor not in actors
         speakers |= actors
     assert speakers == {row.actor for row in store.rows}
-
-
-def written(
-    folder: Path, statuses: dict[str, str], names: tuple[str, ...] = SETTINGS.features
-) -> FeatureStore:
-    """A store of clips, by name, with these statuses and features."""
-    settings = replace(SETTINGS, features=names)
-    writer = StoreWriter.open(folder, corpus_of(folder, tuple(statuses)), settings)
-    for actor in sorted({name[:4] for name in statuses}):
-        rows = [row_of(name, status) for name, status in statuses.items() if name[:4] == actor]
-        every = [features_of(i, 3000 + i) for i in range(len(rows))]
-        writer.add(actor, rows, [some_of(features, names) for features in every])
-    return FeatureStore(folder)
-
-
-def some_of(features: ClipFeatures, names: tuple[str, ...]) -> ClipFeatures:
-    return ClipFeatures(
-        {name: array for name, array in features.arrays.items() if name in names},
-        {name: length for name, length in features.lengths.items() if name in names},
-    )
 
 
 def test_a_modality_that_a_clip_lacks_stays_away(tmp_path: Path) -> None:

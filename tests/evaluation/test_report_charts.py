@@ -32,17 +32,17 @@ def assert_to_scale(places: np.ndarray, values: Sequence[float]) -> None:
 
 
 def test_forest_is_to_scale() -> None:
-    """One row an actor, the best first, and the mean above."""
+    """One row an actor, the best first, and all clips above."""
     shares = {"1001": 0.31, "1002": 0.75, "1003": 0.5}
-    score = {**minimal()["scores"]["ar5/audio"], "actor_mean": 0.52}
+    score = {**minimal()["scores"]["ar5/audio"], "accuracy": 0.52}
     given = {"scores": {"ar5/audio": score}, "actor_accuracies": {"ar5/audio": shares}}
     html = render({**minimal(), **given})
     chart = html[html.index('id="actors"') :].split("<svg")[1].split("</svg>")[0]
     x, y = markers(chart).T
     assert_to_scale(x, [0.52, 0.75, 0.5, 0.31])
     assert np.diff(y[1:]) == pytest.approx(np.full(2, y[2] - y[1]))
-    names = re.findall(r">(mean of all|\d{4})</text>", chart)
-    assert names == ["mean of all", "1002", "1003", "1001"]
+    names = re.findall(r">(all clips|\d{4})</text>", chart)
+    assert names == ["all clips", "1002", "1003", "1001"]
 
 
 def test_other_charts_are_to_scale() -> None:
@@ -97,10 +97,10 @@ def test_levels_of_both_signs_meet_at_the_clean_clips() -> None:
     rows = invented(4)["robustness"]["ar5/audio"]
     html = render({**minimal(), "robustness": {"ar5/audio": rows}})
     (chart,) = [part for part in html.split("<svg") if "Change of UAR under pitch" in part]
-    found = {row["level"]: row["change"] for row in rows if row["family"] == "pitch (semitones)"}
-    assert re.findall(r">([−+]?[02])</text>", chart)[:3] == ["−2", "0", "+2"]
+    found = {row["level"]: row["change"] for row in rows if row["family"] == "pitch (%)"}
+    assert re.findall(r">([−+]?1?0)</text>", chart)[:3] == ["−10", "0", "+10"]
     x, y = np.array(sorted(markers(chart).tolist())).T
     assert np.diff(x) == pytest.approx(x[1] - x[0])
-    assert_to_scale(y, [found[-2], 0, found[2]])
+    assert_to_scale(y, [found[-10], 0, found[10]])
     noise = [part for part in html.split("<svg") if "Change of UAR under white noise" in part]
     assert re.findall(r">(20|0)</text>", noise[0])[:2] == ["20", "0"]

@@ -27,7 +27,7 @@ from sklearn.metrics import (
 )
 
 from avemotion.evaluation.metrics.intervals import mean_interval
-from avemotion.evaluation.metrics.scores import Score, actor_accuracies, difference, score
+from avemotion.evaluation.metrics.scores import Score, actor_accuracies, score
 from avemotion.evaluation.predictions import ClipPrediction
 
 LABELS = ("c", "a", "b")  # not in alphabetical order: a store's labels need not be
@@ -252,45 +252,6 @@ def test_equal_actors_have_no_bootstrap() -> None:
         result = score(predictions(table), LABELS)
     assert ends(result) == [None] * 6
     assert (result.low, result.high) == pytest.approx((2 / 3, 2 / 3))
-
-
-def test_difference_is_paired() -> None:
-    """A constant advantage on very different actors has an interval of width 0."""
-    theirs = {"x": 0.2, "y": 0.5, "z": 0.8}
-    ours = {actor: value + 0.1 for actor, value in theirs.items()}
-    result = difference(ours, theirs)
-    assert (result.mean, result.low, result.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert result.actors == 3
-
-
-def test_difference_of_other_actors_is_refused() -> None:
-    for ours, theirs in (({"x": 1.0}, {"y": 1.0}), ({"x": 1.0}, {"x": 1.0, "y": 1.0})):
-        for pair in ((ours, theirs), (theirs, ours)):
-            with pytest.raises(ValueError, match="y"):
-                difference(*pair)
-
-
-def test_signed_rank_test_closed_form() -> None:
-    """Six of six actors better: two of the 2^6 signs are as far out."""
-    theirs = {str(i): 0.1 * i for i in range(6)}
-    ours = {str(i): 0.1 * i + 0.01 * (i + 1) for i in range(6)}
-    assert difference(ours, theirs).p == pytest.approx(2 / 2**6)
-    assert difference(theirs, ours).p == pytest.approx(2 / 2**6)
-
-
-def test_signed_rank_test_takes_equal_steps_as_ties() -> None:
-    """In tenths, so that no difference is exact in binary; whole numbers are the oracle."""
-    steps = [1, 1, 2, 2, 1, -1, -2, 1, 0, 1, 2, 1, -1, 1, 2, 1]
-    theirs = {chr(97 + i): 0.1 * (i % 7 + 2) for i in range(len(steps))}
-    ours = {a: 0.1 * (i % 7 + 2 + steps[i]) for i, a in enumerate(theirs)}
-    assert len({ours[a] - theirs[a] for a in ours}) > len(set(steps))
-    assert difference(ours, theirs).p == pytest.approx(stats.wilcoxon(steps).pvalue)
-
-
-def test_signed_rank_test_where_it_is_not_defined() -> None:
-    same = {"x": 0.5, "y": 0.7}
-    assert difference(same, same).p == 1.0
-    assert difference({"x": 0.5}, {"x": 0.1}).p is None
 
 
 def test_interval_covers_the_truth() -> None:

@@ -1,19 +1,24 @@
 """Augmentation of batches, against closed forms and noisy recordings."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from store_maker import written
 
 from avemotion.config import TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.features.log_mel_noise import with_noise
 from avemotion.features.spectrogram import log_mel, mel_edges
 from avemotion.features.waveform_effects import add_at_snr
+from avemotion.models.inputs import Input
 from avemotion.training.augmentation import (
     MASKED_BANDS,
     augment_faces,
     heard_anew,
     hide_modalities,
+    left_out,
     mask_spectrograms,
     mix,
 )
@@ -206,3 +211,19 @@ def test_hiding_never_takes_both(chance: float) -> None:
 def test_hiding_leaves_a_lone_modality() -> None:
     hidden = hide_modalities(batch(100, has_sound=False), 0.5)
     assert hidden.present["video"].all() and not hidden.present["audio"].any()
+
+
+def test_what_a_store_does_not_allow_is_said(tmp_path: Path) -> None:
+    """Stores may hold some features only: then no waveform is there to be changed."""
+    asked = TrainingSettings(sound_noise=0.5, sound_room=0.2, sound_channel=0.1, sound_gain_db=6.0)
+    lost = "--training.sound_room 0.2, --training.sound_channel 0.1, --training.sound_gain_db 6"
+    names = {"1001_DFA_ANG_XX": "av"}
+    whole = written(tmp_path / "whole", names, ("faces", "log_mel", "waveform"))
+    log_mels = written(tmp_path / "log_mels", names, ("faces", "log_mel"))
+    powers = written(tmp_path / "powers", names, ("faces", "power"))
+    assert left_out(whole, [Input("log_mel")], asked) == ""
+    assert lost in (said := left_out(log_mels, [Input("log_mel")], asked)) and "noise" not in said
+    assert f"{lost}, --training.sound_noise 0.5" in left_out(powers, [Input("power")], asked)
+    assert left_out(log_mels, [Input("faces")], asked) == ""
+    quiet = TrainingSettings(sound_noise=0.0, sound_room=0.0, sound_channel=0.0)
+    assert left_out(powers, [Input("power")], quiet) == ""

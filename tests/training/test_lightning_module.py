@@ -13,7 +13,7 @@ from torch.nn import functional
 from avemotion.config import TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.data.checksums import write_checksums
-from avemotion.data.dataset import ClipDataset
+from avemotion.data.dataset import ClipDataset, batches
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5, AR5Settings
@@ -194,3 +194,38 @@ def test_a_network_learns_ten_clips_by_heart(small_store: Path) -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.05
+
+
+def unbalanced(store: Path) -> ClipDataset:
+    opened = FeatureStore(store)
+    by_emotion = {e: [r for r in opened.rows if r.emotion == e] for e in opened.labels}
+    rows = [r for i, found in enumerate(by_emotion.values()) for r in found[: 1 + (i == 0) * 5]]
+    return ClipDataset(opened, rows, ["log_mel"])
+
+
+def test_weights_let_every_emotion_count_the_same(small_store: Path) -> None:
+    dataset = unbalanced(small_store)
+    weights = dataset.label_weights(6)
+    counted = torch.zeros(6).index_add(0, dataset.targets, weights[dataset.targets])
+    torch.testing.assert_close(counted, torch.full((6,), len(dataset) / 6))
+    network = AR5(TASK, "audio", SMALL)
+    settings = dataclasses.replace(PLAIN, balance="weights")
+    module = EmotionModule(network, settings, weights).eval()
+    batch = dataset[[(i, 0) for i in range(len(dataset))]]
+    clips, _ = module.augmented(batch)
+    each = functional.cross_entropy(network(clips), batch.targets, reduction="none")
+    by_hand = (each * weights[batch.targets]).sum() / len(dataset)
+    torch.testing.assert_close(module.loss(batch), by_hand)
+
+
+def test_sampling_draws_rare_emotions_as_often_as_common_ones(small_store: Path) -> None:
+    dataset = unbalanced(small_store)
+    chances = dataset.label_weights(6)[dataset.targets]
+    loader = batches(dataset, 4, 0, weights=chances)
+    drawn = torch.zeros(6)
+    for epoch in range(150):
+        loader.sampler.set_epoch(epoch)
+        picks = [pick for batch in loader.sampler for pick in batch]
+        assert len(picks) == len(dataset)
+        drawn += torch.bincount(dataset.targets[[i for i, _ in picks]], minlength=6)
+    torch.testing.assert_close(drawn / drawn.sum(), torch.full((6,), 1 / 6), atol=0.03, rtol=0)

@@ -23,6 +23,22 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
 }
 """Name of a corpus -> what reads its folder."""
 
+CITATIONS: dict[str, str] = {corpus.NAME: corpus.CITATION for corpus in (crema_d, ravdess, folder)}
+"""Name of a corpus -> BibTeX of the publication that describes it; empty where there is none."""
+
+
+_WHOLE = {crema_d.NAME: crema_d.CLIPS, ravdess.NAME: ravdess.CLIPS}
+
+
+def whole_corpus(name: str) -> int | None:
+    """Return how many clips a corpus has as it is published; None where that is not known."""
+    return _WHOLE.get(name)
+
+
+def people_reported(name: str) -> dict[str, float]:
+    """Return the published share of people's right answers on a corpus, by what they were given."""
+    return crema_d.PEOPLE_REPORTED if name == crema_d.NAME else {}
+
 
 def read_corpus(name: str, directory: Path) -> Corpus:
     """List the clips in a corpus' folder; no media is opened.

@@ -1,6 +1,6 @@
 """A folder of clips: a corpus of one's own, with a folder for each emotion.
 
-Provenance, citation, licence: those of the clips.
+Provenance, citation (`CITATION` is empty), licence: those of the clips.
 
 Names: ``happy/take 1.mp4`` is a clip of the emotion ``happy``; the clip has that very name. A video
 and a sound of one name but for the suffix, alone with it in their folder, are one clip, named after
@@ -11,9 +11,10 @@ the video. A table ``clips.csv`` beside the emotions' folders names the actor of
     sad/take 2.mp4,Boris
 
 It may also have the columns ``level``, ``sentence`` and ``part``. Without the table every clip's
-actor is `UNKNOWN_ACTOR`, and nothing can be trained or tested on the clips: the same person may be
-in two. With ``part`` (``train``, ``validation``, ``test``) the corpus has an official split, and an
-actor may be left empty: people may then be in several parts, and every report says so.
+actor is `UNKNOWN_ACTOR`, and no model can be trained on some of the clips and tested on others: the
+same person may be in both. With ``part`` (``train``, ``validation``, ``test``) the corpus has an
+official split, and an actor may be left empty: people may then be in several parts, and every
+report says so.
 
 A picture is a clip of one frame, for models that read one.
 """
@@ -30,6 +31,8 @@ from avemotion.errors import UsageError
 from avemotion.files import read_csv
 
 NAME = "folder"
+
+CITATION = ""
 
 TABLE_NAME = "clips.csv"
 """The table of the actor of each file."""

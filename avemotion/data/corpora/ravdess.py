@@ -3,8 +3,7 @@
 1,440 takes of 24 actors (12 male, 12 female) saying two sentences in eight emotions, each twice
 and, but for neutral, at two intensities.
 
-Citation: S. R. Livingstone, F. A. Russo. "The Ryerson Audio-Visual Database of Emotional Speech and
-Song (RAVDESS)." PLoS ONE 13(5), e0196391, 2018. https://doi.org/10.5281/zenodo.1188976
+Citation: `CITATION`. https://doi.org/10.5281/zenodo.1188976
 
 Licence: Creative Commons BY-NC-SA 4.0.
 
@@ -23,6 +22,19 @@ from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 
 NAME = "ravdess"
+
+CITATION = """\
+@article{livingstone2018ravdess,
+  author  = {Livingstone, Steven R. and Russo, Frank A.},
+  title   = {The {Ryerson} Audio-Visual Database of Emotional Speech and Song ({RAVDESS})},
+  journal = {PLoS ONE},
+  volume  = {13},
+  number  = {5},
+  pages   = {e0196391},
+  year    = {2018},
+  doi     = {10.1371/journal.pone.0196391}
+}"""
+"""The publication that describes the corpus, as BibTeX."""
 
 EMOTION_BY_CODE: dict[str, str] = {
     "01": "neutral",

@@ -18,8 +18,7 @@ from avemotion.data.corpora import crema_d
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.types import Clip, Rating
 from avemotion.errors import UsageError
-from avemotion.evaluation.metrics.intervals import SHARES, mean_interval
-from avemotion.evaluation.metrics.scores import actor_means
+from avemotion.evaluation.metrics.recalls import tally
 
 
 class ActedClip(Protocol):
@@ -69,9 +68,17 @@ class HumanScore:
     majority: float
     """Share of the clips whose vote names it, ties split, 0 to 1."""
     low: float | None
-    """Lower end of the 95 % t interval over actors of that share; None with one actor."""
+    """Lower end of the 95 % BCa interval over actors of that share; None with one actor."""
     high: float | None
     """Upper end of it."""
+    recall: float
+    """Mean over emotions of the majority's shares (UAR), 0 to 1."""
+    recall_low: float | None
+    """Lower end of its 95 % BCa interval over actors; None with one actor."""
+    recall_high: float | None
+    """Upper end of it."""
+    single_recall: float
+    """Mean over emotions of the single responses' shares, 0 to 1."""
     by_emotion: tuple[HumanGroupScore, ...]
     """By intended emotion, in the order of the labels."""
     by_level: tuple[HumanGroupScore, ...]
@@ -172,8 +179,13 @@ def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> 
         by_emotion[a.acted.emotion].append(a)
         by_level.setdefault(a.acted.level, []).append(a)
     whole = _group("", answers)
-    credit = actor_means((a.acted.actor, a.majority) for a in answers)
-    _, low, high = mean_interval(list(credit.values()), SHARES)
+    credits = [(a.acted.actor, a.acted.emotion, a.majority) for a in answers]
+    recalls, pooled = (
+        tally(credits, labels),
+        tally([(a, labels[0], c) for a, _, c in credits], labels),
+    )
+    (low, high), (recall_low, recall_high) = pooled.interval(), recalls.interval()
+    emotions = [_group(name, found) for name, found in by_emotion.items() if found]
     return HumanScore(
         channel=channel,
         clips=whole.clips,
@@ -183,7 +195,11 @@ def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> 
         majority=whole.majority,
         low=low,
         high=high,
-        by_emotion=tuple(_group(name, found) for name, found in by_emotion.items() if found),
+        recall=recalls.recall,
+        recall_low=recall_low,
+        recall_high=recall_high,
+        single_recall=float(np.mean([group.single_response for group in emotions])),
+        by_emotion=tuple(emotions),
         by_level=tuple(_group(name, found) for name, found in by_level.items() if found),
     )
 

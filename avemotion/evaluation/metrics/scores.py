@@ -6,22 +6,21 @@ unit: a t interval over their accuracies, and a bootstrap of whole actors for po
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from avemotion.data.task import most_probable
 from avemotion.evaluation.metrics.intervals import (
-    LEADS,
     SHARES,
     Interval,
     bootstrap_intervals,
     mean_interval,
 )
+from avemotion.evaluation.metrics.recalls import Credit
 from avemotion.evaluation.predictions import ClipPrediction
 
 
@@ -99,22 +98,6 @@ class Score:
     """Each training seed alone, in ascending order."""
     seed_std: float | None
     """Sample standard deviation of the seeds' accuracies; None with one seed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How much better one system did than another on the same clips."""
-
-    mean: float
-    """Mean over actors of the difference in accuracy."""
-    low: float | None
-    """Lower end of its 95 % t interval over actors; None with one actor."""
-    high: float | None
-    """Upper end of it."""
-    p: float | None
-    """Two-sided Wilcoxon signed-rank test over actors; None with one, 1 where none differs."""
-    actors: int
-    """Actors compared."""
 
 
 def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score:
@@ -196,6 +179,15 @@ def actor_accuracies(
     )
 
 
+def credits_of(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> list[Credit]:
+    """Return who is in each clip, its target, and 1 where the prediction is right, else 0."""
+    predicted = predicted_labels(predictions)
+    return [
+        (p.actor, p.target, float(labels[i] == p.target))
+        for p, i in zip(predictions, predicted, strict=True)
+    ]
+
+
 def actor_means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Return the mean of each actor's values, the actors sorted by name."""
     by_actor: dict[str, list[float]] = {}
@@ -242,24 +234,3 @@ def pooled_scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     f1 = np.divide(2 * right, targets + predicted, out=np.zeros_like(targets), where=present)
     accuracy = right.sum(axis=-1) / targets.sum(axis=-1)
     return np.stack([accuracy, recall.sum(axis=-1) / classes, f1.sum(axis=-1) / classes])
-
-
-def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Difference:
-    """Compare two systems' accuracies on the same actors, pair by pair.
-
-    Raises:
-        ValueError: The two have other actors.
-    """
-    if ours.keys() != theirs.keys():
-        others = sorted(ours.keys() ^ theirs.keys())
-        raise ValueError(f"only one of the two has the actors {', '.join(others)}")
-    ahead = [ours[actor] - theirs[actor] for actor in sorted(ours)]
-    ranked = np.round(ahead, 12)  # equal steps in accuracy are ties, whatever their last bits
-    if len(ahead) < 2:
-        p = None
-    elif not ranked.any():
-        p = 1.0  # the test drops zeros, so it would have no data
-    else:
-        p = float(stats.wilcoxon(ranked).pvalue)
-    mean, low, high = mean_interval(ahead, LEADS)
-    return Difference(mean=mean, low=low, high=high, p=p, actors=len(ahead))

@@ -177,7 +177,13 @@ def _rows(axes: Axes, labels: Sequence[str], positions: Sequence[float]) -> None
 
 
 def dot_plot(
-    name: str, title: str, dots: Sequence[Dot], within: Span, line: float | None, width: int
+    name: str,
+    title: str,
+    dots: Sequence[Dot],
+    within: Span,
+    line: float | None,
+    width: int,
+    measure: str = "accuracy (WAR)",
 ) -> str:
     """Draw a row an estimate, from the top; a dotted line marks a share of interest."""
 
@@ -197,9 +203,9 @@ def dot_plot(
                 axes.plot(100 * dot.people, at, "|", color=INK, markersize=11, markeredgewidth=2)
         if line is not None:
             axes.axvline(100 * line, color=MUTED, linestyle=":", linewidth=1.2)
-        axes.set(xlim=within, ylim=(len(dots) - 0.4, -0.6), xlabel="accuracy (WAR), %")
+        axes.set(xlim=within, ylim=(len(dots) - 0.4, -0.6), xlabel=f"{measure}, %")
 
-    return _svg(name, f"Accuracy: {title}", (width, 22 * len(dots) + 72), draw)
+    return _svg(name, f"{measure.capitalize()}: {title}", (width, 22 * len(dots) + 72), draw)
 
 
 def forest(
@@ -208,12 +214,12 @@ def forest(
     accuracies: Mapping[str, Mapping[str, float]],
     means: Mapping[str, Estimate],
     looks: Looks,
-    chance: float,
+    rule: float,
     within: Span,
     width: int,
     rows: int,
 ) -> str:
-    """Draw each actor's accuracy by system in a row, below the means over all actors.
+    """Draw each actor's accuracy by system in a row, below the accuracies on all clips.
 
     `rows` leaves room for that many actors, so that charts side by side are alike.
     """
@@ -222,7 +228,7 @@ def forest(
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         positions, middle = 2.0 + np.arange(len(actors)), 0.65 * (len(accuracies) - 1) / 2
-        _rows(axes, ["mean of all", *actors], [0, *positions])
+        _rows(axes, ["all clips", *actors], [0, *positions])
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.hlines(positions, *within, color=RULE, linewidth=0.6)
         axes.axhline(1.15, color=MUTED, linewidth=0.8)
@@ -237,7 +243,7 @@ def forest(
                 axes.axvline(100 * mean, color=hue, linewidth=0.9, alpha=0.55, zorder=1)
                 if low is not None and high is not None:
                     axes.axvspan(100 * low, 100 * high, color=hue, alpha=0.1, linewidth=0)
-        axes.axvline(100 * chance, color=MUTED, linestyle=":", linewidth=1.2)
+        axes.axvline(100 * rule, color=MUTED, linestyle=":", linewidth=1.2)
         axes.set(xlim=within, ylim=(rows + 1.6, -1.2), xlabel="accuracy (WAR), %")
 
     return _svg(name, title, (width, 14 * rows + 96), draw)

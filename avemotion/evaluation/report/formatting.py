@@ -52,19 +52,21 @@ def channel(name: str) -> str:
 def versus(difference: Mapping[str, Any], pair: str) -> str:
     """Return in words which of two systems did better, by how much, and with what certainty.
 
-    >>> versus({"mean": 0.03, "low": 0.01, "high": 0.05, "p": 1e-4, "actors": 9}, "av - video")
-    'av is 3.0 points above video (95 % 1.0 to 5.0, p < 0.001, 9 actors).'
+    >>> found = {"recall": 0.03, "low": 0.01, "high": 0.05, "p": 1e-4, "p_holm": 2e-4, "actors": 9}
+    >>> versus(found, "av - video")
+    'av is 3.0 points above video (95 % 1.0 to 5.0, p < 0.001, corrected p < 0.001, 9 actors).'
     """
     ours, _, theirs = pair.partition(" - ")
-    mean, ends = difference["mean"], (difference["low"], difference["high"])
-    side, sign = ("above", 1) if mean >= 0 else ("below", -1)
+    lead, ends = difference["recall"], (difference["low"], difference["high"])
+    side, sign = ("above", 1) if lead >= 0 else ("below", -1)
     evidence = [counted(difference["actors"], "actor")]
-    if (p := difference["p"]) is not None:
-        evidence.insert(0, "p < 0.001" if p < 0.001 else f"p = {p:.3f}")
+    for name, p in (("corrected p", difference["p_holm"]), ("p", difference["p"])):
+        if p is not None:
+            evidence.insert(0, f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.3f}")
     if None not in ends:
         low, high = map(percent, sorted(sign * end for end in ends))
         evidence.insert(0, f"95 % {low} to {high}")
-    return f"{ours} is {percent(abs(mean))} points {side} {theirs} ({', '.join(evidence)})."
+    return f"{ours} is {percent(abs(lead))} points {side} {theirs} ({', '.join(evidence)})."
 
 
 FILTERS = {f.__name__: f for f in (percent, points, decimal, counted, channel, versus)}

@@ -15,6 +15,8 @@ from markupsafe import Markup
 from avemotion.evaluation.predictions import read_records
 from avemotion.evaluation.report import charts, formatting
 from avemotion.evaluation.report.charts import Dot, Estimate
+from avemotion.evaluation.report.exports import Format, checked_formats, exports
+from avemotion.evaluation.report.headline import headline
 from avemotion.evaluation.report.results import EvaluationResults, evaluation_results
 from avemotion.files import write_atomically, write_json
 
@@ -25,18 +27,20 @@ PAGE = Path("report", "index.html")
 """Path of the page in an evaluation's folder."""
 
 
-def report(evaluation: Path) -> EvaluationResults:
+def report(evaluation: Path, *, format: Format | Sequence[Format] = "html") -> EvaluationResults:
     """Write the report of an evaluation again from its files: nothing is trained.
 
     Args:
         evaluation: Folder that `evaluate` wrote.
+        format: What is written into its folder ``report``, one or several: the page (``html``),
+            tables for a paper (``latex``, ``csv``), the figures as files (``png``, ``svg``).
 
     Returns:
         What the page shows; ``results.json`` holds the same.
 
     Raises:
         UsageError: The folder holds no finished evaluation, another version wrote it, or a file is
-            damaged.
+            damaged; or there is no such format.
 
     Examples:
         >>> from pathlib import Path
@@ -44,14 +48,17 @@ def report(evaluation: Path) -> EvaluationResults:
         >>> report(Path("evaluation/holdout")).clips
         12
     """
-    evaluation = Path(evaluation)
+    evaluation, formats = Path(evaluation), checked_formats(format)
     results = evaluation_results(read_records(evaluation), str(evaluation))
     plain = asdict(results)
     write_json(evaluation / "results.json", plain)
     page = evaluation / PAGE
     page.parent.mkdir(exist_ok=True)
-    html = render(plain, _embedded(evaluation / PREVIEW_NAME))
-    write_atomically(page, lambda path: path.write_text(html, encoding="utf-8"))
+    if "html" in formats:
+        html = render(plain, _embedded(evaluation / PREVIEW_NAME))
+        write_atomically(page, lambda path: path.write_text(html, encoding="utf-8"))
+    for name, write in exports(results, formats).items():
+        write(page.with_name(name))
     return results
 
 
@@ -107,9 +114,13 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
         "labels": results["labels"],
         "looks": charts.looks(systems),
         "glyphs": charts.GLYPHS,
-        "chance": 1 / len(results["labels"]),
+        "leading": "recall" if results.get("leading") == "recall" else "accuracy",
+        "bar": _bar(results),
+        "headline": headline(results),
+        "rules": results.get("rules") or [],
         "scores": scores,
         "humans": humans,
+        "given": {m.split("/")[-1] for m in scores},
         "by_seed": _beside(seeds, "seed") if any(len(s) > 1 for s in seeds.values()) else [],
         "differences": _present(results.get("differences")),
         "actors": actors,
@@ -125,6 +136,14 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
         "families": _grouped(conditions, "family"),
         "settings": {name: dict(_flat(values)) for name, values in _present(settings).items()},
     }
+
+
+def _bar(results: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a rule that looks at no clip reaches at best: measure -> figure."""
+    rules = results.get("rules") or [
+        dict.fromkeys(("accuracy", "recall"), 1 / len(results["labels"]))
+    ]
+    return {name: max(rule[name] for rule in rules) for name in ("accuracy", "recall")}
 
 
 def _present(part: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -207,24 +226,36 @@ def _estimate(row: Mapping[str, Any], value: str, prefix: str = "") -> Estimate:
 
 
 def _overview(parts: Mapping[str, Any]) -> list[str]:
-    """Draw systems and people on one scale."""
+    """Draw systems, and people given the same, on one scale: that of the leading measure."""
+    leading, by_recall = parts["leading"], parts["leading"] == "recall"
     systems = [
-        Dot(m, _estimate(score, "accuracy", "accuracy_"), _look(parts, m))
+        Dot(m, _estimate(score, leading, f"{leading}_"), _look(parts, m))
         for m, score in parts["scores"].items()
     ]
     people = [
-        Dot(f"{formatting.channel(given)}, {kind.replace('_', ' ')}", estimate, charts.PEOPLE)
+        Dot(f"{formatting.channel(given)}, {kind}", estimate, charts.PEOPLE)
         for given, human in parts["humans"].items()
+        if given in parts["given"]
         for kind, estimate in (
-            ("single_response", (human["single_response"], None, None)),
-            ("majority", _estimate(human, "majority")),
+            (
+                "single response",
+                (human["single_recall" if by_recall else "single_response"], None, None),
+            ),
+            (
+                "majority",
+                _estimate(human, "recall", "recall_")
+                if by_recall
+                else _estimate(human, "majority"),
+            ),
         )
     ]
+    bar = parts["bar"][leading]
+    measure = "mean recall (UAR)" if by_recall else "accuracy (WAR)"
     heading = [Dot("People", None, charts.PEOPLE)] if people else []
     dots = [*systems, *heading, *people]
-    within = charts.limits([parts["chance"], *_ends(dot.estimate for dot in dots)])
+    within = charts.limits([bar, *_ends(dot.estimate for dot in dots)])
     title = "systems and people" if people else "systems"
-    return [charts.dot_plot("overview", title, dots, within, parts["chance"], charts.WIDE)]
+    return [charts.dot_plot("overview", title, dots, within, bar, charts.WIDE, measure)]
 
 
 def _forests(parts: Mapping[str, Any]) -> list[str]:
@@ -232,9 +263,10 @@ def _forests(parts: Mapping[str, Any]) -> list[str]:
     actors, order, scores = parts["actors"], parts["actor_order"], parts["scores"]
     if not order:
         return []
-    means = {m: _estimate(scores[m], "actor_mean") for m in actors if m in scores}
+    means = {m: _estimate(scores[m], "accuracy", "accuracy_") for m in actors if m in scores}
+    bar = parts["bar"]["accuracy"]
     shares = [share for found in actors.values() for share in found.values()]
-    within = charts.limits([parts["chance"], *shares, *_ends(means.values())])
+    within = charts.limits([bar, *shares, *_ends(means.values())])
     columns = min(3, ceil(len(order) / 24))
     rows = ceil(len(order) / columns)
     chunks = [order[start : start + rows] for start in range(0, len(order), rows)]
@@ -246,7 +278,7 @@ def _forests(parts: Mapping[str, Any]) -> list[str]:
             actors,
             means,
             parts["looks"],
-            parts["chance"],
+            bar,
             within,
             width,
             rows,

@@ -8,23 +8,27 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeVar
 
+from avemotion.data.corpora import people_reported
 from avemotion.evaluation.metrics.calibration import (
     Calibration,
     CrowdDistance,
     calibration,
     crowd_distance,
 )
+from avemotion.evaluation.metrics.coverage import Coverage, coverage
 from avemotion.evaluation.metrics.fairness import GroupScore, fairness
 from avemotion.evaluation.metrics.human_baseline import HumanScore, clip_credit, human_scores
-from avemotion.evaluation.metrics.robustness import RobustnessScore, robustness_scores
-from avemotion.evaluation.metrics.scores import (
-    Difference,
-    Score,
-    actor_accuracies,
-    actor_means,
-    difference,
-    score,
+from avemotion.evaluation.metrics.recalls import Difference, difference, holm, tally
+from avemotion.evaluation.metrics.reference_rules import (
+    UNBALANCED,
+    ReferenceRule,
+    Verdict,
+    imbalance,
+    reference_rules,
+    verdicts,
 )
+from avemotion.evaluation.metrics.robustness import RobustnessScore, robustness_scores
+from avemotion.evaluation.metrics.scores import Score, actor_accuracies, credits_of, score
 from avemotion.evaluation.predictions import ClipPrediction, Predictions, Records, modality_of
 
 Figure = TypeVar("Figure")
@@ -68,12 +72,22 @@ class EvaluationResults:
     """Training seeds; each fold is trained with every one."""
     notes: tuple[str, ...]
     """Clips and figures that were left out, and why."""
+    coverage: Coverage
+    """Which part of the corpus is tested."""
+    imbalance: float
+    """How many times as many clips the commonest emotion has as the rarest."""
+    leading: str
+    """The measure that leads: ``recall`` (UAR) where emotions are unbalanced, else ``accuracy``."""
+    rules: tuple[ReferenceRule, ...]
+    """What rules that look at no clip reach on the same clips."""
     scores: dict[str, Score]
     """System (``ar5/av``) -> score."""
+    verdicts: dict[str, Verdict]
+    """System -> whether it is better than the rules."""
     actor_accuracies: dict[str, dict[str, float]]
     """System -> actor -> accuracy, the mean over seeds."""
     differences: dict[str, Difference]
-    """``ar5/av - ar5/video``, ``ar5/av - people (av, majority)``...: paired over actors."""
+    """``ar5/av - ar5/video``, ``ar5/av - people (av, majority)``...: mean recall, by actors."""
     humans: dict[str, HumanScore]
     """What the raters were given -> their score on the same clips; empty without votes."""
     reported: tuple[dict[str, Any], ...]
@@ -114,6 +128,12 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     votes = records.ratings if intended else ()
     credit = {s: clip_credit(votes, clips, labels, modality_of(s)) for s in predictions}
     first = next(iter(predictions.values()))
+    targets = [clip.target for clip in records.clips]
+    recorded = metadata["corpus"] if metadata["synthetic"] is None else None
+    tested = [(clip.actor, clip.target) for clip in records.clips]
+    covered = coverage(recorded, metadata["corpus_clips"], tested)
+    scores = {m: score(p, labels) for m, p in predictions.items()}
+    rules = reference_rules(targets)
     return EvaluationResults(
         out=out,
         labels=labels,
@@ -121,12 +141,17 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         actors=len({clip.actor for clip in records.clips}),
         folds=len({p.fold for p in first}),
         seeds=tuple(sorted({p.seed for p in first})),
-        notes=tuple(metadata["notes"]),
-        scores={m: score(p, labels) for m, p in predictions.items()},
+        notes=(*covered.notes, *metadata["notes"]),
+        coverage=covered,
+        imbalance=imbalance(targets),
+        leading="recall" if imbalance(targets) >= UNBALANCED else "accuracy",
+        rules=rules,
+        scores=scores,
+        verdicts=verdicts(scores, labels, rules),
         actor_accuracies={m: actor_accuracies(p, labels) for m, p in predictions.items()},
         differences=_differences(records, credit),
         humans=human_scores(votes, clips, labels),
-        reported=tuple(metadata["reported"]) if intended else (),
+        reported=(*metadata["reported"], *_people_reported(records)) if intended else (),
         calibration={m: _calibration(p, labels) for m, p in predictions.items()},
         crowd_distance=_present(
             {m: crowd_distance(p, records.ratings, labels) for m, p in predictions.items()}
@@ -145,6 +170,26 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         settings={key: metadata[key] for key in ("models", "training")},
         **{key: metadata[key] for key in _COPIED},
     )
+
+
+def _people_reported(records: Records) -> list[dict[str, Any]]:
+    """Return published figures of people who were given the same as a system, on this corpus."""
+    metadata = records.metadata
+    if metadata["synthetic"] is not None:
+        return []
+    given = {modality_of(system) for system in records.predictions}
+    return [
+        {
+            "system": "people, single response",
+            "modality": channel,
+            "value": value,
+            "source": "Cao et al. 2014, as the thesis of Ristea 2019 quotes it; the whole corpus",
+            "corpus": metadata["corpus"],
+            "ours": "people",
+        }
+        for channel, value in people_reported(metadata["corpus"]).items()
+        if channel in given
+    ]
 
 
 _COPIED = (
@@ -168,19 +213,37 @@ def _differences(
 ) -> dict[str, Difference]:
     """Compare any two systems, and each system with people given the same."""
     labels, predictions = records.labels, records.predictions
-    per_actor = {s: actor_accuracies(p, labels) for s, p in predictions.items()}
+    tallies = {s: tally(credits_of(p, labels), labels) for s, p in predictions.items()}
     found = {
-        f"{ours} - {theirs}": difference(per_actor[ours], per_actor[theirs])
-        for ours, theirs in combinations(per_actor, 2)
+        f"{ours} - {theirs}": difference(tallies[ours], tallies[theirs])
+        for ours, theirs in combinations(tallies, 2)
     }
-    actors = {clip.clip: clip.actor for clip in records.clips}
+    clips = {clip.clip: clip for clip in records.clips}
     for system, people in credit.items():
         if people:
             rated = [p for p in predictions[system] if p.clip in people]
-            voted = actor_means((actors[clip], value) for clip, value in people.items())
+            voted = [(clips[c].actor, clips[c].target, value) for c, value in people.items()]
             name = f"{system} - people ({modality_of(system)}, majority)"
-            found[name] = difference(actor_accuracies(rated, labels), voted)
-    return found
+            found[name] = difference(tally(credits_of(rated, labels), labels), tally(voted, labels))
+    return holm(found | _what_sound_adds_to_people(records))
+
+
+def _what_sound_adds_to_people(records: Records) -> dict[str, Difference]:
+    """Compare people who saw and heard with those who saw alone, beside systems that do both."""
+    labels, clips = records.labels, {clip.clip: clip for clip in records.clips}
+    if not {"av", "video"} <= {modality_of(system) for system in records.predictions}:
+        return {}
+    if records.metadata["target"] != "intended":
+        return {}
+    both, seen = (clip_credit(records.ratings, clips, labels, given) for given in ("av", "video"))
+    rated = sorted(both.keys() & seen.keys())
+    if not rated:
+        return {}
+    found = [
+        tally([(clips[c].actor, clips[c].target, credit[c]) for c in rated], labels)
+        for credit in (both, seen)
+    ]
+    return {"people (av, majority) - people (video, majority)": difference(*found)}
 
 
 def _calibration(predictions: list[ClipPrediction], labels: tuple[str, ...]) -> CalibrationScore:

@@ -1,0 +1,65 @@
+"""What to cite, as BibTeX: the package, the models, the corpora."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from avemotion.data.corpora import CITATIONS
+from avemotion.errors import UsageError
+from avemotion.evaluation.predictions import read_metadata
+from avemotion.models.registry import model_class, model_names
+
+PACKAGE = """\
+@misc{{avemotion,
+  author = {{{{The avemotion developers}}}},
+  title  = {{avemotion}},
+  note   = {{Python package, version {version}, Apache-2.0}}
+}}"""
+"""The package; ``CITATION.cff`` says the same."""
+
+
+def cite(evaluation: Path | None = None) -> str:
+    """Return what to cite as BibTeX; what has no entry is named in a comment.
+
+    Args:
+        evaluation: Folder that `evaluate` wrote: its corpus and its models alone, and this package.
+            By default all corpora and models.
+
+    Raises:
+        UsageError: The folder holds no finished evaluation, another version wrote it, or it is
+            damaged.
+
+    Examples:
+        >>> from avemotion import cite
+        >>> print(cite().splitlines()[0])
+        @misc{avemotion,
+    """
+    entries = [PACKAGE.format(version=installed_version("avemotion"))]
+    if evaluation is None:
+        entries += [_model(name) for name in model_names()]
+        entries += filter(None, CITATIONS.values())
+    else:
+        metadata = read_metadata(Path(evaluation))
+        entries += [_model(name) for name in metadata["models"]]
+        entries.append(_corpus(metadata["corpus"], metadata["synthetic"] is not None))
+    return "\n\n".join(dict.fromkeys(entries))
+
+
+def _model(name: str) -> str:
+    try:
+        about = model_class(name).about
+    except UsageError:
+        return _comment(f"The model {name} is not installed here: cite its publication.")
+    return about.bibtex or _comment(f"The model {name} has no BibTeX entry: {about.source}")
+
+
+def _corpus(name: str, synthetic: bool) -> str:
+    if synthetic:
+        return _comment("The corpus is SYNTHETIC, drawn and synthesised by avemotion itself.")
+    return CITATIONS.get(name) or _comment(f"The corpus {name}: cite where its clips come from.")
+
+
+def _comment(text: str) -> str:
+    """Return text that BibTeX ignores: it reads on from the next ``@``."""
+    return f"% {' '.join(text.split())}".replace("@", "(at)")

@@ -1,0 +1,21 @@
+"""The publications that describe the package's own models, as BibTeX: for ``avemotion cite``."""
+
+AR5 = """\
+@mastersthesis{ristea2019thesis,
+  author = {Ristea, N.-C.},
+  title  = {Emotion recognition using deep neural networks},
+  school = {Politehnica University of Bucharest},
+  type   = {Bachelor thesis},
+  year   = {2019}
+}
+
+@inproceedings{ristea2019emotion,
+  author        = {Ristea, N.-C. and Dutu, L. C. and Radoi, A.},
+  title         = {Emotion recognition system from speech and visual information based on
+                   convolutional neural networks},
+  booktitle     = {International Conference on Speech Technology and Human-Computer Dialogue
+                   ({SpeD})},
+  year          = {2019},
+  eprint        = {2003.00351},
+  archiveprefix = {arXiv}
+}"""
