@@ -187,10 +187,13 @@ def evaluate_text(report: EvaluationResults) -> str:
     if report.ceilings:
         headers.append("ceiling %")
     seeds = f", {len(report.seeds)} seeds" if len(report.seeds) > 1 else ""
+    people = "that no model saw"
+    if report.protocol == "other-corpus":
+        people = "of another corpus than the models learned from"
     lines = [
         *headline(asdict(report)),
         f"{report.protocol}: {counted(report.clips, 'clip')} of {counted(report.actors, 'actor')} "
-        f"that no model saw{seeds}; target: {TARGETS[report.target]}",
+        f"{people}{seeds}; target: {TARGETS[report.target]}",
         tabulate([row[: len(headers)] for row in rows], headers, disable_numparse=True),
     ]
     lines += [versus(asdict(d), pair) for pair, d in report.differences.items()]

@@ -39,6 +39,7 @@ from avemotion.evaluation.targets import choose_targets, with_targets
 from avemotion.files import claimed
 from avemotion.models.inputs import names_of
 from avemotion.models.registry import inputs_of, model_class, with_settings
+from avemotion.training.augmentation import left_out
 from avemotion.training.precision import with_precision
 
 _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as text
@@ -129,7 +130,9 @@ def evaluate(
         _check_actors(store)
         models = models or (DEFAULT_MODEL,)
         experiments = _experiments(store, models, modalities, settings, training)
-    rows, left_out = _tested_clips(store, experiments, protocol, robustness)
+        lost = [left_out(store, inputs_of(e), e.training) for e in experiments.values()]
+        notes = [f"settings {note}" for note in dict.fromkeys(lost) if note]
+    rows, untested = _tested_clips(store, experiments, protocol, robustness)
     targets, target_notes = choose_targets(store, rows, target)
     plan = EvaluationPlan(
         protocol=protocol,
@@ -140,7 +143,7 @@ def evaluate(
         mapping=mapping,
     )
     tasks = [] if trained else plan.tasks(store, rows, out)
-    metadata = plan.metadata(store, rows, runs, out) | {"notes": [*notes, *left_out, *target_notes]}
+    metadata = plan.metadata(store, rows, runs, out) | {"notes": [*notes, *untested, *target_notes]}
     store.check_shards(progress)
     with claimed(out):
         open_evaluation(out, metadata)
