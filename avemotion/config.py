@@ -137,11 +137,11 @@ class TrainingSettings:
     """Both parameters of the Beta distribution of mixup, which blends clips; 0 switches it off."""
     spectrogram_masking: bool = True
     """Mask a random band of frequencies and a random stretch of time (SpecAugment)."""
-    sound_noise: float = 0.0
+    sound_noise: float = 0.5
     """Chance that a clip's voice gets noise in a step: white to pink, or babble, 0 to 30 dB SNR."""
-    sound_room: float = 0.0
+    sound_room: float = 0.25
     """Chance that it sounds in a room."""
-    sound_channel: float = 0.0
+    sound_channel: float = 0.5
     """Chance that it comes through a narrow channel, as of telephones and codecs."""
     sound_gain_db: float = 0.0
     """Largest change of its level, up or down, in decibels."""

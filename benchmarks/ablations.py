@@ -37,7 +37,11 @@ ABLATIONS = (
     Ablation("no auxiliary loss", {"auxiliary_loss_weight": 0.0}, True),
     Ablation("auxiliary loss, weight 0.5", {"auxiliary_loss_weight": 0.5}, True),
     Ablation("auxiliary loss, weight 1", {"auxiliary_loss_weight": 1.0}, True),
-    Ablation("noise under half of the voices", {"sound_noise": 0.5}, False),
+    Ablation(
+        "no noise, room or channel",
+        {"sound_noise": 0.0, "sound_room": 0.0, "sound_channel": 0.0},
+        False,
+    ),
     Ablation("rare emotions weigh more", {"balance": "weights"}, False),
     Ablation("rare emotions drawn more often", {"balance": "sampling"}, False),
     *(

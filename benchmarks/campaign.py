@@ -116,11 +116,12 @@ def name_of(config: Path) -> str:
 def percent(value: Score | Difference) -> str:
     """Return an accuracy, or a difference of mean recalls, with its interval, in per cent."""
     if isinstance(value, Score):
-        return _with_ends(value.accuracy, value.accuracy_low, value.accuracy_high, "")
-    return _with_ends(value.recall, value.low, value.high, "+")
+        return with_ends(value.accuracy, value.accuracy_low, value.accuracy_high)
+    return with_ends(value.recall, value.low, value.high, "+")
 
 
-def _with_ends(middle: float, low: float | None, high: float | None, sign: str) -> str:
+def with_ends(middle: float, low: float | None, high: float | None, sign: str = "") -> str:
+    """Return a figure with its interval, if it has one, in per cent."""
     if low is None or high is None:
         return f"{100 * middle:{sign}.1f}"
     return f"{100 * middle:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"

@@ -57,7 +57,7 @@ def landmark_statistics(points: NDArray[np.int16]) -> NDArray[np.float64]:
 def log_mel_statistics(store: FeatureStore, clip: str) -> NDArray[np.float64]:
     """Return mean and std of a clip's log-mel over time, float64 (128,)."""
     row = next(row for row in store.rows if row.clip == clip)
-    image = store.read(row, "log_mel")[0].astype(np.float64)
+    image = store.read(row, "log_mel").astype(np.float64)
     sounding = image[:, image.any(axis=0)]
     return np.concatenate([sounding.mean(axis=1), sounding.std(axis=1)])
 

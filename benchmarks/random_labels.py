@@ -16,6 +16,7 @@ from avemotion.data.checksums import write_checksums
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.intervals import mean_interval
+from avemotion.evaluation.metrics.scores import Score
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.models.ar5 import AR5Settings
 
@@ -81,15 +82,18 @@ def _line(result: EvaluationResults) -> str:
     return f"{accuracies}; " + ", ".join(f"{k}: p {d.p:.2f}" for k, d in result.differences.items())
 
 
+def _holds(score: Score, chance: float) -> bool:
+    low, high = score.accuracy_low, score.accuracy_high
+    return low is not None and high is not None and low <= chance <= high
+
+
 def _publish(given, found: list[EvaluationResults]) -> None:
     chance = 1 / len(found[0].labels)
     rows = []
     for system in found[0].scores:
         means = [result.scores[system].accuracy for result in found]
         mean, low, high = mean_interval(means)
-        inside = sum(
-            r.scores[system].accuracy_low <= chance <= r.scores[system].accuracy_high for r in found
-        )
+        inside = sum(_holds(r.scores[system], chance) for r in found)
         rows.append([system, f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}]",
                      f"{inside} of {len(found)}"])  # fmt: skip
     small = {

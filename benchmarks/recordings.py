@@ -1,8 +1,8 @@
 """What level, noise, room and channel of a recording cost the voice, before and after.
 
 *Before*: levels as they were recorded, no change of the sound in training but the recorder's noise.
-*After*: the defaults. Real voices, the same folds and seeds; an interrupted run goes on where it
-stopped, fold by fold.
+*After*: the defaults: without the level, and with noise, babble, rooms and narrow channels. Real
+voices, the same folds and seeds; an interrupted run goes on where it stopped, fold by fold.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from campaign import with_ends
 from reporting import parser, publish, table
 
 import avemotion
@@ -107,8 +108,7 @@ def _publish(
     for condition in next(iter(tallies.values())):
         cells: list[object] = [condition]
         for name, of in tallies.items():
-            low, high = of[condition].interval()
-            cells.append(f"{100 * of[condition].recall:.1f} [{100 * low:.1f}, {100 * high:.1f}]")
+            cells.append(with_ends(of[condition].recall, *of[condition].interval()))
             figures[name][condition] = of[condition].recall
         for of in tallies.values():
             lost = difference(of[condition], of["clean"])

@@ -36,10 +36,19 @@ from avemotion.features.spectrogram import MEL_BANDS, MEL_FRAMES, POWER_SHAPE
 from avemotion.features.types import ClipFeatures
 from avemotion.models.inputs import names_of
 from avemotion.models.registry import create
+from avemotion.training.augmentation import trained_names
 from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.precision import uses_bfloat16
 
 VIEWS = 4
+
+SOUND: dict[str, dict[str, float] | None] = {
+    "stored spectrograms": None,
+    "no noise, room or channel": {
+        "sound_noise": 0.0, "sound_room": 0.0, "sound_channel": 0.0,
+    },
+}  # fmt: skip
+"""What else the voice is trained with: settings of the training."""
 
 
 def write_store(folder: Path, actors: int, clips_per_actor: int) -> FeatureStore:
@@ -68,13 +77,13 @@ def _row(clip: Clip) -> ManifestRow:
 
 def _features(rng: np.random.Generator) -> ClipFeatures:
     faces = rng.integers(256, size=(VIEWS, FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH), dtype=np.uint8)
-    mels = rng.random((VIEWS, MEL_BANDS, MEL_FRAMES), np.float32).astype(np.float16) * 100
+    mels = rng.random((MEL_BANDS, MEL_FRAMES), np.float32).astype(np.float16) * 100
     return ClipFeatures(
         arrays={
             "faces": faces,
-            "power": rng.random((VIEWS, *POWER_SHAPE), np.float32),
+            "power": rng.random(POWER_SHAPE, np.float32),
             "log_mel": mels,
-            "waveform": np.zeros(40_000, np.int16),
+            "waveform": rng.integers(-3000, 3000, 40_000, dtype=np.int16),
         },
         lengths={"power": POWER_SHAPE[1], "log_mel": 250, "waveform": 40_000},
     )
@@ -138,12 +147,23 @@ class Rounds(pl.Callback):
         self.start = time.perf_counter()
 
 
-def measure(store: FeatureStore, modality: Modality, batch_size: int, repeats: int) -> Rounds:
-    """Train on the store as `fit` does, epoch by epoch against random tensors."""
-    settings = TrainingSettings(epochs=repeats + 1, batch_size=batch_size)
+def measure(
+    store: FeatureStore,
+    modality: Modality,
+    batch_size: int,
+    repeats: int,
+    changes: dict[str, float] | None = None,
+) -> Rounds:
+    """Train on the store as `fit` does, epoch by epoch against random tensors.
+
+    `changes` are settings of the training; None takes the stored spectrograms as they are.
+    """
+    settings = TrainingSettings(epochs=repeats + 1, batch_size=batch_size, **(changes or {}))
     bfloat16 = uses_bfloat16(settings)
     network = create(Task(EMOTIONS), ExperimentSettings(modality=modality))
-    dataset = ClipDataset(store, store.usable(modality), names_of(network.inputs))
+    stored = changes is None
+    names = names_of(network.inputs) if stored else trained_names(store, network.inputs)
+    dataset = ClipDataset(store, store.usable(modality), names)
     steps = len(dataset) // batch_size
     rival = RandomTensors(modality, batch_size, settings)
     rounds = Rounds(rival, steps, bfloat16, both=modality == "av")
@@ -180,15 +200,17 @@ def main() -> None:
     bfloat16 = uses_bfloat16(TrainingSettings())
     with tempfile.TemporaryDirectory() as temporary:
         store = write_store(Path(temporary, "features"), given.actors, given.clips_per_actor)
-        for modality in MODALITIES:
-            rounds = measure(store, modality, given.batch_size, given.repeats)
+        tried = [(modality, modality, {}) for modality in MODALITIES]
+        tried += [(f"audio, {name}", "audio", changes) for name, changes in SOUND.items()]
+        for name, modality, changes in tried:
+            rounds = measure(store, modality, given.batch_size, given.repeats, changes)
             # Samples a second are the inverse of seconds: the rival's over the pipeline's.
             share = ratio(rounds.random[bfloat16], rounds.pipeline)
             rate = clips / median(rounds.pipeline)
             floor = clips / median(rounds.random[bfloat16])
-            rows.append([modality, f"{rate:.0f}", f"{floor:.0f}", str(share)])
-            result[f"{modality}_pipeline_over_random"] = share
-            result[f"samples_per_second_{modality}"] = rate
+            rows.append([name, f"{rate:.0f}", f"{floor:.0f}", str(share)])
+            result[f"{name}_pipeline_over_random"] = share
+            result[f"samples_per_second_{name}"] = rate
             if modality == "av":
                 gain = ratio(rounds.random[False], rounds.random[True])
     result["bfloat16_over_float32_av"] = gain
@@ -206,8 +228,9 @@ def _parts(
 ) -> list[str]:
     used = "bfloat16 autocast" if bfloat16 else "float32"
     return [
-        "*Pipeline*: memory-mapped store, view drawn, augmentation (faces, SpecAugment, mixup, "
-        "hidden modalities), Lightning's Trainer. *Random*: same network, optimizer and precision "
+        "*Pipeline*: memory-mapped store, view drawn, waveforms changed and spectrograms computed "
+        "in each step, augmentation (faces, SpecAugment, mixup, hidden modalities), Lightning's "
+        "Trainer. *Random*: same network, optimizer and precision "
         f"in a plain loop on one batch in memory. A store of {clips} random clips in {VIEWS} views "
         f"(it stays in the page cache); batch {batch}; {used}; {torch.get_num_threads()} threads; "
         f"{repeats} interleaved epochs. A share of 1 means that the pipeline is free.",

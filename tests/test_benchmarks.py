@@ -127,7 +127,8 @@ def test_synthetic_and_configurations_report_what_networks_reach(
     assert positive(result, *shares, "logistic_face_share", "logistic_voice_share")
     assert result["accuracies"].keys() >= {"av", "video", "audio"}
     for pair in ("av_minus_video", "av_minus_audio"):
-        assert result[pair]["low"] <= result[pair]["recall"] <= result[pair]["high"]
+        assert abs(result[pair]["recall"]) <= 1
+        assert result[pair]["low"] is result[pair]["high"] is None  # five actors: no interval
     assert "SYNTHETIC" in (tmp_path / "synthetic.md").read_text(encoding="utf-8")
 
     # The same settings in another file: the second one trains anew and must agree exactly.
@@ -139,7 +140,7 @@ def test_synthetic_and_configurations_report_what_networks_reach(
 
 def test_ablations_change_one_setting_at_a_time(campaign: tuple[object, ...], tmp_path: Path):
     quick = Path(str(campaign[1])).parent / "quick.yaml"
-    only = ["noise under half of the voices", "rare emotions weigh more"]
+    only = ["no noise, room or channel", "rare emotions weigh more"]
     words = ("--config", quick, "--modality", "audio", "--only", *only)
     result = run("ablations", tmp_path, *campaign, *words)
     assert list(result) == ["as configured", *only]
@@ -193,7 +194,8 @@ def test_landmark_video_needs_every_published_fold(tmp_path: Path):
     assert positive(result["ridge"], "av", "video", "audio")
     assert positive(result["together"], "av", "video", "audio")
     for pair in ("av_minus_video", "av_minus_audio", "av_minus_ridge"):
-        assert result[pair]["low"] <= result[pair]["recall"] <= result[pair]["high"]
+        assert abs(result[pair]["recall"]) <= 1
+        assert result[pair]["low"] is result[pair]["high"] is None  # five actors: no interval
 
 
 def test_manifest_of_many_clips_is_timed(tmp_path: Path):

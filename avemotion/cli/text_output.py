@@ -148,7 +148,7 @@ def fit_text(report: FitReport) -> str:
         f"{counted(report.clips, 'clip')} for training and validation."
     )
     if report.without_effect:
-        lines.append(f"Settings {report.without_effect}.")
+        lines.append(f"{report.without_effect}.")
     if report.left_out:
         lines.append(f"Left out: {counted(report.left_out, 'clip')} without a face or a voice.")
     if metadata.scores:
@@ -202,7 +202,7 @@ def evaluate_text(report: EvaluationResults) -> str:
             f"{r['system']}, {r['modality']}: {_percent(r['value'])} reported ({r['source']})"
         )
     lines += report.notes
-    if report.ceilings:
+    if report.synthetic is not None:
         lines.append(SYNTHETIC_NOTICE)
     lines.append(
         f"Report: {report.out}/report/index.html; predictions: {report.out}/predictions.csv"

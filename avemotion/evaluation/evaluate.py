@@ -120,6 +120,8 @@ def evaluate(
     _check_mapping(protocol, mapping)
     if protocol == "official":
         training = replace(training, split="official")
+    if protocol != "other-corpus":
+        _check_actors(store)
     trained: dict[str, Trained] = {}
     notes: list[str] = []
     if protocol in WITHOUT_TRAINING:
@@ -127,11 +129,10 @@ def evaluate(
         store, notes = _opened(store, trained, protocol, mapping)
         experiments = experiments_of(trained)
     else:
-        _check_actors(store)
         models = models or (DEFAULT_MODEL,)
         experiments = _experiments(store, models, modalities, settings, training)
         lost = [left_out(store, inputs_of(e), e.training) for e in experiments.values()]
-        notes = [f"settings {note}" for note in dict.fromkeys(lost) if note]
+        notes = [note for note in dict.fromkeys(lost) if note]
     rows, untested = _tested_clips(store, experiments, protocol, robustness)
     targets, target_notes = choose_targets(store, rows, target)
     plan = EvaluationPlan(
@@ -171,7 +172,6 @@ def _opened(
     """
     if protocol == "other-corpus":
         return open_other(store, trained, mapping)
-    _check_actors(store)
     check_same_data(trained, store)
     return store, []
 

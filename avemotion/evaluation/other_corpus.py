@@ -132,11 +132,30 @@ def _check_other(one: Trained, store: FeatureStore) -> None:
             "`avemotion fit` again, which adds the name; if it refuses, remove "
             f"{one.path.parent} and fit again."
         )
-    if corpus != folder.NAME and _people(corpus) == _people(store.info["corpus"]):
+    alike = (one.metadata.synthetic is None) == (store.synthetic is None)
+    if corpus == folder.NAME == store.info["corpus"]:
+        _check_other_people(one, store)
+    elif alike and _people(corpus) == _people(store.info["corpus"]):
         raise UsageError(
             f"{one.path} learned from {corpus}, and {store.directory} is of "
             f"{store.info['corpus']}: the same people would be tested. Give a store of another "
             "corpus with --data, or use --protocol holdout on the store that it was trained on."
+        )
+
+
+def _check_other_people(one: Trained, store: FeatureStore) -> None:
+    """Refuse folders of clips whose actors have the same names: perhaps it is the same folder.
+
+    Raises:
+        UsageError: There are such names.
+    """
+    split = one.metadata.split
+    seen = {*split.train, *split.validation} if split.unit == "actor" else set()
+    if both := sorted(seen & {row.actor for row in store.rows}):
+        raise UsageError(
+            f"{one.path} learned from a folder of clips that has the actors {', '.join(both[:5])}, "
+            f"too, as {store.directory} does: people who trained may be tested. If they are other "
+            "people, give them other names in clips.csv and preprocess anew."
         )
 
 

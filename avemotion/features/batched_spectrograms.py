@@ -40,7 +40,7 @@ def log_mels(waveforms: Tensor, lengths: Tensor) -> Tensor:
         float32 (clip, 64, 500).
     """
     limit = MEL_FRAMES * HOP
-    waveforms, lengths = _middle(waveforms.float(), lengths, limit)
+    waveforms, lengths = middle(waveforms.float(), lengths, limit)
     columns = lengths // HOP
     margin = (MEL_WINDOW - HOP) // 2
     # After the last sample come zeros, as much as the last window needs.
@@ -57,8 +57,17 @@ def log_mels(waveforms: Tensor, lengths: Tensor) -> Tensor:
     return functional.pad(images, (0, MEL_FRAMES - count))
 
 
-def _middle(waveforms: Tensor, lengths: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """Keep the middle `limit` samples of longer sounds."""
+def middle(waveforms: Tensor, lengths: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """Keep the middle `limit` samples of longer sounds.
+
+    Args:
+        waveforms: (clip, sample); zeros after the sound of a clip.
+        lengths: int64 (clip,): samples of each clip.
+        limit: Samples that are kept at most.
+
+    Returns:
+        Waveforms and lengths.
+    """
     if waveforms.shape[1] <= limit:
         return waveforms, lengths
     starts = (lengths - limit).clamp(min=0) // 2

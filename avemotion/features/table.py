@@ -149,6 +149,12 @@ class Feature:
         return self.columns(len(clip.heard())) if clip.has("audio") else 0
 
 
+def _as_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
+    """Return a waveform as a file holds it: what a gain made louder is limited."""
+    whole = samples if samples.dtype == np.int16 else np.clip(np.rint(samples), -32_768, 32_767)
+    return np.asarray(whole, np.int16)
+
+
 def _log_mels(waveforms: Tensor, lengths: Tensor) -> Tensor:
     from avemotion.features.batched_spectrograms import log_mels  # needs torch
 
@@ -235,7 +241,7 @@ FEATURES: dict[str, Feature] = {
         "waveform",
         np.int16,
         (None,),
-        lambda clip, _: clip.heard(),
+        lambda clip, _: _as_int16(clip.heard()),
         columns=lambda samples: samples,
         has_views=False,
         scale=32_768.0,

@@ -122,9 +122,12 @@ def clip_peaks(samples: NDArray[np.int16], share: float) -> NDArray[np.int16]:
 
     Args:
         samples: int16 (sample,).
-        share: Share of the samples that are cut to the limit, 0 to 1.
+        share: Share of the samples that are not zero that are cut to the limit, 0 to 1.
     """
-    limit = np.quantile(np.abs(samples.astype(np.int32)), 1 - share)
+    levels = np.abs(samples[samples != 0].astype(np.int32))  # a muted stretch has no peaks
+    if not len(levels):
+        return samples
+    limit = np.quantile(levels, 1 - share)
     return np.clip(samples, -limit, limit).astype(np.int16)
 
 

@@ -110,6 +110,14 @@ def _plain(settings: Any) -> dict[str, Any]:
     return plain
 
 
+_LEARNERS_TAKE = (
+    ("labels", "intended", "learns intended emotions alone"),
+    ("balance", "none", "is fitted once, to each clip alike"),
+    ("views", "one", "is fitted once, to view 0 of each clip"),
+)
+"""Settings of the training, the value that learners take, and why."""
+
+
 def with_settings(
     experiment: ExperimentSettings, settings: Any | None = None
 ) -> ExperimentSettings:
@@ -137,11 +145,12 @@ def with_settings(
     training = experiment.training
     if not kind.learns_in_epochs:  # nothing is hidden from it, so it cannot answer from one alone
         training = replace(training, modality_dropout=0.0)
-        if training.labels != "intended":
-            raise UsageError(
-                f"--training.labels is {training.labels}, but {experiment.model} learns intended "
-                "emotions alone. Leave that setting out."
-            )
+        for name, value, why in _LEARNERS_TAKE:
+            if (given := getattr(training, name)) != value:
+                raise UsageError(
+                    f"--training.{name} is {given}, but {experiment.model} {why}. Leave that "
+                    "setting out."
+                )
     return replace(experiment, settings=_plain(built), training=training)
 
 

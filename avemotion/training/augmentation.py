@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from avemotion.compat import import_torchaudio
-from avemotion.config import TrainingSettings
+from avemotion.config import SAMPLE_RATE, TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.data.store import FeatureStore
+from avemotion.features.batched_spectrograms import middle
 from avemotion.features.table import feature
 from avemotion.models.inputs import Input, names_of
 from avemotion.training.sound_augmentation import NOISE_FALL_DB, NOISE_SNR_DB, augment_waveforms
@@ -84,8 +85,10 @@ def heard_anew(
     """
     if "waveform" not in batch.inputs:
         return _noisy(batch, settings.sound_noise)
-    lengths = batch.lengths["waveform"]
-    sound = augment_waveforms(batch.inputs["waveform"], lengths, settings)
+    seconds = [f.longest_seconds for f in map(feature, names) if f.stream == "audio"]
+    limit = round(max(seconds) * SAMPLE_RATE)  # a clip of minutes is not changed as a whole
+    heard, lengths = middle(batch.inputs["waveform"], batch.lengths["waveform"], limit)
+    sound = augment_waveforms(heard, lengths, settings)
     inputs = {name: array for name, array in batch.inputs.items() if name != "waveform"}
     found = {name: length for name, length in batch.lengths.items() if name != "waveform"}
     for name in names:
@@ -179,7 +182,7 @@ def hide_modalities(batch: Batch[Tensor], chance: float) -> Batch[Tensor]:
 
 
 def left_out(store: FeatureStore, inputs: Sequence[Input], settings: TrainingSettings) -> str:
-    """Return which changes of the sound a store does not allow, and why; empty for none.
+    """Return what a store without waveforms does not allow; empty where it has them.
 
     Rooms, narrow channels and gains need waveforms; noise needs them, or a log-mel.
     """
@@ -192,11 +195,10 @@ def left_out(store: FeatureStore, inputs: Sequence[Input], settings: TrainingSet
     if not any(feature(name).add_noise for name in sound):
         asked["noise"] = settings.sound_noise
     lost = [f"--training.sound_{name} {value:g}" for name, value in asked.items() if value]
-    if not lost:
-        return ""
     return (
-        f"without effect, since {store.directory} has no waveforms: {', '.join(lost)}. Preprocess "
-        "with --features that name waveform, too"
+        f"{store.directory} has no waveforms: the recorder's noise is the same in each epoch"
+        + (f", and {', '.join(lost)} without effect" if lost else "")
+        + ". Preprocess with --features that name waveform, too"
     )
 
 

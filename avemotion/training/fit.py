@@ -45,7 +45,7 @@ class FitReport:
     was_finished: bool
     """Whether the folder already held this run, finished."""
     without_effect: str = ""
-    """Settings that the store's features do not allow; empty where there are none."""
+    """What the store's features do not allow; empty where nothing is lost."""
 
 
 def fit(

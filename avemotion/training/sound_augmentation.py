@@ -101,7 +101,7 @@ def _babble(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
         long = lengths[other].clamp(min=1)
         start = (torch.rand(len(which)).to(sound.device) * long).long()
         voice = sound[other].gather(1, (start[:, None] + samples) % long[:, None])
-        total += voice / _mean_square(voice, lengths[other]).clamp(min=1.0).sqrt()[:, None]
+        total += voice / voice.square().mean(dim=1, keepdim=True).clamp(min=1.0).sqrt()
     return total
 
 

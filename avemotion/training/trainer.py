@@ -147,7 +147,9 @@ def train(
     device = roomy_device(store, [*train_rows, *validation_rows])
     network = create(store.task, experiment)
     names, votes = names_of(network.inputs), settings.labels == "votes"
-    dataset = ClipDataset(store, train_rows, names, votes, device)
+    read = trained_names(store, network.inputs)
+    # Where training reads waveforms, the stored spectrograms are for statistics and checks alone.
+    dataset = ClipDataset(store, train_rows, names, votes, device if read == names else "cpu")
     network.prepare(dataset)
     recorder = RunRecorder(out, _initial_metadata(store, split, experiment, network))
     validation = None
@@ -159,7 +161,7 @@ def train(
         learn(network, dataset, validation, recorder)
     else:
         learned = dataset
-        if (read := trained_names(store, network.inputs)) != names:
+        if read != names:
             learned = ClipDataset(store, train_rows, read, votes, device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with _quiet_and_interruptible():

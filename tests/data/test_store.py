@@ -59,9 +59,9 @@ def test_layout_of_a_shard(full: Path):
     described = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
     assert described == {
         "faces": ("uint8", (2, 2, 20, 98, 80)),
-        "power": ("float32", (2, 2, 128, 128)),
+        "power": ("float32", (2, 128, 128)),
         "power_lengths": ("int64", (2,)),
-        "log_mel": ("float16", (2, 2, 64, 500)),
+        "log_mel": ("float16", (2, 64, 500)),
         "log_mel_lengths": ("int64", (2,)),
         "waveform": ("int16", (7001,)),
         "waveform_offsets": ("int64", (3,)),
@@ -446,7 +446,7 @@ def test_a_store_of_some_features_holds_no_other(tmp_path: Path):
     assert store.settings == settings
     arrays = load_file(store.shard("1002"))
     assert {name: array.shape for name, array in arrays.items()} == {
-        "image": (1, 2, 98, 80), "log_mel": (1, 2, 64, 500), "log_mel_lengths": (1,),
+        "image": (1, 2, 98, 80), "log_mel": (1, 64, 500), "log_mel_lengths": (1,),
     }  # fmt: skip
     np.testing.assert_array_equal(arrays["image"][0], signals.faces[:, 10])
     for name in ("faces", "waveform", "waveform_lengths", "thunder"):

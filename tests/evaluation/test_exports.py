@@ -51,7 +51,7 @@ AWKWARD = ("anger & 5 %", "so_sad[1]", "*fear{}#", "$happiness~^", "\\neutral", 
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of an evaluation with drawn predictions and votes, on a synthetic corpus."""
     out = tmp_path_factory.mktemp("evaluation")
-    records = invented_records(4, seeds=3, corrupted=())
+    records = invented_records(7, seeds=3, corrupted=())
     also = {"format": FORMAT, "labels": list(records.labels)}
     complete = dict.fromkeys(METADATA_FIELDS) | records.metadata | also
     write_records(out, replace(records, metadata=complete))
@@ -232,7 +232,7 @@ def test_latex_is_well_formed_and_every_caption_says_what_was_measured(
             assert comment.startswith("% ") and "\\usepackage{booktabs}" in comment
             (caption,) = [line for line in lines if line.startswith("\\caption{")]
             for said in (
-                f"40 clips of 4 actors of {corpus};",
+                f"70 clips of 7 actors of {corpus};",
                 "protocol: loso (leaving one actor out);",
                 "target: the emotion that the actor was asked to show;",
                 "training seeds 0, 1, 2.}",
@@ -325,7 +325,7 @@ def test_figures_stand_alone(awkward: Path, evaluation: Path) -> None:
         sums = [sum(row) for row in results.scores["ar5/av"].confusion for _ in row]
         for count, total in zip(counts, sums, strict=True):
             assert str(count) in shown and f"{100 * count / total:.1f}" in shown
-        actors = re.findall("<!-- (100[1-4]) -->", (folder / "actors.svg").read_text())
+        actors = re.findall("<!-- (100[1-7]) -->", (folder / "actors.svg").read_text())
         first = results.actor_accuracies["ar5/av"]
         assert [first[a] for a in actors] == sorted(first.values(), reverse=True)
 

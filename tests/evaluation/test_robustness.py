@@ -125,5 +125,5 @@ def test_other_clips_and_seeds_are_refused() -> None:
     for wrong in (corrupted[1:], corrupted + corrupted[:1], others):
         with pytest.raises(UsageError, match=f"{NAME}.*other clips or seeds"):
             robustness_scores(clean, {NAME: wrong}, LABELS)
-    with pytest.raises(UsageError, match="'thunder' is not a condition.*\\(white noise 20 dB"):
+    with pytest.raises(UsageError, match="'thunder' is not a condition.*\\(gain -20 dB"):
         robustness_scores(clean, {"thunder": corrupted}, LABELS)

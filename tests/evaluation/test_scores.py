@@ -236,12 +236,13 @@ def test_one_actor_has_no_interval() -> None:
     assert ends(result) == [None] * 6
 
 
-def test_two_actors_have_intervals() -> None:
-    """A bootstrap of two draws both, or one of them twice: its ends are their own scores."""
+def test_few_actors_have_no_bootstrap() -> None:
+    """Two draws are both, or one of them twice: no more than their own scores. Six are enough."""
     right, half = [("0", t, t) for t in (0, 1, 2, 2)], [("1", t, t and 2) for t in (0, 1, 2, 1)]
     result = score(predictions(right + half), LABELS)
-    assert (result.accuracy_low, result.accuracy_high) == (0.5, 1.0)
-    assert None not in (*ends(result), result.low, result.high)
+    assert ends(result) == [None] * 6 and None not in (result.low, result.high)
+    assert ends(score(corpus(5), LABELS)) == [None] * 6
+    assert None not in ends(score(corpus(6), LABELS))
 
 
 def test_equal_actors_have_no_bootstrap() -> None:

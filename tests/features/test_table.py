@@ -85,3 +85,8 @@ def test_wrong_names_are_refused(names: tuple[str, ...]) -> None:
         check_features(names)
     with pytest.raises(UsageError, match="no feature 'smell'. Features: faces, image"):
         feature("smell")
+
+
+def test_a_waveform_that_is_too_loud_is_limited_not_wrapped() -> None:
+    loud = ClipSignals("a", 0, None, np.array([20_000.0, -40_000.0, 0.6]) * 10)
+    assert feature("waveform").of(loud, 1).tolist() == [32_767, -32_768, 6]

@@ -110,6 +110,14 @@ def test_clipping_cuts_the_asked_share_of_samples() -> None:
     assert len(set(np.abs(clipped[changed]).tolist())) == 1
 
 
+def test_clipping_leaves_a_voice_between_muted_stretches() -> None:
+    samples = np.zeros(16_000, np.int16)
+    samples[:1_500] = 1_000 * np.sin(np.arange(1_500) / 9)
+    clipped = clip_peaks(samples, 0.1)
+    assert 900 < np.abs(clipped).max() < 1_000
+    assert not clip_peaks(np.zeros(99, np.int16), 0.1).any()
+
+
 def test_a_room_decays_by_60_db_in_its_time_and_keeps_the_level() -> None:
     click = np.zeros(16_000, np.int16)
     click[100] = 20_000

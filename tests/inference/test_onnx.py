@@ -11,7 +11,15 @@ import onnx
 import pytest
 import torch
 from media_maker import without_sound
-from network_maker import EXPERIMENTS, as_read_by_hand, metadata_of, random_batch, untrained
+from network_maker import (
+    EXPERIMENTS,
+    TASK,
+    as_read_by_hand,
+    experiment_of,
+    metadata_of,
+    random_batch,
+    untrained,
+)
 from onnx import TensorProto, helper
 
 import avemotion
@@ -22,6 +30,7 @@ from avemotion.inference.runtimes import onnx_export
 from avemotion.inference.runtimes.loading import find_checkpoint
 from avemotion.inference.runtimes.onnx_runtime import KIND, OnnxRuntime
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
+from avemotion.models.registry import create
 
 
 def compare(run: Path, clips: list[Path], modality: str = "auto") -> None:
@@ -73,6 +82,28 @@ def test_any_number_of_clips(name: str, clips: int, exported: Path) -> None:
         expected = network(as_read_by_hand(batch)).softmax(dim=1).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert clips < 7 or np.ptp(found, axis=0).max() > 0.01
+
+
+def test_the_thesis_configuration_is_exported_as_it_reads(tmp_path: Path) -> None:
+    """Faces by the listing, a spectrogram of another shape; `export` compares them with torch."""
+    settings = {"spectrogram_rows": 96, "spectrogram_columns": 64, "face_scaling": "listing"}
+    experiment = experiment_of("av", spectrogram="power", width=0.25, **settings)
+    torch.manual_seed(0)
+    network = create(TASK, experiment).eval()
+    batch = random_batch(experiment, 5, seed=1)
+    tensors = batch.map(torch.from_numpy)
+    read = network.read(tensors)
+    assert read.inputs["power"].shape == (5, 1, 96, 64)
+    assert read.lengths["power"].tolist() == [64 * bool(n) for n in batch.lengths["power"]]
+    listing = batch.inputs["faces"] / 255.0 - 0.5
+    np.testing.assert_allclose(read.inputs["faces"], listing, atol=1e-6)
+    save_checkpoint(tmp_path / "checkpoint.safetensors", network, metadata_of(experiment))
+    report = avemotion.export(tmp_path, tmp_path / "checkpoint.onnx")
+    assert report.largest_difference < 1e-4
+    found = OnnxRuntime((tmp_path / "checkpoint.onnx").read_bytes(), "x").probabilities(batch)
+    with torch.inference_mode():
+        expected = network(read).softmax(dim=1).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_arrays_of_unequal_length_are_refused(exported: Path) -> None:

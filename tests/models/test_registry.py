@@ -148,7 +148,7 @@ def test_networks_of_two_packages_are_compared_actor_by_actor(
     results = avemotion.evaluate(**how, out=tmp_path / "both", models=("ar5", "tinynet"))
     assert list(results.scores) == ["ar5/av", "tinynet/av"]
     pair = results.differences["ar5/av - tinynet/av"]
-    assert pair.actors == results.actors == 2 and pair.low is not None
+    assert pair.actors == results.actors == 2 and pair.p is not None
     assert results.settings["models"]["tinynet"] == {"units": 16}
     page = (tmp_path / "both" / "report" / "index.html").read_text(encoding="utf-8")
     assert "tinynet/av" in page

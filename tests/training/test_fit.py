@@ -254,7 +254,8 @@ def test_clamped_weights_stay_within_the_interval(small_store: Path, tmp_path: P
         data=small_store, modality="audio", out=tmp_path / "run", training=training, progress=False
     )
     network, _ = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
-    assert max(float(p.abs().max()) for p in network.parameters()) <= 0.02 + 1e-6
+    weights = [p for p in network.parameters() if p.ndim > 1]  # no gains of batch norms
+    assert max(float(p.abs().max()) for p in weights) <= 0.02 + 1e-6
 
 
 def test_without_validation_the_last_epoch_is_kept(small_store: Path, tmp_path: Path) -> None:

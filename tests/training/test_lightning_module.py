@@ -25,6 +25,9 @@ PLAIN = TrainingSettings(
     label_smoothing=0.0,
     mixup=0.0,
     spectrogram_masking=False,
+    sound_noise=0.0,
+    sound_room=0.0,
+    sound_channel=0.0,
     modality_dropout=0.0,
     mirror=False,
     rotation_degrees=0.0,
@@ -180,6 +183,7 @@ def test_a_network_learns_ten_clips_by_heart(small_store: Path) -> None:
     store = FeatureStore(small_store)
     plain = TrainingSettings(
         mixup=0, label_smoothing=0, modality_dropout=0, spectrogram_masking=False, mirror=False,
+        sound_noise=0, sound_room=0, sound_channel=0,
         rotation_degrees=0, scale=0, shift=0, pixel_noise=0,
     )  # fmt: skip
     torch.manual_seed(0)

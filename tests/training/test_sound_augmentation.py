@@ -65,6 +65,24 @@ def test_a_babble_is_made_of_other_clips(monkeypatch: pytest.MonkeyPatch) -> Non
     assert loud <= {1_000, 1_500} and loud
 
 
+def test_voices_of_a_babble_are_equally_loud_however_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_augmentation, "BABBLE_SHARE", 1.0)
+    monkeypatch.setattr(sound_augmentation, "BABBLE_VOICES", 2)
+    time = torch.arange(16_000) / 16_000
+    tones = torch.stack([torch.sin(2 * math.pi * f * time) for f in (500, 1_000, 1_500)]) * 1_000
+    lengths = torch.tensor([16_000, 4_000, 16_000])
+    tones = tones * (time * 16_000 < lengths[:, None])
+    powers = []
+    for seed in range(20):
+        torch.manual_seed(seed)
+        noise = add_noise(tones, lengths, torch.tensor([0])) - tones[:1]
+        spectrum = torch.fft.rfft(noise[0]).abs().square()
+        both = [float(spectrum[f - 40 : f + 40].sum()) for f in (1_000, 1_500)]
+        if min(both) > 0.01 * max(both):  # both were drawn
+            powers.append(both[0] / both[1])
+    assert powers and np.median(powers) == pytest.approx(1, rel=0.1)
+
+
 def test_a_narrow_channel_cuts_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_augmentation, "LOW_EDGE_HZ", (300.0, 300.0))
     monkeypatch.setattr(sound_augmentation, "HIGH_EDGE_HZ", (3_400.0, 3_400.0))

@@ -163,7 +163,7 @@ def test_text_for_the_camera_is_refused_without_a_line(app: App, logged: list[st
         camera.socket.sendall(Frame(Opcode.TEXT, b"\xff").serialize(mask=True))
         with pytest.raises(ConnectionClosed) as closed:
             camera.recv(timeout=5)
-    assert "header of 5 bytes" in closed.value.rcvd.reason and logged == []
+    assert "header of 4 bytes" in closed.value.rcvd.reason and logged == []
 
 
 def test_the_camera_is_told_that_a_model_gives_no_answer(tmp_path: Path) -> None:

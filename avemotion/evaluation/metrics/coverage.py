@@ -26,6 +26,11 @@ class Coverage:
     """Emotion -> actor, for emotions that one actor alone shows."""
 
     @property
+    def partly(self) -> str:
+        """What is added to the corpus' name in a caption; empty where it is whole."""
+        return f" (a partial corpus: it has {self.whole:,} clips)" if self.partial else ""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before the figures."""
         notes = []

@@ -68,13 +68,13 @@ class HumanScore:
     majority: float
     """Share of the clips whose vote names it, ties split, 0 to 1."""
     low: float | None
-    """Lower end of the 95 % BCa interval over actors of that share; None with one actor."""
+    """Lower end of the 95 % BCa interval over actors of that share; None with fewer than 6."""
     high: float | None
     """Upper end of it."""
     recall: float
     """Mean over emotions of the majority's shares (UAR), 0 to 1."""
     recall_low: float | None
-    """Lower end of its 95 % BCa interval over actors; None with one actor."""
+    """Lower end of its 95 % BCa interval over actors; None with fewer than 6."""
     recall_high: float | None
     """Upper end of it."""
     single_recall: float

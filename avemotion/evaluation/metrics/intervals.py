@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 CONFIDENCE = 0.95
+LEAST_ACTORS = 6
+"""With fewer, a bootstrap has too few draws that differ: of two actors it would be just their own
+values."""
 RESAMPLES = 2000
 """Draws of a bootstrap."""
 
@@ -52,10 +55,10 @@ def bootstrap_intervals(
         actors: Number of actors.
 
     Returns:
-        One interval for each statistic; no ends with a single actor, or where every draw gives the
-        same.
+        One interval for each statistic; no ends with fewer than `LEAST_ACTORS`, or where every
+        draw gives the same.
     """
-    if actors < 2:
+    if actors < LEAST_ACTORS:
         count = len(statistics(np.zeros((1, 1), np.intp)))
         return [(None, None)] * count
 

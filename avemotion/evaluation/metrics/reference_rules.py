@@ -76,7 +76,7 @@ def verdict(score: Score, labels: Sequence[str], rules: Sequence[ReferenceRule])
     close = score.recall - bar < LEAST_LEAD
     low = score.recall_low
     return Verdict(
-        better=not close and (low is None or low > bar),
+        better=not close and low is not None and low > bar,
         close=close,
         answer=answer,
         answer_share=given[answer] / sum(given.values()),

@@ -59,7 +59,8 @@ class Score:
     """How one system did on some clips, over all its seeds.
 
     All intervals are 95 % over actors, and None with one actor. Those of accuracy, recall and F1
-    are a BCa bootstrap: None, too, where all actors score the same, and short with a dozen actors.
+    are a BCa bootstrap: None, too, with fewer than 6 actors or where all score the same, and short
+    with a dozen actors.
     """
 
     clips: int

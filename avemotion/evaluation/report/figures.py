@@ -92,6 +92,7 @@ def drawings(results: EvaluationResults) -> dict[str, Drawing]:
 
 def _title(results: EvaluationResults, title: str) -> str:
     notice = "LANDMARK VIDEO\n" if results.corpus == "ravdess_landmarks" else ""
+    notice = "PARTIAL CORPUS\n" if results.coverage.partial else notice
     notice = "SYNTHETIC DATA\n" if results.synthetic is not None else notice
     return notice + _line(title)
 

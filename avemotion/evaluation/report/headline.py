@@ -70,7 +70,7 @@ def _with_interval(score: Mapping[str, Any], name: str, alone: bool) -> str:
     low, high = score.get(f"{name}_low"), score.get(f"{name}_high")
     found = f"{percent(score[name])} %"
     if low is None or high is None:
-        return f"{found} (one actor: no interval)" if alone else found
+        return f"{found} ({'one actor: ' if alone else ''}no interval)"
     return f"{found} (95 % over actors {percent(low)} to {percent(high)})"
 
 

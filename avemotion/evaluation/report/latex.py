@@ -84,7 +84,8 @@ def _setting(results: EvaluationResults) -> str:
     protocol = f"{results.protocol} ({meaning})" if meaning else results.protocol
     seeds = f"training {'seed' if len(results.seeds) == 1 else 'seeds'}"
     sentence = (
-        f"{counted(results.clips, 'clip')} of {counted(results.actors, 'actor')} of {corpus}; "
+        f"{counted(results.clips, 'clip')} of {counted(results.actors, 'actor')} of {corpus}"
+        f"{results.coverage.partly}; "
         f"protocol: {protocol}; target: {TARGETS.get(results.target, results.target)}; "
         f"{seeds} {', '.join(map(str, results.seeds))}."
     )

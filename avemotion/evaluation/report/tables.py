@@ -82,6 +82,7 @@ def csv_tables(results: EvaluationResults) -> dict[str, CsvTable]:
     measures = ("accuracy", "recall", "f1")
     about = {
         "corpus": results.corpus,
+        "partial": str(results.coverage.partial).lower(),
         "synthetic": str(results.synthetic is not None).lower(),
         "protocol": results.protocol,
         "target": results.target,
