@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -109,6 +110,13 @@ def test_the_figures_can_be_recomputed_from_the_predictions(loso: EvaluationResu
         ours, theirs = (results["scores"][f"ar5/{m}"]["recall"] for m in (first, second))
         found = results["differences"][f"ar5/{first} - ar5/{second}"]
         assert found["recall"] == pytest.approx(ours - theirs)
+
+
+def test_the_page_links_to_files_that_are_there(loso: EvaluationResults) -> None:
+    page = Path(loso.out, "report", "index.html")
+    links = set(re.findall(r'<a href="(\.\./[^"]+)" download', page.read_text(encoding="utf-8")))
+    assert links >= {"../results.json", "../predictions.csv", "../corrupted.csv"}
+    assert all((page.parent / link).is_file() for link in links)
 
 
 def test_loso_tests_every_clip_once_a_seed_by_networks_that_never_saw_its_actor(

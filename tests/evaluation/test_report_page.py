@@ -161,7 +161,9 @@ def test_a_section_comes_and_goes_with_its_data(part: str, results: dict[str, An
     found = Page(render({**minimal(), part: results[part]}))
     ids = {a["id"] for a in found.all("h2")}
     assert ids == {"scores", "emotions", "method", "limits", SECTIONS[part]}
-    assert {a["href"][1:] for a in found.all("a")} == ids
+    links = {a["href"] for a in found.all("a")}
+    assert {link[1:] for link in links if link.startswith("#")} == ids
+    assert ("../corrupted.csv" in links) == (part == "robustness")
 
 
 @pytest.mark.parametrize("absent", [{}, None, "missing"])
@@ -287,7 +289,9 @@ def test_it_stands_alone_and_every_reference_is_kept(full: Page) -> None:
     assert "://" not in html and "@import" not in html and "url(" not in html.split("</style>")[0]
     ids = [a["id"] for _, a in full.elements if "id" in a]
     assert len(ids) == len(set(ids))
-    used = set(references(full))
+    offered = {a["href"] for a in full.all("a") if "download" in a}  # for readers; not loaded
+    assert offered and all(re.fullmatch(r"\.\./[a-z]+\.(csv|json)", href) for href in offered)
+    used = set(references(full)) - offered
     assert {reference for reference in used if not reference.startswith("#")} == {"data:,"}
     assert {reference[1:] for reference in used if reference.startswith("#")} <= set(ids)
     assert not full.all("script", "iframe", "object", "img")

@@ -23,6 +23,15 @@ from avemotion.files import write_atomically, write_json
 PREVIEW_NAME = "preview.png"
 """Contact sheet of the systems' input, in an evaluation's folder; optional."""
 
+# Beside the page's folder: file -> what it holds.
+_FILES = {
+    "results.json": "every figure",
+    "predictions.csv": "every prediction",
+    "clips.csv": "the tested clips",
+    "evaluation.json": "protocol, settings and versions",
+}
+_CORRUPTED = {"corrupted.csv": "predictions for corrupted clips"}
+
 PAGE = Path("report", "index.html")
 """Path of the page in an evaluation's folder."""
 
@@ -112,6 +121,7 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "labels": results["labels"],
+        "files": {**_FILES, **(_CORRUPTED if robustness else {})},
         "looks": charts.looks(systems),
         "glyphs": charts.GLYPHS,
         "leading": "recall" if results.get("leading") == "recall" else "accuracy",
