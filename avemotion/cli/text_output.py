@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from avemotion.evaluation.predictions import modality_of
 from avemotion.evaluation.report.formatting import versus
 from avemotion.evaluation.report.headline import headline
 from avemotion.inference.prediction import Prediction
@@ -175,7 +176,7 @@ def evaluate_text(report: EvaluationResults) -> str:
         rows.append([*row, _percent(ceiling) if ceiling else ""])
     for rule in report.rules:
         rows.append([rule.name, _percent(rule.recall), "", _percent(rule.accuracy)])
-    given = {system.split("/")[-1] for system in report.scores}
+    given = set(map(modality_of, report.scores))
     for channel, human in report.humans.items():
         if channel in given:
             single = [_percent(human.single_recall), "", _percent(human.single_response)]

@@ -149,14 +149,18 @@ def _check_other_people(one: Trained, store: FeatureStore) -> None:
     Raises:
         UsageError: There are such names.
     """
-    split = one.metadata.split
-    seen = {*split.train, *split.validation} if split.unit == "actor" else set()
-    if both := sorted(seen & {row.actor for row in store.rows}):
+    if both := sorted(_seen_by(one) & {*actors_of(store.rows)}):
         raise UsageError(
             f"{one.path} learned from a folder of clips that has the actors {', '.join(both[:5])}, "
             f"too, as {store.directory} does: people who trained may be tested. If they are other "
             "people, give them other names in clips.csv and preprocess anew."
         )
+
+
+def _seen_by(one: Trained) -> set[str]:
+    """Return the names of the actors who trained or chose the epoch; none of an official split."""
+    split = one.metadata.split
+    return {*split.train, *split.validation} if split.unit == "actor" else set()
 
 
 def _people(corpus: str) -> str:
@@ -222,8 +226,7 @@ def _notes_on_corpora(store: RelabelledStore, trained: Mapping[str, Trained]) ->
 
 def _same_names(store: RelabelledStore, trained: Mapping[str, Trained]) -> str:
     """Say how many of a store's actors have names that trained; nothing where none does."""
-    splits = [one.metadata.split for one in trained.values()]
-    seen = {a for s in splits if s.unit == "actor" for a in (*s.train, *s.validation)}
+    seen = set[str]().union(*map(_seen_by, trained.values()))
     same = seen & {*actors_of(store.rows)}
     return f"; names of {len(same)} actors are the same" if same else ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from avemotion.evaluation.predictions import modality_of
 from avemotion.evaluation.report.formatting import channel, percent
 
 
@@ -25,7 +26,7 @@ def headline(results: Mapping[str, Any]) -> list[str]:
             f"The commonest emotion has {results['imbalance']:.1f} times as many clips as the "
             "rarest, so mean recall (UAR) leads, not accuracy."
         )
-    given = dict.fromkeys(system.split("/")[-1] for system in scores)
+    given = dict.fromkeys(map(modality_of, scores))
     humans = results.get("humans") or {}
     sentences += [_people(name, humans[name]) for name in given if name in humans]
     return sentences

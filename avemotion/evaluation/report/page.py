@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
-from avemotion.evaluation.predictions import read_records
+from avemotion.evaluation.predictions import modality_of, read_records
 from avemotion.evaluation.report import charts, formatting
 from avemotion.evaluation.report.charts import Dot, Estimate
 from avemotion.evaluation.report.exports import Format, checked_formats, exports
@@ -130,7 +130,7 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
         "rules": results.get("rules") or [],
         "scores": scores,
         "humans": humans,
-        "given": {m.split("/")[-1] for m in scores},
+        "given": {modality_of(m) for m in scores},
         "by_seed": _beside(seeds, "seed") if any(len(s) > 1 for s in seeds.values()) else [],
         "differences": _present(results.get("differences")),
         "actors": actors,
