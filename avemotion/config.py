@@ -50,6 +50,13 @@ class PreprocessSettings:
     """Frames of a view: `even` is round(i (n - 1) / 19); `thesis` its listing's k + i (n // 20)."""
     seed: int = 0
     """Seed of noise and shifts; each draw also depends on the name of the clip and on the view."""
+    face: Literal["find", "whole"] = "find"
+    """What is cropped: the face that is found, or the `whole` picture, which is one as in FER2013.
+    """
+    crop_rows: int = FACE_HEIGHT
+    """Rows of a face crop; the feature `faces` needs 98 x 80."""
+    crop_columns: int = FACE_WIDTH
+    """Columns of a face crop."""
     crop_margin: float = 0.0
     """Margin added on each side of a face crop, as a share of it; below 0 the crop is tighter."""
     equalise: bool = False
@@ -66,6 +73,20 @@ class PreprocessSettings:
         require(self.seed >= 0, "--seed", self.seed, "0 or more")
         margin = self.crop_margin
         require(-0.25 <= margin <= 1, "--crop_margin", margin, "from -0.25 to 1")
+        for name in ("crop_rows", "crop_columns"):
+            require(8 <= getattr(self, name) <= 1024, f"--{name}", getattr(self, name), "8 to 1024")
+        standard = self.crop_size == (FACE_HEIGHT, FACE_WIDTH)
+        if "faces" in self.features and not standard:
+            shape = " x ".join(map(str, self.crop_size))
+            raise UsageError(
+                f"--crop_rows and --crop_columns are {shape}, but the feature `faces` needs "
+                f"{FACE_HEIGHT} x {FACE_WIDTH}. Leave them out, or give --features image."
+            )
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Rows and columns of a face crop."""
+        return self.crop_rows, self.crop_columns
 
 
 @dataclass(frozen=True)
@@ -113,14 +134,18 @@ class TrainingSettings:
     """Largest number of passes over the training clips."""
     batch_size: int = 32
     """Clips in a training step."""
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    """AdamW, or plain Adam without weight decay."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """AdamW, plain Adam without weight decay, or SGD with Nesterov momentum of 0.9."""
     learning_rate: float = 2e-3
     """Highest learning rate."""
-    schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    """Warm-up and cosine decay over all steps, or one rate throughout."""
+    schedule: Literal["one_cycle", "constant", "plateau"] = "one_cycle"
+    """Warm-up and cosine decay over all steps; one rate throughout; or a rate that falls to a fifth
+    after each third of `patience` epochs without improvement."""
     weight_decay: float = 0.05
-    """Decoupled weight decay (AdamW only)."""
+    """Weight decay: decoupled with AdamW, in the gradient with SGD; Adam takes none."""
+    weight_averaging: float = 0.0
+    """If above 0, the model that is validated and kept is an exponential moving average of the
+    weights with this decay a step: 0.999 and the like."""
     views: Literal["one", "all"] = "one"
     """Views of a clip in an epoch: one, drawn anew, or each that differs (with the grid `thesis`
     all its phases) as a clip of its own with the same label and sound."""
@@ -157,13 +182,20 @@ class TrainingSettings:
     """Largest relative change of the faces' size."""
     shift: float = 0.06
     """Largest shift of the faces, as a share of the crop."""
+    shear: float = 0.0
+    """Largest shear of the faces: how far a row is moved across, as a share of its distance from
+    the middle row."""
+    cutout: float = 0.0
+    """Side of a grey square at a random place on the faces, as a share of the crop; 0 for none."""
     pixel_noise: float = 0.0
     """Standard deviation of white noise on the normalised faces."""
     clamp_weights: float | None = None
     """If given, keep the weights of convolutions and linear layers within plus and minus this value
     (thesis, section 6.2, which does not give the interval)."""
     early_stopping: bool = True
-    """Keep the epoch with the best validation loss; stop `patience` epochs after it."""
+    """Keep the best epoch on the validation clips; stop `patience` epochs after it."""
+    choose_by: Literal["loss", "accuracy"] = "loss"
+    """What makes an epoch the best: the loss on the validation clips, or the accuracy."""
     patience: int = 10
     """Epochs without improvement before training stops."""
     holdout: float = 0.2
@@ -196,12 +228,13 @@ class TrainingSettings:
             "auxiliary_loss_weight",
             "rotation_degrees",
             "pixel_noise",
+            "shear",
         ):
             value = getattr(self, name)
             require(value >= 0, f"--training.{name}", value, "0 or more")
         allowed = f"from 0 to {_SEEDS[-1]}"
         require(self.seed in _SEEDS, "--training.seed", self.seed, allowed)
-        for name in ("label_smoothing", "scale", "shift"):
+        for name in ("label_smoothing", "scale", "shift", "cutout", "weight_averaging"):
             value = getattr(self, name)
             require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
         for name in ("sound_noise", "sound_room", "sound_channel"):
@@ -215,6 +248,11 @@ class TrainingSettings:
         if self.clamp_weights is not None:
             allowed = "above 0, or null for no clamping"
             require(self.clamp_weights > 0, "--training.clamp_weights", self.clamp_weights, allowed)
+        if self.schedule == "plateau" and not self.early_stopping:
+            raise UsageError(
+                "--training.schedule is plateau, which needs validation clips to tell improvement, "
+                "but --training.early_stopping is false. Choose one_cycle or constant."
+            )
         if self.early_stopping and not self.validation:
             raise UsageError(
                 "--training.early_stopping needs validation actors, but --training.validation is "

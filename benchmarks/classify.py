@@ -36,7 +36,16 @@ def save_untrained(path: Path) -> None:
     torch.manual_seed(0)
     network = create(task, experiment)
     metadata = CheckpointMetadata(
-        experiment, task, network.inputs, PreprocessSettings(), Split((), (), ()), 1, {}, None
+        experiment=experiment,
+        corpus="crema_d",
+        corpus_clips=0,
+        task=task,
+        inputs=network.inputs,
+        preprocessing=PreprocessSettings(),
+        split=Split((), (), ()),
+        epoch=1,
+        scores={},
+        synthetic=None,
     )
     save_checkpoint(path, network, metadata)
 

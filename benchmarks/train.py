@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from reporting import Ratio, parser, publish, ratio, table
 from torch.nn import functional
@@ -37,6 +36,7 @@ from avemotion.features.types import ClipFeatures
 from avemotion.models.inputs import names_of
 from avemotion.models.registry import create
 from avemotion.training.augmentation import trained_names
+from avemotion.training.lightning import pl
 from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.precision import uses_bfloat16
 

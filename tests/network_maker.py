@@ -98,6 +98,8 @@ def metadata_of(
     names = {"av": ("faces", kind), "video": ("faces",), "audio": (kind,)}[experiment.modality]
     return CheckpointMetadata(
         experiment=experiment,
+        corpus="crema_d",
+        corpus_clips=96,
         task=TASK,
         inputs=tuple(map(Input, names)),
         preprocessing=PreprocessSettings(seed=3),

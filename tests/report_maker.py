@@ -10,9 +10,9 @@ import numpy as np
 
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.types import Rating
-from avemotion.evaluation.corruptions import conditions_for
 from avemotion.evaluation.predictions import ClipPrediction, Records, TestedClip, modality_of
 from avemotion.evaluation.report.results import evaluation_results
+from avemotion.features.corruptions import conditions_for
 from avemotion.models.ar5 import AR5
 
 SYSTEMS = {"ar5/av": 0.7, "ar5/video": 0.62, "ar5/audio": 0.5}

@@ -147,3 +147,11 @@ def test_quiet_silences_one_package_and_only_inside(caplog: pytest.LogCaptureFix
     assert caplog.messages == ["shown inside", "shown after"]
     with pytest.raises(ValueError, match="wrong"), quiet("chatty"):
         raise ValueError("wrong")
+
+
+@pytest.mark.skipif(not find_spec("torchvision"), reason="torchvision is not installed")
+def test_training_works_beside_an_installed_torchvision() -> None:
+    """Lightning imports it, and by itself fails beside a torch of another build."""
+    assert run("from avemotion.training.trainer import pl; print(pl.__name__)") == (
+        "pytorch_lightning"
+    )

@@ -8,6 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from avemotion.config import MODALITIES
 
 UNKNOWN_ACTOR = "unknown"
@@ -18,6 +21,7 @@ PARTS = ("train", "validation", "test")
 
 COLUMNS_BESIDE_LABELS = (
     "system", "condition", "seed", "fold", "clip", "actor", "target", "temperature", "channel",
+    "other",
 )  # fmt: skip
 """Columns of the tables that have one for each label too: no label may be called so."""
 
@@ -45,6 +49,8 @@ class Clip:
     """The file with the voice alone, if any; preferred to the video's own track."""
     part: str = ""
     """Its part in the corpus' official split: ``train``, ``validation`` or ``test``; else empty."""
+    image: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    """The picture itself, grey, uint8 (row, column), where `video` is a table of pixels."""
 
     def absolute(self) -> Clip:
         """Return the clip with absolute paths, as other machines need them."""
@@ -62,6 +68,8 @@ class Rating:
     """Modality that the raters were given: ``audio``, ``video`` or ``av``."""
     votes: tuple[int, ...]
     """Answers for each emotion, in the order of the corpus' labels."""
+    other_votes: int = 0
+    """Answers that name none of the labels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from avemotion.config import (
     TrainingSettings,
 )
 from avemotion.data.contact_sheet import draw_preview
+from avemotion.data.corrupted_batches import check_corruptible
 from avemotion.data.splits import check_known
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError
 from avemotion.evaluation.checkpoints import Trained, answers_of, experiments_of, find_trained
-from avemotion.evaluation.corrupted_batches import check_corruptible
 from avemotion.evaluation.cross_validation import train_and_test
 from avemotion.evaluation.holdout import check_same_data, unseen
 from avemotion.evaluation.other_corpus import open_other, unnamed
@@ -47,7 +47,7 @@ _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as 
 Protocol = Literal[
     "holdout", "other-corpus", "5fold", "loso", "luna-jimenez", "official", "stratified"
 ]
-Target = Literal["intended", "crowd"]
+Target = Literal["intended", "crowd", "majority"]
 
 
 def evaluate(

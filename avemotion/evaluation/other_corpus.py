@@ -114,7 +114,7 @@ def _shared_labels(trained: Mapping[str, Trained]) -> tuple[str, ...]:
 
 
 def _check_other(one: Trained, store: FeatureStore) -> None:
-    """Refuse a checkpoint that learned from this corpus, or does not say from which.
+    """Refuse a checkpoint that learned from this corpus.
 
     Raises:
         UsageError: It did.
@@ -124,14 +124,7 @@ def _check_other(one: Trained, store: FeatureStore) -> None:
             f"{one.path} was trained on {store.directory} itself, which is no other corpus. Test "
             "it on the actors that it did not see: --protocol holdout."
         )
-    corpus = one.run.get("corpus")
-    if not isinstance(corpus, str):
-        raise UsageError(
-            f"{one.path.parent / 'run.json'} does not name the corpus that the model learned from, "
-            "so that it may be this one: an earlier version of avemotion wrote it. Give the same "
-            "`avemotion fit` again, which adds the name; if it refuses, remove "
-            f"{one.path.parent} and fit again."
-        )
+    corpus = one.metadata.corpus
     alike = (one.metadata.synthetic is None) == (store.synthetic is None)
     if corpus == folder.NAME == store.info["corpus"]:
         _check_other_people(one, store)
@@ -209,7 +202,7 @@ def _notes_on_labels(store: RelabelledStore) -> list[str]:
 
 
 def _notes_on_corpora(store: RelabelledStore, trained: Mapping[str, Trained]) -> list[str]:
-    learned = {system: str(one.run["corpus"]) for system, one in trained.items()}
+    learned = {system: one.metadata.corpus for system, one in trained.items()}
     tested = str(store.info["corpus"])
     if len({(learned[s], one.run.get("data")) for s, one in trained.items()}) == 1:
         notes = [f"the models learned from {next(iter(learned.values()))}, not from {tested}"]

@@ -21,9 +21,9 @@ from avemotion.data.splits import (
 )
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
-from avemotion.evaluation.corruptions import CONDITIONS
 from avemotion.evaluation.cross_validation import FoldTask
 from avemotion.evaluation.predictions import FORMAT, check_format
+from avemotion.features.corruptions import CONDITIONS
 from avemotion.files import read_json, write_json
 from avemotion.models.registry import model_class
 from avemotion.parallel.cluster_check import split_versions

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avemotion.data.corrupted_batches import BATCH_CLIPS, corrupted_batches
 from avemotion.data.dataset import ClipDataset, batches
 from avemotion.data.splits import part_of
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.evaluation.corrupted_batches import BATCH_CLIPS, corrupted_batches
-from avemotion.evaluation.corruptions import Condition, conditions_for
 from avemotion.evaluation.predictions import ClipPrediction
+from avemotion.features.corruptions import Condition, conditions_for
 from avemotion.features.table import shows_motion
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.inputs import names_of

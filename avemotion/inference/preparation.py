@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES
+from avemotion.config import FACE_FRAMES, PreprocessSettings
 from avemotion.data.batch import STREAMS, Arrays, Batch, as_read
 from avemotion.errors import MissingModalityError
-from avemotion.features.crops import face_crops, scaled_box
+from avemotion.features.crops import face_crops, scaled_box, whole_crops
 from avemotion.features.extraction import FrameChooser
 from avemotion.features.face_detection import NO_FACE, FaceTrack, find_face, find_faces
 from avemotion.features.table import ClipSignals, Stream, feature, shows_motion
@@ -22,6 +23,7 @@ from avemotion.media.sources import DecodedClip, Source, as_media, source_name
 from avemotion.media.timestamps import MIN_COVERED_SHARE
 from avemotion.media.types import Box, ClipMedia
 from avemotion.models.inputs import names_of
+from avemotion.models.recording_conditions import measured, recording_warnings
 
 LONG_CLIP_SECONDS = 10.0
 """Longer clips get a warning: those of the usual corpora last 2 to 5 s."""
@@ -126,6 +128,10 @@ def crop_faces_of(
     if video is None or request.wanted == "audio":
         return [FaceCrops(missing=media.no_frames)]
     frames = video.frames[np.searchsorted(video.requested_indices, grid)]
+    settings = request.metadata.preprocessing
+    if settings.face == "whole" and _is_small(frames, settings):
+        crops, box = whole_crops(frames, settings)
+        return [FaceCrops(crops, (True,) * len(frames), scaled_box(box, video.scale))]
     tracks: list[FaceTrack] = []
     if request.face == "all":
         tracks = find_faces(list(frames))
@@ -135,10 +141,16 @@ def crop_faces_of(
         return [FaceCrops(missing=NO_FACE)]
     faces = []
     for number, track in enumerate(tracks, 1):
-        crops, box = face_crops(frames, track.box, request.metadata.preprocessing)
+        crops, box = face_crops(frames, track.box, settings)
         shown = number if request.face == "all" else None
         faces.append(FaceCrops(crops, track.found, scaled_box(box, video.scale), shown))
     return faces
+
+
+def _is_small(frames: NDArray[np.uint8], settings: PreprocessSettings) -> bool:
+    """Return whether a picture is so small that it is a face itself, as those of training are."""
+    rows, columns = settings.crop_size
+    return bool(frames.shape[1] <= 2 * rows and frames.shape[2] <= 2 * columns)
 
 
 def sound_features(name: str, media: ClipMedia, request: InferenceRequest) -> ClipFeatures:
@@ -180,7 +192,8 @@ def combine(
     """
     used = _used_modality(name, face, media, request)
     crops = None if face.crops is None else face.crops[None]
-    signals = ClipSignals(name, request.metadata.preprocessing.seed, crops, None)
+    settings = request.metadata.preprocessing
+    signals = ClipSignals(name, settings.seed, crops, None, settings.crop_size)
     shown = ClipFeatures.of(signals, _of_stream(request, "video"), views=1)
     return PreparedClip(
         clip=name,
@@ -255,7 +268,17 @@ def _warnings(
     if used != "audio" and sum(face.found) * 2 < FACE_FRAMES:
         yield f"a face was found in only {sum(face.found)} of {FACE_FRAMES} frames"
     yield from media.notes
+    yield from recording_warnings(measured(_used_media(face, media, used)), metadata.recordings)
     yield from _length_warnings(media, used, names_of(metadata.inputs))
+
+
+def _used_media(face: FaceCrops, media: ClipMedia, used: str) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {}
+    if used != "audio" and face.crops is not None:
+        found["video"] = face.crops
+    if used != "video" and media.sound is not None and len(media.sound.samples):
+        found["audio"] = media.sound.samples
+    return found
 
 
 def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Iterator[str]:

@@ -62,8 +62,14 @@ def streams_of(inputs: Sequence[Input]) -> tuple[Stream, ...]:
     return tuple(stream for stream in STREAMS if stream in found)
 
 
-def graph_shapes(inputs: Sequence[Input]) -> Mapping[str, list[int | None]]:
+def graph_shapes(
+    inputs: Sequence[Input], crop_size: tuple[int, int]
+) -> Mapping[str, list[int | None]]:
     """Return the arrays that an exported network reads: the shape of each for one clip.
+
+    Args:
+        inputs: What it reads.
+        crop_size: Rows and columns of a face crop.
 
     Raises:
         UsageError: The length of an input varies, which no graph takes yet.
@@ -72,6 +78,6 @@ def graph_shapes(inputs: Sequence[Input]) -> Mapping[str, list[int | None]]:
     for name in names_of(inputs):
         if feature(name).varies:
             raise UsageError(f"A model that reads {name} cannot be exported to ONNX.")
-        shapes[name] = list(feature(name).shape)
+        shapes[name] = list(feature(name).shape_at(crop_size))
     shapes |= {f"{name}_lengths": [] for name in names_of(inputs) if feature(name).columns}
     return shapes | {f"has_{stream}": [] for stream in streams_of(inputs)}

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from avemotion.config import ExperimentSettings, PreprocessSettings
+from avemotion.data.corpora import corpus_text
 from avemotion.data.task import Task
 from avemotion.data.types import PARTS, Split
 from avemotion.errors import UsageError, require, require_keys, require_type, settings_from
 from avemotion.models.inputs import Input
+from avemotion.models.recording_conditions import TrainedRange, ranges_from
 from avemotion.parallel.cluster_check import split_versions
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -34,6 +36,10 @@ class CheckpointMetadata:
 
     experiment: ExperimentSettings
     """Model, modality and settings; `training.precision` is the one that was used."""
+    corpus: str
+    """Name of the corpus that it learned from: ``crema_d``."""
+    corpus_clips: int
+    """Clips of that corpus in the feature store: it may have been a part of the corpus."""
     task: Task
     """Labels in the order of the model's outputs, and whether a clip has one or several."""
     inputs: tuple[Input, ...]
@@ -51,6 +57,9 @@ class CheckpointMetadata:
     temperature: float | None = None
     """Divides the logits, so that probabilities are calibrated: fitted on validation actors. None
     where there were none: the probabilities are then uncalibrated."""
+    recordings: tuple[TrainedRange, ...] = ()
+    """How the training clips were recorded, and the scores on worse recordings; empty where that
+    was not measured: `fit` does, `evaluate` does not."""
     split_versions: dict[str, str] = field(default_factory=split_versions)
     """Versions of the packages that decided the split: NumPy and scikit-learn."""
     version: str = field(default_factory=lambda: installed_version("avemotion"))
@@ -68,6 +77,8 @@ class CheckpointMetadata:
             require(self.temperature > 0, "temperature", self.temperature, "above 0")
         require_type(self.epoch, int, "epoch")
         require(self.epoch >= 1, "epoch", self.epoch, "1 or more")
+        require_type(self.corpus, str, "corpus")
+        require_type(self.corpus_clips, int, "corpus_clips")
         for name, kind in (("scores", float), ("split_versions", str)):
             require_type(getattr(self, name), dict, name)
             for key, value in getattr(self, name).items():
@@ -79,6 +90,13 @@ class CheckpointMetadata:
     def labels(self) -> tuple[str, ...]:
         """Emotions in the order of the model's outputs."""
         return self.task.labels
+
+    @property
+    def trained_on(self) -> str:
+        """The corpus in words; a part of one is called partial."""
+        if self.synthetic is not None:
+            return "a synthetic corpus"
+        return corpus_text(self.corpus, self.corpus_clips)
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -118,6 +136,7 @@ class CheckpointMetadata:
                     PreprocessSettings, given["preprocessing"], "preprocessing"
                 ),
                 "split": split,
+                "recordings": ranges_from(given["recordings"]),
             }
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from avemotion.data.splits import check_trainable, part_of, split_for, take_acto
 from avemotion.data.store import USABLE, FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import claimed, read_json, write_atomically, write_json
-from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
 from avemotion.models.registry import inputs_of, model_class, with_settings
@@ -108,8 +108,8 @@ def fit(
         else:
             from avemotion.training.trainer import train  # Lightning takes seconds to load
 
-            metadata = train(store, split, experiment, out, progress)
-            _finish_run(out, metadata, store)
+            train(store, split, experiment, out, progress)
+            metadata = _finish_run(out, store)
     _become_latest(out)
     return FitReport(
         checkpoint=out / CHECKPOINT_NAME,
@@ -132,7 +132,6 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     run = {
         "experiment": experiment.to_dict(),
         "data": store.content_hash(),
-        "corpus": store.info["corpus"],
         "split_versions": split_versions(),
         "finished": False,
     }
@@ -161,15 +160,17 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
             + "\n  ".join(changed)
             + "\nInstall its versions to go on, or give another --out to start anew."
         )
-    if "corpus" not in found:  # of an earlier version
-        write_json(path, found | {"corpus": run["corpus"]})
     return bool(found.get("finished"))
 
 
-def _finish_run(out: Path, metadata: CheckpointMetadata, store: FeatureStore) -> None:
-    """Draw the curves, write the model card and mark the run as finished."""
+def _finish_run(out: Path, store: FeatureStore) -> CheckpointMetadata:
+    """Score worse recordings, draw the curves, write the card and mark the run as finished."""
+    from avemotion.training.recording_ranges import recording_ranges
     from avemotion.training.resumption import forget_state
 
+    network, metadata = load_checkpoint(out / CHECKPOINT_NAME)
+    metadata = replace(metadata, recordings=recording_ranges(store, network, metadata))
+    save_checkpoint(out / CHECKPOINT_NAME, network, metadata)
     with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     kind = model_class(metadata.experiment.model)
@@ -177,12 +178,12 @@ def _finish_run(out: Path, metadata: CheckpointMetadata, store: FeatureStore) ->
         " (synthetic data)" if metadata.synthetic else ""
     )
     draw_curves(rows, metadata.epoch, title, out / "curves.png")
-    network, _ = load_checkpoint(out / CHECKPOINT_NAME)
     card = model_card(store, metadata, sum(p.numel() for p in network.parameters()))
     write_atomically(out / CARD_NAME, lambda path: path.write_text(card, encoding="utf-8"))
     run = read_json(out / "run.json", f"Remove {out} and fit again.")
     write_json(out / "run.json", run | {"finished": True})
     forget_state(out)
+    return metadata
 
 
 def _become_latest(out: Path) -> None:

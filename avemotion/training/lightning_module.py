@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from avemotion.config import TrainingSettings
 from avemotion.data.batch import Batch
@@ -20,6 +20,7 @@ from avemotion.training.augmentation import (
     mask_spectrograms,
     mix,
 )
+from avemotion.training.lightning import pl
 
 
 class EmotionModule(pl.LightningModule):
@@ -47,6 +48,12 @@ class EmotionModule(pl.LightningModule):
         self.task = network.task
         self.settings = settings
         self._validated: list[tuple[Tensor, Tensor]] = []
+        decay = settings.weight_averaging
+        self._averaged = (
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            if decay
+            else None
+        )
         self.auxiliary_heads = self._auxiliary_heads()
 
     def _auxiliary_heads(self) -> nn.ModuleDict | None:
@@ -61,6 +68,14 @@ class EmotionModule(pl.LightningModule):
         labels = len(self.task.labels)
         return nn.ModuleDict({stream: nn.Linear(size, labels) for stream, size in sizes.items()})
 
+    @property
+    def kept(self) -> EmotionModel:
+        """The model that is validated and kept: with `weight_averaging` the averaged one."""
+        if self._averaged is None:
+            return self.network
+        assert isinstance(self._averaged.module, EmotionModel)
+        return self._averaged.module
+
     def training_step(self, batch: Batch[Tensor], number: int) -> Tensor:
         """Log and return the loss."""
         if number == 0:  # a resumed run draws the same numbers as one that was not interrupted
@@ -73,6 +88,11 @@ class EmotionModule(pl.LightningModule):
         """Augment a batch; return the loss of its task plus the weighted auxiliary losses."""
         clips, targets = self.augmented(batch)
         weights = self.label_weights if self.settings.balance == "weights" else None
+        if share := self.network.votes_share:
+            labels, votes = targets.chunk(2, dim=1)
+            logits, vote_logits = self.network.both_logits(clips)
+            loss = self.task.loss(logits, labels, weights=weights)
+            return torch.lerp(loss, self.task.loss(vote_logits, votes, weights=weights), share)
         if self.auxiliary_heads is None:
             return self.task.loss(self.network(clips), targets, weights=weights)
         embeddings = self.network.embeddings(clips)
@@ -85,7 +105,10 @@ class EmotionModule(pl.LightningModule):
         return loss
 
     def augmented(self, batch: Batch[Tensor]) -> tuple[Batch[Tensor], Tensor]:
-        """Return the augmented clips as the network reads them, and float (clip, label) targets."""
+        """Return the augmented clips as the network reads them, and float (clip, label) targets.
+
+        For a network with a second head, the votes stand beside the targets.
+        """
         s = self.settings
         # In float32: of a power of 1e-9 bfloat16 leaves nothing beside one of 1.
         with torch.autocast(batch.present["video"].device.type, enabled=False):
@@ -101,6 +124,9 @@ class EmotionModule(pl.LightningModule):
             assert batch.votes is not None
             targets = torch.lerp(targets, batch.votes, s.vote_weight)
         targets = self.task.smooth(targets, s.label_smoothing)
+        if self.network.votes_share:
+            assert batch.votes is not None
+            targets = torch.cat([targets, self.task.smooth(batch.votes, s.label_smoothing)], dim=1)
         if s.mixup:
             clips, targets = mix(clips, targets, s.mixup)
         if s.modality_dropout and self.network.modality == "av":
@@ -114,7 +140,7 @@ class EmotionModule(pl.LightningModule):
     def validation_step(self, batch: Batch[Tensor], _: int) -> None:
         """Collect the logits of a batch of the validation actors."""
         assert batch.targets is not None
-        logits = self.network(self.network.read(batch)).float()
+        logits = self.kept(self.kept.read(batch)).float()
         self._validated.append((logits, self.task.target(batch.targets)))
 
     def on_validation_epoch_end(self) -> None:
@@ -125,20 +151,28 @@ class EmotionModule(pl.LightningModule):
         self.log_dict({f"val_{name}": value for name, value in scores.items()}, prog_bar=True)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Clamp the weights if `clamp_weights` is set."""
+        """Clamp the weights if `clamp_weights` is set; average them if `weight_averaging` is."""
         limit = self.settings.clamp_weights
         if limit is not None:
             with torch.no_grad():
                 for parameter in self.network.parameters():
                     if parameter.ndim > 1:  # convolutions and linear layers, not batch norms
                         parameter.clamp_(-limit, limit)
+        if self._averaged is not None:
+            self._averaged.update_parameters(self.network)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its learning rate schedule, one step a batch."""
         s = self.settings
-        parameters = list(self.parameters())
+        parameters = [
+            p for n, p in self.named_parameters() if p.requires_grad and not n.startswith("_ave")
+        ]
         if s.optimizer == "adam":
             optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, s.learning_rate)
+        elif s.optimizer == "sgd":
+            optimizer = torch.optim.SGD(
+                parameters, s.learning_rate, 0.9, weight_decay=s.weight_decay, nesterov=True
+            )
         else:
             # Biases and batch norm (one dimension) are not decayed.
             groups: list[dict[str, Any]] = [
@@ -151,6 +185,13 @@ class EmotionModule(pl.LightningModule):
             optimizer = torch.optim.AdamW(groups, s.learning_rate, weight_decay=s.weight_decay)
         if s.schedule == "constant":
             return optimizer
+        if s.schedule == "plateau":
+            higher_is_better = s.choose_by == "accuracy"
+            falling = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, "max" if higher_is_better else "min", 0.2, max(1, s.patience // 3)
+            )
+            monitored = {"scheduler": falling, "monitor": f"val_{s.choose_by}"}
+            return {"optimizer": optimizer, "lr_scheduler": monitored}
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             s.learning_rate,

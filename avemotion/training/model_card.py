@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from avemotion.config import PreprocessSettings, TrainingSettings, differences
-from avemotion.data.corpora import CorpusName, whole_corpus
+from avemotion.data.corpora import TITLES, CorpusName, whole_corpus
 from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
 from avemotion.features.table import shows_motion
@@ -66,11 +66,13 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
         official=metadata.split.unit == "part",
         in_epochs=model_class(metadata.experiment.model).learns_in_epochs,
         reads_motion=shows_motion(names_of(metadata.inputs)),
+        titles=TITLES,
         corpus=store.info["corpus"],
         clips=store.info["clips"],
         whole=_whole(store),
         parts=_parts(store, metadata),
         lacking=_lacking(store, metadata.experiment.modality),
+        worse=[(c.name, c.uar) for known in metadata.recordings for c in known.conditions],
         changed=_changed(metadata),
         commands=Markup("\n".join(_commands(store, metadata))),
         data=store.content_hash(),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from avemotion.files import write_atomically, writing
+from avemotion.training.lightning import TorchCheckpointIO
 
 STATE = "state"
 """Folder in a run that holds the state."""

@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -43,6 +41,7 @@ from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import create, with_settings
 from avemotion.training.augmentation import trained_names
 from avemotion.training.learning import learn
+from avemotion.training.lightning import pl
 from avemotion.training.lightning_module import EmotionModule
 from avemotion.training.precision import with_precision
 from avemotion.training.resumption import STATE, AtomicFiles, forget_state, progress_of
@@ -62,15 +61,15 @@ class RunRecorder(pl.Callback):
         """
         self.out, self.metadata = out, metadata
         self.rows: list[dict[str, float]] = []
-        self.best_loss = float("inf")
+        self.lowest_cost = float("inf")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs, for Lightning to keep."""
-        return {"rows": self.rows, "best_loss": self.best_loss}
+        return {"rows": self.rows, "lowest_cost": self.lowest_cost}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what an interrupted run had recorded."""
-        self.rows, self.best_loss = state["rows"], state["best_loss"]
+        self.rows, self.lowest_cost = state["rows"], state["lowest_cost"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Write the row of the epoch, and the checkpoint if it is to be kept.
@@ -81,7 +80,7 @@ class RunRecorder(pl.Callback):
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         assert isinstance(module, EmotionModule)
-        self.record(module.network, trainer.current_epoch + 1, {"learning_rate": rate, **scores})
+        self.record(module.kept, trainer.current_epoch + 1, {"learning_rate": rate, **scores})
 
     def record(self, network: EmotionModel, epoch: int, scores: dict[str, float]) -> None:
         """Write the row of an epoch, and the checkpoint if it is to be kept.
@@ -101,11 +100,17 @@ class RunRecorder(pl.Callback):
         diverged = not all(map(math.isfinite, scores.values())) or bool(not_finite(network))
         if diverged and not chosen:
             raise _divergence(self.out, self.metadata.experiment.training)
-        if not diverged and (not chosen or scores["val_loss"] < self.best_loss):
-            self.best_loss = scores.get("val_loss", self.best_loss)
+        cost = self._cost(scores) if chosen else -math.inf
+        if not diverged and (not chosen or cost < self.lowest_cost):
+            self.lowest_cost = cost
             validation = {k: v for k, v in scores.items() if k.startswith("val_")}
             metadata = replace(self.metadata, epoch=epoch, scores=validation)
             save_checkpoint(self.out / CHECKPOINT_NAME, network, metadata)
+
+    def _cost(self, scores: dict[str, float]) -> float:
+        """Return what the best epoch has least of: the loss, or the accuracy with a minus."""
+        by_loss = self.metadata.experiment.training.choose_by == "loss"
+        return scores["val_loss"] if by_loss else -scores["val_accuracy"]
 
 
 def train(
@@ -146,7 +151,8 @@ def train(
     pl.seed_everything(settings.seed, verbose=False)
     device = roomy_device(store, [*train_rows, *validation_rows])
     network = create(store.task, experiment)
-    names, votes = names_of(network.inputs), settings.labels == "votes"
+    names = names_of(network.inputs)
+    votes = settings.labels == "votes" or network.votes_share > 0
     read = trained_names(store, network.inputs)
     # Where training reads waveforms, the stored spectrograms are for statistics and checks alone.
     dataset = ClipDataset(store, train_rows, names, votes, device if read == names else "cpu")
@@ -172,7 +178,7 @@ def train(
                 ckpt_path=done.state,
                 weights_only=True,  # nothing in the file is executed
             )
-    if settings.early_stopping and not math.isfinite(recorder.best_loss):
+    if settings.early_stopping and not math.isfinite(recorder.lowest_cost):
         raise _divergence(out, settings)
     return _finished(out, dataset, validation, settings)
 
@@ -221,6 +227,8 @@ def _initial_metadata(
     """Return the metadata of a run before its first epoch."""
     return CheckpointMetadata(
         experiment=experiment,
+        corpus=store.info["corpus"],
+        corpus_clips=store.info["clips"],
         task=store.task,
         inputs=network.inputs,
         preprocessing=store.settings,
@@ -257,12 +265,12 @@ def _trainer(
     settings: TrainingSettings, out: Path, recorder: RunRecorder, progress: bool
 ) -> pl.Trainer:
     # Replaced after each epoch; it comes after the recorder, so that it holds the epoch's row.
-    keep_state = ModelCheckpoint(
+    keep_state = pl.callbacks.ModelCheckpoint(
         out / STATE, "last", enable_version_counter=False, save_on_train_epoch_end=True
     )
     callbacks: list[pl.Callback] = [recorder]
     if settings.early_stopping:
-        callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
+        callbacks.append(_stopping(settings))
     if progress:
         callbacks.append(_Bar())
     return pl.Trainer(
@@ -278,7 +286,14 @@ def _trainer(
     )
 
 
-class _Bar(TQDMProgressBar):
+def _stopping(settings: TrainingSettings) -> pl.callbacks.EarlyStopping:
+    mode = "min" if settings.choose_by == "loss" else "max"
+    return pl.callbacks.EarlyStopping(
+        f"val_{settings.choose_by}", patience=settings.patience, mode=mode
+    )
+
+
+class _Bar(pl.callbacks.TQDMProgressBar):
     """Lightning's bar, which would be drawn once more below our message after an interrupt."""
 
     def on_exception(self, *_: Any) -> None:

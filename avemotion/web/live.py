@@ -133,7 +133,7 @@ class LiveWindow:
         metadata = self._runtime.metadata
         frames = np.stack([seen.grey for seen in sampled])
         crops, _ = face_crops(frames, steady, metadata.preprocessing)
-        signals = ClipSignals("", 0, crops[None], None)
+        signals = ClipSignals("", 0, crops[None], None, metadata.preprocessing.crop_size)
         features = ClipFeatures.of(signals, names_of(metadata.inputs), views=1)
         clip = as_batch(features, "video")
         scores = self._runtime.probabilities(clip)[0].tolist()

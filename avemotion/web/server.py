@@ -136,6 +136,7 @@ class _Site:
                 ),  # without the folders of this machine
                 "modality": metadata.experiment.modality,
                 "labels": metadata.labels,
+                "trained_on": metadata.trained_on,
                 "synthetic": metadata.synthetic is not None,
                 "camera": "video" in metadata.answers,
                 "window_seconds": WINDOW_SECONDS,

@@ -25,11 +25,11 @@ from avemotion.config import MODALITIES
 from avemotion.data.checksums import write_checksums
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
-from avemotion.evaluation.corruptions import CONDITIONS, conditions_for
 from avemotion.evaluation.metrics.human_baseline import clip_credit, human_scores
 from avemotion.evaluation.predict import predict
 from avemotion.evaluation.predictions import FORMAT, modality_of
 from avemotion.evaluation.report.results import EvaluationResults
+from avemotion.features.corruptions import CONDITIONS, conditions_for
 from avemotion.models.ar5 import AR5Settings
 from avemotion.models.checkpoint import load_checkpoint
 

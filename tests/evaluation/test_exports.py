@@ -26,7 +26,7 @@ from sklearn.metrics import (
 
 import avemotion
 from avemotion.cli import main
-from avemotion.data.corpora import CorpusName
+from avemotion.data.corpora import TITLES, CorpusName
 from avemotion.errors import UsageError
 from avemotion.evaluation.evaluate import Protocol
 from avemotion.evaluation.predictions import (
@@ -286,7 +286,7 @@ def test_every_protocol_target_and_corpus_has_words_in_captions(
     evaluation: Path, tmp_path: Path
 ) -> None:
     assert set(get_args(Protocol)) <= latex.PROTOCOLS.keys()
-    assert set(get_args(CorpusName)) <= latex.CORPORA.keys()
+    assert set(get_args(CorpusName)) <= TITLES.keys()
     new = {"protocol": "new_one", "target": "crowd", "corpus": "ravdess_landmarks"}
     out = changed(evaluation, tmp_path / "new", with_metadata(**new, synthetic=None))
     avemotion.report(out, format=("latex", "svg"))

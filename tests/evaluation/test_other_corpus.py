@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.relabelled import RelabelledStore
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
-from avemotion.evaluation.corruptions import conditions_for
 from avemotion.evaluation.other_corpus import partners_of
 from avemotion.evaluation.plan import EvaluationPlan
 from avemotion.evaluation.report.results import EvaluationResults
+from avemotion.features.corruptions import conditions_for
+from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
 
 # RAVDESS' codes by hand: what each take counts as; 08 is surprise.
 BY_HAND = {
@@ -283,8 +285,11 @@ def test_the_corpus_that_the_model_learned_from_is_refused(
     again = edited(small_store, tmp_path / "again", "store.json", settings=settings(small_store, 9))
     with pytest.raises(UsageError, match="learned from crema_d, and .* is of crema_d: the same"):
         evaluate(again, fitted, out)
-    name = "ar5/audio/run.json"
-    drawn = edited(fitted, tmp_path / "drawn", name, corpus="ravdess_landmarks")
+    drawn = tmp_path / "drawn"
+    shutil.copytree(fitted, drawn, symlinks=True)
+    path = drawn / "ar5" / "audio" / "checkpoint.safetensors"
+    network, metadata = load_checkpoint(path)
+    save_checkpoint(path, network, replace(metadata, corpus="ravdess_landmarks"))
     # Of a drawn corpus and a recorded one, whose names may be alike, the people differ.
     synthetic = edited(takes, tmp_path / "takes", "store.json", synthetic={"tables": "x"})
     with pytest.raises(UsageError, match="learned from ravdess_landmarks, and .* of ravdess: the"):
@@ -294,25 +299,6 @@ def test_the_corpus_that_the_model_learned_from_is_refused(
 
 def settings(store: Path, seed: int = 0, **changes: object) -> dict[str, object]:
     return json.loads((store / "store.json").read_text())["settings"] | {"seed": seed} | changes
-
-
-def test_a_run_that_names_no_corpus_is_refused_until_it_is_fitted_again(
-    small_store: Path, takes: Path, fitted: Path, tmp_path: Path
-) -> None:
-    runs = tmp_path / "runs"
-    shutil.copytree(fitted, runs, symlinks=True)
-    run = json.loads((runs / "ar5/audio/run.json").read_text())
-    assert run.pop("corpus") == "crema_d"
-    (runs / "ar5/audio/run.json").write_text(json.dumps(run))
-    with pytest.raises(UsageError, match=r"(?s)does not name the corpus.*fit again"):
-        evaluate(takes, runs, tmp_path / "out")
-    out = runs / "ar5" / "audio"
-    report = avemotion.fit(
-        data=small_store, modality="audio", out=out, training=QUICK, progress=False
-    )
-    assert report.was_finished
-    assert json.loads((out / "run.json").read_text())["corpus"] == "crema_d"
-    assert evaluate(takes, runs, tmp_path / "out").clips == 18
 
 
 def test_systems_with_other_labels_than_one_another_are_refused(

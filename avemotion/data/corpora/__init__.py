@@ -9,30 +9,61 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from avemotion.data.corpora import crema_d, folder, ravdess
+from avemotion.config import PreprocessSettings
+from avemotion.data.corpora import crema_d, fer2013, folder, ravdess
 from avemotion.data.types import Corpus
 from avemotion.errors import UsageError
 
-CorpusName = Literal["crema_d", "ravdess", "folder"]
+CorpusName = Literal["crema_d", "ravdess", "fer2013", "folder"]
 """What can be preprocessed: the keys of `READERS`."""
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
     crema_d.NAME: crema_d.read_corpus,
     ravdess.NAME: ravdess.read_corpus,
+    fer2013.NAME: fer2013.read_corpus,
     folder.NAME: folder.read_corpus,
 }
 """Name of a corpus -> what reads its folder."""
 
-CITATIONS: dict[str, str] = {corpus.NAME: corpus.CITATION for corpus in (crema_d, ravdess, folder)}
+_ALL = (crema_d, ravdess, fer2013, folder)
+
+TITLES: dict[str, str] = {
+    **{corpus.NAME: corpus.TITLE for corpus in _ALL},
+    "ravdess_landmarks": "RAVDESS, landmark video (drawn faces)",  # data_prep/ravdess.py
+}
+"""Name of a corpus -> how texts call it; another one is called by its name."""
+
+CITATIONS: dict[str, str] = {corpus.NAME: corpus.CITATION for corpus in _ALL}
 """Name of a corpus -> BibTeX of the publication that describes it; empty where there is none."""
 
 
-_WHOLE = {crema_d.NAME: crema_d.CLIPS, ravdess.NAME: ravdess.CLIPS}
+_WHOLE = {crema_d.NAME: crema_d.CLIPS, ravdess.NAME: ravdess.CLIPS, fer2013.NAME: fer2013.CLIPS}
 
 
 def whole_corpus(name: str) -> int | None:
     """Return how many clips a corpus has as it is published; None where that is not known."""
     return _WHOLE.get(name)
+
+
+def settings_for(name: str) -> PreprocessSettings:
+    """Return how a corpus is preprocessed by default."""
+    return fer2013.SETTINGS if name == fer2013.NAME else PreprocessSettings()
+
+
+def corpus_text(name: str, clips: int) -> str:
+    """Name a corpus in a sentence, and say so where a part of it is meant.
+
+    Args:
+        name: Its name; that of a synthetic corpus, which is as large as it was made, is no name.
+        clips: Clips of it that there are.
+
+    >>> corpus_text("crema_d", 1311)
+    "1,311 of CREMA-D's 7,442 clips (a partial corpus)"
+    """
+    title, whole = TITLES.get(name, name), whole_corpus(name)
+    if whole is None or clips >= whole:
+        return title
+    return f"{clips:,} of {title}'s {whole:,} clips (a partial corpus)"
 
 
 def people_reported(name: str) -> dict[str, float]:

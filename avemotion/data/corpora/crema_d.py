@@ -22,6 +22,7 @@ from avemotion.errors import UsageError
 from avemotion.files import read_csv, read_json
 
 NAME = "crema_d"
+TITLE = "CREMA-D"
 
 CITATION = """\
 @article{cao2014cremad,

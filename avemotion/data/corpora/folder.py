@@ -31,6 +31,7 @@ from avemotion.errors import UsageError
 from avemotion.files import read_csv
 
 NAME = "folder"
+TITLE = "a folder of clips"
 
 CITATION = ""
 

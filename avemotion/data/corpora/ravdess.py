@@ -22,6 +22,7 @@ from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 
 NAME = "ravdess"
+TITLE = "RAVDESS"
 
 CITATION = """\
 @article{livingstone2018ravdess,

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.errors import UsageError
-from avemotion.evaluation.corruptions import CONDITIONS
 from avemotion.evaluation.metrics.intervals import Interval, bootstrap_intervals
 from avemotion.evaluation.metrics.scores import actor_confusions, pooled_scores, predicted_labels
 from avemotion.evaluation.predictions import ClipPrediction
+from avemotion.features.corruptions import CONDITIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from avemotion.data.corpora import TITLES
 from avemotion.evaluation.report.charts import Estimate
 from avemotion.evaluation.report.formatting import counted
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.report.tables import confusion_stem, one_line, score_rows
-
-CORPORA = {
-    "crema_d": "CREMA-D",
-    "ravdess": "RAVDESS",
-    "folder": "a folder of clips",
-    "ravdess_landmarks": "RAVDESS, LANDMARK VIDEO (drawn faces)",
-}
-"""Corpus -> its name in captions; another one is called as it is."""
 
 PROTOCOLS = {
     "holdout": "held-out actors",
@@ -32,6 +25,7 @@ PROTOCOLS = {
 TARGETS = {
     "intended": "the emotion that the actor was asked to show",
     "crowd": "the emotion that most of the raters perceived",
+    "majority": "the emotion that more than half of the raters perceived",
 }
 
 SYNTHETIC = (
@@ -77,7 +71,7 @@ def latex_tables(results: EvaluationResults) -> dict[str, str]:
 
 def _setting(results: EvaluationResults) -> str:
     """Say on which data, by which protocol and against what a table's figures were measured."""
-    corpus = CORPORA.get(results.corpus, results.corpus)
+    corpus = TITLES.get(results.corpus, results.corpus)
     if results.synthetic is not None:
         corpus = f"a synthetic corpus laid out like {corpus}"
     meaning = PROTOCOLS.get(results.protocol)

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
+from avemotion.data.corpora import TITLES
 from avemotion.evaluation.predictions import modality_of, read_records
 from avemotion.evaluation.report import charts, formatting
 from avemotion.evaluation.report.charts import Dot, Estimate
@@ -100,7 +101,9 @@ def render(results: dict[str, Any], preview: str = "") -> str:
     environment.filters |= formatting.FILTERS
     parts = _parts(results) | {"preview": preview}
     page = environment.get_template("report.html")
-    return page.render(parts, results=results, parts=parts, figures=_figures(parts)).strip()
+    return page.render(
+        parts, results=results, parts=parts, corpus_titles=TITLES, figures=_figures(parts)
+    ).strip()
 
 
 def _parts(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,8 @@ class _ExportedGraph(nn.Module):
 def _graph(network: EmotionModel, metadata: CheckpointMetadata) -> ModelProto:
     """Trace the network on two clips; the number of clips stays dynamic."""
     sample = random_clips(metadata, 2)
-    arrays, names = sample.flat(), list(graph_shapes(metadata.inputs))
+    crop_size = metadata.preprocessing.crop_size
+    arrays, names = sample.flat(), list(graph_shapes(metadata.inputs, crop_size))
     clips = torch.export.Dim("clip")
     with quiet("torch.onnx"):
         program = torch.onnx.export(
@@ -165,7 +166,7 @@ def random_clips(metadata: CheckpointMetadata, clips: int) -> Arrays:
     lengths: dict[str, NDArray[np.int64]] = {}
     for name in names_of(metadata.inputs):
         about = feature(name)
-        shape = (clips, *(size or 1 for size in about.shape))
+        shape = (clips, *(size or 1 for size in about.shape_at(metadata.preprocessing.crop_size)))
         values = about.highest * rng.random(shape, np.float32)
         inputs[name] = as_read(values.astype(about.dtype))
         if about.columns:

@@ -67,7 +67,7 @@ class OnnxRuntime:
     def _check_graph(self) -> None:
         """Refuse a graph whose inputs and output are not those of its metadata."""
         found = {part.name: part.shape[1:] for part in self._session.get_inputs()}
-        wanted = graph_shapes(self.metadata.inputs)
+        wanted = graph_shapes(self.metadata.inputs, self.metadata.preprocessing.crop_size)
         if found != wanted:
             raise ValueError(f"its inputs are {found}, but must be {wanted}.")
         outputs = {part.name: (part.type, part.shape[1:]) for part in self._session.get_outputs()}

@@ -11,18 +11,18 @@ import torch
 from store_maker import written
 
 from avemotion.config import PreprocessSettings
+from avemotion.data.corrupted_batches import Waveforms, corrupted_batches
 from avemotion.data.preprocessing import preprocess
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
-from avemotion.evaluation.corrupted_batches import Waveforms, corrupted_batches
-from avemotion.evaluation.corruptions import (
+from avemotion.evaluation.predict import predict
+from avemotion.features.corruptions import (
     CONDITIONS,
     EYE_ROWS,
     Condition,
     conditions_for,
     cover,
 )
-from avemotion.evaluation.predict import predict
 from avemotion.features.spectrogram import log_mel
 from avemotion.features.table import ClipSignals
 from avemotion.features.waveform_effects import change_tempo, telephone

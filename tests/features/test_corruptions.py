@@ -19,7 +19,7 @@ from media_maker import sine
 import avemotion
 from avemotion.config import PreprocessSettings
 from avemotion.data.store import FeatureStore
-from avemotion.evaluation.corruptions import (
+from avemotion.features.corruptions import (
     CONDITIONS,
     EYE_ROWS,
     MOUTH_ROWS,

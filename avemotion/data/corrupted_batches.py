@@ -19,7 +19,7 @@ from avemotion.data.dataset import ClipDataset, batches, stacked
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError
-from avemotion.evaluation.corruptions import BABBLE_VOICES, Condition
+from avemotion.features.corruptions import BABBLE_VOICES, Condition
 from avemotion.features.table import ClipSignals, feature
 from avemotion.features.views import view_rng
 
@@ -154,7 +154,7 @@ def _with_faces(
         for face, row, there in zip(faces, rows, clean.present["video"], strict=True):
             if there:
                 frames = face.numpy() if feature(name).kind == "frames" else face[None].numpy()
-                found = torch.from_numpy(_corrupted(frames, row, condition, waveforms))
+                found = torch.from_numpy(corrupted(frames, row, condition, waveforms))
                 face.copy_(found if feature(name).kind == "frames" else found[0])
     return clean.with_inputs(**changed)
 
@@ -165,7 +165,7 @@ def _with_sound(
     """Compute the features of the sound anew, and their lengths: a tempo changes them."""
     signals: list[ClipSignals | None] = []
     for row, there in zip(rows, clean.present["audio"], strict=True):
-        samples = _corrupted(waveforms.of(row), row, condition, waveforms) if there else None
+        samples = corrupted(waveforms.of(row), row, condition, waveforms) if there else None
         signals.append(
             None if samples is None else ClipSignals(row.clip, waveforms.seed, None, samples)
         )
@@ -184,9 +184,17 @@ def _with_sound(
     return replace(clean, inputs=clean.inputs | changed, lengths=clean.lengths | lengths)
 
 
-def _corrupted(
+def corrupted(
     media: NDArray[Any], row: ManifestRow, condition: Condition, waveforms: Waveforms
 ) -> NDArray[Any]:
+    """Corrupt a clip's face crops, uint8 (frame, 98, 80), or its waveform, int16 (sample,).
+
+    Args:
+        media: The one that the condition corrupts.
+        row: The clip: it seeds the random draws.
+        condition: One that leaves something of the media.
+        waveforms: Of the store, for the voices of others.
+    """
     assert condition.corrupt is not None
     rng = view_rng(f"{condition.family}/{row.clip}", 0, waveforms.seed)
     return condition.corrupt(media, rng, partial(waveforms.others, row))

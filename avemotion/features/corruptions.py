@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import Modality
+from avemotion.config import FACE_HEIGHT, Modality
 from avemotion.features.waveform_effects import (
     add_at_snr,
     amplify,
@@ -81,9 +81,10 @@ def darken(faces: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
 
 
 def cover(faces: NDArray[np.uint8], rows: tuple[int, int]) -> NDArray[np.uint8]:
-    """Lay a grey block over rows (half-open) of the faces, uint8 (frame, 98, 80), edge to edge."""
+    """Lay a grey block over rows (half-open, of 98) of the faces, edge to edge."""
     covered = faces.copy()
-    covered[:, slice(*rows)] = _GREY
+    first, end = (round(row * faces.shape[1] / FACE_HEIGHT) for row in rows)
+    covered[:, first:end] = _GREY
     return covered
 
 
@@ -129,20 +130,22 @@ def h264(faces: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """
     import av
 
+    rows, columns = faces.shape[1:]
+    even = np.pad(faces, ((0, 0), (0, rows % 2), (0, columns % 2)), mode="edge")  # as H.264 needs
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
         stream = container.add_stream("libx264", rate=8, options={"crf": str(quality)})
-        stream.height, stream.width = faces.shape[1:]
+        stream.height, stream.width = even.shape[1:]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # several would give other bytes
-        for face in faces:
+        for face in even:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(face), format="gray")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     file.seek(0)
     with av.open(file, "r") as container:
         decoded = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
-    return np.stack(decoded).astype(np.uint8)
+    return np.stack(decoded)[:, :rows, :columns].astype(np.uint8)
 
 
 Voices = Callable[[np.random.Generator], list[NDArray[np.int16]]]

@@ -1,0 +1,117 @@
+"""How a clip was recorded: level, noise, clipping and light, each as one number.
+
+A model knows these numbers of its training clips. A clip far from them gets a warning, with what
+the model scored on clips that were corrupted so: see `avemotion.models.recording_conditions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.config import SAMPLE_RATE
+from avemotion.features.table import Stream
+
+FRAME_SAMPLES = SAMPLE_RATE // 50
+"""Samples of the frames of 20 ms in which loudness is measured."""
+
+_FULL_SCALE = 32_768.0
+_SPEECH_RANGE_DB = 30.0
+_CLIPPED_AT = 0.999  # of the largest sample
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One number about a recording."""
+
+    stream: Stream
+    """What it is measured on: face crops, uint8 (frame, 98, 80), or waveform, int16 (sample,)."""
+    measure: Callable[[NDArray[Any]], float]
+    """Measures it."""
+    family: str
+    """The corruption that changes it: see `avemotion.features.corruptions.Condition.family`."""
+    tolerance: float
+    """How far outside of the training clips' range is still like them, in the same unit."""
+    shown: str
+    """How a message shows it, with one place for the number."""
+    low: str | None = None
+    """What a recording is whose number is lower than in training; None where that is no harm."""
+    high: str | None = None
+    """What one is whose number is higher."""
+
+
+def speech_level_db(samples: NDArray[np.int16]) -> float:
+    """Return the level of the frames within 30 dB of the loudest, in dB of full scale."""
+    levels = _frame_levels_db(samples)
+    speech = levels[levels >= levels.max() - _SPEECH_RANGE_DB]
+    return float(10 * np.log10(np.mean(10 ** (speech / 10))))
+
+
+def loudness_range_db(samples: NDArray[np.int16]) -> float:
+    """Return how far the 95th percentile of the frames' levels is above the 10th, in dB.
+
+    Steady noise fills the pauses, so that a noisy recording has a small range.
+    """
+    low, high = np.percentile(_frame_levels_db(samples), (10, 95))
+    return float(high - low)
+
+
+def clipped_percent(samples: NDArray[np.int16]) -> float:
+    """Return the percentage of samples at the largest value, as a limiter leaves them."""
+    sizes = np.abs(samples.astype(np.int32))
+    return float(100 * np.mean(sizes >= _CLIPPED_AT * max(sizes.max(), 1)))
+
+
+def brightness(faces: NDArray[np.uint8]) -> float:
+    """Return the mean grey value of the face crops, 0 to 255."""
+    return float(faces.mean())
+
+
+def _frame_levels_db(samples: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return the level of each whole frame in dB of full scale; silence is one int16 step."""
+    whole = max(len(samples) // FRAME_SAMPLES, 1) * FRAME_SAMPLES
+    frames = np.resize(samples, whole).reshape(-1, FRAME_SAMPLES).astype(np.float64)
+    power = np.maximum(np.mean(np.square(frames), axis=1), 1.0)
+    return np.asarray(10 * np.log10(power / _FULL_SCALE**2))
+
+
+QUALITIES: dict[str, Quality] = {
+    "speech_level_db": Quality(
+        stream="audio",
+        measure=speech_level_db,
+        family="gain (dB)",
+        tolerance=3.0,
+        shown="its speech is at {:.0f} dB of full scale",
+        low="quiet",
+        high="loud",
+    ),
+    "loudness_range_db": Quality(
+        stream="audio",
+        measure=loudness_range_db,
+        family="white noise (dB SNR)",
+        tolerance=3.0,
+        shown="its loud and quiet moments are {:.0f} dB apart",
+        low="noisy",
+    ),
+    "clipped_percent": Quality(
+        stream="audio",
+        measure=clipped_percent,
+        family="clipped peaks (% of samples)",
+        tolerance=0.3,
+        shown="{:.1f} % of its samples are cut off",
+        high="clipped",
+    ),
+    "brightness": Quality(
+        stream="video",
+        measure=brightness,
+        family="darkening (factor)",
+        tolerance=5.0,
+        shown="the mean grey of the face is {:.0f} of 255",
+        low="dark",
+    ),
+}
+"""What is measured of a recording, by name."""

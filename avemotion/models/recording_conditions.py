@@ -1,0 +1,136 @@
+"""How a model's training clips were recorded, and what it scored where recordings were worse.
+
+This module needs no torch: it is part of a model's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from avemotion.errors import UsageError, require, require_keys, require_type
+from avemotion.features.recording_quality import QUALITIES
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionScore:
+    """What a model scored on the validation clips, corrupted in one way."""
+
+    name: str
+    """Name of the condition: ``white noise 10 dB``."""
+    typical: float
+    """Median of the quality over the corrupted clips, in its unit."""
+    uar: float
+    """Mean recall on them, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRange:
+    """What one quality was in the training clips, and what the model scores outside of it."""
+
+    quality: str
+    """A name of `avemotion.features.recording_quality.QUALITIES`."""
+    low: float
+    """1st percentile of the training clips, in the unit of the quality."""
+    high: float
+    """99th percentile."""
+    uar: float | None
+    """Mean recall on the validation clips as they are, 0 to 1; None without such clips."""
+    conditions: tuple[ConditionScore, ...]
+    """The same on corrupted ones; empty without such clips."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no training measures.
+
+        Raises:
+            UsageError: There is no such quality, or a number is out of range or of another type.
+        """
+        known = self.quality in QUALITIES
+        require(known, "quality", self.quality, f"one of {', '.join(QUALITIES)}")
+        for name in ("low", "high"):
+            require_type(getattr(self, name), float, f"{self.quality}.{name}")
+        for name, uar in [("uar", self.uar), *((c.name, c.uar) for c in self.conditions)]:
+            if uar is not None or name != "uar":
+                require_type(uar, float, f"{self.quality}.{name}")
+                require(0 <= (uar or 0) <= 1, f"{self.quality}.{name}", uar, "from 0 to 1")
+
+    @classmethod
+    def from_dict(cls, values: object) -> TrainedRange:
+        """Rebuild from what `dataclasses.asdict` makes of it.
+
+        Raises:
+            UsageError: A key is missing or unknown, or a value of another type or out of range.
+        """
+        given = require_keys(values, [f.name for f in fields(cls)], "recordings")
+        conditions = given["conditions"]
+        require(isinstance(conditions, list | tuple), "conditions", conditions, "a list")
+        return cls(**given | {"conditions": tuple(map(_condition, conditions))})
+
+
+def _condition(values: object) -> ConditionScore:
+    given = require_keys(values, [f.name for f in fields(ConditionScore)], "conditions")
+    require_type(given["name"], str, "conditions.name")
+    require_type(given["typical"], float, "conditions.typical")
+    return ConditionScore(**given)
+
+
+def measured(media: Mapping[str, Any]) -> dict[str, float]:
+    """Return each quality of a clip by name.
+
+    Args:
+        media: Stream -> its face crops, uint8 (frame, 98, 80), or waveform, int16 (sample,); a
+            missing stream has no entry.
+    """
+    return {
+        name: quality.measure(media[quality.stream])
+        for name, quality in QUALITIES.items()
+        if quality.stream in media
+    }
+
+
+def recording_warnings(
+    qualities: Mapping[str, float], trained: Sequence[TrainedRange]
+) -> Iterator[str]:
+    """Yield a warning for each quality of a clip that is outside of the training clips' range.
+
+    Args:
+        qualities: Of the clip, as `measured` returns them.
+        trained: What the model knows of its training clips.
+    """
+    for known in trained:
+        quality, value = QUALITIES[known.quality], qualities.get(known.quality)
+        if value is None:
+            continue
+        if known.low - quality.tolerance <= value <= known.high + quality.tolerance:
+            continue
+        is_low = value < known.low
+        word = quality.low if is_low else quality.high
+        if word is not None:
+            yield (
+                f"the recording is {word}: {quality.shown.format(value)}, in 98 % of the training "
+                f"clips {known.low:.3g} to {known.high:.3g}; {_score(known, value, is_low)}"
+            )
+
+
+def _score(known: TrainedRange, value: float, is_low: bool) -> str:
+    """Say what the model scored under the condition that is most like a clip's."""
+    same_side = [c for c in known.conditions if (c.typical < known.low) == is_low]
+    if known.uar is None or not same_side:
+        return "what that costs was not measured"
+    nearest = min(same_side, key=lambda condition: abs(condition.typical - value))
+    return (
+        f"with {nearest.name}, mean recall on the validation actors was {100 * nearest.uar:.0f} %, "
+        f"without {100 * known.uar:.0f} %"
+    )
+
+
+def ranges_from(values: object) -> tuple[TrainedRange, ...]:
+    """Rebuild all ranges of a model from what JSON made of them.
+
+    Raises:
+        UsageError: A key is missing or unknown, or a value of another type or out of range.
+    """
+    if not isinstance(values, list | tuple):
+        raise UsageError(f"recordings is {values!r}, but must be a list.")
+    return tuple(map(TrainedRange.from_dict, values))

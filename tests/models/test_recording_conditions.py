@@ -1,0 +1,77 @@
+from dataclasses import asdict, replace
+
+import pytest
+
+from avemotion.errors import UsageError
+from avemotion.models.recording_conditions import (
+    ConditionScore,
+    TrainedRange,
+    ranges_from,
+    recording_warnings,
+)
+
+LEVEL = TrainedRange(
+    quality="speech_level_db",
+    low=-40.0,
+    high=-15.0,
+    uar=0.6,
+    conditions=(
+        ConditionScore("gain -20 dB", -48.0, 0.31),
+        ConditionScore("gain -10 dB", -41.0, 0.52),
+        ConditionScore("gain +10 dB", -12.0, 0.44),
+    ),
+)
+NOISE = TrainedRange("loudness_range_db", 25.0, 70.0, 0.6, ())
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        (-60.0, "quiet: its speech is at -60 dB of full scale, in 98 % of the training clips -40 to"
+         " -15; with gain -20 dB, mean recall on the validation actors was 31 %, without 60 %"),
+        (-43.5, "with gain -10 dB, mean recall on the validation actors was 52 %"),
+        # The nearest condition by number, -12, is on the other side of the range.
+        (-5.0, "loud: its speech is at -5 dB of full scale, in 98 % of the training clips -40 to "
+         "-15; with gain +10 dB, mean recall on the validation actors was 44 %, without 60 %"),
+    ],
+)  # fmt: skip
+def test_a_recording_far_from_training_is_told_the_score_of_the_nearest_condition(
+    level: float, expected: str
+) -> None:
+    (found,) = recording_warnings({"speech_level_db": level}, [LEVEL, NOISE])
+    assert expected in found
+
+
+@pytest.mark.parametrize("level", [-42.9, -30.0, -12.1])
+def test_a_recording_like_those_of_training_gets_no_warning(level: float) -> None:
+    """Within 3 dB of their range, too."""
+    found = {"speech_level_db": level, "loudness_range_db": 30.0}
+    assert list(recording_warnings(found, [LEVEL, NOISE])) == []
+
+
+def test_a_recording_better_than_those_of_training_gets_no_warning() -> None:
+    assert list(recording_warnings({"loudness_range_db": 90.0}, [NOISE])) == []
+
+
+def test_without_validation_clips_the_cost_is_called_unmeasured() -> None:
+    (found,) = recording_warnings({"loudness_range_db": 8.0}, [replace(NOISE, uar=None)])
+    assert "noisy: its loud and quiet moments are 8 dB apart" in found
+    assert found.endswith("what that costs was not measured")
+
+
+def test_ranges_survive_json_and_damaged_ones_are_refused() -> None:
+    values = [asdict(LEVEL), asdict(NOISE)]
+    assert ranges_from(values) == (LEVEL, NOISE)
+    damaged = [
+        ("a text", "but must be a list"),
+        ([1], "must be a mapping"),
+        ([asdict(LEVEL) | {"quality": "smell"}], "smell"),
+        ([asdict(LEVEL) | {"uar": 1.5}], "from 0 to 1"),
+        ([asdict(LEVEL) | {"low": "x"}], "low"),
+        ([asdict(LEVEL) | {"low": float("nan")}], "low"),
+        ([asdict(LEVEL) | {"conditions": [{"name": "x"}]}], "lacks typical"),
+        ([asdict(LEVEL) | {"conditions": None}], "must be a list"),
+    ]
+    for values, message in damaged:
+        with pytest.raises(UsageError, match=message):
+            ranges_from(values)
