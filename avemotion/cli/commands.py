@@ -61,21 +61,25 @@ def _verify(command: Command) -> int:
 def _preprocess(command: Command) -> int:
     from avemotion.cli.text_output import preprocess_text
     from avemotion.config import PreprocessSettings
+    from avemotion.data.corpora import settings_for
+
+    fields = dataclasses.fields(PreprocessSettings)
 
     def add(parser: Any) -> None:
+        defaults = settings_for(command.option("corpus"))
         add_function(parser, avemotion.preprocess, {"settings"})
         parser.add_class_arguments(PreprocessSettings, skip={"features"})
         parser.add_argument(
             "--features",
             type=names,
-            default=PreprocessSettings().features,
             metavar="faces,log_mel",
             help="what is stored, separated by commas: faces, image, power, log_mel, waveform",
         )
+        parser.set_defaults({f.name: getattr(defaults, f.name) for f in fields})
+        parser.set_defaults({"features": ",".join(defaults.features)})
 
     values = command.parse(add)
-    fields = [field.name for field in dataclasses.fields(PreprocessSettings)]
-    settings = PreprocessSettings(**{name: values.pop(name) for name in fields})
+    settings = PreprocessSettings(**{f.name: values.pop(f.name) for f in fields})
     report = avemotion.preprocess(**values, settings=settings)
     print(preprocess_text(report))
     return SOME_FAILED if report.failed else OK

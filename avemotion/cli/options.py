@@ -59,6 +59,16 @@ class Command:
         values.pop("config", None)
         return values
 
+    def option(self, name: str) -> str:
+        """Return what the words say for an option, before all of them are parsed; else empty."""
+        parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        parser.add_argument(f"--{name}", default="")
+        try:
+            given, _ = parser.parse_known_args(_config_first(self.words))
+        except ArgumentError:  # a word is missing, which `parse` reports
+            return ""
+        return str(getattr(given, name))
+
     def models(self) -> list[str]:
         """Return the models that the words, or an experiment file that they name, ask for.
 

@@ -29,6 +29,7 @@ LISTED = 10
 TARGETS = {
     "intended": "the intended emotion",
     "crowd": "what most of the crowd saw and heard",
+    "majority": "what more than half of the crowd saw and heard",
 }
 
 SYNTHETIC_NOTICE = (
@@ -79,7 +80,8 @@ def preprocess_text(report: PreprocessReport) -> str:
         if (count := report.counts.get(status, 0))
     ]
     seen = [row for row in report.rows if row.status in ("av", "video")]
-    if seen:
+    pictures = all(row.status != "av" and row.frames_decoded == 1 for row in seen)
+    if seen and not pictures:
         found = sum(row.faces_found for row in seen)
         table.append([f"{found} of {20 * len(seen)}", "sampled frames with a face seen, in these"])
     rate = f", {report.processed / report.seconds:.1f} clips/s" if report.processed else ""
@@ -90,7 +92,7 @@ def preprocess_text(report: PreprocessReport) -> str:
         f"{report.seconds:.1f} s{rate}{skipped}",
         tabulate(table, tablefmt="plain"),
     ]
-    for status in ("failed", "excluded", "video"):
+    for status in ("failed", "excluded", *(() if pictures else ("video",))):
         rows = [row for row in report.rows if row.status == status]
         if rows:
             lines.append(f"\n{STATUS_WORDS[status]}:")

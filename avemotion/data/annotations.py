@@ -19,9 +19,9 @@ _REMEDY = "Run the command that wrote it again."
 
 
 def write_ratings(path: Path, labels: Sequence[str], ratings: Iterable[Rating]) -> None:
-    """Write votes as CSV: clip, channel, a count for each label."""
-    rows = ([r.clip, r.channel, *r.votes] for r in ratings)
-    write_csv(path, ["clip", "channel", *labels], rows)
+    """Write votes as CSV: clip, channel, a count for each label, and one for all other answers."""
+    rows = ([r.clip, r.channel, *r.votes, r.other_votes] for r in ratings)
+    write_csv(path, ["clip", "channel", *labels, "other"], rows)
 
 
 def read_ratings(path: Path, labels: Sequence[str]) -> list[Rating]:
@@ -34,14 +34,20 @@ def read_ratings(path: Path, labels: Sequence[str]) -> list[Rating]:
     def rating(cells: dict[str, str]) -> Rating:
         if not cells["clip"] or cells["channel"] not in MODALITIES:
             raise ValueError(f"clip {cells['clip']!r}, channel {cells['channel']!r}")
-        votes = tuple(int(cells[label]) for label in labels)
-        if min(votes) < 0:
-            raise ValueError(f"votes of {cells['clip']}: {votes}")
-        return Rating(cells["clip"], cells["channel"], votes)
+        votes, other = tuple(int(cells[label]) for label in labels), int(cells["other"])
+        if min(*votes, other) < 0:
+            raise ValueError(f"votes of {cells['clip']}: {votes}, {other} for others")
+        return Rating(cells["clip"], cells["channel"], votes, other)
 
     if not path.is_file():
         return []
-    return read_csv(path, ["clip", "channel", *labels], rating, _REMEDY)
+    return read_csv(path, ["clip", "channel", *labels, "other"], rating, _REMEDY)
+
+
+def crowd_channel(ratings: Iterable[Rating]) -> str:
+    """Return the channel whose votes are the crowd's verdict: ``av`` where there is one."""
+    channels = {rating.channel for rating in ratings if any(rating.votes)}
+    return next((channel for channel in MODALITIES if channel in channels), "av")
 
 
 def write_demographics(path: Path, demographics: Mapping[str, Mapping[str, str]]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -250,7 +251,19 @@ def _drawn(store: FeatureStore, *kinds: str) -> str:
 
 def _frames(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return some frames of a view, uint8 (frame, 98, 80); a picture stands for all of them."""
-    return faces[list(FRAMES)] if faces.ndim == 3 else np.stack([faces] * len(FRAMES))
+    return faces[list(FRAMES)] if faces.ndim == 3 else np.stack([_fitted(faces)] * len(FRAMES))
+
+
+def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resize an image of any size into uint8 (98, 80), with blank borders."""
+    rows, columns = image.shape
+    scale = min(FACE_HEIGHT / rows, FACE_WIDTH / columns)
+    height, width = max(1, round(rows * scale)), max(1, round(columns * scale))
+    fitted = np.full((FACE_HEIGHT, FACE_WIDTH), _BLANK, np.uint8)
+    top, left = (FACE_HEIGHT - height) // 2, (FACE_WIDTH - width) // 2
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    fitted[top : top + height, left : left + width] = resized
+    return fitted
 
 
 def _side_by_side(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from avemotion.data.annotations import crowd_channel
 from avemotion.data.batch import STREAMS, Batch
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
@@ -160,20 +161,23 @@ def roomy_device(store: FeatureStore, rows: Sequence[ManifestRow]) -> str:
 
 
 def _vote_shares(store: FeatureStore, rows: Sequence[ManifestRow]) -> Tensor:
-    """Return float (clip, classes): the audio-visual votes as shares.
+    """Return float (clip, classes): the crowd's votes as shares.
 
     Raises:
         UsageError: The corpus has no such votes.
     """
+    ratings = store.ratings()
+    channel = crowd_channel(ratings)
     votes = {
         rating.clip: torch.tensor(rating.votes).float()
-        for rating in store.ratings()
-        if rating.channel == "av" and any(rating.votes)
+        for rating in ratings
+        if rating.channel == channel and any(rating.votes)
     }
     if not votes:
         raise UsageError(
-            f"--training.labels votes needs audio-visual votes, but {store.directory} has none. "
-            "Use --training.labels intended, or preprocess the corpus with its vote table."
+            f"The model is to learn the crowd's votes, but {store.directory} has none. Use "
+            "--training.labels intended (of Miene: --miene.votes_share 0), or preprocess the "
+            "corpus with its vote table."
         )
     intended = torch.eye(len(store.labels))
     shares = []

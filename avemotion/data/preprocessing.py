@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from avemotion.config import Engine, PreprocessSettings
 from avemotion.data.contact_sheet import check_preview, draw_preview
-from avemotion.data.corpora import CorpusName, read_corpus
+from avemotion.data.corpora import CorpusName, read_corpus, settings_for
 from avemotion.data.shards import write_here
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.store_writer import (
@@ -31,7 +31,7 @@ from avemotion.data.store_writer import (
 )
 from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
-from avemotion.features.extraction import Extraction, extract
+from avemotion.features.extraction import Extraction, extract, extract_image
 from avemotion.features.table import ClipSignals, check_features
 from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
@@ -40,7 +40,7 @@ from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, IsolatedProcess, map_isolated
 from avemotion.parallel.processes import cores, one_thread
 
-_Task = tuple[str, Path | None, Path | None, PreprocessSettings]
+_Task = tuple[Clip, PreprocessSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def preprocess(
     out: Path = Path("features"),
     workers: int | None = None,
     engine: Engine = "local",
-    settings: PreprocessSettings = PreprocessSettings(),  # noqa: B008 (frozen)
+    settings: PreprocessSettings | None = None,
     preview: Path | None = None,
     progress: bool = True,
 ) -> PreprocessReport:
@@ -89,7 +89,7 @@ def preprocess(
         workers: Processes; by default one a core, with Ray one a core of the cluster.
         engine: ``local`` works on this machine, ``ray`` on the cluster that the environment
             variable RAY_ADDRESS names, or on one that it starts here. The store is the same.
-        settings: Views, frame grid, seed, reader and features.
+        settings: How clips become features; by default as suits the corpus.
         preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
         progress: Show a progress bar.
 
@@ -116,6 +116,7 @@ def preprocess(
     _refuse_pointers(found)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")
+    settings = settings_for(corpus) if settings is None else settings
     check_features(settings.features)
     start = time.monotonic()
     with claimed(out):
@@ -173,7 +174,7 @@ def _fill(
             from avemotion.data.ray_preprocessing import write_on_ray  # Ray may be missing
 
             extract_one = partial(_extract_apart, settings=settings)
-            nothing = ClipSignals("", 0, None, None)
+            nothing = ClipSignals("", 0, None, None, settings.crop_size)
             clip_bytes = ClipFeatures.of(nothing, settings.features, settings.views).nbytes
             engine_run = write_on_ray(shards, extract_one, clip_bytes, workers, bar.update)
         else:
@@ -275,7 +276,7 @@ def _extract_all(
 
 
 def _task(clip: Clip, settings: PreprocessSettings) -> _Task:
-    return clip.name, clip.video, clip.audio or clip.video, settings
+    return clip, settings
 
 
 def _init_worker() -> None:
@@ -287,7 +288,10 @@ def _init_worker() -> None:
 
 def _extract(task: _Task) -> Extraction:
     """Run in a worker."""
-    return extract(*task)
+    clip, settings = task
+    if clip.image is not None:
+        return extract_image(clip.name, clip.image, settings)
+    return extract(clip.name, clip.video, clip.audio or clip.video, settings)
 
 
 def _extract_apart(clip: Clip, settings: PreprocessSettings) -> Extraction | TaskFailure:

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tabulate import tabulate
 
-from avemotion.data.corpora import crema_d
+from avemotion.data.corpora import crema_d, fer2013
 from avemotion.data.corpora.crema_d import EMOTIONS, parse_name
 from avemotion.data.media_check import inspect
+from avemotion.data.picture_check import PictureVerification, verify_pictures
 from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 
@@ -134,11 +135,18 @@ def _listed(meaning: str, entries: Iterable[str]) -> list[str]:
     return ["\n  ".join([f"{len(lines):,} {meaning}:", *lines[:_SHOWN], *rest])]
 
 
-def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Verification:
-    """Check a CREMA-D checkout, or a synthetic corpus, against its own list of clips.
+def verify(
+    directory: Path,
+    *,
+    corpus: Literal["crema_d", "fer2013"] = "crema_d",
+    decode: bool = False,
+    progress: bool = True,
+) -> Verification | PictureVerification:
+    """Check a CREMA-D checkout, a synthetic corpus or FER2013 against its own list or counts.
 
     Args:
-        corpus: Folder of the checkout.
+        directory: Folder of the corpus.
+        corpus: What it holds: crema_d (also for a synthetic corpus), or fer2013.
         decode: Decode every file as `preprocess` does, which takes minutes for all of CREMA-D and
             starts anew when interrupted. Clips known to be bad are left out.
         progress: Show a progress bar.
@@ -155,15 +163,17 @@ def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Veri
         >>> verify(Path("crema")).ok
         True
     """
-    corpus = Path(corpus)
-    found = crema_d.read_corpus(corpus, ratings=False)
+    directory = Path(directory)
+    if corpus == fer2013.NAME:
+        return verify_pictures(directory, decode=decode, progress=progress)
+    found = crema_d.read_corpus(directory, ratings=False)
     names, complaints = _read_list(found)
     media = inspect(found, decode=decode, progress=progress)
     clips = {clip.name: clip for clip in found.clips}
     here = set(clips)
     expected = set(names) or here
     return Verification(
-        directory=corpus,
+        directory=directory,
         synthetic=found.synthetic is not None,
         clips=len(clips),
         expected=len(names) or _stated_clips(found),
@@ -181,9 +191,9 @@ def verify(corpus: Path, *, decode: bool = False, progress: bool = True) -> Veri
         missing_audio=_lacking(expected, clips, lambda clip: clip.audio),
         unlisted=tuple(sorted(here - expected)),
         unrecognised_files=tuple(
-            path.relative_to(corpus).as_posix() for path in found.unrecognised_files
+            path.relative_to(directory).as_posix() for path in found.unrecognised_files
         ),
-        tables=(*complaints, *_check_tables(corpus, expected)),
+        tables=(*complaints, *_check_tables(directory, expected)),
     )
 
 

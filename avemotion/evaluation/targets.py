@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from avemotion.data.annotations import crowd_channel
 from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.data.types import Rating
 from avemotion.errors import UsageError
 from avemotion.evaluation.predictions import (
     ClipPrediction,
@@ -25,7 +27,8 @@ def choose_targets(
     Args:
         store: Features, with the raters' votes.
         rows: The clips.
-        target: ``intended``, or ``crowd``: what most raters who saw and heard the clip answered.
+        target: ``intended``; ``crowd``: what most raters who saw and heard the clip answered; or
+            ``majority``: that alone which more than half of them did.
 
     Returns:
         Clip -> emotion, without clips on which the crowd has no single winner; and notes for the
@@ -37,16 +40,16 @@ def choose_targets(
     if target == "intended":
         return {row.clip: row.emotion for row in rows}, ()
     clips = {row.clip for row in rows}
+    ratings = store.ratings()
+    channel = crowd_channel(ratings)
     winners = {
         rating.clip: store.labels[rating.votes.index(max(rating.votes))]
-        for rating in store.ratings()
-        if rating.clip in clips
-        and rating.channel == "av"
-        and rating.votes.count(max(rating.votes)) == 1
+        for rating in ratings
+        if rating.clip in clips and rating.channel == channel and _is_decided(rating, target)
     }
     if not winners:
         raise UsageError(
-            f"--target crowd needs audio-visual votes on {', '.join(store.labels)}, but "
+            f"--target {target} needs votes on {', '.join(store.labels)}, but "
             f"{store.directory} has none on these clips. Choose --target intended."
         )
     notes = [
@@ -54,8 +57,17 @@ def choose_targets(
         "no temperature is applied: it is fitted to the intended emotions",
     ]
     if left_out := len(clips) - len(winners):
-        notes.insert(0, f"clips not scored because the crowd has no single winner: {left_out}")
+        lacks = "no single winner" if target == "crowd" else "no majority of more than half"
+        notes.insert(0, f"clips not scored because the crowd has {lacks}: {left_out}")
     return winners, tuple(notes)
+
+
+def _is_decided(rating: Rating, target: str) -> bool:
+    """Return whether one emotion won: more votes than any other, or more than half of all."""
+    most = max(rating.votes)
+    if target == "majority":
+        return 2 * most > sum(rating.votes) + rating.other_votes
+    return most > 0 and rating.votes.count(most) == 1
 
 
 def with_targets(

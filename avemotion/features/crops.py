@@ -33,39 +33,74 @@ def face_crops(
     Args:
         frames: uint8 (frame, height, width).
         box: The face as it was found, in pixels of the frames.
-        settings: Margin around it, and whether histograms are equalised.
+        settings: Margin around it, size of the crops, and whether histograms are equalised.
 
     Returns:
-        uint8 (frame, 98, 80), and the crop in pixels of the frames.
+        uint8 (frame, row, column), 98 x 80 by default, and the crop in pixels of the frames.
     """
-    box = with_margin(box, settings.crop_margin)
-    faces = crop_faces(frames, box)
+    size = settings.crop_size
+    box = _with_shape(with_margin(box, settings.crop_margin), size)
+    return _equalised(crop_faces(frames, box, size), settings), box
+
+
+def whole_crops(
+    frames: NDArray[np.uint8], settings: PreprocessSettings
+) -> tuple[NDArray[np.uint8], Box]:
+    """Resize whole pictures that are faces themselves and, if asked, equalise them.
+
+    Args:
+        frames: uint8 (frame, height, width).
+        settings: Size of the crops, and whether histograms are equalised.
+
+    Returns:
+        uint8 (frame, row, column), and the whole picture as a box.
+    """
+    height, width = frames.shape[1:]
+    box = Box(0, 0, width, height)
+    return _equalised(crop_faces(frames, box, settings.crop_size), settings), box
+
+
+def _equalised(faces: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[np.uint8]:
     if settings.equalise:
         for face in faces:
             cv2.equalizeHist(face, dst=face)
-    return faces, box
+    return faces
 
 
-def crop_faces(frames: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+def _with_shape(box: Box, size: tuple[int, int]) -> Box:
+    """Widen the box or make it higher, so that the crop is not squeezed."""
+    rows, columns = size
+    if size == (FACE_HEIGHT, FACE_WIDTH):  # which boxes have, but for rounding
+        return box
+    width = max(box.width, round(box.height * columns / rows))
+    height = max(box.height, round(box.width * rows / columns))
+    return Box(box.x - (width - box.width) // 2, box.y - (height - box.height) // 2, width, height)
+
+
+def crop_faces(
+    frames: NDArray[np.uint8], box: Box, size: tuple[int, int] = (FACE_HEIGHT, FACE_WIDTH)
+) -> NDArray[np.uint8]:
     """Cut the box from each frame and resize it; past the border the last pixels repeat.
 
     Args:
         frames: uint8 (frame, height, width).
         box: In pixels of the frames.
+        size: Rows and columns of a crop.
 
     Returns:
-        uint8 (frame, 98, 80).
+        uint8 (frame, row, column).
     """
+    rows, columns = size
     height, width = frames.shape[1:]
     left, top = max(0, -box.x), max(0, -box.y)
     right = max(0, box.x + box.width - width)
     bottom = max(0, box.y + box.height - height)
-    faces = np.empty((len(frames), FACE_HEIGHT, FACE_WIDTH), np.uint8)
+    faces = np.empty((len(frames), rows, columns), np.uint8)
     for face, frame in zip(faces, frames, strict=True):
         cut = frame[max(0, box.y) : box.y + box.height, max(0, box.x) : box.x + box.width]
         if left or top or right or bottom:
             cut = cv2.copyMakeBorder(cut, top, bottom, left, right, cv2.BORDER_REPLICATE)
-        shrinks = box.height > FACE_HEIGHT
+        shrinks = box.height > rows
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        cv2.resize(cut, (FACE_WIDTH, FACE_HEIGHT), dst=face, interpolation=method)
+        cv2.resize(cut, (columns, rows), dst=face, interpolation=method)
     return faces

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import PreprocessSettings
-from avemotion.features.crops import face_crops, scaled_box
+from avemotion.config import FACE_FRAMES, PreprocessSettings
+from avemotion.features.crops import face_crops, scaled_box, whole_crops
 from avemotion.features.face_detection import NO_FACE, find_face
 from avemotion.features.frame_sampling import GRIDS
 from avemotion.features.table import ClipSignals, shows_motion
 from avemotion.features.types import ClipFeatures
 from avemotion.features.views import view_rng
 from avemotion.media.motion import motion_of
-from avemotion.media.reader import read_clip
+from avemotion.media.reader import read_arrays, read_clip
+from avemotion.media.sources import DecodedClip
 from avemotion.media.types import Box, ClipMedia, VideoFrames
 
 
@@ -129,14 +130,36 @@ def extract(
     Raises:
         MediaError: A file is missing or broken. A broken part never passes for a missing one.
     """
-    media, grids = read_views(name, video, audio, settings)
+    return _extracted(name, *read_views(name, video, audio, settings), settings)
+
+
+def extract_image(name: str, image: NDArray[np.uint8], settings: PreprocessSettings) -> Extraction:
+    """Turn a picture that is decoded already into features.
+
+    Args:
+        name: Seeds the random numbers.
+        image: Grey, uint8 (row, column).
+        settings: Views, frame grid, seed and features.
+
+    Raises:
+        MediaError: A feature shows motion, which a picture has none of.
+    """
+    choose = FrameChooser(name, settings)
+    clip = DecodedClip(image[None], frame_rate=1.0, name=name)
+    media = read_arrays(clip, choose, still=not shows_motion(settings.features))
+    return _extracted(name, media, choose.grids, settings)
+
+
+def _extracted(
+    name: str, media: ClipMedia, grids: Sequence[NDArray[np.intp]], settings: PreprocessSettings
+) -> Extraction:
     faces, found = (
         _faces(media.frames, grids, settings)
         if media.frames
         else (None, Extraction(ClipFeatures(), no_face=media.no_frames))
     )
     samples = media.sound.samples if media.sound else None
-    signals = ClipSignals(name, settings.seed, faces, samples)
+    signals = ClipSignals(name, settings.seed, faces, samples, settings.crop_size)
     return replace(
         found,
         features=ClipFeatures.of(signals, settings.features, settings.views),
@@ -156,7 +179,7 @@ def _faces(
         settings: How faces are cropped.
 
     Returns:
-        The faces, uint8 (view, 20, 98, 80), or None, and what was found.
+        The faces, uint8 (view, 20, row, column), or None, and what was found.
     """
     found = Extraction(
         ClipFeatures(),
@@ -164,6 +187,12 @@ def _faces(
         video_seconds=video.duration_seconds,
     )
     views = [np.searchsorted(video.requested_indices, grid) for grid in grids]
+    if settings.face == "whole":
+        crops, box = whole_crops(video.frames, settings)
+        seen = min(video.decoded, FACE_FRAMES)
+        return np.stack([crops[view] for view in views]), replace(
+            found, faces_found=seen, box=scaled_box(box, video.scale)
+        )
     track = find_face([video.frames[index] for index in views[0]])
     if track is None:
         return None, replace(found, no_face=NO_FACE)

@@ -46,6 +46,8 @@ class ClipSignals:
     """uint8 (view, 20, 98, 80); None without a face."""
     samples: NDArray[np.int16] | NDArray[np.float64] | None
     """int16 (sample,), 16 kHz, or float64 in int16 steps; None without sound."""
+    crop_size: tuple[int, int] = (FACE_HEIGHT, FACE_WIDTH)
+    """Rows and columns of the faces."""
     _noisy: NDArray[np.float64] | None = None
 
     def has(self, stream: Stream) -> bool:
@@ -96,7 +98,8 @@ class Feature:
     dtype: type[np.generic]
     """Of the stored array."""
     shape: tuple[int | None, ...]
-    """Shape for one clip in one view; None where the length varies from clip to clip."""
+    """Shape for one clip in one view; None where the length varies from clip to clip. That of an
+    image is the crops' size: see `shape_at`."""
     compute: Callable[[ClipSignals, int], NDArray[Any]]
     """Computes a view of it."""
     columns: Callable[[int], int] | None = None
@@ -130,17 +133,21 @@ class Feature:
             (view, *shape); shape alone where views do not differ.
         """
         if not clip.has(self.stream):
-            return self.zeros(views)
+            return self.zeros(views, clip.crop_size)
         if not self.has_views:
             return self.compute(clip, 0).astype(self.dtype, copy=False)
-        array = self.zeros(views)
+        array = self.zeros(views, clip.crop_size)
         for view in range(views):
             array[view] = self.compute(clip, view)
         return array
 
-    def zeros(self, views: int) -> NDArray[Any]:
+    def shape_at(self, crop_size: tuple[int, int]) -> tuple[int | None, ...]:
+        """Return the shape for one clip in one view where crops have that size."""
+        return crop_size if self.kind == "image" else self.shape
+
+    def zeros(self, views: int, crop_size: tuple[int, int]) -> NDArray[Any]:
         """Return the array of a clip that lacks the face or the sound; an axis that varies is 0."""
-        shape = tuple(size or 0 for size in self.shape)
+        shape = tuple(size or 0 for size in self.shape_at(crop_size))
         return np.zeros((views, *shape) if self.has_views else shape, self.dtype)
 
     def length_of(self, clip: ClipSignals) -> int:

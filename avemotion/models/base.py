@@ -78,6 +78,8 @@ class EmotionModel(nn.Module):
     """False for a learner that is fitted once, to whole clips: see `avemotion.models.learner`."""
     exportable: ClassVar[bool] = True
     """Whether it can be exported to ONNX."""
+    votes_share: float = 0.0
+    """Share of the loss that a second head has, which learns the crowd's votes; 0 without one."""
     embedding_sizes: Mapping[Stream, int] = {}
     """Lengths of the embeddings; empty where face and voice have none of their own."""
 
@@ -126,6 +128,13 @@ class EmotionModel(nn.Module):
 
     def classify(self, embeddings: Mapping[Stream, Tensor]) -> Tensor:
         """Map the embeddings of all streams to logits, float (clip, label)."""
+        raise NotImplementedError
+
+    def both_logits(self, batch: Batch[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the logits of labels and of the crowd's votes, each float (clip, label).
+
+        Only where `votes_share` is above 0: in training both heads learn.
+        """
         raise NotImplementedError
 
     def prepare(self, dataset: ClipDataset) -> None:

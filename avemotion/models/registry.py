@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MODELS = {
     "ar5": "avemotion.models.ar5:AR5",
+    "miene": "avemotion.models.miene:Miene",
 }
 """Name -> module and class."""
 

@@ -29,7 +29,7 @@ MASKED_SHARE = 0.2
 
 
 def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
-    """Mirror, rotate, scale and shift each clip's faces alike, then add white noise.
+    """Mirror, rotate, scale, shear and shift each clip's faces alike; add noise and a square.
 
     Args:
         faces: float (clip, frame, row, column), normalised.
@@ -38,7 +38,8 @@ def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
     Returns:
         The same shape; beyond the border the last pixels repeat.
     """
-    if settings.mirror or settings.rotation_degrees or settings.scale or settings.shift:
+    s = settings
+    if s.mirror or s.rotation_degrees or s.scale or s.shift or s.shear:
         grid = functional.affine_grid(
             _random_affine(faces.shape, settings).to(faces.device),
             [len(faces), 1, *faces.shape[-2:]],
@@ -47,7 +48,23 @@ def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
         faces = functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
     if settings.pixel_noise:
         faces = faces + settings.pixel_noise * torch.randn_like(faces)
-    return faces
+    return _cut_out(faces, settings.cutout) if settings.cutout else faces
+
+
+def _cut_out(faces: Tensor, share: float) -> Tensor:
+    """Lay a square of mean grey at a random place (cutout, DeVries and Taylor 2017).
+
+    Args:
+        faces: float (clip, frame, row, column), normalised: grey is 0.
+        share: Side of the square, as a share of the rows and of the columns.
+    """
+    clips, *_, rows, columns = faces.shape
+    inside = []
+    for size in (rows, columns):
+        centre = torch.rand(clips, 1) * size
+        inside.append((torch.arange(size) + 0.5 - centre).abs() < share * size / 2)
+    square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return faces.masked_fill(square.to(faces.device), 0)
 
 
 def _random_affine(shape: Sequence[int], settings: TrainingSettings) -> Tensor:
@@ -64,8 +81,14 @@ def _random_affine(shape: Sequence[int], settings: TrainingSettings) -> Tensor:
         flip -= 2 * torch.randint(2, (clips,))
     aspect = rows / columns  # a rotation in pixels, not in the stretched coordinates
     cosine, sine = angle.cos() / size, angle.sin() / size
-    across = torch.stack([cosine * flip, -sine * aspect, 2 * draw(settings.shift)], dim=1)
-    down = torch.stack([sine / aspect * flip, cosine, 2 * draw(settings.shift)], dim=1)
+    slant = draw(settings.shear) if settings.shear else torch.zeros(clips)
+    # Shear first, then rotate: the matrix of the rotation times [[1, slant], [0, 1]], in pixels.
+    across = torch.stack(
+        [cosine * flip, (cosine * flip * slant - sine) * aspect, 2 * draw(settings.shift)], dim=1
+    )
+    down = torch.stack(
+        [sine / aspect * flip, sine * flip * slant + cosine, 2 * draw(settings.shift)], dim=1
+    )
     return torch.stack([across, down], dim=1)
 
 

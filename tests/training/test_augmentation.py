@@ -245,3 +245,37 @@ def test_of_a_long_clip_only_what_is_read_is_changed() -> None:
     loud = image > 60
     difference = found.inputs["log_mel"][1].numpy()[loud] - image[loud]
     assert np.abs(difference).max() < 0.5
+
+
+def test_shear_moves_a_row_across_by_its_distance_from_the_middle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "rand", lambda *shape: torch.ones(shape))  # each draw at its limit
+    images = torch.zeros(1, 1, 41, 41)
+    images[0, 0, :, 20] = 1.0  # an upright line through the middle
+    sheared = augment_faces(images, TrainingSettings(**(NOTHING | {"shear": 0.25})))
+    for row in range(41):
+        across = 20 - 0.25 * (row - 20)  # where the line is in the output
+        weights = sheared[0, 0, row]
+        assert float((weights * torch.arange(41)).sum() / weights.sum()) == pytest.approx(
+            across, abs=1e-3
+        )
+
+
+def test_cutout_is_one_grey_square_of_its_size_at_any_place() -> None:
+    torch.manual_seed(0)
+    images = torch.ones(500, 1, 40, 60)
+    cut = augment_faces(images, TrainingSettings(**(NOTHING | {"cutout": 0.3})))
+    assert set(cut.unique().tolist()) == {0.0, 1.0}
+    holes = (cut[:, 0] == 0).float()
+    whole = holes.sum(dim=(1, 2)) == 12 * 18
+    assert 0.3 < whole.float().mean() < 0.7  # the centre is anywhere: others are cut by the border
+    for hole in holes[:50]:
+        rows, columns = hole.any(dim=1), hole.any(dim=0)
+        assert hole.sum() == rows.sum() * columns.sum()  # a rectangle
+    assert (holes.mean(dim=0) > 0).all()  # no place is spared
+
+
+def test_without_shear_and_cutout_nothing_changes() -> None:
+    images = torch.rand(2, 1, 20, 20)
+    assert augment_faces(images, TrainingSettings(**NOTHING)) is images

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from avemotion.data.corpora import crema_d
+from avemotion.data.corpora import crema_d, fer2013
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.types import Clip, Rating
 from avemotion.errors import UsageError
@@ -99,11 +99,13 @@ class _Answers:
     """Answers for each emotion; at least one."""
     right: int
     """Answers that name the intended emotion."""
+    given: int
+    """All answers, those for none of the emotions too."""
 
     @property
     def single_response(self) -> float:
         """The chance that an answer picked at random is right."""
-        return self.right / sum(self.votes)
+        return self.right / self.given
 
     @property
     def majority(self) -> float:
@@ -169,6 +171,7 @@ def _answered(
                 acted=acted,
                 votes=rating.votes,
                 right=rating.votes[labels.index(acted.emotion)],
+                given=sum(rating.votes) + rating.other_votes,
             )
 
 
@@ -189,7 +192,7 @@ def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> 
     return HumanScore(
         channel=channel,
         clips=whole.clips,
-        responses=sum(sum(a.votes) for a in answers),
+        responses=sum(a.given for a in answers),
         single_response=whole.single_response,
         single_response_by_clip=float(np.mean([a.single_response for a in answers])),
         majority=whole.majority,
@@ -200,7 +203,7 @@ def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> 
         recall_high=recall_high,
         single_recall=float(np.mean([group.single_response for group in emotions])),
         by_emotion=tuple(emotions),
-        by_level=tuple(_group(name, found) for name, found in by_level.items() if found),
+        by_level=tuple(_group(name, found) for name, found in by_level.items() if name and found),
     )
 
 
@@ -208,16 +211,20 @@ def _group(name: str, answers: Sequence[_Answers]) -> HumanGroupScore:
     return HumanGroupScore(
         name=name,
         clips=len(answers),
-        single_response=sum(a.right for a in answers) / sum(sum(a.votes) for a in answers),
+        single_response=sum(a.right for a in answers) / sum(a.given for a in answers),
         majority=float(np.mean([a.majority for a in answers])),
     )
 
 
-def ratings(corpus: Path) -> dict[str, HumanScore]:
+def ratings(
+    directory: Path, *, corpus: Literal["crema_d", "fer2013"] = "crema_d"
+) -> dict[str, HumanScore]:
     """Score the crowd on every clip that a corpus has ratings of, with media or without.
 
     Args:
-        corpus: Folder of a CREMA-D checkout, or of a synthetic corpus.
+        directory: Folder of the corpus.
+        corpus: What it holds: crema_d (also for a synthetic corpus), or fer2013 with the votes of
+            FER+; then the test pictures (PrivateTest) alone are scored.
 
     Returns:
         Channel (``audio``, ``video``, ``av``) -> score.
@@ -231,13 +238,20 @@ def ratings(corpus: Path) -> dict[str, HumanScore]:
         >>> ratings(Path("crema"))["av"].clips
         36
     """
-    corpus = Path(corpus)
-    if not corpus.is_dir():
-        raise UsageError(f"{corpus} is not a folder. Give the folder of a CREMA-D checkout.")
-    votes = crema_d.read_ratings(corpus)
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not a folder. Give the folder of a corpus.")
+    if corpus == fer2013.NAME:
+        pictures = fer2013.read_corpus(directory)
+        if not pictures.ratings:
+            tables = " or ".join(fer2013.VOTE_TABLES)
+            raise UsageError(f"{directory} has no votes of FER+: put {tables} there.")
+        tested = {clip.name: clip for clip in pictures.clips if clip.part == "test"}
+        return human_scores(pictures.ratings, tested, pictures.labels)
+    votes = crema_d.read_ratings(directory)
     if not votes:
         raise UsageError(
-            f"{corpus} has no ratings: {crema_d.VOTES_FILE} is missing or empty. "
+            f"{directory} has no ratings: {crema_d.VOTES_FILE} is missing or empty. "
             "Get it with the rest of CREMA-D (see data_prep/README.md)."
         )
     clips = {
