@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from avemotion.inference.classifier import Classifier as Classifier
     from avemotion.inference.classifier import classify_clip as classify_clip
     from avemotion.inference.classifier import classify_faces as classify_faces
+    from avemotion.inference.classifier import classify_image as classify_image
     from avemotion.inference.classify_clips import ClipFailure as ClipFailure
     from avemotion.inference.classify_clips import classify as classify
     from avemotion.inference.classify_clips import classify_clips as classify_clips
@@ -51,6 +52,7 @@ _HOMES = {
     "classify_clip": "inference.classifier",
     "classify_clips": "inference.classify_clips",
     "classify_faces": "inference.classifier",
+    "classify_image": "inference.classifier",
     "demo": "cli.demonstration",
     "evaluate": "evaluation.evaluate",
     "export": "inference.runtimes.onnx_export",

@@ -145,7 +145,7 @@ class TrainingSettings:
     """Weight decay: decoupled with AdamW, in the gradient with SGD; Adam takes none."""
     weight_averaging: float = 0.0
     """If above 0, the model that is validated and kept is an exponential moving average of the
-    weights with this decay a step: 0.999 and the like."""
+    weights with this decay a step, less in the first steps: 0.999 and the like."""
     views: Literal["one", "all"] = "one"
     """Views of a clip in an epoch: one, drawn anew, or each that differs (with the grid `thesis`
     all its phases) as a clip of its own with the same label and sound."""
@@ -155,9 +155,13 @@ class TrainingSettings:
     """Share of the audio-visual votes in that mixture (with `labels` votes); 1 uses them alone."""
     label_smoothing: float = 0.1
     """Share of the target that is spread evenly over all emotions."""
-    balance: Literal["none", "weights", "sampling"] = "none"
+    balance: Literal["none", "weights", "sampling", "oversampling", "undersampling", "smote"] = (
+        "none"
+    )
     """For unequally many clips of the emotions: `weights` lets rare ones count more in the loss,
-    `sampling` draws them more often."""
+    `sampling` draws them more often in as many steps; `oversampling` repeats them until all have as
+    many as the commonest, `undersampling` leaves clips out until all have as few as the rarest, and
+    `smote` makes pictures between the nearest rare ones."""
     mixup: float = 0.2
     """Both parameters of the Beta distribution of mixup, which blends clips; 0 switches it off."""
     spectrogram_masking: bool = True

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,18 @@ from urllib.parse import quote
 
 import av
 import numpy as np
+import torch
 from media_maker import make_clip, noise_frames
 from network_maker import EXPERIMENTS, metadata_of, untrained
 
+from avemotion.config import ExperimentSettings
+from avemotion.data.corpora import fer2013
+from avemotion.data.task import Task
 from avemotion.inference.runtimes.loading import load_runtime
 from avemotion.media.reader import read_clip
 from avemotion.models.checkpoint import save_checkpoint
+from avemotion.models.miene import Miene, MieneSettings
+from avemotion.models.registry import create, with_settings
 from avemotion.web.connections import PageServer
 from avemotion.web.server import build_server
 from avemotion.web.uploads import Limits
@@ -88,6 +94,26 @@ def save_model(folder: Path, name: str = "av") -> Path:
     """Write a network with random weights."""
     path = folder / f"{name}.safetensors"
     save_checkpoint(path, untrained(EXPERIMENTS[name]), metadata_of(EXPERIMENTS[name]))
+    return path
+
+
+def save_picture_model(folder: Path) -> Path:
+    """Write Miene with random weights, always the same; it finds faces, and reads them 48 x 48."""
+    folder.mkdir(exist_ok=True)
+    settings = MieneSettings(channels=(16, 32), votes_share=0.0)
+    experiment = with_settings(ExperimentSettings("miene", "video"), settings)
+    task = Task(fer2013.EMOTIONS)
+    torch.manual_seed(0)
+    metadata = replace(
+        metadata_of(EXPERIMENTS["video"]),
+        experiment=experiment,
+        corpus=fer2013.NAME,
+        task=task,
+        inputs=Miene.reads("video", settings),
+        preprocessing=fer2013.SETTINGS,
+    )
+    path = folder / "pictures.safetensors"
+    save_checkpoint(path, create(task, experiment).eval(), metadata)
     return path
 
 

@@ -509,7 +509,7 @@ FILES = [
     Row("a Git LFS pointer", lambda p: write_pointer(p / "a.flv"), MediaError,
         ("a.flv is a Git LFS pointer, not media: run `git lfs pull`",)),
     Row("text", lambda p: text(p / "a.mp4", "not a film\n" * 500), MediaError,
-        ("a.mp4 cannot be decoded: not a video or sound file, or damaged",)),
+        ("a.mp4 cannot be decoded: not a video, sound or picture file, or damaged",)),
     Row("an MP4 cut short", lambda p: cut(p / "a.mp4"), MediaError, ("a.mp4 is truncated",)),
     Row("a playlist that names other files, as `bytes`",
         lambda p: f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{cut(p / 'a.ts')}\n".encode(),

@@ -217,15 +217,6 @@ def test_ray_cluster_counts_stores_that_lost_nodes_left_the_same(few_clips: Path
     assert result["rounds"] == result["same"] == 1 and result["failed_clips"] == 0
 
 
-def test_stills(small_store: Path, fitted: Path, tmp_path: Path):
-    result = run(
-        "stills", tmp_path, "--data", small_store, "--checkpoints", fitted / "ar5" / "video"
-    )
-    (corpus,) = {name.rpartition(" ")[0] for name in result if name.endswith(" clips")}
-    assert positive(result, f"{corpus} clips", f"{corpus} emotions")
-    assert all(0 <= result[f"{corpus} {name}"] <= 1 for name in ("moving", "still", "agree"))
-
-
 def test_app_counts_pictures(few_clips: Path, tmp_path: Path):
     result = run("app", tmp_path, "--clips", few_clips, "--seconds", 1, "--repeats", 1)
     assert positive(result, "pictures_per_second", "latency_ms", "latency_95_ms", "processor_ms")

@@ -164,7 +164,7 @@ def _report(command: Command) -> int:
             "--format",
             type=names,
             default="html",
-            metavar="html,latex,csv,png,svg",
+            metavar="html,text,latex,csv,png,svg",
             help="what is written, separated by commas: the page, tables, figures",
         )
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from avemotion.evaluation.predictions import modality_of
-from avemotion.evaluation.report.formatting import versus
+from avemotion.evaluation.report.formatting import counted, people, versus
 from avemotion.evaluation.report.headline import headline
 from avemotion.inference.prediction import Prediction
 
@@ -43,15 +43,6 @@ def tabulate(rows: Sequence[Sequence[object]], headers: Sequence[str] = (), **st
     from tabulate import tabulate as draw
 
     return draw(rows, headers, **style)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun.
-
-    >>> counted(1, "actor"), counted(7442, "clip")
-    ('1 actor', '7,442 clips')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def shortened(lines: Sequence[str]) -> list[str]:
@@ -190,13 +181,13 @@ def evaluate_text(report: EvaluationResults) -> str:
     if report.ceilings:
         headers.append("ceiling %")
     seeds = f", {len(report.seeds)} seeds" if len(report.seeds) > 1 else ""
-    people = "that no model saw"
+    seen = "that no model saw" if report.actors else "who may be in training, too"
     if report.protocol == "other-corpus":
-        people = "of another corpus than the models learned from"
+        seen = "of another corpus than the models learned from"
     lines = [
         *headline(asdict(report)),
-        f"{report.protocol}: {counted(report.clips, 'clip')} of {counted(report.actors, 'actor')} "
-        f"{people}{seeds}; target: {TARGETS[report.target]}",
+        f"{report.protocol}: {counted(report.clips, 'clip')} of {people(report.actors)} "
+        f"{seen}{seeds}; target: {TARGETS[report.target]}",
         tabulate([row[: len(headers)] for row in rows], headers, disable_numparse=True),
     ]
     lines += [versus(asdict(d), pair) for pair, d in report.differences.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, cast
 
 import torch
 from safetensors import safe_open
@@ -68,6 +69,11 @@ class ClipDataset(Dataset[Batch[Tensor]]):
     def __len__(self) -> int:
         """Return the number of clips."""
         return len(self.rows)
+
+    @property
+    def has_votes(self) -> bool:
+        """Whether batches hold the crowd's votes."""
+        return self._votes is not None
 
     def __getitem__(self, picks: Sequence[Pick]) -> Batch[Tensor]:
         """Gather a batch."""
@@ -250,8 +256,19 @@ class EpochSampler(Sampler[list[Pick]]):
         return iter([picks[a:b] for a, b in zip(cuts, [*cuts[1:], self.size], strict=True)])
 
 
+class Batched(Protocol):
+    """What `batches` reads: clips, indexed by a list of picks."""
+
+    @property
+    def views(self) -> Sequence[int]:
+        """How many views each clip has."""
+
+    def __getitem__(self, picks: Sequence[Pick]) -> Batch[Tensor]:
+        """Gather a batch."""
+
+
 def batches(
-    dataset: ClipDataset,
+    dataset: Batched,
     batch_size: int,
     seed: int | None = None,
     all_views: bool = False,
@@ -262,4 +279,5 @@ def batches(
     Gathering a batch is a few memory copies, so it is done in place: no worker processes.
     """
     sampler = EpochSampler(dataset.views, batch_size, seed, all_views, weights)
-    return DataLoader(dataset, sampler=sampler, batch_size=None)
+    clips = cast(Dataset[Batch[Tensor]], dataset)
+    return DataLoader(clips, sampler=sampler, batch_size=None)

@@ -14,7 +14,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from avemotion.data.corpora import fer2013
-from avemotion.data.types import Clip, Corpus
+from avemotion.data.types import PARTS, Clip, Corpus
 from avemotion.errors import MediaError
 from avemotion.features.extraction import read_views
 from avemotion.parallel.isolated_worker import TaskFailure
@@ -112,7 +112,7 @@ def verify_pictures(directory: Path, *, decode: bool, progress: bool) -> Picture
     first: dict[str, Clip] = {}
     twice = [
         (clip, before)
-        for clip in found.clips
+        for clip in sorted(found.clips, key=lambda clip: PARTS.index(clip.part))
         if digests[clip.name] and (before := first.setdefault(digests[clip.name], clip)) is not clip
     ]
     return PictureVerification(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,9 @@ from avemotion.config import MODALITIES
 
 UNKNOWN_ACTOR = "unknown"
 """The actor of clips whose actor nobody named; they cannot be used in training or tests."""
+
+UNKNOWN_GROUPS = 200
+"""Groups into which clips of unknown people are put where intervals need a unit."""
 
 PARTS = ("train", "validation", "test")
 """Parts of a split; also the names of a corpus' official ones."""
@@ -143,6 +147,22 @@ class Corpus:
         for path in (clip.video, clip.audio):
             if path is not None and not path.is_relative_to(self.directory):
                 raise ValueError(f"clip {clip.name!r} has {path}, outside of {self.directory}")
+
+
+def unit_of(actor: str, clip: str) -> str:
+    """Return the unit that intervals and tests draw: the actor, or a random group of clips.
+
+    Clips of unknown people are drawn in groups, which gives the intervals of single clips; over
+    people, who may be in several groups, they would be wider.
+    """
+    if actor != UNKNOWN_ACTOR:
+        return actor
+    return f"{UNKNOWN_ACTOR}-{zlib.crc32(clip.encode()) % UNKNOWN_GROUPS:03d}"
+
+
+def is_group(unit: str) -> bool:
+    """Tell whether a unit is a group of clips of unknown people; no actor is called so."""
+    return unit.startswith(f"{UNKNOWN_ACTOR}-")
 
 
 def is_utf8(text: str) -> bool:

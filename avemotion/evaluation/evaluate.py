@@ -25,7 +25,7 @@ from avemotion.data.contact_sheet import draw_preview
 from avemotion.data.corrupted_batches import check_corruptible
 from avemotion.data.splits import check_known
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.data.types import UNKNOWN_ACTOR
+from avemotion.data.types import UNKNOWN_ACTOR, UNKNOWN_GROUPS
 from avemotion.errors import UsageError
 from avemotion.evaluation.checkpoints import Trained, answers_of, experiments_of, find_trained
 from avemotion.evaluation.cross_validation import train_and_test
@@ -268,8 +268,9 @@ def _notes_on_people(rows: Sequence[ManifestRow], official: bool) -> list[str]:
     notes = [_PEOPLE_SHARED] if official else []
     if unknown := sum(row.actor == UNKNOWN_ACTOR for row in rows):
         notes.append(
-            f"{unknown} clips are of people who are not known: they count as one actor, so that "
-            "intervals and tests over actors say nothing about other people"
+            f"the people of {unknown} clips are not known: where intervals and tests are over "
+            f"actors, {UNKNOWN_GROUPS} random groups of these clips stand for them, which says "
+            "nothing about other people"
         )
     return notes
 

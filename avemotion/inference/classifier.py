@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.data.batch import STREAMS, Arrays, concatenate, only
-from avemotion.errors import UsageError
+from avemotion.errors import MediaError, UsageError
+from avemotion.features.table import shows_motion
 from avemotion.inference.isolated_preparation import prepare_isolated
 from avemotion.inference.prediction import Prediction
 from avemotion.inference.preparation import PreparedClip, prepare_clip
@@ -20,7 +21,8 @@ from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
 from avemotion.inference.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.inference.timeline_windows import window_rows
-from avemotion.media.sources import Source
+from avemotion.media.sources import DecodedClip, Source, source_name
+from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
 
 _WINDOWS = TimelineSettings()
@@ -268,6 +270,69 @@ def classify_clip(
     """
     classifier = Classifier(checkpoint, device, runtime)
     return classifier.classify(source, modality, parts=parts, isolated=isolated)
+
+
+def check_reads_pictures(name: str, metadata: CheckpointMetadata) -> None:
+    """Refuse a model that needs motion where a picture is to be classified.
+
+    Args:
+        name: What the message calls the picture.
+        metadata: Of the model.
+
+    Raises:
+        UsageError: It reads several frames of a clip, or no face at all.
+    """
+    names = names_of(metadata.inputs)
+    if shows_motion(names) or "video" not in metadata.answers:
+        experiment = metadata.experiment
+        raise UsageError(
+            f"{name} is a picture, but the model {experiment.system} reads clips. Use a model for "
+            "pictures: one that `avemotion models` lists with the input image."
+        )
+
+
+def classify_image(
+    source: Source | NDArray[np.uint8],
+    checkpoint: Path | str | None = None,
+    device: str = "auto",
+    runtime: RuntimeName = "auto",
+    *,
+    isolated: bool = False,
+) -> Prediction:
+    """Predict the emotion of the face in one picture, by a model for pictures.
+
+    Of several faces, the largest and most central one counts; `classify_faces` returns a
+    prediction for each. A picture as small as those of training is taken as a face as a whole.
+
+    Args:
+        source: Path of a picture, its content as bytes, an open binary file, or an array: uint8
+            (row, column) grey, or (row, column, 3) RGB.
+        checkpoint: The model; see `find_checkpoint`.
+        device: ``auto``, ``cpu``, ``cuda``...
+        runtime: See `find_checkpoint`.
+        isolated: Decode in a separate process, which may crash, hang, or run out of memory.
+
+    Raises:
+        MediaError: The picture cannot be read, or is a video.
+        MissingModalityError: No face was found.
+        UsageError: The model does not exist or reads clips, its runtime is not installed, or the
+            source is no picture.
+
+    Examples:
+        >>> from avemotion import classify_image
+        >>> prediction = classify_image("face.jpg", "runs/miene/video")
+        >>> prediction.frames_sampled, prediction.label in prediction.probabilities
+        (1, True)
+    """
+    classifier = Classifier(checkpoint, device, runtime)
+    if isinstance(source, np.ndarray):
+        source = DecodedClip(source[None], frame_rate=1.0, name="picture")
+    name = source_name(source)
+    check_reads_pictures(name, classifier.metadata)
+    found = classifier.classify(source, "video", isolated=isolated)
+    if found.frames_sampled != 1:
+        raise MediaError(f"{name} is a video, or animated. Use classify_clip")
+    return found
 
 
 def classify_faces(

@@ -79,7 +79,7 @@ def opened(file: MediaFile, **options: str) -> Iterator[av.container.InputContai
         ) from error
     except av.error.InvalidDataError as error:
         raise MediaError(
-            f"{file.name} cannot be decoded: not a video or sound file, or damaged"
+            f"{file.name} cannot be decoded: not a video, sound or picture file, or damaged"
         ) from error
     except av.error.FFmpegError as error:
         raise MediaError(f"{file.name} cannot be decoded: {_plain(error)}") from error

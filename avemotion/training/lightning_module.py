@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from avemotion.config import TrainingSettings
 from avemotion.data.batch import Batch
@@ -48,10 +49,10 @@ class EmotionModule(pl.LightningModule):
         self.task = network.task
         self.settings = settings
         self._validated: list[tuple[Tensor, Tensor]] = []
-        decay = settings.weight_averaging
+        averaging = partial(_moving_average, decay=settings.weight_averaging)
         self._averaged = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-            if decay
+            AveragedModel(network, avg_fn=averaging, use_buffers=True)
+            if settings.weight_averaging
             else None
         )
         self.auxiliary_heads = self._auxiliary_heads()
@@ -202,3 +203,9 @@ class EmotionModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def _moving_average(averaged: Tensor, current: Tensor, steps: Tensor, decay: float) -> Tensor:
+    """Return the new average; at first it follows fast, so that it forgets the initial weights."""
+    n = float(steps)
+    return torch.lerp(current, averaged, min(decay, (1 + n) / (10 + n)))

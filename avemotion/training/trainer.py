@@ -40,6 +40,7 @@ from avemotion.models.learner import Learner
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import create, with_settings
 from avemotion.training.augmentation import trained_names
+from avemotion.training.balancing import Trainable, balanced
 from avemotion.training.learning import learn
 from avemotion.training.lightning import pl
 from avemotion.training.lightning_module import EmotionModule
@@ -169,11 +170,12 @@ def train(
         learned = dataset
         if read != names:
             learned = ClipDataset(store, train_rows, read, votes, device)
+        weights = dataset.label_weights(len(store.labels))
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with _quiet_and_interruptible():
             _trainer(settings, out, recorder, progress).fit(
-                EmotionModule(network, settings, _label_weights(dataset, network, settings)),
-                _training_batches(learned, settings, len(store.labels), done.epochs),
+                EmotionModule(network, settings, None if settings.balance == "none" else weights),
+                _training_batches(balanced(learned, settings), settings, weights, done.epochs),
                 validation,
                 ckpt_path=done.state,
                 weights_only=True,  # nothing in the file is executed
@@ -239,21 +241,13 @@ def _initial_metadata(
     )
 
 
-def _label_weights(
-    dataset: ClipDataset, network: EmotionModel, settings: TrainingSettings
-) -> Tensor | None:
-    if settings.balance == "none":
-        return None
-    return dataset.label_weights(len(network.task.labels))
-
-
 def _training_batches(
-    dataset: ClipDataset, settings: TrainingSettings, labels: int, epochs_done: int
+    dataset: Trainable, settings: TrainingSettings, label_weights: Tensor, epochs_done: int
 ) -> DataLoader[Batch[Tensor]]:
     """Return the loader of the training clips, at the epoch where training starts."""
     chances = None
     if settings.balance == "sampling":
-        chances = dataset.label_weights(labels)[dataset.targets]
+        chances = label_weights[dataset.targets]
     everything = settings.views == "all"
     loader = batches(dataset, settings.batch_size, settings.seed, everything, chances)
     assert isinstance(loader.sampler, EpochSampler)

@@ -24,13 +24,12 @@ from avemotion.data.spectrogram_plot import spectrogram_png
 from avemotion.errors import AvemotionError, MediaError
 from avemotion.features.table import feature
 from avemotion.files import csv_rows
-from avemotion.inference.classifier import Classifier
+from avemotion.inference.classifier import Classifier, check_reads_pictures
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
 from avemotion.inference.timeline_rows import table_columns, table_row
 from avemotion.media.decoder import opened
 from avemotion.media.video_tracks import is_video
 from avemotion.parallel.processes import one_thread
-from avemotion.web.stills import is_still, prepare_still
 
 MAX_PIXELS = 4096 * 2304
 """Largest video frame, 4K: a file of a few hundred bytes can hold frames that fill the memory."""
@@ -38,6 +37,7 @@ MAX_PIXELS = 4096 * 2304
 MAX_STILL_PIXELS = 64_000_000
 """Largest still image: photos have more pixels than video frames."""
 
+_STILL_FORMATS = {"image2", "jpeg_pipe", "png_pipe", "webp_pipe"}  # FFmpeg probes the content
 _SHEET_COLUMNS = 10
 _TIMELINE_FACES = 48  # crops sent with a timeline, more than a page shows side by side
 
@@ -86,20 +86,29 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
     """
     classifier = _classifier(checkpoint)
     try:
-        still = is_still(upload.path)
+        still = _is_still(upload.path)
         seconds = check_size(upload.path, upload.length_seconds, still)
         if still:
-            clip = prepare_still(upload.path, classifier.request())
-        else:
-            if seconds > LONG_CLIP_SECONDS:
-                yield from _timeline(classifier, upload.path, seconds)
-            (clip,) = classifier.prepare(upload.path)
+            check_reads_pictures(upload.path.name, classifier.metadata)
+        elif seconds > LONG_CLIP_SECONDS:
+            yield from _timeline(classifier, upload.path, seconds)
+        (clip,) = classifier.prepare(upload.path)
     except AvemotionError as error:
         reason = str(error).replace(str(upload.path), upload.path.name)
         raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
     each_alone = clip.modality == "av" and {"video", "audio"} <= set(classifier.metadata.answers)
     prediction = replace(classifier.answer([clip], parts=each_alone)[0], clip=upload.name)
     yield {"prediction": asdict(prediction), "images": _images(clip)}
+
+
+def _is_still(path: Path) -> bool:
+    """Return whether a file is a JPEG, PNG or WebP image.
+
+    Raises:
+        MediaError: The file cannot be read.
+    """
+    with opened(path) as container:
+        return container.format.name in _STILL_FORMATS
 
 
 def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
@@ -197,8 +206,7 @@ def _images(clip: PreparedClip) -> dict[str, str]:
         if about.kind == "image":
             images["faces"] = _face_url(array[0])
         elif about.kind == "frames":
-            is_still = clip.frames_sampled == 1
-            images["faces"] = _face_url(array[0, 0] if is_still else contact_sheet(array[0]))
+            images["faces"] = _face_url(contact_sheet(array[0]))
         elif about.kind == "spectrogram":
             columns = clip.arrays.lengths[name][0]
             png = spectrogram_png(array[0, :, :columns], name)

@@ -20,14 +20,17 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import (
     balanced_accuracy_score,
+    classification_report,
     confusion_matrix,
     f1_score,
     precision_score,
     recall_score,
 )
 
+from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.evaluation.metrics.intervals import mean_interval
-from avemotion.evaluation.metrics.scores import Score, actor_accuracies, score
+from avemotion.evaluation.metrics.recalls import difference, tally
+from avemotion.evaluation.metrics.scores import Score, actor_accuracies, credits_of, score
 from avemotion.evaluation.predictions import ClipPrediction
 
 LABELS = ("c", "a", "b")  # not in alphabetical order: a store's labels need not be
@@ -292,3 +295,52 @@ def test_benchmark_of_intervals(tmp_path: Path) -> None:
 def test_actor_accuracies() -> None:
     table = predictions([(1, 0, 0), (1, 0, 1), (0, 2, 2)])
     assert actor_accuracies(table, LABELS) == {"0": 1.0, "1": 0.5}
+
+
+def test_clips_of_unknown_people_have_the_interval_of_single_clips() -> None:
+    """Against the closed form of a share: of 2,000 clips, 1.96 standard errors each way."""
+    rng = np.random.default_rng(0)
+    labels = ("anger", "fear")
+    found = [
+        ClipPrediction(
+            seed=0, fold="official", clip=f"picture {n}", actor=UNKNOWN_ACTOR,
+            target=labels[n % 2], probabilities=(0.9, 0.1) if p < 0.5 else (0.1, 0.9),
+        )
+        for n, p in enumerate(rng.random(2000))
+    ]  # fmt: skip
+    result = score(found, labels)
+    assert result.actors == 0
+    margin = 1.96 * np.sqrt(result.accuracy * (1 - result.accuracy) / 2000)
+    assert result.accuracy_low == pytest.approx(result.accuracy - margin, abs=0.004)
+    assert result.accuracy_high == pytest.approx(result.accuracy + margin, abs=0.004)
+    counts = tally(credits_of(found, labels), labels)
+    half = tally([(a, t, c / 2) for a, t, c in credits_of(found, labels)], labels)
+    assert difference(counts, half).actors == 0
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
+def test_averages_are_those_of_scikit_learns_classification_report(
+    pairs: list[tuple[int, int]],
+) -> None:
+    labels = ("a", "b", "c", "d")
+    found = [
+        ClipPrediction(
+            seed=0, fold="f", clip=f"{n}", actor=f"{n % 3}", target=labels[target],
+            probabilities=tuple(float(i == predicted) for i in range(4)),
+        )
+        for n, (target, predicted) in enumerate(pairs)
+    ]  # fmt: skip
+    truth, predicted = [labels[t] for t, _ in pairs], [labels[p] for _, p in pairs]
+    theirs = classification_report(
+        truth, predicted, labels=sorted(set(truth)), output_dict=True, zero_division=0
+    )
+    ours = score(found, labels)
+    micro, macro, weighted = ours.averages
+    for average, name in ((macro, "macro avg"), (weighted, "weighted avg")):
+        wanted = theirs[name]
+        assert (average.precision, average.recall, average.f1) == pytest.approx(
+            (wanted["precision"], wanted["recall"], wanted["f1-score"])
+        )
+        assert average.clips == wanted["support"]
+    assert micro.f1 == micro.precision == pytest.approx(np.mean(np.equal(truth, predicted)))

@@ -28,7 +28,7 @@ def module(**settings: object) -> EmotionModule:
 
 
 def test_the_kept_model_is_the_moving_average_of_the_weights() -> None:
-    trained = module(weight_averaging=0.9)
+    trained = module(weight_averaging=0.3)
     weight = trained.network.classifier[-1].weight
     assert isinstance(weight, nn.Parameter)
     expected = None
@@ -37,7 +37,8 @@ def test_the_kept_model_is_the_moving_average_of_the_weights() -> None:
             weight += float(step)
         trained.on_train_batch_end()
         now = weight.detach().double()
-        expected = now.clone() if expected is None else 0.9 * expected + 0.1 * now
+        decay = min(0.3, (1 + step) / (10 + step))  # 2/11, 3/12, 0.3 and so on
+        expected = now.clone() if expected is None else decay * expected + (1 - decay) * now
     kept = trained.kept.classifier[-1].weight
     torch.testing.assert_close(kept.double(), expected, rtol=1e-5, atol=1e-5)
     assert module().kept is not trained.kept and module().network is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 import pytest
-from app_maker import App, save_model, serving, write_camera, write_film
+from app_maker import App, save_model, save_picture_model, serving, write_camera, write_film
 from media_maker import make_clip, noise_frames
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -217,17 +217,29 @@ def test_a_long_clip_is_drawn_over_time(page: Any, clip: Path, app: App, tmp_pat
     assert app.uploads() == []
 
 
-def test_a_still_image_is_classified_with_a_warning(page: Any, clip: Path, tmp_path: Path) -> None:
+def test_a_picture_is_refused_by_a_model_for_clips(page: Any, clip: Path, tmp_path: Path) -> None:
     with av.open(str(clip)) as container:
         next(container.decode(video=0)).to_image().save(tmp_path / "me.jpg")
     page.set_input_files("#choose", tmp_path / "me.jpg")
-    page.wait_for_selector("#result-name:has-text('me.jpg')")
-    assert "low reliability" in page.inner_text(".headline >> nth=0")
-    assert "no motion and no voice" in page.inner_text("#result-warnings")
-    assert "the face alone of one image" in page.inner_text("#result-evidence")
-    assert page.evaluate("document.getElementById('faces').naturalWidth") == 80
-    assert "repeated for all 20 frames" in page.inner_text("#faces-caption")
-    assert not page.is_visible("#spectrogram")
+    page.wait_for_selector("#file-error:has-text('me.jpg is a picture, but the model')")
+    assert not page.is_visible("#result")
+
+
+def test_a_picture_is_shown_with_the_face_that_the_model_read(
+    browser: Any, clip: Path, tmp_path: Path
+) -> None:
+    with av.open(str(clip)) as container:
+        next(container.decode(video=0)).to_image().save(tmp_path / "me.jpg")
+    with serving(tmp_path / "tmp", save_picture_model(tmp_path / "model")) as running:
+        page = browser.new_page()
+        page.goto(running.url)
+        page.set_input_files("#choose", tmp_path / "me.jpg")
+        page.wait_for_selector("#result-name:has-text('me.jpg')")
+        assert "the face alone of one image" in page.inner_text("#result-evidence")
+        assert page.evaluate("document.getElementById('faces').naturalWidth") == 48
+        assert "as the model reads it" in page.inner_text("#faces-caption")
+        assert not page.is_visible("#spectrogram")
+        page.close()
 
 
 def test_a_name_with_html_is_text(page: Any, clip: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from avemotion.data.corpora import crema_d, fer2013
 from avemotion.data.corpora.crema_d import EMOTIONS
-from avemotion.data.types import Clip, Rating
+from avemotion.data.types import Clip, Rating, unit_of
 from avemotion.errors import UsageError
 from avemotion.evaluation.metrics.recalls import tally
 
@@ -182,7 +182,7 @@ def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> 
         by_emotion[a.acted.emotion].append(a)
         by_level.setdefault(a.acted.level, []).append(a)
     whole = _group("", answers)
-    credits = [(a.acted.actor, a.acted.emotion, a.majority) for a in answers]
+    credits = [(unit_of(a.acted.actor, a.clip), a.acted.emotion, a.majority) for a in answers]
     recalls, pooled = (
         tally(credits, labels),
         tally([(a, labels[0], c) for a, _, c in credits], labels),

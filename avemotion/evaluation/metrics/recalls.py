@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from avemotion.data.types import is_group
 from avemotion.evaluation.metrics.intervals import Interval, bootstrap_intervals
 
 Credit = tuple[str, str, float]
@@ -26,7 +27,7 @@ class Tally:
     """Credit and clips by actor and emotion."""
 
     actors: tuple[str, ...]
-    """The actors, sorted."""
+    """The actors, sorted; groups of clips stand for unknown ones."""
     credit: NDArray[np.float64]
     """(actor, emotion): sum of the credits of the clips with that target."""
     clips: NDArray[np.float64]
@@ -62,7 +63,7 @@ class Difference:
     p_holm: float | None
     """The same, corrected by Holm for the comparisons that stand beside it."""
     actors: int
-    """Actors compared."""
+    """Actors compared, but unknown ones."""
 
 
 def tally(credits: Iterable[Credit], labels: Sequence[str]) -> Tally:
@@ -114,7 +115,7 @@ def difference(ours: Tally, theirs: Tally) -> Difference:
         high=high,
         p=_permutation_test(ours, theirs),
         p_holm=None,
-        actors=len(ours.actors),
+        actors=sum(not is_group(unit) for unit in ours.actors),
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from avemotion.data.task import most_probable
+from avemotion.data.types import UNKNOWN_ACTOR, unit_of
 from avemotion.evaluation.metrics.intervals import (
     SHARES,
     Interval,
@@ -38,6 +39,9 @@ class ClassScore:
     """Share of the predictions of it that are right, 0 to 1; 0 where there are none."""
     f1: float
     """Harmonic mean of the two."""
+
+
+_MEASURES = ("recall", "precision", "f1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Score:
     clips: int
     """Clips tested."""
     actors: int
-    """Actors tested."""
+    """Actors tested, but unknown ones."""
     accuracy: float
     """Share of predictions that are right (WAR), 0 to 1."""
     accuracy_low: float | None
@@ -93,6 +97,9 @@ class Score:
     """Upper end of it."""
     classes: tuple[ClassScore, ...]
     """Each emotion that is the target of a clip, in the order of the labels."""
+    averages: tuple[ClassScore, ...]
+    """Their micro, macro and weighted averages, as classification reports have them; with one
+    label a clip, the micro averages are the accuracy."""
     confusion: tuple[tuple[int, ...], ...]
     """Predictions counted over all seeds: a row for each target, a column for each prediction."""
     seeds: tuple[SeedScore, ...]
@@ -117,7 +124,8 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
         raise ValueError("every seed must predict the same clips, each of them once")
     truth = np.array([labels.index(p.target) for p in predictions])
     predicted = predicted_labels(predictions)
-    per_actor = actor_confusions([p.actor for p in predictions], truth, predicted, len(labels))
+    units = [unit_of(p.actor, p.clip) for p in predictions]
+    per_actor = actor_confusions(units, truth, predicted, len(labels))
     intervals = score_intervals(per_actor)
     accuracies = list(actor_accuracies(predictions, labels).values())
     mean, low, high = mean_interval(accuracies, SHARES)
@@ -126,10 +134,20 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
         truth, predicted, labels=present, zero_division=0
     )
     seed_of = np.array([p.seed for p in predictions])
+    classes = tuple(
+        ClassScore(
+            emotion=labels[label],
+            clips=int(counts[i]) // len(seeds),
+            recall=float(recall[i]),
+            precision=float(precision[i]),
+            f1=float(f1[i]),
+        )
+        for i, label in enumerate(present)
+    )
     each_seed = tuple(_seed_score(s, truth[seed_of == s], predicted[seed_of == s]) for s in seeds)
     return Score(
         clips=len(clips),
-        actors=len(per_actor),
+        actors=len({p.actor for p in predictions} - {UNKNOWN_ACTOR}),
         accuracy=float(accuracy_score(truth, predicted)),
         accuracy_low=intervals["accuracy"][0],
         accuracy_high=intervals["accuracy"][1],
@@ -142,20 +160,25 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
         actor_mean=mean,
         low=low,
         high=high,
-        classes=tuple(
-            ClassScore(
-                emotion=labels[label],
-                clips=int(counts[i]) // len(seeds),
-                recall=float(recall[i]),
-                precision=float(precision[i]),
-                f1=float(f1[i]),
-            )
-            for i, label in enumerate(present)
-        ),
+        classes=classes,
+        averages=_averages(classes, float(accuracy_score(truth, predicted))),
         confusion=tuple(tuple(map(int, row)) for row in per_actor.sum(axis=0)),
         seeds=each_seed,
         seed_std=float(np.std([s.accuracy for s in each_seed], ddof=1)) if len(seeds) > 1 else None,
     )
+
+
+def _averages(classes: Sequence[ClassScore], accuracy: float) -> tuple[ClassScore, ...]:
+    of = {name: np.array([getattr(c, name) for c in classes]) for name in _MEASURES}
+    clips = np.array([c.clips for c in classes])
+    found = {
+        "micro average": dict.fromkeys(_MEASURES, accuracy),
+        "macro average": {name: float(values.mean()) for name, values in of.items()},
+        "weighted average": {
+            name: float(np.average(values, weights=clips)) for name, values in of.items()
+        },
+    }
+    return tuple(ClassScore(name, int(clips.sum()), **values) for name, values in found.items())
 
 
 def _seed_score(seed: int, truth: NDArray[np.intp], predicted: NDArray[np.intp]) -> SeedScore:
@@ -176,7 +199,8 @@ def actor_accuracies(
     """Return each actor's share of right predictions; with several seeds, its mean over them."""
     predicted = predicted_labels(predictions)
     return actor_means(
-        (p.actor, labels[i] == p.target) for p, i in zip(predictions, predicted, strict=True)
+        (unit_of(p.actor, p.clip), labels[i] == p.target)
+        for p, i in zip(predictions, predicted, strict=True)
     )
 
 
@@ -184,7 +208,7 @@ def credits_of(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> 
     """Return who is in each clip, its target, and 1 where the prediction is right, else 0."""
     predicted = predicted_labels(predictions)
     return [
-        (p.actor, p.target, float(labels[i] == p.target))
+        (unit_of(p.actor, p.clip), p.target, float(labels[i] == p.target))
         for p, i in zip(predictions, predicted, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""What a paper takes from an evaluation: tables as LaTeX and CSV, figures as PNG and SVG."""
+"""What a paper takes from an evaluation: tables as text, LaTeX and CSV, figures as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from avemotion.errors import UsageError
 from avemotion.evaluation.report.figures import drawings
 from avemotion.evaluation.report.latex import latex_tables
 from avemotion.evaluation.report.results import EvaluationResults
-from avemotion.evaluation.report.tables import csv_tables
+from avemotion.evaluation.report.tables import classification_reports, csv_tables
 from avemotion.files import write_atomically, write_csv
 
-Format = Literal["html", "latex", "csv", "png", "svg"]
+Format = Literal["html", "text", "latex", "csv", "png", "svg"]
 """What a report is written as."""
 
 Writers = dict[str, Callable[[Path], object]]
@@ -46,7 +46,10 @@ def exports(results: EvaluationResults, formats: Sequence[Format]) -> Writers:
     """
     writers: Writers = {}
     for format in formats:
-        if format == "latex":
+        if format == "text":
+            text = classification_reports(results)
+            writers["classification_report.txt"] = partial(_write_text, text)
+        elif format == "latex":
             for stem, text in latex_tables(results).items():
                 writers[f"{stem}.tex"] = partial(_write_text, text)
         elif format == "csv":

@@ -72,15 +72,17 @@ def drawings(results: EvaluationResults) -> dict[str, Drawing]:
     rows = list(score_rows(results))
     shown = [row for row in rows if row.kind != "rule"]
     actors = _by_accuracy(results.actor_accuracies)
-    columns = ceil(len(actors) / _ROWS)
-    in_column = ceil(len(actors) / columns)
     side = 0.5 * len(results.labels) + 1.4
-    return {
-        "overview": Drawing((5.0, 0.24 * len(shown) + 1.1), partial(_overview, results, rows)),
-        "actors": Drawing(
+    found = {"overview": Drawing((5.0, 0.24 * len(shown) + 1.1), partial(_overview, results, rows))}
+    if actors:
+        columns = ceil(len(actors) / _ROWS)
+        in_column = ceil(len(actors) / columns)
+        found["actors"] = Drawing(
             (max(5.0, 3.5 * columns), 0.14 * in_column + 1.5),
             partial(_actors, results, actors, columns),
-        ),
+        )
+    return {
+        **found,
         **{
             confusion_stem(system): Drawing(
                 (side, side + 0.2), partial(_confusion, results, system)
@@ -105,7 +107,7 @@ def _line(text: str) -> str:
 
 def _by_accuracy(accuracies: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Sort actors by how well the first system did on them, best first."""
-    leading = next(iter(accuracies.values()))
+    leading = next(iter(accuracies.values()), {})
     return sorted(leading, key=lambda actor: (-leading[actor], actor))
 
 

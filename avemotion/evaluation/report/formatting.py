@@ -35,6 +35,15 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if isinstance(value, float | int) else MISSING
 
 
+def people(actors: int) -> str:
+    """Say of how many people clips are.
+
+    >>> people(91), people(0)
+    ('91 actors', 'unknown people')
+    """
+    return counted(actors, "actor") if actors else "unknown people"
+
+
 def counted(number: int, noun: str) -> str:
     """Format a number of things.
 
@@ -59,7 +68,7 @@ def versus(difference: Mapping[str, Any], pair: str) -> str:
     ours, _, theirs = pair.partition(" - ")
     lead, ends = difference["recall"], (difference["low"], difference["high"])
     side, sign = ("above", 1) if lead >= 0 else ("below", -1)
-    evidence = [counted(difference["actors"], "actor")]
+    evidence = [people(difference["actors"])]
     for name, p in (("corrected p", difference["p_holm"]), ("p", difference["p"])):
         if p is not None:
             evidence.insert(0, f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.3f}")
@@ -69,5 +78,5 @@ def versus(difference: Mapping[str, Any], pair: str) -> str:
     return f"{ours} is {percent(abs(lead))} points {side} {theirs} ({', '.join(evidence)})."
 
 
-FILTERS = {f.__name__: f for f in (percent, points, decimal, counted, channel, versus)}
+FILTERS = {f.__name__: f for f in (percent, points, decimal, counted, people, channel, versus)}
 """Filter's name in the template -> function."""

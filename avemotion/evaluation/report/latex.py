@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from avemotion.data.corpora import TITLES
+from avemotion.evaluation.metrics.scores import ClassScore
 from avemotion.evaluation.report.charts import Estimate
-from avemotion.evaluation.report.formatting import counted
+from avemotion.evaluation.report.formatting import counted, people
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.report.tables import confusion_stem, one_line, score_rows
 
@@ -78,7 +79,7 @@ def _setting(results: EvaluationResults) -> str:
     protocol = f"{results.protocol} ({meaning})" if meaning else results.protocol
     seeds = f"training {'seed' if len(results.seeds) == 1 else 'seeds'}"
     sentence = (
-        f"{counted(results.clips, 'clip')} of {counted(results.actors, 'actor')} of {corpus}"
+        f"{counted(results.clips, 'clip')} of {people(results.actors)} of {corpus}"
         f"{results.coverage.partly}; "
         f"protocol: {protocol}; target: {TARGETS.get(results.target, results.target)}; "
         f"{seeds} {', '.join(map(str, results.seeds))}."
@@ -146,13 +147,17 @@ def _classes(results: EvaluationResults) -> str:
                 f"{c.clips:,}",
                 *map(_percent, (c.recall, c.precision, c.f1)),
             ]
-            for first, c in zip([True, *[False] * len(score.classes)], score.classes, strict=False)
+            for first, c in _with_first((*score.classes, *score.averages))
         ]
         for system, score in results.scores.items()
     ]
     caption = f"Recall, precision and F1 of each emotion, in per cent. {_setting(results)}"
     heads = ("System", "Emotion", "Clips", "Recall", "Precision", "F1")
     return _table("classes", caption, "llrrrr", heads, blocks)
+
+
+def _with_first(classes: Sequence[ClassScore]) -> Iterator[tuple[bool, ClassScore]]:
+    return ((number == 0, found) for number, found in enumerate(classes))
 
 
 def _confusion(results: EvaluationResults, system: str) -> str:

@@ -112,6 +112,7 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
     actors = _present(results.get("actor_accuracies"))
     seeds = _each(scores, "seeds")
     classes = _beside(_each(scores, "classes"), "emotion")
+    classes += _beside(_each(scores, "averages"), "emotion")
     people = {by: _beside(_each(humans, f"by_{by}"), "name") for by in ("emotion", "level")}
     fairness = _present(results.get("fairness"))
     robustness = _present(results.get("robustness"))

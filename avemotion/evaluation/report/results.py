@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any, TypeVar
 
 from avemotion.data.corpora import people_reported
+from avemotion.data.types import UNKNOWN_ACTOR, unit_of
 from avemotion.evaluation.metrics.calibration import (
     Calibration,
     CrowdDistance,
@@ -132,13 +133,14 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     recorded = metadata["corpus"] if metadata["synthetic"] is None else None
     tested = [(clip.actor, clip.target) for clip in records.clips]
     covered = coverage(recorded, metadata["corpus_clips"], tested)
+    known = {clip.actor for clip in records.clips} - {UNKNOWN_ACTOR}
     scores = {m: score(p, labels) for m, p in predictions.items()}
     rules = reference_rules(targets)
     return EvaluationResults(
         out=out,
         labels=labels,
         clips=len(clips),
-        actors=len({clip.actor for clip in records.clips}),
+        actors=len(known),
         folds=len({p.fold for p in first}),
         seeds=tuple(sorted({p.seed for p in first})),
         notes=(*covered.notes, *metadata["notes"]),
@@ -148,7 +150,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         rules=rules,
         scores=scores,
         verdicts=verdicts(scores, labels, rules),
-        actor_accuracies={m: actor_accuracies(p, labels) for m, p in predictions.items()},
+        actor_accuracies={m: actor_accuracies(p, labels) for m, p in predictions.items() if known},
         differences=_differences(records, credit),
         humans=human_scores(votes, clips, labels),
         reported=(*metadata["reported"], *_people_reported(records)) if intended else (),
@@ -222,7 +224,9 @@ def _differences(
     for system, people in credit.items():
         if people:
             rated = [p for p in predictions[system] if p.clip in people]
-            voted = [(clips[c].actor, clips[c].target, value) for c, value in people.items()]
+            voted = [
+                (unit_of(clips[c].actor, c), clips[c].target, value) for c, value in people.items()
+            ]
             name = f"{system} - people ({modality_of(system)}, majority)"
             found[name] = difference(tally(credits_of(rated, labels), labels), tally(voted, labels))
     return holm(found | _what_sound_adds_to_people(records))
@@ -240,7 +244,7 @@ def _what_sound_adds_to_people(records: Records) -> dict[str, Difference]:
     if not rated:
         return {}
     found = [
-        tally([(clips[c].actor, clips[c].target, credit[c]) for c in rated], labels)
+        tally([(unit_of(clips[c].actor, c), clips[c].target, credit[c]) for c in rated], labels)
         for credit in (both, seen)
     ]
     return {"people (av, majority) - people (video, majority)": difference(*found)}

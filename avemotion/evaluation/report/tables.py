@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tabulate import tabulate
+
 from avemotion.evaluation.predictions import modality_of
 from avemotion.evaluation.report.charts import Estimate
 from avemotion.evaluation.report.results import EvaluationResults
@@ -77,6 +79,22 @@ def score_rows(results: EvaluationResults) -> Iterator[ScoreRow]:
             )
 
 
+def classification_reports(results: EvaluationResults) -> str:
+    """Return each system's classification report as text, as scikit-learn lays it out."""
+    parts = []
+    for system, score in results.scores.items():
+        rows = [
+            [c.emotion, f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}", f"{c.clips}"]
+            for c in (*score.classes, *score.averages)
+        ]
+        rows.insert(len(score.classes), [""] * 5)
+        heads = ["", "precision", "recall", "f1", "clips"]
+        align = ("left", *["right"] * 4)
+        table = tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=align)
+        parts.append(f"{system}\n\n{table}\n")
+    return "\n".join(parts)
+
+
 def csv_tables(results: EvaluationResults) -> dict[str, CsvTable]:
     """Return each table by the name of its file, without ``.csv``; shares are not rounded."""
     measures = ("accuracy", "recall", "f1")
@@ -98,7 +116,7 @@ def csv_tables(results: EvaluationResults) -> dict[str, CsvTable]:
     classes: list[Sequence[object]] = [
         (system, c.emotion, c.clips, c.recall, c.precision, c.f1)
         for system, score in results.scores.items()
-        for c in score.classes
+        for c in (*score.classes, *score.averages)
     ]
     confusions: dict[str, CsvTable] = {
         confusion_stem(system): (

@@ -114,7 +114,7 @@ function show({ prediction, images }) {
   byId("result-name").hidden = isLong; // shown above the timeline
   byId("result-name").textContent = prediction.clip;
   byId("result-lead").textContent =
-    isStill ? "Still image, low reliability:" : "Most like acted";
+    isStill ? "Most like" : "Most like acted";
   byId("result-label").textContent = most(prediction.probabilities);
   bars.show(prediction.probabilities);
   const frames = prediction.modality === "audio" || isStill ? "" :
@@ -136,7 +136,7 @@ function show({ prediction, images }) {
   }
   byId("faces-figure").classList.toggle("one", isStill);
   byId("faces-caption").textContent = isStill
-    ? "The face of the image, repeated for all 20 frames"
+    ? "The face of the image, as the model reads it"
     : "Face crops of 20 evenly spaced frames";
   const text = JSON.stringify(prediction, null, 2) + "\n";
   offer(byId("save"), text, "application/json", `${stem(prediction.clip)}.json`);
