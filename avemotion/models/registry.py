@@ -71,7 +71,7 @@ def model_class(name: str) -> type[EmotionModel]:
         found: type[EmotionModel] = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         raise missing_package(f"The model {name}", error) from error
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # what another package's code raises is not known
         raise UsageError(
             f"The model {name} cannot be loaded from {homes[name]}: {error}. Mend or uninstall the "
             "package that brings it."
