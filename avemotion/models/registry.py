@@ -39,6 +39,9 @@ MODELS = {
     "cnn3": "avemotion.models.fer_cnns:CNN3",
     "cnn5": "avemotion.models.fer_cnns:CNN5",
     "bilstm": "avemotion.models.bilstm:BiLSTM",
+    "kmeans": "avemotion.models.classical:KMeansLearner",
+    "knn": "avemotion.models.classical:NearestNeighbours",
+    "naive_bayes": "avemotion.models.classical:NaiveBayes",
 }
 """Name -> module and class."""
 
