@@ -43,7 +43,8 @@ def cite(evaluation: Path | None = None) -> str:
         metadata = read_metadata(Path(evaluation))
         entries += [_model(name) for name in metadata["models"]]
         entries.append(_corpus(metadata["corpus"], metadata["synthetic"] is not None))
-    return "\n\n".join(dict.fromkeys(entries))
+    each = (entry for text in entries for entry in text.split("\n\n"))
+    return "\n\n".join(dict.fromkeys(each))  # models share publications
 
 
 def _model(name: str) -> str:

@@ -15,7 +15,7 @@ from torch import nn
 
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
-from avemotion.models.base import EmotionModel
+from avemotion.models.base import EmotionModel, to_channels_last
 from avemotion.models.metadata import CheckpointMetadata
 from avemotion.models.registry import create, model_class
 
@@ -90,7 +90,7 @@ def not_finite(network: nn.Module) -> list[str]:
 
 
 def _ready(network: EmotionModel) -> EmotionModel:
-    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    to_channels_last(network.eval())
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     return network

@@ -42,6 +42,14 @@ class Learner(EmotionModel):
         parts = [batch.inputs[part.name].flatten(1) for part in self.inputs]
         return torch.cat(parts, dim=1).cpu().numpy()
 
+    def chosen(self, targets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which training clips it learns, by their indices: all by default.
+
+        Args:
+            targets: (clip,), index of each clip's label.
+        """
+        return np.arange(len(targets))
+
     def learn(self, vectors: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
         """Fit the estimator.
 

@@ -11,7 +11,7 @@ from avemotion.errors import UsageError
 from avemotion.models.registry import model_class, model_names
 
 if TYPE_CHECKING:
-    from avemotion.models.base import Reported
+    from avemotion.models.base import EmotionModel, Reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,6 @@ def _entry(name: str) -> ModelEntry:
     except UsageError as error:
         return ModelEntry(name, installed=False, needs=str(error))
     settings, about = kind.Settings(), kind.about
-    model = kind(Task(EMOTIONS, about.kinds[0]), about.modalities[0], settings)
     return ModelEntry(
         name=name,
         installed=True,
@@ -68,7 +67,12 @@ def _entry(name: str) -> ModelEntry:
             modality: tuple(part.name for part in kind.reads(modality, settings))
             for modality in about.modalities
         },
-        parameters=sum(p.numel() for p in model.parameters()) or None,
+        parameters=about.parameters or _counted(kind) or None,
         kinds=about.kinds,
         reported=about.reported,
     )
+
+
+def _counted(kind: type[EmotionModel]) -> int:
+    model = kind(Task(EMOTIONS, kind.about.kinds[0]), kind.about.modalities[0], kind.Settings())
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,14 +1,17 @@
 """The publications that describe the package's own models, as BibTeX: for ``avemotion cite``."""
 
-AR5 = """\
+THESIS = """\
 @mastersthesis{ristea2019thesis,
   author = {Ristea, N.-C.},
   title  = {Emotion recognition using deep neural networks},
   school = {Politehnica University of Bucharest},
   type   = {Bachelor thesis},
   year   = {2019}
-}
+}"""
 
+AR5 = (
+    f"{THESIS}\n\n"
+    + """\
 @inproceedings{ristea2019emotion,
   author        = {Ristea, N.-C. and Dutu, L. C. and Radoi, A.},
   title         = {Emotion recognition system from speech and visual information based on
@@ -19,3 +22,4 @@ AR5 = """\
   eprint        = {2003.00351},
   archiveprefix = {arXiv}
 }"""
+)

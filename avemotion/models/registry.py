@@ -26,6 +26,23 @@ if TYPE_CHECKING:
 MODELS = {
     "ar5": "avemotion.models.ar5:AR5",
     "miene": "avemotion.models.miene:Miene",
+    "ar1": "avemotion.models.thesis_pictures:AR1",
+    "ar2": "avemotion.models.thesis_pictures:AR2",
+    "ar3": "avemotion.models.thesis_pictures:AR3",
+    "ar4": "avemotion.models.thesis_pictures:AR4",
+    "resnet18": "avemotion.models.timm_networks:ResNet18",
+    "inception_v4": "avemotion.models.timm_networks:InceptionV4",
+    "inception_resnet_v2": "avemotion.models.timm_networks:InceptionResNetV2",
+    "vgg16_bn": "avemotion.models.timm_networks:VGG16",
+    "resnet101": "avemotion.models.timm_networks:ResNet101",
+    "mobilenet": "avemotion.models.timm_networks:MobileNet",
+    "vit": "avemotion.models.timm_networks:ViT",
+    "cnn3": "avemotion.models.fer_cnns:CNN3",
+    "cnn5": "avemotion.models.fer_cnns:CNN5",
+    "bilstm": "avemotion.models.bilstm:BiLSTM",
+    "kmeans": "avemotion.models.classical:KMeansLearner",
+    "knn": "avemotion.models.classical:NearestNeighbours",
+    "naive_bayes": "avemotion.models.classical:NaiveBayes",
 }
 """Name -> module and class."""
 

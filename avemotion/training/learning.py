@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avemotion.data.batch import Batch
-from avemotion.data.dataset import ClipDataset, batches
+from avemotion.data.dataset import ClipDataset
 from avemotion.models.learner import Learner
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def learn(
     validation: DataLoader[Batch[Tensor]] | None,
     recorder: RunRecorder,
 ) -> None:
-    """Fit a learner to view 0 of the training clips, and record it as epoch 1.
+    """Fit a learner to view 0 of the training clips that it chooses, and record it as epoch 1.
 
     Args:
         model: The learner.
@@ -33,7 +33,9 @@ def learn(
         validation: Batches of the validation clips, if any.
         recorder: Writes scores and checkpoint.
     """
-    clips = [model.read(batch.to("cpu")) for batch in batches(dataset, _BATCH_CLIPS)]
+    picks = [(int(clip), 0) for clip in model.chosen(dataset.targets.numpy())]
+    groups = [picks[start : start + _BATCH_CLIPS] for start in range(0, len(picks), _BATCH_CLIPS)]
+    clips = [model.read(dataset[group].to("cpu")) for group in groups]
     vectors = [model.vectors(batch) for batch in clips]
     targets = torch.cat([batch.targets for batch in clips if batch.targets is not None])
     model.learn(np.concatenate(vectors), targets.numpy())

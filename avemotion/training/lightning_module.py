@@ -157,7 +157,8 @@ class EmotionModule(pl.LightningModule):
         if limit is not None:
             with torch.no_grad():
                 for parameter in self.network.parameters():
-                    if parameter.ndim > 1:  # convolutions and linear layers, not batch norms
+                    # Convolutions and linear layers, not batch norms; nor what is not trained.
+                    if parameter.ndim > 1 and parameter.requires_grad:
                         parameter.clamp_(-limit, limit)
         if self._averaged is not None:
             self._averaged.update_parameters(self.network)

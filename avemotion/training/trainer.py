@@ -32,7 +32,7 @@ from avemotion.data.store import FeatureStore
 from avemotion.data.types import Split
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
-from avemotion.models.base import EmotionModel, probabilities
+from avemotion.models.base import EmotionModel, probabilities, to_channels_last
 from avemotion.models.calibration import fit_temperature
 from avemotion.models.checkpoint import load_checkpoint, not_finite, save_checkpoint
 from avemotion.models.inputs import names_of
@@ -171,7 +171,7 @@ def train(
         if read != names:
             learned = ClipDataset(store, train_rows, read, votes, device)
         weights = dataset.label_weights(len(store.labels))
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        to_channels_last(network)
         with _quiet_and_interruptible():
             _trainer(settings, out, recorder, progress).fit(
                 EmotionModule(network, settings, None if settings.balance == "none" else weights),

@@ -250,8 +250,11 @@ def test_a_learner_learns_intended_emotions_on_the_cpu(
             avemotion.Classifier(runs / "logistic" / "audio", device="cuda")
 
 
-def test_a_faulty_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_faulty_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "raising.py").write_text("raise RuntimeError('an operator is missing')")
+    monkeypatch.syspath_prepend(tmp_path)
     for home, reason in (
+        ("raising:Net", "an operator is missing"),
         ("avemotion.models.ar5:AR6", "has no attribute 'AR6'"),
         ("avemotion.models.ar5:AR5Settings", "is no subclass of EmotionModel"),
     ):
