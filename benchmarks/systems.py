@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from campaign import with_ends
 from reporting import parser, publish, table
 
 import avemotion
@@ -24,6 +25,7 @@ from avemotion.data.annotations import crowd_channel
 from avemotion.data.store import FeatureStore
 from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.evaluation.metrics.scores import Score, score
+from avemotion.evaluation.predict import predict
 from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.files import write_csv
 from avemotion.models.checkpoint import load_checkpoint
@@ -109,6 +111,7 @@ def main() -> None:
     given = arguments.parse_args()
     store = avemotion.preprocess(given.media, corpus="fer2013", out=given.work / "features").store
     answers = given.out / "systems"
+    answers.mkdir(parents=True, exist_ok=True)
     for system in _all():
         chosen = not given.only or system.name in given.only
         if chosen and not system.needs_weights and not _file(answers, system).exists():
@@ -145,8 +148,6 @@ def _run(system: System, store: Path, given: Any, answers: Path) -> None:
     network, metadata = load_checkpoint(report.checkpoint)
     opened = FeatureStore(store)
     rows = [row for row in opened.usable("video") if row.part == "test"]
-    from avemotion.evaluation.predict import predict  # what an evaluation uses
-
     begin = time.monotonic()
     found = predict(opened, rows, network, metadata, "official")
     rate = len(rows) / (time.monotonic() - begin)
@@ -179,12 +180,10 @@ def _publish(out: Path, store: FeatureStore, answers: Path) -> None:
         found, about = _read(path)
         result = _scored(store, found["label"], "intended")
         majority = _scored(store, found.get("votes", found["label"]), "majority")
-        ends = (
-            f"{100 * result.accuracy:.1f} ({100 * result.accuracy_low:.1f} to "
-            f"{100 * result.accuracy_high:.1f})"
-        )
+        ends = (result.accuracy, result.accuracy_low, result.accuracy_high)
         rows.append([
-            system.name, ends, f"{100 * result.recall:.1f}", f"{result.averages[2].f1:.3f}",
+            system.name, with_ends(*ends), f"{100 * result.recall:.1f}",
+            f"{result.averages[2].f1:.3f}",
             f"{100 * majority.accuracy:.1f}", f"{int(about['parameters']):,}",
             f"{about['epochs']} of {about['trained_epochs']}", about["minutes"], system.reported,
         ])  # fmt: skip

@@ -99,7 +99,7 @@ def save_model(folder: Path, name: str = "av") -> Path:
 
 def save_picture_model(folder: Path) -> Path:
     """Write Miene with random weights, always the same; it finds faces, and reads them 48 x 48."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     settings = MieneSettings(channels=(16, 32), votes_share=0.0)
     experiment = with_settings(ExperimentSettings("miene", "video"), settings)
     task = Task(fer2013.EMOTIONS)

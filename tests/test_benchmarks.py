@@ -1,5 +1,6 @@
 """Every benchmark in its smallest form: that it runs and reports, not what it measures."""
 
+import csv
 import json
 import math
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from media_maker import write_takes
 
@@ -221,3 +223,35 @@ def test_app_counts_pictures(few_clips: Path, tmp_path: Path):
     result = run("app", tmp_path, "--clips", few_clips, "--seconds", 1, "--repeats", 1)
     assert positive(result, "pictures_per_second", "latency_ms", "latency_95_ms", "processor_ms")
     assert result["processor_ms"] < 2000 / 15  # 15 a second of two cores
+
+
+def test_systems_goes_on_where_it_stopped(tmp_path: Path):
+    """Pictures that tell their emotion by the slant of stripes; FER+ agrees with each label."""
+    media, rng = tmp_path / "fer", np.random.default_rng(0)
+    media.mkdir()
+    codes = {0: "anger", 1: "disgust", 2: "fear", 3: "happiness", 4: "sadness", 5: "surprise",
+             6: "neutral"}  # fmt: skip
+    answers = [*codes.values(), "contempt", "unknown", "NF"]
+    with (media / "fer2013.csv").open("w", newline="") as pictures:
+        with (media / "fer2013new.csv").open("w", newline="") as votes:
+            write, vote = csv.writer(pictures).writerow, csv.writer(votes).writerow
+            write(["emotion", "pixels", "Usage"])
+            vote(["Usage", "Image name", *answers])
+            for usage, count in (("Training", 4), ("PublicTest", 2), ("PrivateTest", 2)):
+                for code, emotion in codes.items():
+                    for n in range(count):
+                        down, across = np.mgrid[:48, :48]
+                        slant = np.cos(code * np.pi / 7) * down + np.sin(code * np.pi / 7) * across
+                        grey = 128 + 60 * np.sin(slant + n) + rng.integers(-40, 40, (48, 48))
+                        write([code, " ".join(map(str, grey.astype(int).ravel())), usage])
+                        vote([usage, "x", *(10 * (a == emotion) for a in answers)])
+    options = ("--media", media, "--work", tmp_path / "work", "--epochs", 1, "--only")
+    first = run("systems", tmp_path / "out", *options, "naive Bayes, HOG")
+    assert list(first) == ["naive Bayes, HOG"]
+    second = run("systems", tmp_path / "out", *options, "naive Bayes, HOG", "Miene")
+    assert second["naive Bayes, HOG"] == first["naive Bayes, HOG"]
+    assert all(0 <= value <= 1 for value in second["Miene"].values())
+    table = (tmp_path / "out" / "systems.md").read_text()
+    assert table.count("not run yet") > 10 and table.count("needs weights") == 3
+    lines = (tmp_path / "out" / "systems" / "miene.csv").read_text().splitlines()
+    assert lines[0] == "picture,label,votes" and len(lines) == 1 + 14

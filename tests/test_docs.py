@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import av
 import pytest
+from app_maker import save_picture_model
 
 import avemotion
 from avemotion.cli import COMMANDS, main
@@ -67,7 +69,11 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
                 file.seek(0)
                 done.append((command, promised, code, file.read()))
         patch.undo()
-    shutil.copy(min((folder / "crema" / "VideoFlash").iterdir()), folder / "clip.mp4")
+    clip = min((folder / "crema" / "VideoFlash").iterdir())
+    shutil.copy(clip, folder / "clip.mp4")
+    with av.open(str(clip)) as container:
+        next(container.decode(video=0)).to_image().save(folder / "face.jpg")
+    save_picture_model(folder)
     return folder, done
 
 
@@ -98,7 +104,7 @@ EXAMPLES = sorted({*avemotion.__all__} - {"__version__", "demo"})  # `demo` has 
 def test_the_example_of_a_public_name_runs(
     name: str, toured: tuple[Path, list[Step]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the folder that the tutorial leaves, with a ``clip.mp4``."""
+    """In the folder that the tutorial leaves, with a clip, a picture and a model for it."""
     monkeypatch.chdir(toured[0])
     text = inspect.getdoc(getattr(avemotion, name)) or ""
     example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
@@ -198,6 +204,6 @@ def test_the_messages_explained_are_those_of_the_package() -> None:
     page = (ROOT / "docs" / "classify.md").read_text(encoding="utf-8")
     tables = page[page.index("## Warnings") : page.index("## What happens")]
     explained = [m.strip() for _, m in re.findall(r"^\| (`+)(.*?)\1 \|", tables, re.MULTILINE)]
-    assert len(explained) == 35
+    assert len(explained) == 41
     for message in explained:
         assert message in texts, message

@@ -320,7 +320,7 @@ def classify_image(
 
     Examples:
         >>> from avemotion import classify_image
-        >>> prediction = classify_image("face.jpg", "runs/miene/video")
+        >>> prediction = classify_image("face.jpg", "pictures.safetensors")
         >>> prediction.frames_sampled, prediction.label in prediction.probabilities
         (1, True)
     """

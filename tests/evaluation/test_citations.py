@@ -58,9 +58,12 @@ def finished(out: Path, **values: object) -> Path:
 ALWAYS = ["avemotion", "ristea2019thesis", "ristea2019emotion"]
 
 
+CORPORA = ("cao2014cremad", "livingstone2018ravdess", "goodfellow2013challenges")
+
+
 def test_everything_is_cited(capsys: pytest.CaptureFixture[str]) -> None:
     found = entries(avemotion.cite())
-    assert list(found) == [*ALWAYS, "cao2014cremad", "livingstone2018ravdess"]
+    assert list(found) == [*ALWAYS, *CORPORA]
     assert found["cao2014cremad"]["doi"] == "10.1109/TAFFC.2014.2336244"
     assert found["cao2014cremad"]["author"].count(" and ") == 5
     assert found["livingstone2018ravdess"]["doi"] == "10.1371/journal.pone.0196391"
@@ -74,6 +77,7 @@ def test_everything_is_cited(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("crema_d", ["cao2014cremad"], ""),
         ("ravdess", ["livingstone2018ravdess"], ""),
+        ("fer2013", ["goodfellow2013challenges"], ""),
         ("folder", [], "% The corpus folder: cite where its clips come from."),
         ("x@y\nz", [], "% The corpus x(at)y z: cite where its clips come from."),
     ],

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from report_maker import SYSTEMS, invented_records
 from sklearn.metrics import (
     accuracy_score,
+    classification_report,
     confusion_matrix,
     f1_score,
     precision_recall_fscore_support,
@@ -160,9 +161,14 @@ def test_tables_as_csv_are_those_of_scikit_learn(made: str, request: Any) -> Non
             truth, given, labels=labels, zero_division=0
         )
         wanted = zip(labels, count / 3, recall, precision, f1, strict=True)
-        assert [r[0] for r in found] == labels
-        for ours, theirs in zip(found, wanted, strict=True):
+        averages = [f"{name} average" for name in ("micro", "macro", "weighted")]
+        assert [r[0] for r in found] == [*labels, *averages]
+        for ours, theirs in zip(found, wanted, strict=False):
             assert ours[1:] == pytest.approx(list(map(float, theirs[1:])))
+        for ours in found[len(labels) :]:
+            kind = ours[0].split()[0]
+            p, r, f, _ = precision_recall_fscore_support(truth, given, average=kind)
+            assert ours[1:] == pytest.approx([len(truth) / 3, r, p, f])
         matrix = rows_of(folder / f"confusion-{system.replace('/', '-')}.csv")
         assert [list(r.values()) for r in matrix] == [
             [label, *map(str, counts)]
@@ -205,7 +211,7 @@ def test_tables_in_latex_say_the_same(made: str, request: Any) -> None:
     assert not list(lines)
     found = rows_of(folder / "classes.csv")
     wanted = [
-        ["" if n % 6 else r["system"], r["emotion"], r["clips"]]
+        ["" if n % 9 else r["system"], r["emotion"], r["clips"]]
         + percent(r, "recall", "precision", "f1")
         for n, r in enumerate(found)
     ]
@@ -292,7 +298,7 @@ def test_every_protocol_target_and_corpus_has_words_in_captions(
     avemotion.report(out, format=("latex", "svg"))
     text = (out / "report" / "classes.tex").read_text()
     assert "protocol: new\\_one; target: the emotion that most of the raters perceived;" in text
-    assert "LANDMARK VIDEO" in text
+    assert "landmark video" in text
     assert "<!-- LANDMARK VIDEO -->" in (out / "report" / "actors.svg").read_text()
 
 
@@ -361,3 +367,18 @@ def test_only_what_is_asked_for_is_written(
 def test_examples_in_docstrings() -> None:
     for module in (latex, tables):
         assert doctest.testmod(module).failed == 0 < doctest.testmod(module).attempted
+
+
+def test_the_report_as_text_has_each_emotion_and_the_averages(evaluation: Path) -> None:
+    avemotion.report(evaluation, format="text")
+    text = (evaluation / "report" / "classification_report.txt").read_text()
+    first, second, *others = SYSTEMS
+    assert text.startswith(f"{first}\n")
+    assert all(f"\n{system}\n" in text for system in (second, *others))
+    labels, truth, given = answers(evaluation, first)
+    theirs = classification_report(truth, given, output_dict=True, zero_division=0)
+    shown = text.split(f"\n{second}\n")[0].splitlines()
+    lines = {" ".join(line.split()[:-4]): line.split()[-4:] for line in shown}
+    for ours, name in [*((label, label) for label in labels), ("macro average", "macro avg")]:
+        wanted = [f"{theirs[name][m]:.3f}" for m in ("precision", "recall", "f1-score")]
+        assert lines[ours] == [*wanted, f"{theirs[name]['support'] / 3:.0f}"]

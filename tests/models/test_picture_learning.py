@@ -35,16 +35,17 @@ HOW: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ar2": ({"width": 0.25}, {}),
     "ar3": ({"width": 0.25}, {}),
     "ar4": ({"width": 0.25}, {}),
-    "resnet18": (SLIM, {}),
+    "resnet18": (SLIM, {"epochs": 4}),
     "inception_v4": (SLIM, {"epochs": 6, "batch_size": 12, "learning_rate": 1e-2}),
     "inception_resnet_v2": (SLIM, {"batch_size": 8}),
     "vgg16_bn": (SLIM, {}),
     "resnet101": (SLIM, {}),
-    "mobilenet": (SLIM, {}),
-    "vit": (SLIM, {}),
+    "mobilenet": ({"width": 0.25}, {"epochs": 4, "learning_rate": 1e-2}),
+    "vit": (SLIM, {"epochs": 4}),
     "cnn3": ({"width": 0.25, "units": 64}, {}),
     "cnn5": ({"width": 0.25}, {"epochs": 4}),
-    "bilstm": ({"units": 32}, {"learning_rate": 1e-2}),
+    "bilstm": ({"units": 32}, {"epochs": 6, "learning_rate": 1e-2}),
+    "miene": ({"channels": [16, 32], "votes_share": 0.0}, {"epochs": 4}),
     "kmeans": ({}, {}),
     "knn": ({}, {}),
     "naive_bayes": ({}, {}),
@@ -85,7 +86,7 @@ def test_it_tells_drawn_faces_apart(name: str, store: FeatureStore, tmp_path: Pa
     answers = probabilities(network, clips)
     assert answers.shape == (30, 3)
     assert clips.targets is not None
-    assert (answers.argmax(axis=1) == clips.targets.numpy()).mean() > 0.55
+    assert (answers.argmax(axis=1) == clips.targets.numpy()).mean() > 0.6
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == (metadata.experiment.training.epochs if network.learns_in_epochs else 1)
