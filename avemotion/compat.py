@@ -9,6 +9,7 @@ they import them again, without the compiled part. Nothing is imported before it
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import sys
 import warnings
@@ -85,6 +86,15 @@ def import_torchvision() -> ModuleType:
         operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _kept_alive.append(operators)  # the declarations go with this object
     return importlib.import_module("torchvision")
+
+
+def mend_torchvision() -> None:
+    """Make torchvision importable where it is installed, for packages that import it themselves.
+
+    Lightning and torchmetrics do: call this before they are imported.
+    """
+    if importlib.util.find_spec("torchvision"):
+        import_torchvision()
 
 
 def _forget(package: str) -> None:

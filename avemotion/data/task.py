@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.compat import mend_torchvision
 from avemotion.data.types import check_labels
 from avemotion.errors import AvemotionError, UsageError, require
 
@@ -147,6 +148,7 @@ class Task:
             ``uar``, the unweighted mean over the labels that occur: of their recalls, or of the F1
             of a ``multi`` task, which is then called ``f1``.
         """
+        mend_torchvision()  # which torchmetrics imports
         from torchmetrics.functional import classification
 
         loss = self.loss(logits, targets, weights=weights)

@@ -4,12 +4,9 @@ It imports torchvision wherever that is installed, and fails where its compiled 
 see `avemotion.compat`.
 """
 
-from importlib.util import find_spec
+from avemotion.compat import mend_torchvision
 
-from avemotion.compat import import_torchvision
-
-if find_spec("torchvision"):
-    import_torchvision()
+mend_torchvision()
 
 import pytorch_lightning as pl  # noqa: E402  (after torchvision)
 from pytorch_lightning.plugins.io import TorchCheckpointIO  # noqa: E402

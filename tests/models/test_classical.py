@@ -13,16 +13,13 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from avemotion.compat import import_torchvision
-
-import_torchvision()  # before Lightning
-import avemotion  # noqa: E402
-from avemotion.config import ExperimentSettings, TrainingSettings  # noqa: E402
-from avemotion.data.batch import Batch  # noqa: E402
-from avemotion.data.task import Task  # noqa: E402
-from avemotion.errors import UsageError  # noqa: E402
-from avemotion.models.checkpoint import load_checkpoint  # noqa: E402
-from avemotion.models.registry import create, settings_of  # noqa: E402
+import avemotion
+from avemotion.config import ExperimentSettings, TrainingSettings
+from avemotion.data.batch import Batch
+from avemotion.data.task import Task
+from avemotion.errors import UsageError
+from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.registry import create, settings_of
 
 TASK = Task(LABELS)
 

@@ -6,13 +6,10 @@ from typing import Any
 import pytest
 from drawn_faces import drawn_store
 
-from avemotion.compat import import_torchvision
-
-import_torchvision()  # before Lightning
-import avemotion  # noqa: E402
-from avemotion.config import TrainingSettings  # noqa: E402
-from avemotion.data.store import FeatureStore  # noqa: E402
-from avemotion.models.registry import settings_of  # noqa: E402
+import avemotion
+from avemotion.config import TrainingSettings
+from avemotion.data.store import FeatureStore
+from avemotion.models.registry import settings_of
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "ar3": {"width": 0.25},

@@ -12,18 +12,15 @@ import torch
 from drawn_faces import LABELS, drawn_store
 from safetensors.torch import save_file
 
-from avemotion.compat import import_torchvision
-
-import_torchvision()  # before Lightning
-import avemotion  # noqa: E402
-from avemotion.config import ExperimentSettings, TrainingSettings  # noqa: E402
-from avemotion.data.dataset import ClipDataset  # noqa: E402
-from avemotion.data.store import FeatureStore  # noqa: E402
-from avemotion.models import timm_networks  # noqa: E402
-from avemotion.models.base import EmotionModel, probabilities  # noqa: E402
-from avemotion.models.checkpoint import load_checkpoint  # noqa: E402
-from avemotion.models.inputs import names_of  # noqa: E402
-from avemotion.models.registry import MODELS, create, settings_of  # noqa: E402
+import avemotion
+from avemotion.config import ExperimentSettings, TrainingSettings
+from avemotion.data.dataset import ClipDataset
+from avemotion.data.store import FeatureStore
+from avemotion.models import timm_networks
+from avemotion.models.base import EmotionModel, probabilities
+from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.inputs import names_of
+from avemotion.models.registry import MODELS, create, settings_of
 
 QUICK = TrainingSettings(
     epochs=3, batch_size=6, holdout=0.34, validation=0.0, early_stopping=False, precision="float32",

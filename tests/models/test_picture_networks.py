@@ -238,9 +238,6 @@ print(found["resnet18"].needs)
 
 def test_what_is_frozen_stays_frozen() -> None:
     """Weights and statistics, through a step with decay and clamping."""
-    from avemotion.compat import import_torchvision
-
-    import_torchvision()  # before Lightning
     from avemotion.training.lightning_module import EmotionModule
 
     network = network_of("mobilenet", width=0.25)

@@ -16,8 +16,8 @@ from avemotion.errors import UsageError
 from avemotion.models.miene import MieneSettings
 from avemotion.training.balancing import balanced
 
-COUNTS = {0: 8, 1: 9, 2: 9, 3: 20, 4: 10, 5: 9, 6: 13}
-"""Pictures by their number in ``fer2013.csv``; one of each validates."""
+COUNTS = {0: 9, 1: 10, 2: 10, 3: 21, 4: 11, 5: 10, 6: 14}
+"""Pictures by their number in ``fer2013.csv``; of each, one validates and one tests."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
         for code, count in COUNTS.items():
             for n in range(count):
                 pixels = rng.integers(0, 256, 48 * 48)
-                usage = "PublicTest" if n == 0 else "Training"
+                usage = {0: "PublicTest", 1: "PrivateTest"}.get(n, "Training")
                 table.writerow([code, " ".join(map(str, pixels)), usage])
     report = avemotion.preprocess(folder, corpus="fer2013", out=folder / "store", progress=False)
     return FeatureStore(report.store)
@@ -75,7 +75,7 @@ def test_smote_makes_pictures_between_two_of_the_same_emotion(store: FeatureStor
         away = torch.cdist(image[None], alike)[0]
         apart = torch.cdist(alike, alike)
         detour = (away[:, None] + away[None] - apart)[~torch.eye(len(alike), dtype=torch.bool)]
-        assert float(detour.min()) < 1.0  # rounded to whole greys
+        assert float(detour.min()) < 6.0  # rounded to whole greys; of other pairs 20 and more
 
 
 def test_without_resampling_the_dataset_is_left_as_it_is(store: FeatureStore) -> None:
