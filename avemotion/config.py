@@ -58,7 +58,8 @@ class PreprocessSettings:
     crop_columns: int = FACE_WIDTH
     """Columns of a face crop."""
     crop_margin: float = 0.0
-    """Margin added on each side of a face crop, as a share of it; below 0 the crop is tighter."""
+    """Margin added on each side of a face crop, as a share of it; below 0 the crop is tighter. With
+    `whole`, of a face that is found when a photograph is classified."""
     equalise: bool = False
     """Equalise the histogram of each face crop after it was resized (thesis, chapter 7)."""
     reader: Literal["pyav", "decord"] = "pyav"
@@ -80,7 +81,7 @@ class PreprocessSettings:
             shape = " x ".join(map(str, self.crop_size))
             raise UsageError(
                 f"--crop_rows and --crop_columns are {shape}, but the feature `faces` needs "
-                f"{FACE_HEIGHT} x {FACE_WIDTH}. Leave them out, or give --features image."
+                f"{FACE_HEIGHT} x {FACE_WIDTH}. Give --features image, or both as 98 and 80."
             )
 
     @property
@@ -140,9 +141,10 @@ class TrainingSettings:
     """Highest learning rate."""
     schedule: Literal["one_cycle", "constant", "plateau"] = "one_cycle"
     """Warm-up and cosine decay over all steps; one rate throughout; or a rate that falls to a fifth
-    after each third of `patience` epochs without improvement."""
+    after each third of `patience` epochs in a row without improvement."""
     weight_decay: float = 0.05
-    """Weight decay: decoupled with AdamW, in the gradient with SGD; Adam takes none."""
+    """Weight decay: decoupled with AdamW; in the gradient with SGD, for which some 0.0005 is usual;
+    Adam takes none."""
     weight_averaging: float = 0.0
     """If above 0, the model that is validated and kept is an exponential moving average of the
     weights with this decay a step, less in the first steps: 0.999 and the like."""

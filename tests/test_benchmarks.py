@@ -246,12 +246,14 @@ def test_systems_goes_on_where_it_stopped(tmp_path: Path):
                         write([code, " ".join(map(str, grey.astype(int).ravel())), usage])
                         vote([usage, "x", *(10 * (a == emotion) for a in answers)])
     options = ("--media", media, "--work", tmp_path / "work", "--epochs", 1, "--only")
-    first = run("systems", tmp_path / "out", *options, "naive Bayes, HOG")
+    first = run("systems", tmp_path / "out", *options, "naive Bayes, HOG", table="systems-trial")
     assert list(first) == ["naive Bayes, HOG"]
-    second = run("systems", tmp_path / "out", *options, "naive Bayes, HOG", "Miene")
+    second = run(
+        "systems", tmp_path / "out", *options, "naive Bayes, HOG", "Miene", table="systems-trial"
+    )
     assert second["naive Bayes, HOG"] == first["naive Bayes, HOG"]
     assert all(0 <= value <= 1 for value in second["Miene"].values())
-    table = (tmp_path / "out" / "systems.md").read_text()
+    table = (tmp_path / "out" / "systems-trial.md").read_text()
     assert table.count("not run yet") > 10 and table.count("needs weights") == 3
-    lines = (tmp_path / "out" / "systems" / "miene.csv").read_text().splitlines()
+    lines = (tmp_path / "out" / "systems-trial" / "miene.csv").read_text().splitlines()
     assert lines[0] == "picture,label,votes" and len(lines) == 1 + 14

@@ -21,7 +21,7 @@ _REMEDY = "Run the command that wrote it again."
 def write_ratings(path: Path, labels: Sequence[str], ratings: Iterable[Rating]) -> None:
     """Write votes as CSV: clip, channel, a count for each label, and one for all other answers."""
     rows = ([r.clip, r.channel, *r.votes, r.other_votes] for r in ratings)
-    write_csv(path, ["clip", "channel", *labels, "other"], rows)
+    write_csv(path, ["clip", "channel", *labels, "other_votes"], rows)
 
 
 def read_ratings(path: Path, labels: Sequence[str]) -> list[Rating]:
@@ -34,14 +34,14 @@ def read_ratings(path: Path, labels: Sequence[str]) -> list[Rating]:
     def rating(cells: dict[str, str]) -> Rating:
         if not cells["clip"] or cells["channel"] not in MODALITIES:
             raise ValueError(f"clip {cells['clip']!r}, channel {cells['channel']!r}")
-        votes, other = tuple(int(cells[label]) for label in labels), int(cells["other"])
+        votes, other = tuple(int(cells[label]) for label in labels), int(cells["other_votes"])
         if min(*votes, other) < 0:
             raise ValueError(f"votes of {cells['clip']}: {votes}, {other} for others")
         return Rating(cells["clip"], cells["channel"], votes, other)
 
     if not path.is_file():
         return []
-    return read_csv(path, ["clip", "channel", *labels, "other"], rating, _REMEDY)
+    return read_csv(path, ["clip", "channel", *labels, "other_votes"], rating, _REMEDY)
 
 
 def crowd_channel(ratings: Iterable[Rating]) -> str:

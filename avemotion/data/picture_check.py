@@ -13,6 +13,7 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from avemotion.data.checksums import sha256_of
 from avemotion.data.corpora import fer2013
 from avemotion.data.types import PARTS, Clip, Corpus
 from avemotion.errors import MediaError
@@ -66,14 +67,14 @@ class PictureVerification:
         counts.append(["with votes of FER+", self.rated, ""])
         parts = [str(self.directory), tabulate(counts, ["", "found", "expected"], intfmt=",")]
         parts += [
-            f"{self.duplicates:,} pictures are there twice: {self.duplicates_between_parts:,} of "
-            f"them in two parts, {self.contradictions:,} with two emotions. FER2013 is published "
-            "so."
+            f"{self.duplicates:,} pictures are duplicates: {self.duplicates_between_parts:,} of "
+            f"them in two parts, {self.contradictions:,} with two emotions. FER2013 was published "
+            "like this."
         ]
         for meaning, entries in (
             ("pictures cannot be read (fetch them again)", self.unreadable),
             ("files are not FER2013's (move them elsewhere)", self.unrecognised_files),
-            ("pictures show no face; FER2013 is published with them", self.non_faces),
+            ("pictures show no face; FER2013 was published with them", self.non_faces),
         ):
             if entries:
                 listed = "\n".join(f"  {entry}" for entry in entries[:_SHOWN])
@@ -82,7 +83,7 @@ class PictureVerification:
         parts.append(
             f"{self.decoded:,} pictures were decoded."
             if self.decoded
-            else "No picture was decoded; --decode does."
+            else "No picture was decoded: add --decode to decode those in files."
         )
         parts.append("The corpus is complete." if self.ok else "The corpus is not complete.")
         return "\n\n".join(parts)
@@ -140,10 +141,11 @@ def _digest(clip: Clip) -> str:
         return hashlib.sha256(clip.image.tobytes()).hexdigest()
     assert clip.video
     try:
-        content = clip.video.read_bytes()
+        if not clip.video.is_file():  # a pipe would never end
+            return clip.name
+        return sha256_of(clip.video) if clip.video.stat().st_size else ""
     except OSError:  # found again where it is decoded
         return clip.name
-    return hashlib.sha256(content).hexdigest() if content else ""
 
 
 def _undecodable(clips: list[Clip], progress: bool) -> list[tuple[str, str]]:

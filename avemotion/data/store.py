@@ -40,7 +40,7 @@ from avemotion.files import read_csv, read_json
 CLIPS_KEY = "clips"
 """Metadata of a shard: the names of its clips as a JSON list, in the order of its arrays."""
 
-FORMAT = 4
+FORMAT = 5
 """Changes with the layout or the content of the files; a store of another format is refused."""
 
 USABLE = ("av", "video", "audio")
@@ -107,6 +107,7 @@ _INFO_TYPES: dict[str, type | tuple[type, ...]] = {
     "settings": dict,
     "synthetic": (dict, type(None)),
     "clips": int,
+    "parts_note": str,
 }
 COLUMNS = [f.name for f in fields(ManifestRow)]
 """Columns of the manifest."""

@@ -81,6 +81,7 @@ class StoreWriter:
             "settings": asdict(settings) | {"features": list(settings.features)},
             "synthetic": corpus.synthetic,
             "clips": len(corpus.clips),
+            "parts_note": corpus.parts_note,
         }
         writer = cls(directory, len(corpus.clips), _finished_rows(directory, info))
         with writing(directory):

@@ -25,7 +25,7 @@ PARTS = ("train", "validation", "test")
 
 COLUMNS_BESIDE_LABELS = (
     "system", "condition", "seed", "fold", "clip", "actor", "target", "temperature", "channel",
-    "other",
+    "other_votes",
 )  # fmt: skip
 """Columns of the tables that have one for each label too: no label may be called so."""
 
@@ -105,6 +105,8 @@ class Corpus:
     """Description of a synthetic corpus (tables, ceilings); None for a recorded one."""
     notes: tuple[str, ...] = ()
     """What was left out on purpose, in sentences for the user."""
+    parts_note: str = ""
+    """Where the clips' parts come from, if they are not those that the corpus is published with."""
     remedy: str = "Put the media files themselves there."
     """Advice for a user whose folder holds Git LFS pointers instead of media."""
 

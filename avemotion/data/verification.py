@@ -19,7 +19,7 @@ from avemotion.data.corpora.crema_d import EMOTIONS, parse_name
 from avemotion.data.media_check import inspect
 from avemotion.data.picture_check import PictureVerification, verify_pictures
 from avemotion.data.types import Clip, Corpus
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, require
 
 _SHOWN = 10  # entries of a long list that the summary prints
 
@@ -164,6 +164,7 @@ def verify(
         True
     """
     directory = Path(directory)
+    require(corpus in (crema_d.NAME, fer2013.NAME), "corpus", corpus, "crema_d or fer2013")
     if corpus == fer2013.NAME:
         return verify_pictures(directory, decode=decode, progress=progress)
     found = crema_d.read_corpus(directory, ratings=False)

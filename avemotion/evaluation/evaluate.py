@@ -261,17 +261,24 @@ def _tested_clips(
     if robustness and any(e.modality != "video" for e in experiments.values()):
         check_corruptible(store)
     rows, notes = _common_clips(store, experiments)
+    if official and store.info["parts_note"]:
+        notes = (*notes, store.info["parts_note"])
     return rows, [*notes, *_notes_on_people(rows, official)]
 
 
 def _notes_on_people(rows: Sequence[ManifestRow], official: bool) -> list[str]:
     notes = [_PEOPLE_SHARED] if official else []
     if unknown := sum(row.actor == UNKNOWN_ACTOR for row in rows):
-        notes.append(
-            f"the people of {unknown} clips are not known: where intervals and tests are over "
-            f"actors, {UNKNOWN_GROUPS} random groups of these clips stand for them, which says "
-            "nothing about other people"
-        )
+        if official and unknown == len(rows):
+            notes.append(
+                f"nobody in these {unknown} pictures is known: intervals and tests are over "
+                f"pictures, in {UNKNOWN_GROUPS} random groups, and say nothing about other people"
+            )
+        else:
+            notes.append(
+                f"{unknown} clips are of people who are not known: they count as one actor, so "
+                "that intervals and tests over actors say nothing about other people"
+            )
     return notes
 
 

@@ -23,7 +23,7 @@ from avemotion.data.types import Rating
 from avemotion.errors import UsageError
 from avemotion.files import read_csv, read_json, write_csv, write_json
 
-FORMAT = 4
+FORMAT = 5
 """Version of these files."""
 
 METADATA_NAME = "evaluation.json"

@@ -63,11 +63,14 @@ def choose_targets(
 
 
 def _is_decided(rating: Rating, target: str) -> bool:
-    """Return whether one emotion won: more votes than any other, or more than half of all."""
+    """Return whether one emotion won: more votes than any other answer, or more than half of all.
+
+    Answers that name no label count as one: that the emotion is none of the labels.
+    """
     most = max(rating.votes)
     if target == "majority":
         return 2 * most > sum(rating.votes) + rating.other_votes
-    return most > 0 and rating.votes.count(most) == 1
+    return most > rating.other_votes and rating.votes.count(most) == 1
 
 
 def with_targets(

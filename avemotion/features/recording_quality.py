@@ -22,6 +22,7 @@ FRAME_SAMPLES = SAMPLE_RATE // 50
 _FULL_SCALE = 32_768.0
 _SPEECH_RANGE_DB = 30.0
 _CLIPPED_AT = 0.999  # of the largest sample
+_LEAST_PEAK = 100  # int16 steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Quality:
     """Measures it."""
     family: str
     """The corruption that changes it: see `avemotion.features.corruptions.Condition.family`."""
+    what: str
+    """What a message is about: the recording, the face."""
     tolerance: float
     """How far outside of the training clips' range is still like them, in the same unit."""
     shown: str
@@ -63,7 +66,9 @@ def loudness_range_db(samples: NDArray[np.int16]) -> float:
 def clipped_percent(samples: NDArray[np.int16]) -> float:
     """Return the percentage of samples at the largest value, as a limiter leaves them."""
     sizes = np.abs(samples.astype(np.int32))
-    return float(100 * np.mean(sizes >= _CLIPPED_AT * max(sizes.max(), 1)))
+    if sizes.max() < _LEAST_PEAK:  # steps of a whisper, not a limiter
+        return 0.0
+    return float(100 * np.mean(sizes >= _CLIPPED_AT * sizes.max()))
 
 
 def brightness(faces: NDArray[np.uint8]) -> float:
@@ -84,6 +89,7 @@ QUALITIES: dict[str, Quality] = {
         stream="audio",
         measure=speech_level_db,
         family="gain (dB)",
+        what="recording",
         tolerance=3.0,
         shown="its speech is at {:.0f} dB of full scale",
         low="quiet",
@@ -93,14 +99,16 @@ QUALITIES: dict[str, Quality] = {
         stream="audio",
         measure=loudness_range_db,
         family="white noise (dB SNR)",
+        what="recording",
         tolerance=3.0,
         shown="its loud and quiet moments are {:.0f} dB apart",
-        low="noisy",
+        low="noisy, or without pauses",
     ),
     "clipped_percent": Quality(
         stream="audio",
         measure=clipped_percent,
         family="clipped peaks (% of samples)",
+        what="recording",
         tolerance=0.3,
         shown="{:.1f} % of its samples are cut off",
         high="clipped",
@@ -109,9 +117,10 @@ QUALITIES: dict[str, Quality] = {
         stream="video",
         measure=brightness,
         family="darkening (factor)",
+        what="face",
         tolerance=5.0,
-        shown="the mean grey of the face is {:.0f} of 255",
-        low="dark",
+        shown="its mean grey is {:.0f} of 255",
+        low="darker than those of training",
     ),
 }
 """What is measured of a recording, by name."""

@@ -302,7 +302,8 @@ def classify_image(
     """Predict the emotion of the face in one picture, by a model for pictures.
 
     Of several faces, the largest and most central one counts; `classify_faces` returns a
-    prediction for each. A picture as small as those of training is taken as a face as a whole.
+    prediction for each. A picture of at most twice the size of those of training is taken as a face
+    as a whole, with a warning, where these were faces themselves.
 
     Args:
         source: Path of a picture, its content as bytes, an open binary file, or an array: uint8

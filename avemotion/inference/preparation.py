@@ -25,6 +25,8 @@ from avemotion.media.types import Box, ClipMedia
 from avemotion.models.inputs import names_of
 from avemotion.models.recording_conditions import measured, recording_warnings
 
+_WHOLE = "the picture is small: all of it is taken as the face, and no face was searched for"
+
 LONG_CLIP_SECONDS = 10.0
 """Longer clips get a warning: those of the usual corpora last 2 to 5 s."""
 
@@ -67,6 +69,8 @@ class FaceCrops:
     """From 1, where all faces were requested; None without a face."""
     missing: str = ""
     """Why there is no face; empty where there is one."""
+    note: str = ""
+    """What is unusual about how it was found."""
 
 
 def prepare_clip(source: Source, request: InferenceRequest) -> list[PreparedClip]:
@@ -99,7 +103,11 @@ def prepare_clip(source: Source, request: InferenceRequest) -> list[PreparedClip
         media = read_clip(video, audio, choose, still=still)
     faces = crop_faces_of(media, choose.grids[0] if choose.grids else np.zeros(0, np.intp), request)
     sound = sound_features(stem, media, request)
-    return [combine(name, media, face, sound, request) for face in faces]
+    prepared = [combine(name, media, face, sound, request) for face in faces]
+    return [
+        replace(clip, warnings=(*clip.warnings, *_recording_warnings(face, media, clip, request)))
+        for clip, face in zip(prepared, faces, strict=True)
+    ]
 
 
 def _without_unused(clip: DecodedClip, wanted: str) -> DecodedClip:
@@ -131,7 +139,8 @@ def crop_faces_of(
     settings = request.metadata.preprocessing
     if settings.face == "whole" and _is_small(frames, settings):
         crops, box = whole_crops(frames, settings)
-        return [FaceCrops(crops, (True,) * len(frames), scaled_box(box, video.scale))]
+        found = (True,) * len(frames)
+        return [FaceCrops(crops, found, scaled_box(box, video.scale), note=_WHOLE)]
     tracks: list[FaceTrack] = []
     if request.face == "all":
         tracks = find_faces(list(frames))
@@ -265,20 +274,24 @@ def _warnings(
     if used != request.wanted:
         missing = face.missing if used == "audio" else media.no_sound
         yield f"answered from {used} alone: {missing}"
+    if used != "audio" and face.note:
+        yield face.note
     if used != "audio" and sum(face.found) * 2 < FACE_FRAMES:
         yield f"a face was found in only {sum(face.found)} of {FACE_FRAMES} frames"
     yield from media.notes
-    yield from recording_warnings(measured(_used_media(face, media, used)), metadata.recordings)
     yield from _length_warnings(media, used, names_of(metadata.inputs))
 
 
-def _used_media(face: FaceCrops, media: ClipMedia, used: str) -> dict[str, NDArray[Any]]:
+def _recording_warnings(
+    face: FaceCrops, media: ClipMedia, clip: PreparedClip, request: InferenceRequest
+) -> Iterator[str]:
+    """Yield in what a clip was recorded unlike those of training; windows are not compared."""
     found: dict[str, NDArray[Any]] = {}
-    if used != "audio" and face.crops is not None:
+    if clip.modality != "audio" and face.crops is not None:
         found["video"] = face.crops
-    if used != "video" and media.sound is not None and len(media.sound.samples):
+    if clip.modality != "video" and media.sound is not None and media.sound.samples.any():
         found["audio"] = media.sound.samples
-    return found
+    return recording_warnings(measured(found), request.metadata.recordings)
 
 
 def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Iterator[str]:

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from avemotion.errors import MediaError
-from avemotion.media.pictures import check_picture, is_picture
+from avemotion.media.pictures import check_picture
 
 LFS_POINTER = b"version https://git-lfs"
 """First bytes of a file that Git LFS has not replaced by its content yet."""
 
-_LONGEST_SIGNATURE = 8  # bytes
-_LARGEST_PICTURE = 2**30  # bytes
 _FOLLOWED_IN_MEMORY = 4 * 2**20  # bytes
 _FLV_TAGS = (8, 9, 18)  # audio, video, script
 _FLV_HAS_VIDEO = 1  # bit of the fifth byte
@@ -84,9 +82,7 @@ def check_content(name: str, file: BinaryIO) -> None:
             f"{name} is a Git LFS pointer, not media: run `git lfs pull` in the corpus"
         )
     file.seek(0)
-    if is_picture(file.read(_LONGEST_SIGNATURE)):
-        file.seek(0)
-        check_picture(name, file.read(_LARGEST_PICTURE))
+    check_picture(name, file)
     file.seek(0)
     # A chain of many parts is followed faster in memory.
     announced = announced_bytes(BytesIO(file.read()) if size <= _FOLLOWED_IN_MEMORY else file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import BinaryIO
 
 from avemotion.errors import MediaError
 
@@ -14,28 +14,32 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF markers: they hold rows and columns
 _SCAN = 0xDA
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
+_MOST_MARKERS = 5_000  # in front of the scan; files have a few dozen
+_BLOCK = 2**20
 
 
-def is_picture(content: bytes) -> bool:
-    """Tell a JPEG or a PNG by its first bytes."""
-    return content.startswith((_JPEG, _PNG))
+def check_picture(name: str, file: BinaryIO) -> None:
+    """Refuse a JPEG or PNG that is cut off or too large; anything else passes.
 
-
-def check_picture(name: str, content: bytes) -> None:
-    """Refuse a JPEG or PNG that is cut off or too large.
+    Little of the file is in memory at once, and of a chain of JPEGs (raw MJPEG) only the first is
+    looked at.
 
     Args:
         name: What messages call it.
-        content: The whole file, one that `is_picture` tells.
+        file: The content, seekable; it is left anywhere.
 
     Raises:
         MediaError: It is.
     """
-    if content.startswith(_PNG):
-        columns, rows = struct.unpack(">II", content[16:24].ljust(8, b"\0"))
-        whole = b"IEND" in content[24:]
+    file.seek(0)
+    head = file.read(24)
+    if head.startswith(_PNG):
+        columns, rows = struct.unpack(">II", head[16:24].ljust(8, b"\0"))
+        whole = _holds(file, b"IEND")
+    elif head.startswith(_JPEG):
+        rows, columns, whole = _jpeg(file)
     else:
-        rows, columns, whole = _jpeg(content)
+        return
     if not whole:
         raise MediaError(f"{name} is truncated: the end of the picture is missing. Fetch it again")
     if rows * columns > MAX_PIXELS:
@@ -45,26 +49,32 @@ def check_picture(name: str, content: bytes) -> None:
         )
 
 
-def _jpeg(content: bytes) -> tuple[int, int, bool]:
+def _jpeg(file: BinaryIO) -> tuple[int, int, bool]:
     """Return rows and columns, and whether the scan is followed by the end of the image."""
     rows = columns = 0
-    for marker, start in _segments(content):
-        if marker in _SIZES:
-            rows, columns = struct.unpack(">HH", content[start + 1 : start + 5].ljust(4, b"\0"))
-        if marker == _SCAN:
-            return rows, columns, content.find(b"\xff\xd9", start) > 0
-    return rows, columns, False
-
-
-def _segments(content: bytes) -> Iterator[tuple[int, int]]:
-    """Yield each marker up to the scan, and where what follows its length begins."""
     at = 2
-    while at + 4 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
+    for _ in range(_MOST_MARKERS):
+        file.seek(at)
+        head = file.read(9)
+        if len(head) < 4 or head[0] != 0xFF:
+            return rows, columns, False
+        marker = head[1]
         if marker == 0xFF or marker in _ALONE:  # filling, or a marker without content
             at += 1 if marker == 0xFF else 2
             continue
-        yield marker, at + 4
         if marker == _SCAN:
-            return
-        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+            return rows, columns, _holds(file, b"\xff\xd9")
+        if marker in _SIZES:
+            rows, columns = struct.unpack(">HH", head[5:9].ljust(4, b"\0"))
+        at += 2 + int.from_bytes(head[2:4], "big")
+    return rows, columns, True  # a strange file: the decoder tells
+
+
+def _holds(file: BinaryIO, mark: bytes) -> bool:
+    """Tell whether the rest of a file holds some bytes."""
+    before = b""
+    while block := file.read(_BLOCK):
+        if mark in before + block:
+            return True
+        before = block[-len(mark) :]
+    return False

@@ -59,8 +59,8 @@ class KMeansSettings(PictureSettings):
 
     mapping: Literal["fitted", "literal"] = "fitted"
     """`fitted`: clusters are given the labels with which most training clips are right, one each;
-    `literal`: the number of a cluster, which is arbitrary, is the place of its label in the
-    alphabet, as the report reads it."""
+    `literal`: the number of a cluster, which is arbitrary, is the index of its label in
+    alphabetical order, as the report reads it."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,16 @@ class NearestNeighbours(PictureLearner):
 
     Settings = NeighbourSettings
     about = _about("k nearest neighbours")
+
+    def learn(self, vectors: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
+        """Fit it.
+
+        Raises:
+            UsageError: There are fewer training clips than neighbours.
+        """
+        asked = self.settings.neighbours
+        require(asked <= len(vectors), "neighbours", asked, f"at most the {len(vectors)} clips")
+        super().learn(vectors, targets)
 
     def classifier(self) -> BaseEstimator:
         """Return a classifier of the nearest neighbours."""

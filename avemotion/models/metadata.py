@@ -92,8 +92,8 @@ class CheckpointMetadata:
         return self.task.labels
 
     @property
-    def trained_on(self) -> str:
-        """The corpus in words; a part of one is called partial."""
+    def corpus_in_words(self) -> str:
+        """The corpus that its store was made from; a part of one is called partial."""
         if self.synthetic is not None:
             return "a synthetic corpus"
         return corpus_text(self.corpus, self.corpus_clips)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from avemotion.config import Modality
 from avemotion.data.batch import Batch
 from avemotion.data.task import Task
-from avemotion.errors import require
+from avemotion.errors import UsageError, require
 from avemotion.models.base import About, EmotionModel
 from avemotion.models.inputs import Input
 
@@ -36,7 +36,7 @@ class MieneSettings:
     votes_share: float = 0.5
     """Share of the loss that the head on the crowd's votes has; 0 for a corpus without votes."""
     head: Literal["label", "votes"] = "label"
-    """Head that answers; a trained network answers with either."""
+    """Head that answers."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -44,7 +44,12 @@ class MieneSettings:
         require(right, "--miene.channels", self.channels, "one or more numbers from 8 to 1024")
         require(0 <= self.dropout < 1, "--miene.dropout", self.dropout, "at least 0 and below 1")
         share = self.votes_share
-        require(0 <= share <= 1, "--miene.votes_share", share, "from 0 to 1")
+        require(0 <= share < 1, "--miene.votes_share", share, "at least 0 and below 1")
+        if self.head == "votes" and not share:
+            raise UsageError(
+                "--miene.head is votes, but --miene.votes_share is 0, so this head would learn "
+                "nothing. Give a share above 0, or leave --miene.head out."
+            )
 
 
 class Miene(EmotionModel):
@@ -89,12 +94,15 @@ class Miene(EmotionModel):
 
     def forward(self, batch: Batch[Tensor]) -> Tensor:
         """Return the logits of the head that answers, float (clip, label)."""
-        logits: Tensor = self.heads[self.settings.head](self.features(batch))
+        logits: Tensor = self.heads[self.settings.head](self._dropped(self.features(batch)))
         return logits
+
+    def _dropped(self, features: Tensor) -> Tensor:
+        return functional.dropout(features, self.settings.dropout, self.training)
 
     def both_logits(self, batch: Batch[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the logits of label and votes, each float (clip, label), for training."""
-        features = functional.dropout(self.features(batch), self.settings.dropout, self.training)
+        features = self._dropped(self.features(batch))
         return self.heads["label"](features), self.heads["votes"](features)
 
 

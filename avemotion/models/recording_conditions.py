@@ -36,7 +36,8 @@ class TrainedRange:
     high: float
     """99th percentile."""
     uar: float | None
-    """Mean recall on the validation clips as they are, 0 to 1; None without such clips."""
+    """Mean recall on the validation clips as they are, 0 to 1; None without such clips. Where they
+    chose the epoch, it is optimistic."""
     conditions: tuple[ConditionScore, ...]
     """The same on corrupted ones; empty without such clips."""
 
@@ -108,20 +109,29 @@ def recording_warnings(
         word = quality.low if is_low else quality.high
         if word is not None:
             yield (
-                f"the recording is {word}: {quality.shown.format(value)}, in 98 % of the training "
-                f"clips {known.low:.3g} to {known.high:.3g}; {_score(known, value, is_low)}"
+                f"the {quality.what} is {word}: {quality.shown.format(value)}, in 98 % of the "
+                f"training clips {known.low:.3g} to {known.high:.3g}; "
+                f"{_score(known, value, is_low)}"
             )
 
 
 def _score(known: TrainedRange, value: float, is_low: bool) -> str:
-    """Say what the model scored under the condition that is most like a clip's."""
-    same_side = [c for c in known.conditions if (c.typical < known.low) == is_low]
-    if known.uar is None or not same_side:
+    """Say what the model scored under a condition that is as bad as a clip's, or the worst."""
+    sign = -1 if is_low else 1
+    edge = known.low if is_low else known.high
+    worse = sorted(
+        (c for c in known.conditions if sign * c.typical > sign * edge),
+        key=lambda condition: sign * condition.typical,
+    )
+    if known.uar is None or not worse:
         return "what that costs was not measured"
-    nearest = min(same_side, key=lambda condition: abs(condition.typical - value))
+    # The mildest that is at least as bad; where none is, the worst that was measured.
+    as_bad = next((c for c in worse if sign * c.typical >= sign * value), None)
+    shown = as_bad or worse[-1]
+    beyond = "" if as_bad else ", which is milder than this"
     return (
-        f"with {nearest.name}, mean recall on the validation actors was {100 * nearest.uar:.0f} %, "
-        f"without {100 * known.uar:.0f} %"
+        f"under {shown.name}{beyond}, mean recall on the validation clips was "
+        f"{100 * shown.uar:.0f} %, without {100 * known.uar:.0f} %"
     )
 
 

@@ -106,6 +106,11 @@ def balanced(dataset: ClipDataset, settings: TrainingSettings) -> Trainable:
             f"--training.balance smote makes pictures, on which nobody voted, but the model reads "
             f"{reads}. Use oversampling, sampling or weights."
         )
+    if max(dataset.views) > 1:
+        raise UsageError(
+            "--training.balance smote makes pictures of one view, but the store has several that "
+            "differ. Preprocess with --views 1, or use oversampling."
+        )
     fewest = int(np.bincount(targets)[np.unique(targets)].min())
     if fewest <= NEIGHBOURS:
         raise UsageError(

@@ -49,6 +49,8 @@ class EmotionModule(pl.LightningModule):
         self.task = network.task
         self.settings = settings
         self._validated: list[tuple[Tensor, Tensor]] = []
+        self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self._resumed_plateau: dict[str, Any] | None = None
         averaging = partial(_moving_average, decay=settings.weight_averaging)
         self._averaged = (
             AveragedModel(network, avg_fn=averaging, use_buffers=True)
@@ -150,6 +152,17 @@ class EmotionModule(pl.LightningModule):
         self._validated.clear()
         scores = self.task.scores(logits, targets, self.label_weights)
         self.log_dict({f"val_{name}": value for name, value in scores.items()}, prog_bar=True)
+        if self._plateau is not None:  # here, since Lightning saves its state before it would step
+            self._plateau.step(scores[self.settings.choose_by])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the plateau for a resumed run."""
+        if self._plateau is not None:
+            checkpoint["plateau"] = self._plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the state of the plateau over, once the optimizer is there."""
+        self._resumed_plateau = checkpoint.get("plateau")
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Clamp the weights if `clamp_weights` is set; average them if `weight_averaging` is."""
@@ -190,15 +203,18 @@ class EmotionModule(pl.LightningModule):
         if s.schedule == "plateau":
             higher_is_better = s.choose_by == "accuracy"
             falling = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, "max" if higher_is_better else "min", 0.2, max(1, s.patience // 3)
+                optimizer, "max" if higher_is_better else "min", 0.2, max(0, s.patience // 3 - 1)
             )
-            monitored = {"scheduler": falling, "monitor": f"val_{s.choose_by}"}
-            return {"optimizer": optimizer, "lr_scheduler": monitored}
+            if self._resumed_plateau:
+                falling.load_state_dict(self._resumed_plateau)
+            self._plateau = falling
+            return optimizer
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             s.learning_rate,
             total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=0.15,
+            cycle_momentum=s.optimizer != "sgd",
         )
         return {
             "optimizer": optimizer,
@@ -208,5 +224,7 @@ class EmotionModule(pl.LightningModule):
 
 def _moving_average(averaged: Tensor, current: Tensor, steps: Tensor, decay: float) -> Tensor:
     """Return the new average; at first it follows fast, so that it forgets the initial weights."""
+    if not averaged.is_floating_point():  # a batch norm counts its batches
+        return current
     n = float(steps)
     return torch.lerp(current, averaged, min(decay, (1 + n) / (10 + n)))

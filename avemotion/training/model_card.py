@@ -69,6 +69,7 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
         titles=TITLES,
         corpus=store.info["corpus"],
         clips=store.info["clips"],
+        parts_note=store.info["parts_note"],
         whole=_whole(store),
         parts=_parts(store, metadata),
         lacking=_lacking(store, metadata.experiment.modality),

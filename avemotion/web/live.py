@@ -15,7 +15,7 @@ from avemotion.features.crops import face_crops
 from avemotion.features.face_detection import find_face
 from avemotion.features.face_tracking import is_same_face
 from avemotion.features.frame_sampling import even_grid
-from avemotion.features.table import ClipSignals
+from avemotion.features.table import ClipSignals, shows_motion
 from avemotion.features.types import ClipFeatures
 from avemotion.inference.preparation import as_batch
 from avemotion.inference.runtimes.interface import Runtime
@@ -122,7 +122,10 @@ class LiveWindow:
 
     def _answer(self, newest: Box) -> dict[str, float] | None:
         """Classify the window as `classify` does a clip: 20 frames, one box for all of them."""
+        names = names_of(self._runtime.metadata.inputs)
         sampled = [self._window[i] for i in even_grid(len(self._window), 0, 0.0)]
+        if not shows_motion(names):  # a model for pictures reads the newest image
+            sampled = [self._window[-1]] * FACE_FRAMES
         boxes = [
             seen.box for seen in sampled if seen.box and is_same_face(seen.box.edges, newest.edges)
         ]
@@ -134,7 +137,7 @@ class LiveWindow:
         frames = np.stack([seen.grey for seen in sampled])
         crops, _ = face_crops(frames, steady, metadata.preprocessing)
         signals = ClipSignals("", 0, crops[None], None, metadata.preprocessing.crop_size)
-        features = ClipFeatures.of(signals, names_of(metadata.inputs), views=1)
+        features = ClipFeatures.of(signals, names, views=1)
         clip = as_batch(features, "video")
         scores = self._runtime.probabilities(clip)[0].tolist()
         return dict(zip(self._labels, scores, strict=True))

@@ -136,7 +136,7 @@ class _Site:
                 ),  # without the folders of this machine
                 "modality": metadata.experiment.modality,
                 "labels": metadata.labels,
-                "trained_on": metadata.trained_on,
+                "corpus": metadata.corpus_in_words,
                 "synthetic": metadata.synthetic is not None,
                 "camera": "video" in metadata.answers,
                 "window_seconds": WINDOW_SECONDS,

@@ -139,6 +139,21 @@ def test_votes_are_read_from_either_table(folders: Path, table: Path, tmp_path: 
         assert store.ratings() == list(found)
 
 
+def test_votes_of_other_pictures_are_refused(folders: Path, tmp_path: Path) -> None:
+    wrong = write_table(tmp_path / "table")
+    with (wrong / "fer2013new.csv").open("w", newline="") as file:
+        rows = [["Training", f"fer{n + 1:07d}.png", *vote_row(anger=10)] for n in range(2)]
+        csv.writer(file).writerows([["Usage", "Image name", *ANSWERS], *rows])
+    with pytest.raises(UsageError, match="row 1 .* is of fer0000001.png, but must be of fer00000"):
+        fer2013.read_corpus(wrong)
+    named = write_folders(tmp_path / "folders")
+    with (named / "fer2013new.csv").open("w", newline="") as file:
+        rows = [["Training", "fer0000000.png", *vote_row(anger=10)]]
+        csv.writer(file).writerows([["Usage", "Image name", *ANSWERS], *rows])
+    with pytest.raises(UsageError, match="are of other pictures: the first is of fer0000000"):
+        fer2013.read_corpus(named)
+
+
 def test_answers_that_name_no_label_count_as_wrong_answers() -> None:
     clips = {"a": Clip("a", "unknown", "", "anger", "", None, None)}
     ratings = [Rating("a", "video", (5, 1, 0), other_votes=4)]
@@ -155,7 +170,7 @@ def test_a_majority_is_more_than_half_of_all_votes(table: Path, tmp_path: Path) 
         vote_row(NF=10),
     ]
     with (folder / "fer2013new.csv").open("w", newline="") as file:
-        rows = [["Training", "x", *votes] for votes in counts]
+        rows = [["Training", f"fer{n:07d}.png", *votes] for n, votes in enumerate(counts)]
         csv.writer(file).writerows([["Usage", "Image name", *ANSWERS], *rows])
     store = stored(folder, tmp_path / "store")
     rows = store.rows[:4]
@@ -193,6 +208,7 @@ def test_other_parts_come_from_a_table(tmp_path: Path) -> None:
         ([3, "1 2 3", "Training"], "3 pixels, but there must be 2304 from 0 to 255"),
         ([3, " ".join(["256"] * 2304), "Training"], "2304 pixels, but there must be 2304 from 0"),
         ([3, " ".join(["x"] * 2304), "Training"], "row 2 of .*fer2013.csv is wrong"),
+        ([3, " ".join(["9" * 20] * 2304), "Training"], "row 2 of .*fer2013.csv is wrong"),
         ([9, " ".join(["0"] * 2304), "Training"], "the emotion is '9', but must be from 0 to 6"),
         ([3, " ".join(["0"] * 2304), "Exam"], "the usage is 'Exam', but must be Training, Public"),
         ([3, " ".join(["0"] * 2304)], "does not have one value for each column"),
@@ -241,7 +257,7 @@ def test_verify_counts_duplicates_and_names_what_is_broken(
     assert main(["verify", str(folder), "--corpus", "fer2013", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["duplicates"] == 2
     assert main(["verify", str(folder), "--corpus", "fer2013"]) == 1
-    assert "2 pictures are there twice: 1 of them in two parts" in capsys.readouterr().out
+    assert "2 pictures are duplicates: 1 of them in two parts" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

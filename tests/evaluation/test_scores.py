@@ -27,7 +27,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from avemotion.data.types import UNKNOWN_ACTOR
+from avemotion.data.types import UNKNOWN_ACTOR, unit_of
 from avemotion.evaluation.metrics.intervals import mean_interval
 from avemotion.evaluation.metrics.recalls import difference, tally
 from avemotion.evaluation.metrics.scores import Score, actor_accuracies, credits_of, score
@@ -303,7 +303,7 @@ def test_clips_of_unknown_people_have_the_interval_of_single_clips() -> None:
     labels = ("anger", "fear")
     found = [
         ClipPrediction(
-            seed=0, fold="official", clip=f"picture {n}", actor=UNKNOWN_ACTOR,
+            seed=0, fold="official", clip=f"{n}", actor=unit_of(UNKNOWN_ACTOR, f"{n}"),
             target=labels[n % 2], probabilities=(0.9, 0.1) if p < 0.5 else (0.1, 0.9),
         )
         for n, p in enumerate(rng.random(2000))

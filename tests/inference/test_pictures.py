@@ -58,6 +58,7 @@ def test_a_small_picture_is_a_face_as_a_whole(model: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)  # no cascade finds a face
     found = classify_image(noise, model)
     assert (found.face_box.width, found.face_box.height) == (48, 48)
+    assert any("no face was searched for" in warning for warning in found.warnings)
     with pytest.raises(MissingModalityError, match="no face found"):
         classify_image(cv2.resize(noise, (300, 300)), model)
 

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,15 +72,24 @@ def test_frozen_weights_are_given_to_no_optimizer() -> None:
     ("by", "values"), [("loss", [1.0, 1.1, 1.2]), ("accuracy", [0.5, 0.4, 0.3])]
 )
 def test_a_plateau_lowers_the_rate(by: str, values: list[float]) -> None:
-    trained = module(schedule="plateau", patience=3, learning_rate=0.1, choose_by=by)
-    found = trained.configure_optimizers()
-    schedule = found["lr_scheduler"]
-    assert schedule["monitor"] == f"val_{by}"
+    trained = module(schedule="plateau", patience=6, learning_rate=0.1, choose_by=by)
+    optimizer = trained.configure_optimizers()
     rates = []
     for value in values:
-        schedule["scheduler"].step(value)
-        rates.append(found["optimizer"].param_groups[0]["lr"])
+        scores = {"loss": torch.tensor(1.0), by: torch.tensor(value)}
+        trained.task = SimpleNamespace(scores=lambda *_, found=scores: found)
+        trained._validated.append((torch.zeros(1, 6), torch.zeros(1, 6)))
+        trained.log_dict = lambda *_, **__: None
+        trained.on_validation_epoch_end()
+        rates.append(optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.1, 0.1, 0.02])
+    # Resumed after the first epoch without improvement, the next one lowers the rate as well.
+    kept: dict[str, object] = {}
+    trained.on_save_checkpoint(kept)
+    resumed = module(schedule="plateau", patience=6, learning_rate=0.1, choose_by=by)
+    resumed.on_load_checkpoint(kept)
+    resumed.configure_optimizers()
+    assert resumed._plateau.state_dict() == trained._plateau.state_dict()
 
 
 def test_all_of_it_together_trains(small_store: Path, tmp_path: Path) -> None:

@@ -431,7 +431,7 @@ def test_a_model_of_voices_has_no_camera(tmp_path: Path) -> None:
         about = json.loads(app.ask("GET", "/about")[1])
         assert about["camera"] is False and about["modality"] == "audio"
         assert about["synthetic"] is False
-        assert about["trained_on"] == "96 of CREMA-D's 7,442 clips (a partial corpus)"
+        assert about["corpus"] == "96 of CREMA-D's 7,442 clips (a partial corpus)"
         with connect(f"ws://127.0.0.1:{app.port}/live") as socket:
             with pytest.raises(ConnectionClosed) as closed:
                 socket.recv()

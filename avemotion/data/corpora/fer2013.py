@@ -49,9 +49,16 @@ SIDE = 48
 """Rows and columns of a picture."""
 
 SETTINGS = PreprocessSettings(
-    views=1, face="whole", crop_rows=SIDE, crop_columns=SIDE, features=("image",)
+    views=1,
+    face="whole",
+    crop_rows=SIDE,
+    crop_columns=SIDE,
+    crop_margin=-0.05,
+    features=("image",),
 )
-"""How it is preprocessed by default: each picture is a face, and kept as it is."""
+"""How it is preprocessed by default: each picture is a face, and kept as it is. With this margin a
+face that is found in a photograph is cut as these pictures are: the boxes that are found in them
+are 1.10 times as high as they are (median of 297)."""
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """The seven labels in the order of a network's outputs."""
@@ -80,6 +87,7 @@ NO_FACE = "NF"
 
 _OTHER_VOTES = ("contempt", "unknown", NO_FACE)
 _ANSWERS = (*EMOTIONS, *_OTHER_VOTES)
+_GREYS = frozenset(map(str, range(256)))
 _GET = "Get it anew: see data_prep/README.md."
 
 
@@ -110,18 +118,18 @@ def read_corpus(directory: Path, *, official_parts: bool = False) -> Corpus:
     if len(emotions) < 2:
         found = f"only {next(iter(emotions))}" if emotions else "none"
         raise UsageError(f"{directory} has pictures of {found} of the seven emotions. {_GET}")
-    notes: tuple[str, ...] = ()
+    note = ""
     if (table := directory / PARTS_TABLE).is_file() and not official_parts:
-        clips, notes = _with_parts(clips, table)
-    names = {clip.name for clip in clips}
+        clips, note = _with_parts(clips, table)
     return Corpus(
         name=NAME,
         directory=directory,
         labels=EMOTIONS,
         clips=tuple(clips),
         unrecognised_files=tuple(unrecognised),
-        ratings=tuple(r for r in read_ratings(directory) if r.clip in names),
-        notes=notes,
+        ratings=tuple(_fitting(read_ratings(directory), clips, directory)),
+        notes=(note,) if note else (),
+        parts_note=note,
     )
 
 
@@ -136,9 +144,10 @@ def _from_table(path: Path) -> Iterator[Clip]:
             raise ValueError(f"the emotion is {code!r}, but must be from 0 to {len(CODES) - 1}")
         if usage not in USAGES:
             raise ValueError(f"the usage is {usage!r}, but must be {', '.join(USAGES)}")
-        pixels = np.array(row["pixels"].split(), np.int64)
-        if len(pixels) != SIDE**2 or pixels.min() < 0 or pixels.max() > 255:
-            raise ValueError(f"{len(pixels)} pixels, but there must be {SIDE**2} from 0 to 255")
+        words = row["pixels"].split()
+        if len(words) != SIDE**2 or not _GREYS.issuperset(words):
+            raise ValueError(f"{len(words)} pixels, but there must be {SIDE**2} from 0 to 255")
+        pixels = np.array(words, np.int64)
         number += 1
         return Clip(
             name=_name(number - 1),
@@ -184,7 +193,7 @@ def _from_folders(directory: Path, unrecognised: list[Path]) -> Iterator[Clip]:
                 )
 
 
-def _with_parts(clips: list[Clip], table: Path) -> tuple[list[Clip], tuple[str, ...]]:
+def _with_parts(clips: list[Clip], table: Path) -> tuple[list[Clip], str]:
     """Give the clips the parts of a table; say so in a note.
 
     Raises:
@@ -203,7 +212,7 @@ def _with_parts(clips: list[Clip], table: Path) -> tuple[list[Clip], tuple[str, 
             f"{table} lacks {len(missing)} pictures, the first is {missing[0]}. {remedy}"
         )
     note = f"The parts are those of {table.name}, not the official ones."
-    return [replace(clip, part=parts[clip.name]) for clip in clips], (note,)
+    return [replace(clip, part=parts[clip.name]) for clip in clips], note
 
 
 def read_ratings(directory: Path) -> list[Rating]:
@@ -237,8 +246,32 @@ def read_votes(directory: Path) -> list[tuple[str, dict[str, int]]]:
         return [(row["jpg"], counts) for row, counts in found if counts]
     if theirs.is_file():
         found = read_csv(theirs, ("Usage", "Image name", *_ANSWERS), _votes, _GET)
+        for number, (row, _) in enumerate(found):
+            # Pictures that FER+ left out have no name.
+            if row["Image name"] not in ("", f"{_name(number)}.png"):
+                raise UsageError(
+                    f"row {number + 1} of {theirs} is of {row['Image name']}, but must be of "
+                    f"{_name(number)}.png: its rows are those of {TABLE}, in order. {_GET}"
+                )
         return [(_name(number), counts) for number, (_, counts) in enumerate(found) if counts]
     return []
+
+
+def _fitting(ratings: list[Rating], clips: list[Clip], directory: Path) -> list[Rating]:
+    """Return the ratings of these pictures.
+
+    Raises:
+        UsageError: There are ratings, but none is of one of them.
+    """
+    names = {clip.name for clip in clips}
+    fitting = [rating for rating in ratings if rating.clip in names]
+    if ratings and not fitting:
+        raise UsageError(
+            f"The votes in {directory} are of other pictures: the first is of {ratings[0].clip}, "
+            f"but pictures are called like {clips[0].name}. {VOTE_TABLES[1]} belongs to {TABLE}, "
+            f"{VOTE_TABLES[0]} names the files in the folders. Put the right one there."
+        )
+    return fitting
 
 
 def _votes(row: dict[str, str]) -> tuple[dict[str, str], dict[str, int]]:

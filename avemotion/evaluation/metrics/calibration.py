@@ -16,7 +16,7 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import log_loss
 
 from avemotion.data.task import most_probable
-from avemotion.data.types import Rating, unit_of
+from avemotion.data.types import Rating
 from avemotion.evaluation.metrics.intervals import SHARES, mean_interval
 from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.models.calibration import at_temperature
@@ -161,7 +161,7 @@ def crowd_distance(
     with np.errstate(invalid="ignore"):  # rounding may take the root of -1e-17
         distances = np.asarray(jensenshannon(_probabilities(rated), shares, base=2, axis=1))
     distances = np.nan_to_num(distances)
-    actors = np.array([unit_of(p.actor, p.clip) for p in rated])
+    actors = np.array([p.actor for p in rated])
     means = [float(distances[actors == actor].mean()) for actor in np.unique(actors)]
     mean, low, high = mean_interval(means, SHARES)
     return CrowdDistance(

@@ -8,7 +8,7 @@ chance of picking the intended emotion among the tied ones; far higher, since er
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -17,7 +17,7 @@ import numpy as np
 from avemotion.data.corpora import crema_d, fer2013
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.types import Clip, Rating, unit_of
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, require
 from avemotion.evaluation.metrics.recalls import tally
 
 
@@ -96,7 +96,7 @@ class _Answers:
     acted: ActedClip
     """Its actor, intended emotion and level."""
     votes: tuple[int, ...]
-    """Answers for each emotion; at least one."""
+    """Answers for each emotion."""
     right: int
     """Answers that name the intended emotion."""
     given: int
@@ -111,6 +111,8 @@ class _Answers:
     def majority(self) -> float:
         """The chance that the vote is right when ties are broken at random."""
         most = max(self.votes)
+        if self.given - sum(self.votes) >= most:  # as many say that it is none of the emotions
+            return 0.0
         return (self.right == most) / self.votes.count(most)
 
 
@@ -163,7 +165,7 @@ def _answered(
 ) -> Iterator[_Answers]:
     """Yield the ratings of known clips that have an answer."""
     for rating in ratings:
-        if rating.clip in clips and any(rating.votes):
+        if rating.clip in clips and (any(rating.votes) or rating.other_votes):
             acted = clips[rating.clip]
             yield _Answers(
                 clip=rating.clip,
@@ -182,7 +184,7 @@ def _score(channel: str, answers: Sequence[_Answers], labels: Sequence[str]) -> 
         by_emotion[a.acted.emotion].append(a)
         by_level.setdefault(a.acted.level, []).append(a)
     whole = _group("", answers)
-    credits = [(unit_of(a.acted.actor, a.clip), a.acted.emotion, a.majority) for a in answers]
+    credits = [(a.acted.actor, a.acted.emotion, a.majority) for a in answers]
     recalls, pooled = (
         tally(credits, labels),
         tally([(a, labels[0], c) for a, _, c in credits], labels),
@@ -239,6 +241,7 @@ def ratings(
         36
     """
     directory = Path(directory)
+    require(corpus in (crema_d.NAME, fer2013.NAME), "corpus", corpus, "crema_d or fer2013")
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a folder. Give the folder of a corpus.")
     if corpus == fer2013.NAME:
@@ -246,7 +249,11 @@ def ratings(
         if not pictures.ratings:
             tables = " or ".join(fer2013.VOTE_TABLES)
             raise UsageError(f"{directory} has no votes of FER+: put {tables} there.")
-        tested = {clip.name: clip for clip in pictures.clips if clip.part == "test"}
+        tested = {
+            clip.name: replace(clip, actor=unit_of(clip.actor, clip.name))
+            for clip in pictures.clips
+            if clip.part == "test"
+        }
         return human_scores(pictures.ratings, tested, pictures.labels)
     votes = crema_d.read_ratings(directory)
     if not votes:

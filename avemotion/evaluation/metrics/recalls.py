@@ -63,7 +63,7 @@ class Difference:
     p_holm: float | None
     """The same, corrected by Holm for the comparisons that stand beside it."""
     actors: int
-    """Actors compared, but unknown ones."""
+    """Actors compared; 0 where groups of pictures of unknown people stand for them."""
 
 
 def tally(credits: Iterable[Credit], labels: Sequence[str]) -> Tally:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.data.types import unit_of
 from avemotion.errors import UsageError
 from avemotion.evaluation.metrics.intervals import Interval, bootstrap_intervals
 from avemotion.evaluation.metrics.scores import actor_confusions, pooled_scores, predicted_labels
@@ -82,7 +81,7 @@ def _score(
     after: Sequence[ClipPrediction],
     labels: Sequence[str],
 ) -> RobustnessScore:
-    actors = [unit_of(p.actor, p.clip) for p in before]
+    actors = [p.actor for p in before]
     truth = np.array([labels.index(p.target) for p in before])
     predicted = [predicted_labels(before), predicted_labels(after)]
     confusions = np.stack(  # (actor, before or after, target, prediction)

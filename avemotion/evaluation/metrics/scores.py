@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from avemotion.data.task import most_probable
-from avemotion.data.types import UNKNOWN_ACTOR, unit_of
+from avemotion.data.types import is_group
 from avemotion.evaluation.metrics.intervals import (
     SHARES,
     Interval,
@@ -70,7 +70,7 @@ class Score:
     clips: int
     """Clips tested."""
     actors: int
-    """Actors tested, but unknown ones."""
+    """Actors tested; 0 where groups of pictures of unknown people stand for them."""
     accuracy: float
     """Share of predictions that are right (WAR), 0 to 1."""
     accuracy_low: float | None
@@ -124,8 +124,7 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
         raise ValueError("every seed must predict the same clips, each of them once")
     truth = np.array([labels.index(p.target) for p in predictions])
     predicted = predicted_labels(predictions)
-    units = [unit_of(p.actor, p.clip) for p in predictions]
-    per_actor = actor_confusions(units, truth, predicted, len(labels))
+    per_actor = actor_confusions([p.actor for p in predictions], truth, predicted, len(labels))
     intervals = score_intervals(per_actor)
     accuracies = list(actor_accuracies(predictions, labels).values())
     mean, low, high = mean_interval(accuracies, SHARES)
@@ -147,7 +146,7 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
     each_seed = tuple(_seed_score(s, truth[seed_of == s], predicted[seed_of == s]) for s in seeds)
     return Score(
         clips=len(clips),
-        actors=len({p.actor for p in predictions} - {UNKNOWN_ACTOR}),
+        actors=sum(not is_group(name) for name in {p.actor for p in predictions}),
         accuracy=float(accuracy_score(truth, predicted)),
         accuracy_low=intervals["accuracy"][0],
         accuracy_high=intervals["accuracy"][1],
@@ -199,8 +198,7 @@ def actor_accuracies(
     """Return each actor's share of right predictions; with several seeds, its mean over them."""
     predicted = predicted_labels(predictions)
     return actor_means(
-        (unit_of(p.actor, p.clip), labels[i] == p.target)
-        for p, i in zip(predictions, predicted, strict=True)
+        (p.actor, labels[i] == p.target) for p, i in zip(predictions, predicted, strict=True)
     )
 
 
@@ -208,7 +206,7 @@ def credits_of(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> 
     """Return who is in each clip, its target, and 1 where the prediction is right, else 0."""
     predicted = predicted_labels(predictions)
     return [
-        (unit_of(p.actor, p.clip), p.target, float(labels[i] == p.target))
+        (p.actor, p.target, float(labels[i] == p.target))
         for p, i in zip(predictions, predicted, strict=True)
     ]
 

@@ -43,9 +43,8 @@ def _system(
     rules: Any,
     results: Mapping[str, Any],
 ) -> str:
-    alone = results.get("actors") == 1
-    recall = f"mean recall (UAR) {_with_interval(score, 'recall', alone)}"
-    accuracy = f"right on {_with_interval(score, 'accuracy', alone)} of the clips"
+    recall = f"mean recall (UAR) {_with_interval(score, 'recall', results)}"
+    accuracy = f"right on {_with_interval(score, 'accuracy', results)} of the clips"
     by_recall = results.get("leading") == "recall"
     if not rules or not verdict or verdict["better"]:
         figures = f"{recall}; {accuracy}" if by_recall else f"{accuracy}; {recall}"
@@ -67,12 +66,12 @@ def _system(
     )
 
 
-def _with_interval(score: Mapping[str, Any], name: str, alone: bool) -> str:
+def _with_interval(score: Mapping[str, Any], name: str, results: Mapping[str, Any]) -> str:
     low, high = score.get(f"{name}_low"), score.get(f"{name}_high")
     found = f"{percent(score[name])} %"
     if low is None or high is None:
-        return f"{found} ({'one actor: ' if alone else ''}no interval)"
-    return f"{found} (95 % over actors {percent(low)} to {percent(high)})"
+        return f"{found} ({'one actor: ' if results.get('actors') == 1 else ''}no interval)"
+    return f"{found} (95 % over {results.get('over', 'actors')} {percent(low)} to {percent(high)})"
 
 
 def _people(name: str, human: Mapping[str, Any]) -> str:

@@ -130,8 +130,8 @@ def _scores(results: EvaluationResults) -> str:
         if any(intervals := list(map(_interval, estimates))):
             block.append(["", *intervals])
     caption = (
-        "Overall scores in per cent, with 95 % intervals over actors in brackets. WAR: share of "
-        "predictions that are right; UAR: mean of the emotions' recalls; F1: mean of the "
+        f"Overall scores in per cent, with 95 % intervals over {results.over} in brackets. WAR: "
+        "share of predictions that are right; UAR: mean of the emotions' recalls; F1: mean of the "
         f"emotions' F1. {_setting(results)}"
     )
     heads = ("", "WAR", "UAR", "F1")

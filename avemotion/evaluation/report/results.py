@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, TypeVar
 
+from avemotion.data.annotations import crowd_channel
 from avemotion.data.corpora import people_reported
 from avemotion.data.types import UNKNOWN_ACTOR, unit_of
 from avemotion.evaluation.metrics.calibration import (
@@ -77,6 +78,9 @@ class EvaluationResults:
     """Which part of the corpus is tested."""
     imbalance: float
     """How many times as many clips the commonest emotion has as the rarest."""
+    over: str
+    """What intervals and tests draw: ``actors``; ``pictures`` where nobody in the pictures of an
+    official split is known, so that random groups of them stand for actors."""
     leading: str
     """The measure that leads: ``recall`` (UAR) where emotions are unbalanced, else ``accuracy``."""
     rules: tuple[ReferenceRule, ...]
@@ -122,6 +126,11 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         records: Content of the evaluation's files.
         out: Folder of the evaluation.
     """
+    known = {clip.actor for clip in records.clips} - {UNKNOWN_ACTOR}
+    tested = [(clip.actor, clip.target) for clip in records.clips]
+    over = "actors"
+    if not known and records.metadata["protocol"] == "official":
+        records, over = _in_groups(records), "pictures"
     labels, metadata, predictions = records.labels, records.metadata, records.predictions
     clips = {clip.clip: clip for clip in records.clips}
     # People, ceilings and reported figures are about the intended emotion.
@@ -131,9 +140,8 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
     first = next(iter(predictions.values()))
     targets = [clip.target for clip in records.clips]
     recorded = metadata["corpus"] if metadata["synthetic"] is None else None
-    tested = [(clip.actor, clip.target) for clip in records.clips]
     covered = coverage(recorded, metadata["corpus_clips"], tested)
-    known = {clip.actor for clip in records.clips} - {UNKNOWN_ACTOR}
+    channel = crowd_channel(records.ratings)
     scores = {m: score(p, labels) for m, p in predictions.items()}
     rules = reference_rules(targets)
     return EvaluationResults(
@@ -141,6 +149,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         labels=labels,
         clips=len(clips),
         actors=len(known),
+        over=over,
         folds=len({p.fold for p in first}),
         seeds=tuple(sorted({p.seed for p in first})),
         notes=(*covered.notes, *metadata["notes"]),
@@ -156,7 +165,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         reported=(*metadata["reported"], *_people_reported(records)) if intended else (),
         calibration={m: _calibration(p, labels) for m, p in predictions.items()},
         crowd_distance=_present(
-            {m: crowd_distance(p, records.ratings, labels) for m, p in predictions.items()}
+            {m: crowd_distance(p, records.ratings, labels, channel) for m, p in predictions.items()}
         ),
         fairness=_present(
             {
@@ -171,6 +180,23 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         ceilings=_ceilings(metadata, predictions) if intended else {},
         settings={key: metadata[key] for key in ("models", "training")},
         **{key: metadata[key] for key in _COPIED},
+    )
+
+
+def _in_groups(records: Records) -> Records:
+    """Return records in which random groups of clips stand for the actors: see `unit_of`."""
+
+    def grouped(found: Sequence[ClipPrediction]) -> list[ClipPrediction]:
+        return [replace(p, actor=unit_of(p.actor, p.clip)) for p in found]
+
+    return replace(
+        records,
+        clips=tuple(replace(c, actor=unit_of(c.actor, c.clip)) for c in records.clips),
+        predictions={system: grouped(found) for system, found in records.predictions.items()},
+        corrupted={
+            system: {name: grouped(found) for name, found in conditions.items()}
+            for system, conditions in records.corrupted.items()
+        },
     )
 
 
@@ -224,9 +250,7 @@ def _differences(
     for system, people in credit.items():
         if people:
             rated = [p for p in predictions[system] if p.clip in people]
-            voted = [
-                (unit_of(clips[c].actor, c), clips[c].target, value) for c, value in people.items()
-            ]
+            voted = [(clips[c].actor, clips[c].target, value) for c, value in people.items()]
             name = f"{system} - people ({modality_of(system)}, majority)"
             found[name] = difference(tally(credits_of(rated, labels), labels), tally(voted, labels))
     return holm(found | _what_sound_adds_to_people(records))
@@ -244,7 +268,7 @@ def _what_sound_adds_to_people(records: Records) -> dict[str, Difference]:
     if not rated:
         return {}
     found = [
-        tally([(unit_of(clips[c].actor, c), clips[c].target, credit[c]) for c in rated], labels)
+        tally([(clips[c].actor, clips[c].target, credit[c]) for c in rated], labels)
         for credit in (both, seen)
     ]
     return {"people (av, majority) - people (video, majority)": difference(*found)}

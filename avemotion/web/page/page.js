@@ -23,7 +23,7 @@ byId("synthetic").hidden = !about.synthetic;
 byId("window").textContent = about.window_seconds;
 byId("limits").textContent =
   `At most ${Math.round(about.upload_bytes / 2 ** 20)} MiB and ${about.length_seconds / 60} minutes.`;
-byId("model").textContent = `Model: ${about.model} (${about.modality}), trained on ${about.trained_on}`;
+byId("model").textContent = `Model: ${about.model} (${about.modality}), corpus: ${about.corpus}`;
 byId("file-tab").addEventListener("click", () => show("file"));
 byId("live-tab").addEventListener("click", () => show("live"));
 for (const [name, other] of [["file", "live"], ["live", "file"]]) {
