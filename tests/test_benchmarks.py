@@ -1,6 +1,7 @@
 """Every benchmark in its smallest form: that it runs and reports, not what it measures."""
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -235,6 +236,7 @@ def test_systems_goes_on_where_it_stopped(tmp_path: Path):
     with (media / "fer2013.csv").open("w", newline="") as pictures:
         with (media / "fer2013new.csv").open("w", newline="") as votes:
             write, vote = csv.writer(pictures).writerow, csv.writer(votes).writerow
+            row = itertools.count()
             write(["emotion", "pixels", "Usage"])
             vote(["Usage", "Image name", *answers])
             for usage, count in (("Training", 4), ("PublicTest", 2), ("PrivateTest", 2)):
@@ -244,7 +246,13 @@ def test_systems_goes_on_where_it_stopped(tmp_path: Path):
                         slant = np.cos(code * np.pi / 7) * down + np.sin(code * np.pi / 7) * across
                         grey = 128 + 60 * np.sin(slant + n) + rng.integers(-40, 40, (48, 48))
                         write([code, " ".join(map(str, grey.astype(int).ravel())), usage])
-                        vote([usage, "x", *(10 * (a == emotion) for a in answers)])
+                        vote(
+                            [
+                                usage,
+                                f"fer{next(row):07d}.png",
+                                *(10 * (a == emotion) for a in answers),
+                            ]
+                        )
     options = ("--media", media, "--work", tmp_path / "work", "--epochs", 1, "--only")
     first = run("systems", tmp_path / "out", *options, "naive Bayes, HOG", table="systems-trial")
     assert list(first) == ["naive Bayes, HOG"]
