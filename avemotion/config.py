@@ -154,7 +154,7 @@ class TrainingSettings:
     labels: Literal["intended", "votes"] = "intended"
     """Training target: the intended emotion, or a mixture of it and the raters' votes."""
     vote_weight: float = 0.25
-    """Share of the audio-visual votes in that mixture (with `labels` votes); 1 uses them alone."""
+    """Share of the crowd's votes in that mixture (with `labels` votes); 1 uses them alone."""
     label_smoothing: float = 0.1
     """Share of the target that is spread evenly over all emotions."""
     balance: Literal["none", "weights", "sampling", "oversampling", "undersampling", "smote"] = (

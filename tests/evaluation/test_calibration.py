@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from network_maker import calibrated_predictions
 from scipy import stats
 from sklearn.metrics import brier_score_loss
-from torchmetrics.functional.classification import multiclass_calibration_error
 
+from avemotion.compat import mend_torchvision
 from avemotion.data.types import Rating
 from avemotion.evaluation.metrics.calibration import calibration, crowd_distance
 from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.models.calibration import at_temperature
+
+mend_torchvision()  # which torchmetrics imports
+from torchmetrics.functional.classification import multiclass_calibration_error  # noqa: E402
 
 LABELS = ("neutral", "anger", "sadness")  # not in alphabetical order
 

@@ -389,7 +389,7 @@ def test_impossible_requests_are_refused_before_anything_is_trained(
     shutil.copytree(small_store, bare, ignore=shutil.ignore_patterns("ratings.csv"))
     write_checksums(bare)
     out = tmp_path / "out"
-    with pytest.raises(UsageError, match="crowd needs audio-visual votes"):
+    with pytest.raises(UsageError, match="--target crowd needs votes on anger"):
         avemotion.evaluate(data=bare, protocol="loso", target="crowd", out=out)
     with pytest.raises(UsageError, match="at least 5 actors"):
         avemotion.evaluate(data=bare, protocol="luna-jimenez", out=out)

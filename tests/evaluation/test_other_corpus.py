@@ -255,7 +255,7 @@ def test_calm_is_calm_for_a_model_that_knows_it(takes: Path) -> None:
     ({"mapping": {"calm": 3}}, "mapping is .*, but must be a mapping of texts"),
     ({"seeds": 2}, "other-corpus trains nothing"),
     ({"training": QUICK}, "other-corpus trains nothing"),
-    ({"target": "crowd"}, "crowd needs audio-visual votes on anger"),
+    ({"target": "crowd"}, "crowd needs votes on anger"),
     ({"modalities": ("audio", "video"), "models": ("ar6",)}, "ar6"),
 ])  # fmt: skip
 def test_what_cannot_be_asked(

@@ -73,7 +73,7 @@ def test_votes_that_are_not_there_are_refused(small_store: Path, tmp_path: Path)
     bare = tmp_path / "features"
     shutil.copytree(small_store, bare, ignore=shutil.ignore_patterns("ratings.csv"))
     write_checksums(bare)
-    with pytest.raises(UsageError, match="votes needs audio-visual votes"):
+    with pytest.raises(UsageError, match="is to learn the crowd's votes, but .* has none"):
         module_and_batch(bare, labels="votes")
 
 

@@ -148,7 +148,7 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         out=out,
         labels=labels,
         clips=len(clips),
-        actors=len(known),
+        actors=len({clip.actor for clip in records.clips}) if over == "actors" else 0,
         over=over,
         folds=len({p.fold for p in first}),
         seeds=tuple(sorted({p.seed for p in first})),
