@@ -28,8 +28,8 @@ LISTED = 10
 
 TARGETS = {
     "intended": "the intended emotion",
-    "crowd": "what most of the crowd saw and heard",
-    "majority": "what more than half of the crowd saw and heard",
+    "crowd": "what most of the raters answered",
+    "majority": "what more than half of the raters answered",
 }
 
 SYNTHETIC_NOTICE = (

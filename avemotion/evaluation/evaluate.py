@@ -83,7 +83,8 @@ def evaluate(
         modalities: What they read; by default all that the store (or `runs`) offers. A model that
             does not read one is left out there.
         target: The emotion that counts as right: the ``intended`` one, or what most of the
-            ``crowd`` saw and heard in the clip; clips without a single winner are then left out.
+            ``crowd`` answered, or more than half of it (``majority``); clips without such an answer
+            are then left out.
         seeds: Trainings of each fold, with the seeds `training.seed`, that plus one, and so on.
         jobs: Models trained at once, each with one thread; by default one per core, or one on a
             GPU. On CPUs it changes no result.

@@ -20,6 +20,7 @@ from avemotion.config import PreprocessSettings, TrainingSettings, differences
 from avemotion.data.corpora import TITLES, CorpusName, whole_corpus
 from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
+from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.features.table import shows_motion
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
@@ -63,6 +64,8 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
         about=model_class(metadata.experiment.model).about,
         training=metadata.experiment.training,
         parameters=parameters,
+        nobody_known={row.actor for row in store.rows} == {UNKNOWN_ACTOR},
+        votes_share=metadata.experiment.settings.get("votes_share", 0.0),
         official=metadata.split.unit == "part",
         in_epochs=model_class(metadata.experiment.model).learns_in_epochs,
         reads_motion=shows_motion(names_of(metadata.inputs)),

@@ -78,7 +78,7 @@ def test_each_figure_is_that_of_the_run(fitted: Path, small_store: Path, modalit
         assert shown == f"{100 * float(best[name]):.1f} %"
     assert float(figures[5]) == pytest.approx(float(best["val_loss"]), abs=6e-4)
     temperature = round(metadata["temperature"], 2)
-    assert f"calibrated on these same actors (temperature {temperature})" in card
+    assert f"calibrated on these same clips (temperature {temperature})" in card
     assert "**no interval**" in card and "figures are optimistic" in card
 
     assert json.loads((run / "run.json").read_text())["data"] in card
@@ -146,6 +146,7 @@ def test_the_licence_is_that_of_the_corpus(
         "crema_d": "Open Database License 1.0",
         "ravdess": "CC BY-NC-SA 4.0",
         "ravdess_landmarks": "LANDMARK VIDEO",
+        "fer2013": "For research alone",
     }
     assert expected.get(corpus, "must say so here") in card
     assert ("avemotion preprocess" in card) == (corpus in get_args(CorpusName))

@@ -70,6 +70,12 @@ def latex_tables(results: EvaluationResults) -> dict[str, str]:
     }
 
 
+def _target(results: EvaluationResults) -> str:
+    if results.target == "intended" and results.over == "pictures":
+        return "the label of the picture"
+    return TARGETS.get(results.target, results.target)
+
+
 def _setting(results: EvaluationResults) -> str:
     """Say on which data, by which protocol and against what a table's figures were measured."""
     corpus = TITLES.get(results.corpus, results.corpus)
@@ -81,7 +87,7 @@ def _setting(results: EvaluationResults) -> str:
     sentence = (
         f"{counted(results.clips, 'clip')} of {people(results.actors)} of {corpus}"
         f"{results.coverage.partly}; "
-        f"protocol: {protocol}; target: {TARGETS.get(results.target, results.target)}; "
+        f"protocol: {protocol}; target: {_target(results)}; "
         f"{seeds} {', '.join(map(str, results.seeds))}."
     )
     return f"{SYNTHETIC} {sentence}" if results.synthetic is not None else sentence
