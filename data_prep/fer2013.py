@@ -70,6 +70,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
+    except ValueError as error:  # scikit-learn: shares too small for each emotion, a seed below 0
+        print(f"The pictures cannot be split so: {error}", file=sys.stderr)
+        return 2
     table = given.directory / fer2013.PARTS_TABLE
     print(f"{table}: " + ", ".join(f"{part} {n:,}" for part, n in counts.items()))
     return 0
