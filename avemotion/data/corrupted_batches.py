@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -126,6 +126,22 @@ def corrupted_batches(
             yield _with_faces(clean, part, condition, waveforms)
         else:
             yield _with_sound(clean, part, condition, waveforms)
+
+
+def clean_or_corrupted(
+    store: FeatureStore,
+    rows: Sequence[ManifestRow],
+    names: Sequence[str],
+    modality: Modality,
+    condition: Condition | None,
+) -> Iterable[Batch[Tensor]]:
+    """Return batches of clips in view 0: corrupted, or without a condition as they are.
+
+    Arguments and errors are those of `corrupted_batches`.
+    """
+    if condition is None:
+        return batches(ClipDataset(store, rows, names), BATCH_CLIPS)
+    return corrupted_batches(store, rows, names, modality, condition)
 
 
 def _without(clean: Batch[Tensor], condition: Condition) -> Batch[Tensor]:

@@ -7,7 +7,7 @@ happens in worker processes: such a file is named with the reason, and the other
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from avemotion.parallel.processes import cores, one_thread
 _HEAD_WORKERS = 2  # few files are no plain FLV or WAV
 _HEAD_BYTES = 16_384  # CREMA-D's first frame and first sound lie within 8 kB
 _HEAD_TIMEOUT_SECONDS = 30
+_SHOWN = 10  # entries of a long list that a summary prints
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,15 @@ def _glance(file: MediaFile) -> str:
         return "whole" if is_plainly_whole(file.path, file.images) else "doubtful"
     except OSError:  # the decoder's own error gives the reason
         return "doubtful"
+
+
+def listed(meaning: str, entries: Iterable[str]) -> list[str]:
+    """Return a heading with the first entries under it; nothing where there are none."""
+    lines = list(entries)
+    if not lines:
+        return []
+    rest = [f"and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
+    return ["\n  ".join([f"{len(lines):,} {meaning}:", *lines[:_SHOWN], *rest])]
 
 
 def read_heads(files: list[MediaFile]) -> Outcomes:

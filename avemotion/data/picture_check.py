@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from avemotion.data.checksums import sha256_of
 from avemotion.data.corpora import fer2013
+from avemotion.data.media_check import listed
 from avemotion.data.types import PARTS, Clip, Corpus
 from avemotion.errors import MediaError
 from avemotion.features.extraction import read_views
@@ -22,7 +23,6 @@ from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, map_isolated
 from avemotion.parallel.processes import cores, one_thread
 
-_SHOWN = 10
 _PARTS = {part: usage for usage, part in fer2013.USAGES.items()}
 
 
@@ -76,10 +76,7 @@ class PictureVerification:
             ("files are not FER2013's (move them elsewhere)", self.unrecognised_files),
             ("pictures show no face; FER2013 was published with them", self.non_faces),
         ):
-            if entries:
-                listed = "\n".join(f"  {entry}" for entry in entries[:_SHOWN])
-                more = f"\n  and {len(entries) - _SHOWN:,} more" if len(entries) > _SHOWN else ""
-                parts.append(f"{len(entries):,} {meaning}:\n{listed}{more}")
+            parts += listed(meaning, entries)
         parts.append(
             f"{self.decoded:,} pictures were decoded."
             if self.decoded

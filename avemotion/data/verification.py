@@ -16,12 +16,10 @@ from tabulate import tabulate
 
 from avemotion.data.corpora import crema_d, fer2013
 from avemotion.data.corpora.crema_d import EMOTIONS, parse_name
-from avemotion.data.media_check import inspect
+from avemotion.data.media_check import inspect, listed
 from avemotion.data.picture_check import PictureVerification, verify_pictures
 from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError, require
-
-_SHOWN = 10  # entries of a long list that the summary prints
 
 PROBLEMS: dict[str, str] = {
     "pointers": "Git LFS pointers instead of media (run `git lfs pull` in the corpus)",
@@ -105,10 +103,10 @@ class Verification:
             for actor, (found, wanted) in self.clips_by_actor.items()
             if found != wanted
         ]
-        parts += _listed("actors with a different number of clips than expected", uneven)
+        parts += listed("actors with a different number of clips than expected", uneven)
         for name, meaning in PROBLEMS.items():
-            parts += _listed(meaning, getattr(self, name))
-        parts += _listed("known bad clips, which preprocessing leaves out", self.known_bad)
+            parts += listed(meaning, getattr(self, name))
+        parts += listed("known bad clips, which preprocessing leaves out", self.known_bad)
         parts.append(
             f"{self.decoded:,} files were decoded."
             if self.decoded
@@ -124,15 +122,6 @@ class Verification:
     @property
     def _actors(self) -> int:
         return len(self.clips_by_actor)
-
-
-def _listed(meaning: str, entries: Iterable[str]) -> list[str]:
-    """Return a heading with the first entries under it; nothing where there are none."""
-    lines = list(entries)
-    if not lines:
-        return []
-    rest = [f"and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
-    return ["\n  ".join([f"{len(lines):,} {meaning}:", *lines[:_SHOWN], *rest])]
 
 
 def verify(

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avemotion.data.corrupted_batches import BATCH_CLIPS, corrupted_batches
-from avemotion.data.dataset import ClipDataset, batches
+from avemotion.data.corrupted_batches import clean_or_corrupted
 from avemotion.data.splits import part_of
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.evaluation.predictions import ClipPrediction
@@ -91,9 +90,5 @@ def _probabilities(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device)
     names = names_of(model.inputs)
-    found = (
-        corrupted_batches(store, rows, names, metadata.experiment.modality, condition)
-        if condition
-        else batches(ClipDataset(store, rows, names), BATCH_CLIPS)
-    )
+    found = clean_or_corrupted(store, rows, names, metadata.experiment.modality, condition)
     return np.concatenate([probabilities(model, b.to(device)) for b in found])

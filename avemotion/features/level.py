@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SPEECH_RANGE_DB = 30.0
-"""Columns within this many decibels of the loudest one count as speech."""
+from avemotion.features.recording_quality import SPEECH_RANGE_DB
 
 
 def level_free(log_mels: Tensor, lengths: Tensor, range_db: float) -> Tensor:

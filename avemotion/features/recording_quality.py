@@ -19,8 +19,10 @@ from avemotion.features.table import Stream
 FRAME_SAMPLES = SAMPLE_RATE // 50
 """Samples of the frames of 20 ms in which loudness is measured."""
 
+SPEECH_RANGE_DB = 30.0
+"""What is within this many decibels of the loudest part of a sound counts as speech."""
+
 _FULL_SCALE = 32_768.0
-_SPEECH_RANGE_DB = 30.0
 _CLIPPED_AT = 0.999  # of the largest sample
 _LEAST_PEAK = 100  # int16 steps
 
@@ -50,7 +52,7 @@ class Quality:
 def speech_level_db(samples: NDArray[np.int16]) -> float:
     """Return the level of the frames within 30 dB of the loudest, in dB of full scale."""
     levels = _frame_levels_db(samples)
-    speech = levels[levels >= levels.max() - _SPEECH_RANGE_DB]
+    speech = levels[levels >= levels.max() - SPEECH_RANGE_DB]
     return float(10 * np.log10(np.mean(10 ** (speech / 10))))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.data.corrupted_batches import BATCH_CLIPS, Waveforms, corrupted, corrupted_batches
-from avemotion.data.dataset import ClipDataset, batches
+from avemotion.data.corrupted_batches import Waveforms, clean_or_corrupted, corrupted
+from avemotion.data.dataset import ClipDataset
 from avemotion.data.splits import part_of
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.features.corruptions import CONDITIONS, Condition
@@ -121,11 +121,7 @@ def _uar(
 ) -> float:
     """Return the mean recall over the emotions that these clips have."""
     names = names_of(model.inputs)
-    found = (
-        corrupted_batches(store, rows, names, metadata.experiment.modality, condition)
-        if condition
-        else batches(ClipDataset(store, rows, names), BATCH_CLIPS)
-    )
+    found = clean_or_corrupted(store, rows, names, metadata.experiment.modality, condition)
     predicted = np.concatenate([probabilities(model, b).argmax(axis=1) for b in found])
     targets = np.array([store.labels.index(row.emotion) for row in rows])
     recalls = [np.mean(predicted[targets == label] == label) for label in np.unique(targets)]

@@ -123,9 +123,9 @@ class LiveWindow:
     def _answer(self, newest: Box) -> dict[str, float] | None:
         """Classify the window as `classify` does a clip: 20 frames, one box for all of them."""
         names = names_of(self._runtime.metadata.inputs)
-        sampled = [self._window[i] for i in even_grid(len(self._window), 0, 0.0)]
-        if not shows_motion(names):  # a model for pictures reads the newest image
-            sampled = [self._window[-1]] * FACE_FRAMES
+        # A model for pictures reads the newest image.
+        grid = even_grid(len(self._window), 0, 0.0) if shows_motion(names) else [-1] * FACE_FRAMES
+        sampled = [self._window[i] for i in grid]
         boxes = [
             seen.box for seen in sampled if seen.box and is_same_face(seen.box.edges, newest.edges)
         ]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 
 from avemotion.data.corpora import TITLES
-from avemotion.evaluation.metrics.scores import ClassScore
 from avemotion.evaluation.report.charts import Estimate
 from avemotion.evaluation.report.formatting import counted, people
 from avemotion.evaluation.report.results import EvaluationResults
@@ -148,22 +147,18 @@ def _classes(results: EvaluationResults) -> str:
     blocks = [
         [
             [
-                escaped(system) if first else "",
+                "" if number else escaped(system),
                 escaped(c.emotion),
                 f"{c.clips:,}",
                 *map(_percent, (c.recall, c.precision, c.f1)),
             ]
-            for first, c in _with_first((*score.classes, *score.averages))
+            for number, c in enumerate((*score.classes, *score.averages))
         ]
         for system, score in results.scores.items()
     ]
     caption = f"Recall, precision and F1 of each emotion, in per cent. {_setting(results)}"
     heads = ("System", "Emotion", "Clips", "Recall", "Precision", "F1")
     return _table("classes", caption, "llrrrr", heads, blocks)
-
-
-def _with_first(classes: Sequence[ClassScore]) -> Iterator[tuple[bool, ClassScore]]:
-    return ((number == 0, found) for number, found in enumerate(classes))
 
 
 def _confusion(results: EvaluationResults, system: str) -> str:
