@@ -42,10 +42,35 @@ class Expression:
     """AU24: the lips are pressed thin."""
     jaw: float = 0.0
     """AU26: the mouth hangs open."""
+    lower_lip: float = 0.0
+    """AU16: the lower lip is pulled down, the lower teeth show."""
+    chin_raise: float = 0.0
+    """AU17: the chin goes up and wrinkles, the lower lip is pushed up."""
+    tighten: float = 0.0
+    """AU23: the lips are drawn together, narrow and thin."""
 
 
 ACTIONS: tuple[str, ...] = tuple(field.name for field in fields(Expression))
 """Names of the facial actions, in the order of `Expression`."""
+
+UNITS: dict[str, str] = {
+    "AU1": "inner_brow",
+    "AU2": "outer_brow",
+    "AU4": "brow_lower",
+    "AU5": "lid_raise",
+    "AU6": "cheek_raise",
+    "AU7": "lid_tight",
+    "AU9": "nose_wrinkle",
+    "AU10": "upper_lip",
+    "AU12": "corner_up",
+    "AU15": "corner_down",
+    "AU16": "lower_lip",
+    "AU17": "chin_raise",
+    "AU20": "stretch",
+    "AU23": "tighten",
+    "AU26": "jaw",
+}
+"""The 15 action units that the thesis predicts (section 6.1), and their actions."""
 
 EXPRESSIONS: dict[str, Expression] = {
     "anger": Expression(brow_lower=1.0, lid_tight=0.8, lid_raise=0.2, press=1.0),
@@ -60,6 +85,9 @@ EXPRESSIONS: dict[str, Expression] = {
     "sadness": Expression(inner_brow=0.9, brow_lower=0.25, corner_down=1.0, lid_tight=0.35),
 }
 """The apex of each emotion, after the action units that FACS coders most often list for it."""
+
+_PLAYED = [name for name in ACTIONS if any(getattr(e, name) for e in EXPRESSIONS.values())]
+"""Actions that some emotion has: only they take random numbers, so that corpora stay the same."""
 
 _GESTURES = (("inner_brow", "outer_brow"), ("brow_lower",), ("corner_up",), ("corner_down",))
 """What people do for an instant while they speak, whatever they feel."""
@@ -115,8 +143,8 @@ def play(
         For each name in `ACTIONS` its strength, float64 (frames,).
     """
     course = expression_course(time, rng)
-    actions = {}
-    for name in ACTIONS:
+    actions = {name: np.zeros_like(time) for name in ACTIONS}
+    for name in _PLAYED:
         # Each action follows the course with its own strength: no two apexes look quite the same.
         apex = getattr(EXPRESSIONS[shown], name) * intensity * rng.uniform(0.85, 1.15)
         actions[name] = apex * course

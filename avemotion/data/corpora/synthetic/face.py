@@ -21,6 +21,7 @@ from avemotion.data.corpora.synthetic.look import (
     build_head,
 )
 from avemotion.data.corpora.synthetic.strokes import (
+    Actions,
     FloatArray,
     Stroke,
     brow_strokes,
@@ -90,11 +91,34 @@ def face_frames(
         intensity: strength of the expression at its apex, about 0.7 to 1.3.
         rng: the clip's generator.
 
-    Yields:
-        uint8 (540, 480), I420: the planes Y, U, V under one another as OpenCV lays them out.
+    Returns:
+        The frames, uint8 (540, 480), I420: the planes Y, U, V under one another as OpenCV lays
+        them out.
+    """
+    act = play(shown, np.arange(len(speech)) / frame_rate, intensity, rng)
+    return film(look, act, speech, frame_rate, rng)
+
+
+def film(
+    look: Look,
+    act: Actions,
+    speech: npt.NDArray[np.float64],
+    frame_rate: float,
+    rng: np.random.Generator,
+) -> Iterator[ByteImage]:
+    """Render a face whose actions are given; the rest is as `face_frames` does it.
+
+    Args:
+        look: the actor.
+        act: strength of each facial action in `ACTIONS`, float64 (frames,) each.
+        speech: float64 (frames,) in [0, 1].
+        frame_rate: frames a second.
+        rng: the clip's generator.
+
+    Returns:
+        The frames, uint8 (540, 480), I420.
     """
     time = np.arange(len(speech)) / frame_rate
-    act = play(shown, time, intensity, rng)
     motion = head_motion(time, rng)
     gaze = 0.03 * np.repeat(rng.normal(0, 1, len(time) // 12 + 1), 12)[: len(time)]
     strokes = (
@@ -108,8 +132,8 @@ def face_frames(
     size = rng.uniform(0.95, 1.05)
     head = build_head(look, light, rng)
     backdrop = build_backdrop(look, centre, light, rng)
-    yield from _filmed(head, draw_heads(head, strokes, look.scale), backdrop, centre,
-                       motion * np.array([1, 1, 1, size]), rng)  # fmt: skip
+    return _filmed(head, draw_heads(head, strokes, look.scale), backdrop, centre,
+                   motion * np.array([1, 1, 1, size]), rng)  # fmt: skip
 
 
 def _filmed(

@@ -167,18 +167,19 @@ def mouth_strokes(look: Look, act: Actions, speech: FloatArray) -> list[Stroke]:
     across = np.linspace(-1, 1, 15)[None, :]
     arch = 1 - across**2
     spread = 1 + 0.24 * a["stretch"] + 0.2 * a["corner_up"] - 0.06 * a["press"]
+    spread = spread - 0.24 * a["tighten"]
     spread = spread - 0.1 * speech[:, None] * (1 - a["stretch"].clip(0, 1))
     x = look.mouth_width * spread * across
     corner = look.mouth_curve - 0.14 * a["corner_up"] + 0.12 * a["corner_down"]
     corner = corner + 0.02 * a["stretch"]
     line = look.mouth_y + corner * np.abs(across) ** 1.7 - 0.3 * corner
-    line = line - 0.05 * a["upper_lip"] * arch
+    line = line - 0.05 * a["upper_lip"] * arch - 0.07 * a["chin_raise"] * arch
     open_ = 0.15 * speech[:, None] * (1 - 0.55 * a["press"].clip(0, 1))
     open_ = (open_ + 0.15 * a["jaw"] + 0.06 * a["upper_lip"] + 0.03 * a["corner_up"]).clip(0.006)
     box = arch ** (1 - 0.5 * np.clip(a["upper_lip"] + a["stretch"], 0, 1))
     top = line - 0.35 * open_ * box
-    bottom = line + 0.65 * open_ * box
-    thin = 1 - 0.72 * a["press"].clip(0, 1)
+    bottom = line + 0.65 * open_ * box + 0.09 * a["lower_lip"] * box
+    thin = (1 - 0.72 * a["press"].clip(0, 1)) * (1 - 0.45 * a["tighten"].clip(0, 1))
     bow = arch**0.8 * (1 - 0.18 * np.exp(-((across / 0.12) ** 2)))
     lip_top = top - look.lip * thin * bow
     lip_bottom = bottom + 1.35 * look.lip * thin * arch**0.7
@@ -187,15 +188,20 @@ def mouth_strokes(look: Look, act: Actions, speech: FloatArray) -> list[Stroke]:
         a["corner_up"] + a["upper_lip"] + a["stretch"], 0, 1))  # fmt: skip
     dimple_x = np.array([[0.02, 0.07]]) + look.mouth_width * spread
     dimple_y = look.mouth_y + 0.7 * corner + np.array([[-0.05, 0.05]])
-    chin = _shape(0.2 * across, look.mouth_y + 0.24 + 0.05 * across**2 - 0.02 * a["corner_down"])
+    boss = 0.02 * a["corner_down"] + 0.06 * a["chin_raise"]
+    chin = _shape(0.2 * across, look.mouth_y + 0.24 + 0.05 * across**2 - boss)
     rim = _shape(0.8 * x, lip_bottom + 0.03)
+    bared = 0.05 * a["lower_lip"].clip(0, 1) * box
+    lower_teeth = Stroke(_band(0.85 * x, bottom - bared, bottom), (176, 188, 194))
     return [
         Stroke(_both_sides(_shape(dimple_x, dimple_y)),
-               depth=0.15 * look.creases + 0.7 * act["press"] + 0.5 * act["corner_down"]),
-        Stroke(chin, depth=0.6 * act["corner_down"] + 0.2 * act["press"]),
+               depth=0.15 * look.creases + 0.7 * act["press"] + 0.5 * act["corner_down"]
+               + 0.6 * act["tighten"]),
+        Stroke(chin, depth=0.6 * act["corner_down"] + 0.2 * act["press"] + act["chin_raise"]),
         Stroke(rim, depth=0.2 + 0.4 * act["press"]),
         Stroke(_band(x, lip_top, line), _dim(lips, 0.85)),
         Stroke(_band(x, line, lip_bottom), lips),
         Stroke(_band(x, top, bottom), (26, 22, 48)),
         Stroke(_band(0.92 * x, top, top + bite * box), (182, 194, 200)),
+        *([lower_teeth] if act["lower_lip"].any() else []),  # a band of no height is a line
     ]  # fmt: skip
