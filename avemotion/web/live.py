@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES
+from avemotion.data.batch import Arrays, concatenate
 from avemotion.features.crops import face_crops
-from avemotion.features.face_detection import find_face
+from avemotion.features.face_detection import find_faces
 from avemotion.features.face_tracking import is_same_face
 from avemotion.features.frame_sampling import even_grid
 from avemotion.features.table import ClipSignals, shows_motion
@@ -24,9 +26,14 @@ from avemotion.models.inputs import names_of
 
 WINDOW_SECONDS = 2.5
 """Length of the sliding window: about that of a CREMA-D clip; 20 of its frames are used too."""
+SMOOTH_SECONDS = 1.0
+"""A face's answers are pooled over this time."""
+FACES = 6
+"""Faces answered at once, at most."""
 
 _GAP_SECONDS = 1.0  # without frames for longer, a new window starts
 _LEAST_SECONDS = 1 / 60  # between frames that are kept: more would only take memory
+_LEAST_SHARE = 1e-6  # a probability of 0 would decide for as long as it is pooled
 _SIDES = range(64, 1025)  # pixels
 _HEADER = struct.Struct("<HH")  # width, height
 
@@ -57,15 +64,28 @@ class CameraImage:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveAnswer:
-    """The prediction for the last seconds of the camera."""
+class LiveFace:
+    """A face in the newest image, and the prediction for it."""
 
+    number: int
+    """From 1; a face keeps its number as long as it stays in view."""
+    box: Box
+    """Where it is, in pixels of the image."""
     probabilities: dict[str, float] | None
-    """Probability of each emotion; None until the window is full, and without a face."""
-    box: Box | None
-    """The face in the newest frame, in its pixels; None without one."""
+    """Probability of each emotion, smoothed over the last second; None until the window is full,
+    and for a face that was found in less than half of it."""
+    units: dict[str, float]
+    """Probability of each action unit, smoothed in the same way; empty where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAnswer:
+    """The predictions for the last seconds of the camera."""
+
+    faces: tuple[LiveFace, ...]
+    """The faces in the newest image, the largest and most central one first."""
     filled: float
-    """Filled share of the window, 0 to 1."""
+    """Filled share of the window, 0 to 1; 1 for a model that reads one image."""
     milliseconds: float
     """Time that this answer took to compute."""
 
@@ -74,7 +94,8 @@ class LiveAnswer:
 class _Seen:
     seconds: float
     grey: NDArray[np.uint8]
-    box: Box | None
+    boxes: dict[int, Box]
+    """Number of a face -> its box."""
 
 
 class LiveWindow:
@@ -87,8 +108,11 @@ class LiveWindow:
             runtime: A model that supports video alone.
         """
         self._runtime = runtime
-        self._labels = runtime.metadata.labels
+        self._reads_window = shows_motion(names_of(runtime.metadata.inputs))
         self._window: deque[_Seen] = deque()
+        self._answered: deque[tuple[float, int, NDArray[np.floating]]] = deque()
+        self._last_boxes: dict[int, tuple[float, Box]] = {}
+        self._faces = 0
         self._format: tuple[int, ...] = ()
 
     def see(self, image: CameraImage, seconds: float) -> LiveAnswer:
@@ -99,45 +123,95 @@ class LiveWindow:
             seconds: Time of its arrival on a monotonic clock.
         """
         start = perf_counter()
-        grey = image.grey
+        self._forget(seconds, image.grey.shape)
         # Each frame is searched once, when it comes: searching the whole window costs far more.
-        track = find_face([grey])
-        newest = _Seen(seconds, grey, track.box if track else None)
-        self._add(newest, grey.shape)
+        tracks = find_faces([image.grey])[:FACES]
+        newest = _Seen(seconds, image.grey, self._numbered([t.box for t in tracks], seconds))
+        self._add(newest)
         filled = min(1.0, (seconds - self._window[0].seconds) / WINDOW_SECONDS)
-        probabilities = self._answer(newest.box) if newest.box and filled == 1.0 else None
-        return LiveAnswer(probabilities, newest.box, filled, 1000 * (perf_counter() - start))
+        if not self._reads_window:
+            filled = 1.0
+        found = self._answers(newest) if filled == 1.0 else {}
+        faces = tuple(self._face(n, box, found, seconds) for n, box in newest.boxes.items())
+        return LiveAnswer(faces, filled, 1000 * (perf_counter() - start))
 
-    def _add(self, seen: _Seen, image_format: tuple[int, ...]) -> None:
+    def _forget(self, seconds: float, image_format: tuple[int, ...]) -> None:
+        """Start anew after a gap, or with images of another size."""
+        gap = bool(self._window) and seconds - self._window[-1].seconds > _GAP_SECONDS
+        if gap or image_format != self._format:
+            self._window.clear()
+            self._answered.clear()
+            self._last_boxes.clear()
+        self._format = image_format
+
+    def _numbered(self, boxes: Sequence[Box], seconds: float) -> dict[int, Box]:
+        """Give each face the number that it had when it was last seen, or a new one."""
+        recent = {
+            number: box
+            for number, (at, box) in self._last_boxes.items()
+            if seconds - at <= _GAP_SECONDS
+        }
+        numbered: dict[int, Box] = {}
+        for box in boxes:
+            same = [n for n, old in recent.items() if is_same_face(box.edges, old.edges)]
+            number = next((n for n in same if n not in numbered), None)
+            if number is None:
+                self._faces += 1
+                number = self._faces
+            numbered[number] = box
+        kept = {n: self._last_boxes[n] for n in recent}
+        self._last_boxes = kept | {n: (seconds, box) for n, box in numbered.items()}
+        return numbered
+
+    def _add(self, seen: _Seen) -> None:
         """Keep a frame, and of those before only the ones that form a clip with it."""
         window = self._window
-        gap = bool(window) and seen.seconds - window[-1].seconds > _GAP_SECONDS
-        if gap or image_format != self._format:
-            window.clear()
-        self._format = image_format
         if not window or seen.seconds - window[-1].seconds >= _LEAST_SECONDS:
             window.append(seen)
         while len(window) > 1 and window[1].seconds <= seen.seconds - WINDOW_SECONDS:
             window.popleft()
 
-    def _answer(self, newest: Box) -> dict[str, float] | None:
-        """Classify the window as `classify` does a clip: 20 frames, one box for all of them."""
-        names = names_of(self._runtime.metadata.inputs)
-        # A model for pictures reads the newest image.
-        grid = even_grid(len(self._window), 0, 0.0) if shows_motion(names) else [-1] * FACE_FRAMES
-        sampled = [self._window[i] for i in grid]
-        boxes = [
-            seen.box for seen in sampled if seen.box and is_same_face(seen.box.edges, newest.edges)
-        ]
-        if len(boxes) * 2 < FACE_FRAMES:
-            return None
-        sides = np.median([box.edges for box in boxes], axis=0)
-        steady = Box(*(round(side) for side in sides.tolist()))
-        metadata = self._runtime.metadata
+    def _answers(self, newest: _Seen) -> dict[int, NDArray[np.floating]]:
+        """Classify the window as `classify` does a clip: 20 frames, one box for all of them.
+
+        Returns:
+            Number of a face -> float (output,), of those found in half of the frames.
+        """
+        sampled = [newest] * FACE_FRAMES  # what a model for pictures reads
+        if self._reads_window:
+            sampled = [self._window[i] for i in even_grid(len(self._window), 0, 0.0)]
         frames = np.stack([seen.grey for seen in sampled])
-        crops, _ = face_crops(frames, steady, metadata.preprocessing)
-        signals = ClipSignals("", 0, crops[None], None, metadata.preprocessing.crop_size)
-        features = ClipFeatures.of(signals, names, views=1)
-        clip = as_batch(features, "video")
-        scores = self._runtime.probabilities(clip)[0].tolist()
-        return dict(zip(self._labels, scores, strict=True))
+        metadata = self._runtime.metadata
+        clips: dict[int, Arrays] = {}
+        for number in newest.boxes:
+            boxes = [seen.boxes[number].edges for seen in sampled if number in seen.boxes]
+            if len(boxes) * 2 < FACE_FRAMES:
+                continue
+            steady = Box(*(round(side) for side in np.median(boxes, axis=0).tolist()))
+            crops, _ = face_crops(frames, steady, metadata.preprocessing)
+            signals = ClipSignals("", 0, crops[None], None, metadata.preprocessing.crop_size)
+            features = ClipFeatures.of(signals, names_of(metadata.inputs), views=1)
+            clips[number] = as_batch(features, "video")
+        if not clips:
+            return {}
+        answers = self._runtime.probabilities(concatenate(list(clips.values())))
+        return dict(zip(clips, answers, strict=True))
+
+    def _face(
+        self, number: int, box: Box, found: Mapping[int, NDArray[np.floating]], seconds: float
+    ) -> LiveFace:
+        """Return a face with its answers of the last second pooled: the mean log-probabilities."""
+        if number not in found:
+            return LiveFace(number, box, None, {})
+        self._answered.append((seconds, number, found[number]))
+        while self._answered[0][0] < seconds - SMOOTH_SECONDS:
+            self._answered.popleft()
+        task = self._runtime.metadata.task
+        shares, units = task.split(np.array([a for _, n, a in self._answered if n == number]))
+        pooled = np.exp(np.log(np.maximum(shares, _LEAST_SHARE)).mean(axis=0))
+        return LiveFace(
+            number=number,
+            box=box,
+            probabilities=dict(zip(task.labels, (pooled / pooled.sum()).tolist(), strict=True)),
+            units=dict(zip(task.units, units.mean(axis=0).tolist(), strict=True)),
+        )

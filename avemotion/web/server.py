@@ -24,12 +24,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from avemotion.errors import AvemotionError
+from avemotion.features.table import shows_motion
 from avemotion.inference.runtimes.interface import Runtime
+from avemotion.models.inputs import names_of
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess
 from avemotion.web.answering import Upload, answer, prepare
 from avemotion.web.guard import Guard
-from avemotion.web.live import WINDOW_SECONDS, CameraImage, LiveWindow
+from avemotion.web.live import SMOOTH_SECONDS, WINDOW_SECONDS, CameraImage, LiveWindow
 from avemotion.web.reading import Lines, Reader, refusal
 from avemotion.web.uploads import Limits, RefusedUpload, drained, own_folder, received, upload_name
 
@@ -129,6 +131,7 @@ class _Site:
     async def about(self, _: Request) -> Response:
         """Describe the model and the limits to the page."""
         metadata = self._runtime.metadata
+        names = names_of(metadata.inputs)
         return JSONResponse(
             {
                 "model": "/".join(
@@ -136,10 +139,12 @@ class _Site:
                 ),  # without the folders of this machine
                 "modality": metadata.experiment.modality,
                 "labels": metadata.labels,
+                "units": metadata.task.units,
                 "corpus": metadata.corpus_in_words,
                 "synthetic": metadata.synthetic is not None,
                 "camera": "video" in metadata.answers,
-                "window_seconds": WINDOW_SECONDS,
+                "window_seconds": WINDOW_SECONDS if shows_motion(names) else 0,
+                "smooth_seconds": SMOOTH_SECONDS,
                 "upload_bytes": self._limits.upload_bytes,
                 "length_seconds": self._limits.length_seconds,
             }

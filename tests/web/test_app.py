@@ -320,26 +320,27 @@ def test_a_full_window_is_classified_as_a_clip_of_these_frames(
     model: Path, clip: Path, frames: list[np.ndarray]
 ) -> None:
     *before, last = watch(LiveWindow(load_runtime(model, "cpu")), frames)
-    assert [answer.probabilities for answer in before] == [None] * len(before)
+    assert [answer.faces[0].probabilities for answer in before] == [None] * len(before)
     filled = [answer.filled for answer in before]
     assert filled == sorted(filled) and filled[0] == 0 and last.filled == 1
     expected = classify_clip(clip, checkpoint=model, modality="video", device="cpu")
     # The boxes may differ by a pixel or two: each frame is searched when it comes.
-    box, other = last.box, expected.face_box
+    [face] = last.faces
+    box, other = face.box, expected.face_box
     assert abs(box.x - other.x) < other.width / 6 and abs(box.width / other.width - 1) < 0.2
-    assert last.probabilities == pytest.approx(expected.probabilities, abs=0.12)
-    assert sum(last.probabilities.values()) == pytest.approx(1)
+    assert face.probabilities == pytest.approx(expected.probabilities, abs=0.12)
+    assert sum(face.probabilities.values()) == pytest.approx(1)
 
 
 def test_a_new_window_starts_after_a_gap_and_with_another_frame_format(
     model: Path, frames: list[np.ndarray]
 ) -> None:
     window = LiveWindow(load_runtime(model, "cpu"))
-    assert watch(window, frames[:20])[-1].probabilities
+    assert watch(window, frames[:20])[-1].faces[0].probabilities
     grey = frames[0]
     assert window.see(CameraImage(grey), WINDOW_SECONDS + 0.1).filled == 1
     assert window.see(CameraImage(grey), WINDOW_SECONDS + 2).filled == 0
-    assert watch(window, frames[:20], start=10)[-1].probabilities
+    assert watch(window, frames[:20], start=10)[-1].faces[0].probabilities
     assert window.see(CameraImage(grey[:300]), 12.7).filled == 0
 
 
@@ -348,18 +349,18 @@ def test_a_flood_of_frames_fills_the_window_and_not_the_memory(
 ) -> None:
     window = LiveWindow(load_runtime(model, "cpu"))
     answers = watch(window, frames[:20] * 20)  # 160 a second
-    assert answers[-1].filled == 1 and answers[-1].probabilities
+    assert answers[-1].filled == 1 and answers[-1].faces[0].probabilities
     assert len(window._window) <= 152
 
 
 def test_without_a_face_there_is_no_answer(model: Path, frames: list[np.ndarray]) -> None:
     window = LiveWindow(load_runtime(model, "cpu"))
     flat = [np.full((360, 480), 90, np.uint8)] * 12
-    assert all(a.box is None and a.probabilities is None for a in watch(window, flat))
+    assert all(answer.faces == () for answer in watch(window, flat))
     # A face that has just come is not in half of the window's frames yet.
     answers = watch(window, frames[:20], start=WINDOW_SECONDS + 0.1)
-    assert answers[3].box and answers[3].filled == 1 and answers[3].probabilities is None
-    assert answers[-1].probabilities
+    assert answers[3].filled == 1 and answers[3].faces[0].probabilities is None
+    assert answers[-1].faces[0].probabilities
 
 
 @pytest.mark.parametrize("equalise", [False, True])
@@ -373,7 +374,7 @@ def test_faces_of_the_camera_are_equalised_as_the_model_says(
     given: list[np.ndarray] = []
     answer = runtime.probabilities
     runtime.probabilities = lambda clips: given.append(clips.inputs["faces"]) or answer(clips)
-    assert watch(LiveWindow(runtime), frames[:20])[-1].probabilities
+    assert watch(LiveWindow(runtime), frames[:20])[-1].faces[0].probabilities
     for face in given[-1][0]:
         shares = np.bincount(face.ravel() // 32, minlength=8) / face.size
         assert (np.abs(shares - 1 / 8).max() < 0.08) == equalise
@@ -398,7 +399,8 @@ def test_the_camera_over_the_wire(app: App, frames: list[np.ndarray]) -> None:
         for frame in frames[:5]:
             socket.send(struct.pack("<HH", width, height) + frame.tobytes())
             answer = json.loads(socket.recv())
-            assert answer["box"]["width"] > 50 and answer["probabilities"] is None
+            [face] = answer["faces"]
+            assert face["box"]["width"] > 50 and face["probabilities"] is None
             assert 0 < answer["milliseconds"]
     for junk in (b"", b"abc", struct.pack("<HH", 64, 64), bytes(100_000), "text"):
         with connect(f"ws://127.0.0.1:{app.port}/live") as socket:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from app_maker import App, save_model, save_picture_model, serving, write_camera, write_film
 from media_maker import make_clip, noise_frames
+from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -283,7 +285,26 @@ def test_the_live_camera(page: Any) -> None:
             return pixels.some((value) => value > 0);
         }"""
     )
-    assert painted, "a frame around the face"
+    assert painted, "a frame around the face, and its label"
+    assert page.is_hidden("#saved")
+    page.check("#saving")
+    page.wait_for_selector("#saved-faces figure canvas")
+    shown = page.locator("#live-bars .row > span:first-child").all_inner_texts()
+    assert page.locator("#saved-faces figcaption").first.inner_text() in shown
+    page.wait_for_timeout(1500)
+    kept = page.locator("#saved-faces figcaption").all_inner_texts()
+    repeated = [a for a, b in zip(kept, kept[1:], strict=False) if a == b]
+    assert not repeated, "kept again though nothing changed"
+    with page.expect_download() as download:
+        page.click("#save-faces")
+    sheet = Image.open(download.value.path())
+    columns = min(10, len(kept))
+    assert sheet.size == (64 * columns, -(-len(kept) // columns) * (64 + 14))
+    first = np.asarray(sheet.convert("L"))[:64, :64]
+    assert first.std() > 10, "an empty picture was kept"
+    page.uncheck("#saving")
+    page.click("#clear-faces")
+    assert page.is_hidden("#saved")
     page.click("#file-tab")  # leaving it ends the camera
     assert page.evaluate("document.getElementById('video').srcObject") is None
 

@@ -7,11 +7,13 @@ import { Timeline } from "./timeline.js";
 const byId = (id) => document.getElementById(id);
 const RESTS_ON = { av: "face and voice", video: "the face alone", audio: "the voice alone" };
 const ALONE = { video: "The face", audio: "The voice" };
-let bars, timeline, about;
+let bars, unitBars, timeline, about;
 
 export function startFiles(metadata) {
   about = metadata;
   bars = new Bars(byId("result-bars"), about.labels);
+  unitBars = new Bars(byId("result-unit-bars"), about.units);
+  byId("result-units").hidden = !about.units.length;
   timeline = new Timeline(about);
   const drop = byId("drop"), choose = byId("choose");
   choose.addEventListener("change", () => {
@@ -117,6 +119,7 @@ function show({ prediction, images }) {
     isStill ? "Most like" : "Most like acted";
   byId("result-label").textContent = most(prediction.probabilities);
   bars.show(prediction.probabilities);
+  unitBars.showEach(prediction.units);
   const frames = prediction.modality === "audio" || isStill ? "" :
     ` A face was found in ${prediction.faces_found} of ${prediction.frames_sampled} frames.`;
   byId("result-evidence").textContent =

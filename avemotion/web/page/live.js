@@ -1,15 +1,19 @@
 // Live mode: camera frames go to the server as raw grey pixels, one at a time.
 import { Bars, mostProbable, percent } from "./bars.js";
+import { KeptFaces } from "./kept_faces.js";
 
 const byId = (id) => document.getElementById(id);
 const HEIGHT = 360; // that of CREMA-D's videos
 const HEADER_BYTES = 4; // width, height: see CameraImage
 const SHOWN = 20; // frames over which latency and frame rate are measured
-let bars, stream, socket, sentAt, answeredAt, isNew;
+let bars, unitBars, kept, lead, stream, socket, sentAt, answeredAt, isNew;
 let starts = 0; // counts starts and stops, to detect a stop while the camera opens
 
 export function startLive(about) {
   bars = new Bars(byId("live-bars"), about.labels);
+  unitBars = new Bars(byId("live-unit-bars"), about.units);
+  kept = new KeptFaces();
+  lead = about.window_seconds ? "Most like acted" : "Most like"; // of a clip, or of one image
   byId("start").addEventListener("click", () => (stream ? stopLive() : start()));
   if (!about.camera) {
     byId("start").disabled = true;
@@ -33,6 +37,8 @@ export function stopLive() {
   byId("start").textContent = "Start the camera";
   headline("–");
   bars.show(null);
+  unitBars.showEach(null);
+  kept.forget();
   byId("latency").textContent = byId("rate").textContent = "–";
 }
 
@@ -140,21 +146,24 @@ function frameMessage(video) {
   return message;
 }
 
-function show({ probabilities, box, filled }) {
+function show({ faces, filled }) {
   const now = performance.now();
   answeredAt.push({ at: now, latency: now - sentAt });
   if (answeredAt.length > SHOWN) answeredAt.shift();
+  if (byId("saving").checked) kept.see(faces, canvas); // which holds the image they were found in
   sentAt = 0;
   sendNext();
-  if (probabilities) {
-    headline(`Most like acted ${mostProbable(probabilities)}`);
-  } else if (!box) {
+  const main = faces[0];
+  if (main?.probabilities) {
+    headline(`${lead} ${mostProbable(main.probabilities)}`);
+  } else if (!main) {
     headline("No face found");
   } else {
     headline(filled < 1 ? `Watching … ${percent(filled)}` : "A face is found too rarely");
   }
-  bars.show(probabilities);
-  draw(box);
+  bars.show(main?.probabilities ?? null);
+  unitBars.showEach(main?.units);
+  draw(faces);
   const latencies = answeredAt.map(({ latency }) => latency).sort((a, b) => a - b);
   byId("latency").textContent = `${Math.round(latencies[latencies.length >> 1])} ms`;
   const seconds = (now - answeredAt[0].at) / 1000;
@@ -163,11 +172,25 @@ function show({ probabilities, box, filled }) {
   }
 }
 
-function draw(box) {
+// Frame every face, with its label above it or, at the upper edge, within it.
+function draw(faces) {
   const overlay = byId("overlay"), pen = overlay.getContext("2d");
+  const style = getComputedStyle(document.documentElement);
   pen.clearRect(0, 0, overlay.width, overlay.height);
-  if (!box) return;
-  pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
-  pen.lineWidth = 3;
-  pen.strokeRect(box.x, box.y, box.width, box.height);
+  pen.font = "600 15px system-ui, sans-serif";
+  pen.textBaseline = "middle";
+  faces.forEach(({ box, probabilities }, number) => {
+    pen.strokeStyle = pen.fillStyle = style.getPropertyValue("--accent");
+    pen.lineWidth = number ? 1.5 : 3;
+    pen.strokeRect(box.x, box.y, box.width, box.height);
+    if (!probabilities) return;
+    const label = mostProbable(probabilities);
+    const text = `${label} ${percent(probabilities[label])}`;
+    const width = pen.measureText(text).width + 12;
+    const left = Math.max(0, Math.min(box.x - 1, overlay.width - width));
+    const top = Math.max(0, box.y - 22);
+    pen.fillRect(left, top, width, 22);
+    pen.fillStyle = style.getPropertyValue("--accent-ink");
+    pen.fillText(text, left + 6, top + 12);
+  });
 }

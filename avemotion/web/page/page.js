@@ -20,7 +20,10 @@ const about = await fetch("about").then((answer) => answer.json()).catch(() => {
   throw new Error("no server");
 });
 byId("synthetic").hidden = !about.synthetic;
-byId("window").textContent = about.window_seconds;
+byId("window").textContent = (about.window_seconds
+  ? `Each prediction uses the last ${about.window_seconds} seconds, and `
+  : "Each prediction uses the newest image, and ") +
+  `what is shown is the mean over ${about.smooth_seconds} second${about.smooth_seconds === 1 ? "" : "s"}.`;
 byId("limits").textContent =
   `At most ${Math.round(about.upload_bytes / 2 ** 20)} MiB and ${about.length_seconds / 60} minutes.`;
 byId("model").textContent = `Model: ${about.model} (${about.modality}), corpus: ${about.corpus}`;
