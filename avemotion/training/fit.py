@@ -24,6 +24,7 @@ from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
 from avemotion.models.registry import inputs_of, model_class, with_settings
 from avemotion.parallel.cluster_check import split_versions
+from avemotion.training.answered_pictures import ANSWERS_NAME, draw_answers
 from avemotion.training.augmentation import left_out
 from avemotion.training.model_card import CARD_NAME, model_card
 from avemotion.training.precision import with_precision
@@ -164,7 +165,7 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
 
 
 def _finish_run(out: Path, store: FeatureStore) -> CheckpointMetadata:
-    """Score worse recordings, draw the curves, write the card and mark the run as finished."""
+    """Score worse recordings, draw curves and answers, write the card, mark the run as finished."""
     from avemotion.training.recording_ranges import recording_ranges
     from avemotion.training.resumption import forget_state
 
@@ -178,6 +179,7 @@ def _finish_run(out: Path, store: FeatureStore) -> CheckpointMetadata:
         " (synthetic data)" if metadata.synthetic else ""
     )
     draw_curves(rows, metadata.epoch, title, out / "curves.png")
+    draw_answers(store, network, metadata, out / ANSWERS_NAME)
     card = model_card(store, metadata, sum(p.numel() for p in network.parameters()))
     write_atomically(out / CARD_NAME, lambda path: path.write_text(card, encoding="utf-8"))
     run = read_json(out / "run.json", f"Remove {out} and fit again.")
@@ -204,8 +206,8 @@ def draw_curves(
     """Draw the rows of ``metrics.csv`` as a PNG.
 
     Args:
-        rows: One mapping for each epoch, with ``epoch``, ``train_loss`` and, if there are
-            validation actors, ``val_loss``, ``val_accuracy`` and ``val_uar``.
+        rows: One mapping for each epoch, with ``epoch``, ``train_loss``, ``train_accuracy`` and, if
+            there are validation actors, ``val_loss``, ``val_accuracy`` and ``val_uar``.
         best_epoch: Epoch that was kept; a line marks it.
         title: Title of the figure.
         path: File to write.
@@ -220,7 +222,12 @@ def draw_curves(
     epochs = [row["epoch"] for row in rows]
     names = {
         losses: {"train_loss": "training (augmented)", "val_loss": "validation actors"},
-        scores: {"val_accuracy": "accuracy (WAR)", "val_uar": "mean recall (UAR)", "val_f1": "F1"},
+        scores: {
+            "train_accuracy": "accuracy, training (augmented)",
+            "val_accuracy": "accuracy (WAR), validation actors",
+            "val_uar": "mean recall (UAR), validation actors",
+            "val_unit_f1": "F1 of action units, validation actors",
+        },
     }
     for axes, lines in names.items():
         for column, label in lines.items():
@@ -231,7 +238,7 @@ def draw_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
     losses.set_ylabel("cross-entropy")
-    scores.set_ylabel("score on validation actors")
+    scores.set_ylabel("score")
     scores.set_ylim(0, 1)
     figure.suptitle(title)
     write_atomically(path, lambda p: figure.savefig(p, format="png", dpi=120))

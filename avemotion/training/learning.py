@@ -40,7 +40,8 @@ def learn(
     targets = torch.cat([batch.targets for batch in clips if batch.targets is not None])
     model.learn(np.concatenate(vectors), targets.numpy())
     model.eval()
-    scores = {"train_loss": _scores(model, clips)["loss"]}
+    learned = _scores(model, clips)
+    scores = {f"train_{name}": learned[name] for name in ("loss", "accuracy")}
     if validation is not None:
         seen = [model.read(batch.to("cpu")) for batch in validation]
         scores |= {f"val_{name}": value for name, value in _scores(model, seen).items()}

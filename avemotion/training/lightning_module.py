@@ -48,6 +48,7 @@ class EmotionModule(pl.LightningModule):
         self.network = network
         self.task = network.task
         self.settings = settings
+        self._accuracy = torch.zeros(())
         self._validated: list[tuple[Tensor, Tensor]] = []
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._resumed_plateau: dict[str, Any] | None = None
@@ -68,8 +69,8 @@ class EmotionModule(pl.LightningModule):
         sizes = self.network.embedding_sizes
         if not self.settings.auxiliary_loss_weight or len(sizes) < 2:
             return None
-        labels = len(self.task.labels)
-        return nn.ModuleDict({stream: nn.Linear(size, labels) for stream, size in sizes.items()})
+        outputs = len(self.task.outputs)
+        return nn.ModuleDict({stream: nn.Linear(size, outputs) for stream, size in sizes.items()})
 
     @property
     def kept(self) -> EmotionModel:
@@ -80,11 +81,12 @@ class EmotionModule(pl.LightningModule):
         return self._averaged.module
 
     def training_step(self, batch: Batch[Tensor], number: int) -> Tensor:
-        """Log and return the loss."""
+        """Log the loss and the accuracy on the augmented clips; return the loss."""
         if number == 0:  # a resumed run draws the same numbers as one that was not interrupted
             torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + 1)
         loss = self.loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        for name, value in (("train_loss", loss), ("train_accuracy", self._accuracy)):
+            self.log(name, value, on_step=False, on_epoch=True, batch_size=len(batch))
         return loss
 
     def loss(self, batch: Batch[Tensor]) -> Tensor:
@@ -94,12 +96,15 @@ class EmotionModule(pl.LightningModule):
         if share := self.network.votes_share:
             labels, votes = targets.chunk(2, dim=1)
             logits, vote_logits = self.network.both_logits(clips)
+            self._score(logits, labels)
             loss = self.task.loss(logits, labels, weights=weights)
             return torch.lerp(loss, self.task.loss(vote_logits, votes, weights=weights), share)
+        embeddings = {} if self.auxiliary_heads is None else self.network.embeddings(clips)
+        logits = self.network.classify(embeddings) if embeddings else self.network(clips)
+        self._score(logits, targets)
+        loss = self.task.loss(logits, targets, weights=weights)
         if self.auxiliary_heads is None:
-            return self.task.loss(self.network(clips), targets, weights=weights)
-        embeddings = self.network.embeddings(clips)
-        loss = self.task.loss(self.network.classify(embeddings), targets, weights=weights)
+            return loss
         for stream, embedding in embeddings.items():
             answers = self.auxiliary_heads[stream](embedding)
             each = self.task.loss(answers, targets, "none", weights)
@@ -107,8 +112,15 @@ class EmotionModule(pl.LightningModule):
             loss = loss + weight * (each * clips.present[stream]).mean()
         return loss
 
+    @torch.no_grad()
+    def _score(self, logits: Tensor, targets: Tensor) -> None:
+        """Keep the share of clips whose most probable label has the largest part of the target."""
+        n = len(self.task.labels)
+        said = self.task.probabilities(logits)[:, :n].argmax(dim=1)
+        self._accuracy = (said == targets[:, :n].argmax(dim=1)).float().mean()
+
     def augmented(self, batch: Batch[Tensor]) -> tuple[Batch[Tensor], Tensor]:
-        """Return the augmented clips as the network reads them, and float (clip, label) targets.
+        """Return the augmented clips as the network reads them, and float (clip, output) targets.
 
         For a network with a second head, the votes stand beside the targets.
         """
@@ -122,10 +134,11 @@ class EmotionModule(pl.LightningModule):
             elif feature(name).kind == "spectrogram" and s.spectrogram_masking:
                 clips = clips.with_inputs(**{name: self._masked(name, clips)})
         assert batch.targets is not None
-        targets = self.task.target(batch.targets)
+        targets = self.task.target(batch.targets, batch.units)
         if s.labels == "votes":
             assert batch.votes is not None
-            targets = torch.lerp(targets, batch.votes, s.vote_weight)
+            votes = self.task.beside(batch.votes, batch.units)
+            targets = torch.lerp(targets, votes, s.vote_weight)
         targets = self.task.smooth(targets, s.label_smoothing)
         if self.network.votes_share:
             assert batch.votes is not None
@@ -144,7 +157,7 @@ class EmotionModule(pl.LightningModule):
         """Collect the logits of a batch of the validation actors."""
         assert batch.targets is not None
         logits = self.kept(self.kept.read(batch)).float()
-        self._validated.append((logits, self.task.target(batch.targets)))
+        self._validated.append((logits, self.task.target(batch.targets, batch.units)))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over all validation clips."""

@@ -41,6 +41,7 @@ def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(0 <= float(row["val_uar"]) <= 1 for row in rows)
     assert all(float(row["train_loss"]) > 0 for row in rows)
+    assert all(0 <= float(row["train_accuracy"]) <= 1 for row in rows)
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((run / "run.json").read_text())["finished"]
     assert (fitted / "latest").resolve() == (fitted / "ar5/audio").resolve()
