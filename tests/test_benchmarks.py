@@ -172,6 +172,28 @@ def test_recordings_are_compared_before_and_after(tmp_path: Path):
     assert len(kept) > 20 * 5 and kept[0] == "condition,actor,emotion,right,answers"
 
 
+def test_exports_are_compared_with_torch(tmp_path: Path):
+    pytest.importorskip("onnxruntime")
+    result = run("exports", tmp_path, "--only", "bilstm", "knn", "--repeats", 2)
+    assert list(result) == ["bilstm"] and result["bilstm"] > 0
+
+
+def test_action_units_of_drawn_people_and_of_ravdess(tmp_path: Path):
+    names = [f"AU{unit:02d}_c" for unit in (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 17, 20, 23, 26)]
+    rows = [";".join([*names, "name"])]
+    for actor in range(1, 25):
+        for emotion in range(1, 9):
+            present = ";".join(str(float(i % 8 == emotion - 1)) for i in range(len(names)))
+            rows.append(f"{present};01-01-{emotion:02d}-01-01-01-{actor:02d}")
+    (tmp_path / "units.csv").write_text("\n".join(rows) + "\n")
+    words = ("--work", tmp_path / "work", "--people", 5, "--pictures", 6, "--epochs", 1)
+    result = run("action_units", tmp_path, *words, "--ravdess", tmp_path / "units.csv")
+    assert result["logistic regression"] == 1.0, "each emotion has units of its own here"
+    assert positive(result, "one network (E1)", "units, then a perceptron (experiment 4)")
+    table = (tmp_path / "action_units.md").read_text()
+    assert "**Synthetic data**: 30 drawn faces of 5 drawn people" in table and "| AU23 |" in table
+
+
 def test_random_labels_are_counted(campaign: tuple[object, ...], tmp_path: Path):
     quick = ("--corpora", 2, "--epochs", 1, "--modalities", "video", "audio")
     result = run("random_labels", tmp_path, *campaign, *quick)
