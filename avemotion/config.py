@@ -208,6 +208,9 @@ class TrainingSettings:
     """Share of actors that `fit` leaves out, for `evaluate --protocol holdout`."""
     validation: float = 0.15
     """Share of the remaining actors that choose the epoch and are never trained on."""
+    neutral: Literal["label", "rest"] = "label"
+    """With action units: neutral is a label that is learned, or `rest`: the answer where no other
+    emotion is probable. How probable is chosen on the validation clips; 0.5 without them."""
     seed: int = 0
     """Seed of the split, the initial weights and every random draw in training."""
     split: Literal["actors", "official"] = "actors"

@@ -11,11 +11,11 @@ from avemotion.data.store_writer import StoreWriter
 from avemotion.data.types import Clip, Corpus
 from avemotion.features.types import ClipFeatures
 
-SKIN = {"happy": 240, "calm": 150, "angry": 80}
+SKIN = {"happy": 240, "neutral": 150, "angry": 80}
 LABELS = tuple(SKIN)
 """Not in alphabetical order: a model must not take it for granted."""
 ACTORS, TAKES = 6, 5
-SETTINGS = PreprocessSettings(views=1, features=("faces", "image"))
+SETTINGS = PreprocessSettings(views=1, features=("faces", "image"), face="whole")
 
 
 def drawn_face(label: str, seed: int) -> np.ndarray:
@@ -28,7 +28,7 @@ def drawn_face(label: str, seed: int) -> np.ndarray:
         cv2.circle(face, (eye, y - 14), 6 if label == "happy" else 4, 20, -1)
     if label == "happy":
         cv2.ellipse(face, (x, y + 16), (20, 14), 0, 0, 180, 10, -1)
-    elif label == "calm":
+    elif label == "neutral":
         cv2.rectangle(face, (x - 6, y + 22), (x + 6, y + 25), 90, -1)
     else:
         cv2.ellipse(face, (x, y + 34), (18, 14), 0, 180, 360, 10, 5)
@@ -37,8 +37,16 @@ def drawn_face(label: str, seed: int) -> np.ndarray:
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def drawn_store(folder: Path) -> FeatureStore:
-    """Six actors with five takes of each label: a shard an actor, clips in no order of labels."""
+UNITS = ("AU4", "AU12", "AU25")
+UNITS_OF = {"happy": (0.0, 1.0, 1.0), "neutral": (0.0, 0.0, 1.0), "angry": (1.0, 0.0, 0.0)}
+"""Action units of the drawn faces: what one sees of them."""
+
+
+def drawn_store(folder: Path, units: tuple[str, ...] = ()) -> FeatureStore:
+    """Six actors with five takes of each label: a shard an actor, clips in no order of labels.
+
+    With `UNITS` it has these action units, too.
+    """
     named = {
         f"{actor}_{take}_{number}": (str(actor), label)
         for actor in range(ACTORS)
@@ -49,7 +57,9 @@ def drawn_store(folder: Path) -> FeatureStore:
         Clip(name, actor, "", label, "", folder / name, None)
         for name, (actor, label) in sorted(named.items())
     )
-    writer = StoreWriter.open(folder, Corpus("folder", folder, LABELS, clips), SETTINGS)
+    units_of = {clip.name: UNITS_OF[clip.emotion] for clip in clips} if units else {}
+    corpus = Corpus("folder", folder, LABELS, clips, units=units, units_of=units_of)
+    writer = StoreWriter.open(folder, corpus, SETTINGS)
     for actor in sorted({clip.actor for clip in clips}):
         mine = [clip for clip in clips if clip.actor == actor]
         writer.add(actor, [_row(clip) for clip in mine], [_features(clip) for clip in mine])

@@ -26,6 +26,7 @@ CORRUPTED = (
 METADATA: dict[str, Any] = {
     "protocol": "loso",
     "target": "intended",
+    "units": [],
     "corpus": "crema_d",
     "corpus_clips": 7_442,
     "synthetic": {"tables": "default", "ceilings": {"av": 0.851, "video": 0.653, "audio": 0.563}},
@@ -120,6 +121,7 @@ def invented_records(actors: int, seeds: int, corrupted: Sequence[str]) -> Recor
         corrupted=damaged,
         ratings=ratings,
         demographics=people,
+        units_of={},
     )
 
 

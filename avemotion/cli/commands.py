@@ -67,13 +67,20 @@ def _preprocess(command: Command) -> int:
 
     def add(parser: Any) -> None:
         defaults = settings_for(command.option("corpus"))
-        add_function(parser, avemotion.preprocess, {"settings"})
+        add_function(parser, avemotion.preprocess, {"settings", "labels"})
         parser.add_class_arguments(PreprocessSettings, skip={"features"})
         parser.add_argument(
             "--features",
             type=names,
             metavar="faces,log_mel",
             help="what is stored, separated by commas: faces, image, power, log_mel, waveform",
+        )
+        parser.add_argument(
+            "--labels",
+            type=names,
+            default=(),
+            metavar="happiness,sadness",
+            help="take the clips of these emotions alone; by default of all",
         )
         parser.set_defaults({f.name: getattr(defaults, f.name) for f in fields})
         parser.set_defaults({"features": ",".join(defaults.features)})

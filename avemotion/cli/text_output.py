@@ -106,12 +106,12 @@ def models_text(models: Sequence[ModelEntry]) -> str:
             m.name,
             "\n".join(f"{modality}: {', '.join(names)}" for modality, names in m.inputs.items()),
             "" if m.parameters is None else f"{m.parameters:,}",
-            " or ".join(m.kinds),
+            "" if m.units == "none" else m.units,
             m.source if m.installed else f"{m.source}\nnot installed: {m.needs}",
         ]
         for m in models
     ]
-    headers = ["model", "reads", "parameters", "labels", "source"]
+    headers = ["model", "reads", "parameters", "action\nunits", "source"]
     lines = [
         tabulate(rows, headers, disable_numparse=True, maxcolwidths=[None, 24, None, None, 48])
     ]
@@ -250,6 +250,8 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
         f"{looked if result.frames_sampled else ''})",
         "  " + _ranked(result.probabilities),
     ]
+    if result.units:
+        lines.append("  action units: " + _ranked(result.units))
     lines += [f"  {part} alone: {_ranked(says)}" for part, says in result.parts.items()]
     lines += [f"  warning: {warning}" for warning in result.warnings]
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from avemotion.config import MODALITIES
 from avemotion.data.types import Rating
 from avemotion.files import read_csv, write_csv
 
-RATINGS_NAME, DEMOGRAPHICS_NAME = "ratings.csv", "demographics.csv"
+RATINGS_NAME, DEMOGRAPHICS_NAME, UNITS_NAME = "ratings.csv", "demographics.csv", "units.csv"
 """The tables in a feature store."""
 
 _REMEDY = "Run the command that wrote it again."
@@ -48,6 +48,28 @@ def crowd_channel(ratings: Iterable[Rating]) -> str:
     """Return the channel whose votes are the crowd's verdict: ``av`` where there is one."""
     channels = {rating.channel for rating in ratings if any(rating.votes)}
     return next((channel for channel in MODALITIES if channel in channels), "av")
+
+
+def write_units(path: Path, units: Sequence[str], units_of: Mapping[str, Sequence[float]]) -> None:
+    """Write which action units each clip has as CSV: clip, and 0 or 1 for each unit."""
+    rows = ([clip, *map(int, values)] for clip, values in units_of.items())
+    write_csv(path, ["clip", *units], rows)
+
+
+def read_units(path: Path, units: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Read which action units each clip has, 0 or 1 for each; empty where there are none.
+
+    Raises:
+        UsageError: The table is missing or damaged.
+    """
+
+    def values(cells: dict[str, str]) -> tuple[str, tuple[float, ...]]:
+        found = [cells[unit] for unit in units]
+        if not {*found} <= {"0", "1"}:
+            raise ValueError(f"units of {cells['clip']}: {found}")
+        return cells["clip"], tuple(map(float, found))
+
+    return dict(read_csv(path, ["clip", *units], values, _REMEDY)) if units else {}
 
 
 def write_demographics(path: Path, demographics: Mapping[str, Mapping[str, str]]) -> None:

@@ -36,7 +36,9 @@ class Batch(Generic[Array]):
     lengths: dict[str, Array] = field(default_factory=dict)
     """Feature of the sound -> int64 (clip,): how many of its last axis hold sound."""
     targets: Array | None = None
-    """int64 (clip,): index of the label; for a task with several labels float (clip, label)."""
+    """int64 (clip,): index of the label."""
+    units: Array | None = None
+    """float (clip, unit): 1 for the action units that a clip has; None where there are none."""
     votes: Array | None = None
     """float (clip, label): what share of the audio-visual raters chose each label; the intended one
     has all where nobody rated the clip. None where the votes are not learned."""
@@ -54,7 +56,7 @@ class Batch(Generic[Array]):
 
     def _arrays(self) -> dict[str, Array]:
         """Return all arrays by the names of `flat`."""
-        given = {"targets": self.targets, "votes": self.votes}
+        given = {"targets": self.targets, "units": self.units, "votes": self.votes}
         return self.flat() | {name: a for name, a in given.items() if a is not None}
 
     def flat(self) -> dict[str, Array]:
@@ -79,6 +81,7 @@ class Batch(Generic[Array]):
             present=changed(self.present),
             lengths=changed(self.lengths),
             targets=None if self.targets is None else change(self.targets),
+            units=None if self.units is None else change(self.units),
             votes=None if self.votes is None else change(self.votes),
         )
 

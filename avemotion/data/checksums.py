@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from avemotion.data.annotations import DEMOGRAPHICS_NAME, RATINGS_NAME
+from avemotion.data.annotations import DEMOGRAPHICS_NAME, RATINGS_NAME, UNITS_NAME
 from avemotion.errors import UsageError
 from avemotion.files import read_json, write_json
 
@@ -23,8 +23,8 @@ A line holds a shard and the cells of its rows, none where the shard is no longe
 the journal, every shard would cost a rewriting of the whole manifest.
 """
 
-TABLES = ("store.json", "manifest.csv", RATINGS_NAME, DEMOGRAPHICS_NAME)
-"""Files of a store that are not shards; the last two only where the corpus has them."""
+TABLES = ("store.json", "manifest.csv", RATINGS_NAME, DEMOGRAPHICS_NAME, UNITS_NAME)
+"""Files of a store that are not shards; the last three only where the corpus has them."""
 
 _MADE_FROM_MEDIA = ("store.json", "manifest.csv")
 

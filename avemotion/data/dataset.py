@@ -52,6 +52,7 @@ class ClipDataset(Dataset[Batch[Tensor]]):
         self._shards = {shard: self._map(store, shard) for shard in {row.shard for row in rows}}
         self._indices = [store.index_of(row.clip) for row in rows]
         self.targets = torch.tensor([store.labels.index(row.emotion) for row in rows])
+        self._units = _units(store, self.rows)
         self._votes = _vote_shares(store, self.rows) if votes else None
         self._present = {
             stream: torch.tensor([row.status in ("av", stream) for row in rows])
@@ -91,6 +92,7 @@ class ClipDataset(Dataset[Batch[Tensor]]):
             },
             present={stream: there[which] for stream, there in self._present.items()},
             targets=self.targets[which],
+            units=None if self._units is None else self._units[which],
             votes=None if self._votes is None else self._votes[which],
         )
 
@@ -130,6 +132,14 @@ class ClipDataset(Dataset[Batch[Tensor]]):
         mean = total / max(count, 1)
         std = (square / max(count, 1) - mean.square()).clamp(min=1e-6).sqrt()
         return mean.float(), std.float()
+
+
+def _units(store: FeatureStore, rows: Sequence[ManifestRow]) -> Tensor | None:
+    """Return float (clip, unit): 1 for the action units that a clip has; None without units."""
+    if not store.task.units:
+        return None
+    found = store.units()
+    return torch.tensor([found[row.clip] for row in rows]).reshape(-1, len(store.task.units))
 
 
 def _distinct_views(store: FeatureStore, row: ManifestRow, names: Sequence[str]) -> int:

@@ -76,6 +76,7 @@ def preprocess(
     workers: int | None = None,
     engine: Engine = "local",
     settings: PreprocessSettings | None = None,
+    labels: tuple[str, ...] = (),
     preview: Path | None = None,
     progress: bool = True,
 ) -> PreprocessReport:
@@ -83,13 +84,15 @@ def preprocess(
 
     Args:
         directory: Folder of the corpus, whole or partial.
-        corpus: What it holds: ``crema_d`` (also for a synthetic corpus), ``ravdess``, or
-            ``folder``: clips of one's own, in a folder for each emotion.
+        corpus: What it holds: ``crema_d`` (also for a synthetic corpus), ``ravdess``, ``fer2013``,
+            ``ck_plus``; ``folder``: clips of one's own, in a folder for each emotion; ``pictures``:
+            pictures of one's own, with a table.
         out: Folder of the store.
         workers: Processes; by default one a core, with Ray one a core of the cluster.
         engine: ``local`` works on this machine, ``ray`` on the cluster that the environment
             variable RAY_ADDRESS names, or on one that it starts here. The store is the same.
         settings: How clips become features; by default as suits the corpus.
+        labels: Take the clips of these emotions alone; by default of all.
         preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
         progress: Show a progress bar.
 
@@ -113,6 +116,8 @@ def preprocess(
     if preview is not None:
         check_preview(preview)
     found = read_corpus(corpus, directory)
+    if labels:
+        found = found.only(labels)
     _refuse_pointers(found)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")

@@ -27,8 +27,10 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.annotations import (
     DEMOGRAPHICS_NAME,
     RATINGS_NAME,
+    UNITS_NAME,
     read_demographics,
     read_ratings,
+    read_units,
 )
 from avemotion.data.checksums import JOURNAL_NAME, check_tables, sha256_of
 from avemotion.data.task import Task
@@ -40,7 +42,7 @@ from avemotion.files import read_csv, read_json
 CLIPS_KEY = "clips"
 """Metadata of a shard: the names of its clips as a JSON list, in the order of its arrays."""
 
-FORMAT = 5
+FORMAT = 6
 """Changes with the layout or the content of the files; a store of another format is refused."""
 
 USABLE = ("av", "video", "audio")
@@ -104,6 +106,7 @@ _MAKE_ANEW = "Run the same `avemotion preprocess` again: it makes this file anew
 _INFO_TYPES: dict[str, type | tuple[type, ...]] = {
     "corpus": str,
     "labels": list,
+    "units": list,
     "settings": dict,
     "synthetic": (dict, type(None)),
     "clips": int,
@@ -189,11 +192,12 @@ class FeatureStore:
         if self.info.get("format") != FORMAT:
             raise UsageError(
                 f"{directory} is a store of format {self.info.get('format')}, this version reads "
-                f"{FORMAT} (since 0.2 sound is resampled by soxr and kept in one view). "
+                f"{FORMAT} (since 0.2 sound is resampled by soxr and kept in one view, and a store "
+                "names its action units). "
                 "Preprocess into another folder."
             )
         finished = check_tables(directory)
-        self.task = Task(tuple(self.info["labels"]))
+        self.task = Task(tuple(self.info["labels"]), tuple(self.info["units"]))
         self.settings = settings_from(PreprocessSettings, self.info["settings"], "settings")
         self.synthetic: dict[str, Any] | None = self.info["synthetic"]
         self.rows = read_manifest(directory)
@@ -309,7 +313,7 @@ class FeatureStore:
         The manifest lists the SHA-256 of every shard, so it covers the features, too.
         """
         digest = hashlib.sha256()
-        for name in ("store.json", "manifest.csv", RATINGS_NAME):
+        for name in ("store.json", "manifest.csv", RATINGS_NAME, UNITS_NAME):
             if (self.directory / name).is_file():
                 digest.update((self.directory / name).read_bytes())
         return digest.hexdigest()
@@ -321,6 +325,14 @@ class FeatureStore:
             UsageError: The table is damaged.
         """
         return read_ratings(self.directory / RATINGS_NAME, self.labels)
+
+    def units(self) -> dict[str, tuple[float, ...]]:
+        """Return 0 or 1 for each action unit by clip; empty where the corpus has none.
+
+        Raises:
+            UsageError: The table is missing or damaged.
+        """
+        return read_units(self.directory / UNITS_NAME, self.task.units)
 
     def demographics(self) -> dict[str, dict[str, str]]:
         """Return what is known of each actor: see `Corpus.demographics`.

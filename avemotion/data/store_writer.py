@@ -17,8 +17,10 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.annotations import (
     DEMOGRAPHICS_NAME,
     RATINGS_NAME,
+    UNITS_NAME,
     write_demographics,
     write_ratings,
+    write_units,
 )
 from avemotion.data.checksums import (
     CHECKSUMS_NAME,
@@ -78,6 +80,7 @@ class StoreWriter:
             "format": FORMAT,
             "corpus": corpus.name,
             "labels": list(corpus.labels),
+            "units": list(corpus.units),
             "settings": asdict(settings) | {"features": list(settings.features)},
             "synthetic": corpus.synthetic,
             "clips": len(corpus.clips),
@@ -205,7 +208,7 @@ def _finished_rows(directory: Path, info: dict[str, Any]) -> dict[str, list[Mani
 
 
 def _check_same(directory: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
-    for key in ("format", "corpus", "labels", "settings", "synthetic"):
+    for key in ("format", "corpus", "labels", "units", "settings", "synthetic"):
         if found.get(key) != asked[key]:
             raise UsageError(
                 f"{directory} holds a store made with other {key}:\n"
@@ -217,11 +220,17 @@ def _check_same(directory: Path, found: dict[str, Any], asked: dict[str, Any]) -
 
 def _write_annotations(directory: Path, corpus: Corpus) -> None:
     """Copy the crowd's votes and what is known of the actors, where the corpus has them."""
-    tables = {RATINGS_NAME: corpus.ratings, DEMOGRAPHICS_NAME: corpus.demographics}
+    tables = {
+        RATINGS_NAME: corpus.ratings,
+        DEMOGRAPHICS_NAME: corpus.demographics,
+        UNITS_NAME: corpus.units_of,
+    }
     for name in [name for name, table in tables.items() if not table]:
         (directory / name).unlink(missing_ok=True)
     if corpus.ratings:
         write_ratings(directory / RATINGS_NAME, corpus.labels, corpus.ratings)
+    if corpus.units_of:
+        write_units(directory / UNITS_NAME, corpus.units, corpus.units_of)
     if corpus.demographics:
         actors = {clip.actor for clip in corpus.clips}
         known = {actor: about for actor, about in corpus.demographics.items() if actor in actors}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import MODALITIES
+from avemotion.errors import UsageError
 
 UNKNOWN_ACTOR = "unknown"
 """The actor of clips whose actor nobody named; they cannot be used in training or tests."""
@@ -97,6 +99,10 @@ class Corpus:
     """Clips known to be bad, and why."""
     unrecognised_files: tuple[Path, ...] = ()
     """Files in the media's folders whose names do not follow the corpus' scheme."""
+    units: tuple[str, ...] = ()
+    """The action units that it comes with, as ``AU12``; none where they are not annotated."""
+    units_of: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """By clip, 1 or 0 for each of `units`."""
     ratings: tuple[Rating, ...] = ()
     """The crowd's votes on these clips; empty where the corpus has none."""
     demographics: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -133,11 +139,60 @@ class Corpus:
         names = {clip.name for clip in self.clips}
         if others := self.excluded.keys() - names:
             raise ValueError(f"excluded names no clip: {min(others)!r}")
+        if self.units or self.units_of:
+            self._check_units(names)
         for rating in self.ratings:
             if rating.clip not in names or rating.channel not in MODALITIES:
                 raise ValueError(f"a rating of no clip, or of no channel of {MODALITIES}: {rating}")
             if len(rating.votes) != len(self.labels):
                 raise ValueError(f"a rating must have {len(self.labels)} votes: {rating}")
+
+    def only(self, labels: Sequence[str]) -> Corpus:
+        """Return the corpus with the clips of some labels alone: two, to tell these apart.
+
+        Votes for other labels become votes that name none.
+
+        Raises:
+            UsageError: There are fewer than two, or one is no label of the corpus.
+        """
+        kept = tuple(label for label in self.labels if label in labels)
+        if len(kept) < 2 or len(kept) < len(set(labels)):
+            raise UsageError(
+                f"--labels is {', '.join(labels) or 'empty'}, but must be two or more of "
+                f"{', '.join(self.labels)}."
+            )
+        clips = tuple(clip for clip in self.clips if clip.emotion in kept)
+        if not clips:
+            raise UsageError(f"{self.directory} has no clip of {', '.join(kept)}.")
+        names, columns = {clip.name for clip in clips}, [self.labels.index(k) for k in kept]
+        ratings = []
+        for rating in (r for r in self.ratings if r.clip in names):
+            votes = tuple(rating.votes[i] for i in columns)
+            others = rating.other_votes + sum(rating.votes) - sum(votes)
+            ratings.append(replace(rating, votes=votes, other_votes=others))
+        left_out = len(self.clips) - len(clips)
+        return replace(
+            self,
+            labels=kept,
+            clips=clips,
+            excluded={name: why for name, why in self.excluded.items() if name in names},
+            units_of={name: has for name, has in self.units_of.items() if name in names},
+            ratings=tuple(ratings),
+            notes=(
+                *self.notes,
+                f"Clips of other labels than {', '.join(kept)}, left out: {left_out}.",
+            ),
+        )
+
+    def _check_units(self, names: set[str]) -> None:
+        check_labels(self.units)
+        if both := {*self.labels} & {*self.units}:
+            raise ValueError(f"{min(both)!r} is both an emotion and a unit")
+        if self.units_of.keys() != names:
+            raise ValueError("units_of must have each clip, and no other")
+        for name, values in self.units_of.items():
+            if len(values) != len(self.units) or not {*values} <= {0.0, 1.0}:
+                raise ValueError(f"clip {name!r} must have 0 or 1 for {len(self.units)} units")
 
     def _check_clip(self, clip: Clip) -> None:
         if not clip.name or not is_utf8(clip.name):

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from avemotion.config import Engine, ExperimentSettings
 from avemotion.data.splits import Fold, split_for
 from avemotion.data.store import FeatureStore
+from avemotion.data.task import Task
 from avemotion.errors import UsageError
 from avemotion.evaluation.predict import predict, predict_corrupted
 from avemotion.evaluation.predictions import (
@@ -78,7 +79,7 @@ class FoldTask:
 
 def train_and_test(
     tasks: Sequence[FoldTask],
-    labels: Sequence[str],
+    learned: Task,
     jobs: int | None,
     progress: bool,
     engine: Engine = "local",
@@ -87,7 +88,7 @@ def train_and_test(
 
     Args:
         tasks: The networks, in the order of the result.
-        labels: The store's labels.
+        learned: What the networks learn: the store's labels and action units.
         jobs: Networks trained at once, by default one a core, or one if there is a GPU; the result
             does not depend on it.
         progress: Show a progress bar.
@@ -109,9 +110,9 @@ def train_and_test(
     corrupted: CorruptedPredictions = {}
     for task in tasks:
         system = task.experiment.system
-        predictions.setdefault(system, []).extend(_read(task.predictions, task, labels)[()])
+        predictions.setdefault(system, []).extend(_read(task.predictions, task, learned)[()])
         if task.robustness:
-            for (name,), found in _read(task.corrupted, task, labels, ("condition",)).items():
+            for (name,), found in _read(task.corrupted, task, learned, ("condition",)).items():
                 corrupted.setdefault(system, {}).setdefault(name, []).extend(found)
     return predictions, corrupted
 
@@ -132,9 +133,9 @@ def _run_on_ray(tasks: Mapping[str, FoldTask], jobs: int | None) -> Iterator[str
         yield from ray_cluster.run_all(run_fold, absolute, jobs, check)
 
 
-def _read(path: Path, task: FoldTask, labels: Sequence[str], columns: Sequence[str] = ()) -> Groups:
-    groups = read_predictions(path, labels, columns)
-    clips = sorted(task.clips)
+def _read(path: Path, fold: FoldTask, task: Task, columns: Sequence[str] = ()) -> Groups:
+    groups = read_predictions(path, task.labels, columns, task.units)
+    clips = sorted(fold.clips)
     if not groups or any(sorted(p.clip for p in found) != clips for found in groups.values()):
         raise UsageError(f"{path} holds other clips than the fold. Remove that file.")
     return groups
@@ -156,12 +157,12 @@ def run_fold(task: FoldTask) -> None:
     model, metadata = load_checkpoint(task.run / CHECKPOINT_NAME)
     if not trained:
         predictions = predict(store, tested, model, metadata, task.fold.name)
-        write_predictions(task.predictions, {(): predictions}, store.labels)
+        write_predictions(task.predictions, {(): predictions}, store.task.outputs)
         forget_state(task.run)
     if task.robustness and not task.corrupted.exists():
         corrupted = predict_corrupted(store, tested, model, metadata, task.fold.name)
         groups: Groups = {(name,): found for name, found in corrupted.items()}
-        write_predictions(task.corrupted, groups, store.labels, ("condition",))
+        write_predictions(task.corrupted, groups, store.task.outputs, ("condition",))
     if torch.cuda.is_available():  # the next fold in this process needs the memory
         gc.collect()
         torch.cuda.empty_cache()

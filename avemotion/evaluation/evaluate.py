@@ -152,7 +152,7 @@ def evaluate(
         predictions, corrupted = (
             _scored(store, trained, rows, protocol, robustness, progress)
             if trained
-            else train_and_test(tasks, store.labels, jobs, progress, engine)
+            else train_and_test(tasks, store.task, jobs, progress, engine)
         )
         draw_preview(store, out / PREVIEW_NAME, clips=_PREVIEW_CLIPS)
         write_records(out, with_targets(store, metadata, targets, predictions, corrupted))

@@ -115,6 +115,7 @@ class EvaluationPlan:
             "target": self.target,
             "seeds": self.seeds,
             "labels": list(store.labels),
+            "units": list(store.task.units),
             "corpus": store.info["corpus"],
             "corpus_clips": store.info["clips"],
             "synthetic": store.synthetic,

@@ -46,7 +46,10 @@ def predict(
         unit = metadata.split.unit
         names = sorted({row.actor if unit == "actor" else row.part for row in leaked})
         raise ValueError(f"{unit}s {names} of fold {fold} were trained on")
-    scores = _probabilities(store, rows, model, metadata, condition)
+    found = _probabilities(store, rows, model, metadata, condition)
+    scores, units = metadata.task.split(found)
+    if metadata.task.units != store.task.units:  # another corpus
+        units = units[:, :0]
     return [
         ClipPrediction(
             seed=metadata.experiment.training.seed,
@@ -56,8 +59,9 @@ def predict(
             target=row.emotion,
             probabilities=tuple(values),
             temperature=1.0 if metadata.temperature is None else metadata.temperature,
+            units=tuple(has),
         )
-        for row, values in zip(rows, scores.tolist(), strict=True)
+        for row, values, has in zip(rows, scores.tolist(), units.tolist(), strict=True)
     ]
 
 
@@ -86,7 +90,7 @@ def _probabilities(
     metadata: CheckpointMetadata,
     condition: Condition | None = None,
 ) -> NDArray[np.float32]:
-    """Return float32 (clip, classes)."""
+    """Return float32 (clip, output)."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device)
     names = names_of(model.inputs)

@@ -2,7 +2,8 @@
 
 ``evaluation.json``: protocol, settings, versions; ``clips.csv``: the tested clips;
 ``predictions.csv``: each network's predictions for them; ``corrupted.csv``: predictions for the
-corrupted clips; ``votes.csv``: the raters' votes; ``actors.csv``: demographics, where known.
+corrupted clips; ``votes.csv``: the raters' votes; ``actors.csv``: demographics, where known;
+``units.csv``: the action units of the clips, where the corpus has them.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ from typing import Any
 
 from avemotion.config import MODALITIES, Modality
 from avemotion.data.annotations import (
+    UNITS_NAME,
     read_demographics,
     read_ratings,
+    read_units,
     write_demographics,
     write_ratings,
+    write_units,
 )
 from avemotion.data.types import Rating
 from avemotion.errors import UsageError
 from avemotion.files import read_csv, read_json, write_csv, write_json
 
-FORMAT = 5
+FORMAT = 6
 """Version of these files."""
 
 METADATA_NAME = "evaluation.json"
 METADATA_FIELDS = (
-    "protocol", "target", "seeds", "labels", "corpus", "corpus_clips", "synthetic",
+    "protocol", "target", "seeds", "labels", "units", "corpus", "corpus_clips", "synthetic",
     "preprocessing", "models", "reported", "training", "data", "clips", "conditions", "command",
     "versions", "notes",
 )  # fmt: skip
@@ -53,6 +57,8 @@ class ClipPrediction:
     """In the order of the labels."""
     temperature: float = 1.0
     """Divides the logits for calibrated probabilities; fitted on validation actors alone."""
+    units: tuple[float, ...] = ()
+    """Probabilities of the action units; empty where the corpus has none."""
 
 
 Predictions = dict[str, list[ClipPrediction]]
@@ -101,6 +107,13 @@ class Records:
     """The raters' votes on these clips."""
     demographics: dict[str, dict[str, str]]
     """Actor -> ``Age``, ``Sex`` and the like, where known."""
+    units_of: dict[str, tuple[float, ...]]
+    """Clip -> 1 or 0 for each action unit; empty where the corpus has none."""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The action units in the order of their probabilities."""
+        return tuple(self.metadata["units"])
 
 
 def write_records(out: Path, records: Records) -> None:
@@ -112,6 +125,7 @@ def write_records(out: Path, records: Records) -> None:
     write_json(out / METADATA_NAME, records.metadata)
     columns = [field.name for field in fields(TestedClip)]
     write_csv(out / "clips.csv", columns, ([getattr(c, n) for n in columns] for c in records.clips))
+    outputs = (*records.labels, *records.units)
     corrupted: Groups = {
         (system, condition): found
         for system, conditions in records.corrupted.items()
@@ -121,19 +135,22 @@ def write_records(out: Path, records: Records) -> None:
         ("corrupted.csv", corrupted),
         ("votes.csv", records.ratings),
         ("actors.csv", records.demographics),
+        (UNITS_NAME, records.units_of),
     ):
         if not content:
             (out / name).unlink(missing_ok=True)
     if corrupted:
-        write_predictions(out / "corrupted.csv", corrupted, records.labels, ("system", "condition"))
+        write_predictions(out / "corrupted.csv", corrupted, outputs, ("system", "condition"))
     if records.ratings:
         write_ratings(out / "votes.csv", records.labels, records.ratings)
     if records.demographics:
         write_demographics(out / "actors.csv", records.demographics)
+    if records.units_of:
+        write_units(out / UNITS_NAME, records.units, records.units_of)
     write_predictions(
         out / "predictions.csv",
         {(system,): found for system, found in records.predictions.items()},
-        records.labels,
+        outputs,
         ("system",),
     )
 
@@ -164,11 +181,11 @@ def read_records(out: Path) -> Records:
         UsageError: There is no finished evaluation, another version wrote it, or a file is damaged.
     """
     metadata = read_metadata(out)
-    labels = tuple(metadata["labels"])
-    predictions = read_predictions(out / "predictions.csv", labels, ("system",))
+    labels, units = tuple(metadata["labels"]), tuple(metadata["units"])
+    predictions = read_predictions(out / "predictions.csv", labels, ("system",), units)
     corrupted: CorruptedPredictions = {}
     if (out / "corrupted.csv").is_file():
-        groups = read_predictions(out / "corrupted.csv", labels, ("system", "condition"))
+        groups = read_predictions(out / "corrupted.csv", labels, ("system", "condition"), units)
         for (system, condition), found in groups.items():
             corrupted.setdefault(_checked(system), {})[condition] = found
     return Records(
@@ -186,6 +203,7 @@ def read_records(out: Path) -> Records:
         corrupted=corrupted,
         ratings=tuple(read_ratings(out / "votes.csv", labels)),
         demographics=read_demographics(out / "actors.csv"),
+        units_of=read_units(out / UNITS_NAME, units),
     )
 
 
@@ -238,7 +256,7 @@ _COLUMNS = ("seed", "fold", "clip", "actor", "target", "temperature")
 def write_predictions(
     path: Path,
     groups: Mapping[tuple[str, ...], Sequence[ClipPrediction]],
-    labels: Sequence[str],
+    outputs: Sequence[str],
     columns: Sequence[str] = (),
 ) -> None:
     """Write predictions as CSV, atomically.
@@ -246,7 +264,7 @@ def write_predictions(
     Args:
         path: The file; its folder is made.
         groups: Predictions by the values of `columns`; one group, ``()``, where there are none.
-        labels: The emotions in the order of the probabilities.
+        outputs: The emotions in the order of their probabilities, then the action units.
         columns: Names of the columns that come first.
     """
 
@@ -254,13 +272,15 @@ def write_predictions(
         for key, predictions in groups.items():
             for p in predictions:
                 values = [p.seed, p.fold, p.clip, p.actor, p.target, f"{p.temperature:.6f}"]
-                yield [*key, *values, *(f"{x:.9g}" for x in p.probabilities)]
+                yield [*key, *values, *(f"{x:.9g}" for x in (*p.probabilities, *p.units))]
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, [*columns, *_COLUMNS, *labels], rows())
+    write_csv(path, [*columns, *_COLUMNS, *outputs], rows())
 
 
-def read_predictions(path: Path, labels: Sequence[str], columns: Sequence[str] = ()) -> Groups:
+def read_predictions(
+    path: Path, labels: Sequence[str], columns: Sequence[str] = (), units: Sequence[str] = ()
+) -> Groups:
     """Read what `write_predictions` wrote.
 
     Raises:
@@ -276,11 +296,12 @@ def read_predictions(path: Path, labels: Sequence[str], columns: Sequence[str] =
             target=row["target"],
             probabilities=tuple(float(row[label]) for label in labels),
             temperature=float(row["temperature"]),
+            units=tuple(float(row[unit]) for unit in units),
         )
         return tuple(row[column] for column in columns), prediction
 
     groups: Groups = {}
     remedy = "Remove that file and evaluate again."
-    for key, prediction in read_csv(path, [*columns, *_COLUMNS, *labels], parse, remedy):
+    for key, prediction in read_csv(path, [*columns, *_COLUMNS, *labels, *units], parse, remedy):
         groups.setdefault(key, []).append(prediction)
     return groups

@@ -124,5 +124,6 @@ def with_targets(
             for m, conditions in corrupted.items()
         },
         ratings=tuple(rating for rating in store.ratings() if rating.clip in tested),
+        units_of={c: found for c, found in store.units().items() if c in tested},
         demographics={a: known for a, known in store.demographics().items() if a in actors},
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, PreprocessSettings
 from avemotion.features.crops import face_crops, scaled_box, whole_crops
-from avemotion.features.face_detection import NO_FACE, find_face
+from avemotion.features.face_detection import find_face, no_face
 from avemotion.features.frame_sampling import GRIDS
 from avemotion.features.table import ClipSignals, shows_motion
 from avemotion.features.types import ClipFeatures
@@ -195,7 +195,7 @@ def _faces(
         )
     track = find_face([video.frames[index] for index in views[0]])
     if track is None:
-        return None, replace(found, no_face=NO_FACE)
+        return None, replace(found, no_face=no_face(video.decoded))
     crops, box = face_crops(video.frames, track.box, settings)
     return np.stack([crops[view] for view in views]), replace(
         found,

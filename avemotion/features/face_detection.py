@@ -21,9 +21,6 @@ from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.features.face_tracking import is_same_face, ranked_faces
 from avemotion.media.types import Box
 
-NO_FACE = f"no face found in the {FACE_FRAMES} frames sampled"
-"""Why a clip's face is missing."""
-
 SEARCHED_FRAMES = 5
 """Frames searched at length, spread evenly over the sampled ones."""
 
@@ -44,6 +41,16 @@ _ROI_FACE = 40  # width in pixels of the face when a frame's own region is searc
 # brows and chin is 0.9 of it wide, and its centre lies a little lower.
 _CROP_WIDTH = 0.9
 _CROP_DROP = 0.06
+
+
+def no_face(decoded: int) -> str:
+    """Say why the face is missing of a clip, or of a picture: a single frame.
+
+    >>> no_face(1)
+    'no face found in the picture'
+    """
+    where = "picture" if decoded == 1 else f"{FACE_FRAMES} frames sampled"
+    return f"no face found in the {where}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,6 @@ class Classifier:
         """
         self.checkpoint = find_checkpoint(checkpoint, runtime)
         self._runtime = load_runtime(self.checkpoint, device)
-        if self._runtime.metadata.task.kind == "multi":
-            raise UsageError(
-                f"{self.checkpoint} answers several labels a clip, for which there is no "
-                "prediction yet. Use a model with one label a clip."
-            )
 
     @property
     def metadata(self) -> CheckpointMetadata:
@@ -175,8 +170,8 @@ class Classifier:
         if not clips:
             return []
         batch = concatenate([clip.arrays for clip in clips])
-        scores = self.probabilities(batch)
-        alone: dict[str, NDArray[np.float32]] = {}
+        scores, units = self.metadata.task.split(self._runtime.probabilities(batch))
+        alone: dict[str, NDArray[np.floating]] = {}
         own, answers = self.metadata.experiment.modality, self.metadata.answers
         no_parts = parts and own == "av" and not {"video", "audio"} <= set(answers)
         if parts and own != "av":
@@ -187,24 +182,27 @@ class Classifier:
             self._prediction(
                 clip,
                 scores[index],
+                units[index],
                 {m: alone[m][index] for m in alone if clip.modality in ("av", m)},
                 (_NO_PARTS,) if no_parts else (),
             )
             for index, clip in enumerate(clips)
         ]
 
-    def probabilities(self, clips: Arrays) -> NDArray[np.float32]:
-        """Return the probabilities of each clip, float32 (clip, emotion); each row sums to 1.
+    def probabilities(self, clips: Arrays) -> NDArray[np.floating]:
+        """Return the probabilities of the emotions, float32 (clip, emotion); each row sums to 1.
 
         They are calibrated where the model carries a temperature.
         """
-        return self._runtime.probabilities(clips)
+        shares, _ = self.metadata.task.split(self._runtime.probabilities(clips))
+        return shares
 
     def _prediction(
         self,
         clip: PreparedClip,
-        scores: NDArray[np.float32],
-        parts: dict[str, NDArray[np.float32]],
+        scores: NDArray[np.floating],
+        units: NDArray[np.floating],
+        parts: dict[str, NDArray[np.floating]],
         more_warnings: tuple[str, ...],
     ) -> Prediction:
         by_emotion = self._by_emotion(scores)
@@ -219,10 +217,11 @@ class Classifier:
             face=clip.face,
             checkpoint=str(self.checkpoint),
             warnings=clip.warnings + more_warnings,
+            units=dict(zip(self.metadata.task.units, units.tolist(), strict=True)),
             parts={modality: self._by_emotion(part) for modality, part in parts.items()},
         )
 
-    def _by_emotion(self, scores: NDArray[np.float32]) -> dict[str, float]:
+    def _by_emotion(self, scores: NDArray[np.floating]) -> dict[str, float]:
         return dict(zip(self.labels, scores.tolist(), strict=True))
 
 

@@ -39,6 +39,8 @@ class Prediction:
     """The model that was used."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
+    units: dict[str, float] = field(default_factory=dict)
+    """Probability of each action unit, 0 to 1; empty where the model has none."""
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
     """Probabilities by emotion from ``video`` and from ``audio`` alone, if requested."""
 

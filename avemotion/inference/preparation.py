@@ -14,7 +14,7 @@ from avemotion.data.batch import STREAMS, Arrays, Batch, as_read
 from avemotion.errors import MissingModalityError
 from avemotion.features.crops import face_crops, scaled_box, whole_crops
 from avemotion.features.extraction import FrameChooser
-from avemotion.features.face_detection import NO_FACE, FaceTrack, find_face, find_faces
+from avemotion.features.face_detection import FaceTrack, find_face, find_faces, no_face
 from avemotion.features.table import ClipSignals, Stream, feature, shows_motion
 from avemotion.features.types import ClipFeatures
 from avemotion.inference.request import InferenceRequest
@@ -147,7 +147,7 @@ def crop_faces_of(
     elif track := find_face(list(frames)):
         tracks = [track]
     if not tracks:
-        return [FaceCrops(missing=NO_FACE)]
+        return [FaceCrops(missing=no_face(video.decoded))]
     faces = []
     for number, track in enumerate(tracks, 1):
         crops, box = face_crops(frames, track.box, settings)

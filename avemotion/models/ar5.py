@@ -103,7 +103,7 @@ class AR5(EmotionModel):
         title="AR5",
         source="Ristea 2019, bachelor thesis; Ristea, Dutu, Radoi 2019, arXiv 2003.00351",
         bibtex=publications.AR5,
-        kinds=("single", "multi"),
+        units="optional",
         # The thesis does not give the number of actors that its figures are means over.
         reported=(
             Reported("AR5", "av", 0.6942, "Ristea 2019; CREMA-D, leave one actor out", "crema_d"),
@@ -134,7 +134,7 @@ class AR5(EmotionModel):
             nn.Linear(sum(sizes.values()), HIDDEN),
             nn.ReLU(inplace=True),
             nn.Dropout(settings.dropout),
-            nn.Linear(HIDDEN, len(task.labels)),
+            nn.Linear(HIDDEN, len(task.outputs)),
         )
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from avemotion.config import MODALITIES, Modality
 from avemotion.data.batch import Batch
-from avemotion.data.task import Kind, Task
+from avemotion.data.task import Task
 from avemotion.features.table import Stream, feature
 from avemotion.models.inputs import Input
 
@@ -51,8 +51,8 @@ class About:
     """That publication as BibTeX, for ``avemotion cite``; empty where there is none."""
     modalities: tuple[Modality, ...] = MODALITIES
     """What it may be asked to read."""
-    kinds: tuple[Kind, ...] = ("single",)
-    """Tasks that it can learn."""
+    units: Literal["none", "optional", "needed"] = "none"
+    """Whether it learns action units beside the label, where the corpus has them."""
     reported: tuple[Reported, ...] = ()
     """Published figures."""
     extra: str = ""
@@ -118,7 +118,7 @@ class EmotionModel(nn.Module):
         )
 
     def forward(self, batch: Batch[Tensor]) -> Tensor:
-        """Map a batch from `read` to logits, float (clip, label)."""
+        """Map a batch from `read` to logits, float (clip, output)."""
         return self.classify(self.embeddings(batch))
 
     def embeddings(self, batch: Batch[Tensor]) -> dict[Stream, Tensor]:
@@ -129,7 +129,7 @@ class EmotionModel(nn.Module):
         raise NotImplementedError
 
     def classify(self, embeddings: Mapping[Stream, Tensor]) -> Tensor:
-        """Map the embeddings of all streams to logits, float (clip, label)."""
+        """Map the embeddings of all streams to logits, float (clip, output)."""
         raise NotImplementedError
 
     def both_logits(self, batch: Batch[Tensor]) -> tuple[Tensor, Tensor]:
@@ -182,7 +182,7 @@ def to_channels_last(network: nn.Module) -> None:
 def probabilities(
     model: EmotionModel, batch: Batch[Tensor], temperature: float = 1.0
 ) -> NDArray[np.float32]:
-    """Return the probabilities of a model in evaluation mode, float32 (clip, label).
+    """Return the probabilities of a model in evaluation mode, float32 (clip, output).
 
     Args:
         model: The model.
@@ -193,4 +193,4 @@ def probabilities(
         AvemotionError: The model gives none: see `Task.checked`.
     """
     logits = model(model.read(batch)).float()
-    return model.task.checked(model.task.probabilities(logits / temperature).cpu().numpy())
+    return model.task.checked(model.task.probabilities(logits, temperature).cpu().numpy())

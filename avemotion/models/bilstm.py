@@ -37,7 +37,7 @@ class BiLSTM(PictureModel):
         title="BiLSTM",
         source=FIVE_NETWORKS,
         modalities=("video",),
-        kinds=("single", "multi"),
+        units="optional",
         reported=(Reported("Recurrent network", "video", 0.4521, PRIVATE_TEST, "fer2013"),),
     )
     size = FER_SIZE
@@ -48,7 +48,7 @@ class BiLSTM(PictureModel):
         units = settings.units
         self.rows = nn.LSTM(FER_SIZE[1], units, 2, batch_first=True, bidirectional=True)
         self.layers = nn.Sequential(
-            nn.Linear(2 * units, units), nn.ReLU(inplace=True), nn.Linear(units, len(task.labels))
+            nn.Linear(2 * units, units), nn.ReLU(inplace=True), nn.Linear(units, len(task.outputs))
         )
 
     def answer(self, pictures: Tensor) -> Tensor:

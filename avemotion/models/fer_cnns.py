@@ -61,7 +61,7 @@ class CNN3(PictureModel):
         title="CNN3",
         source=FIVE_NETWORKS,
         modalities=("video",),
-        kinds=("single", "multi"),
+        units="optional",
         reported=(Reported("Plain CNN", "video", 0.5834, PRIVATE_TEST, "fer2013"),),
     )
     size = FER_SIZE
@@ -76,7 +76,7 @@ class CNN3(PictureModel):
             nn.Linear(map_values(sizes[-1], FER_SIZE, len(sizes)), settings.units),
             nn.ReLU(inplace=True),
             nn.Dropout(settings.dropout),
-            nn.Linear(settings.units, len(task.labels)),
+            nn.Linear(settings.units, len(task.outputs)),
         )
 
 
@@ -109,7 +109,7 @@ class CNN5(PictureModel):
         title="CNN5",
         source=_WEBCAM,
         modalities=("video",),
-        kinds=("single", "multi"),
+        units="optional",
         # Its micro F1, which is the accuracy: the same for ReLU and ELU.
         reported=(
             Reported(
@@ -145,7 +145,7 @@ class CNN5(PictureModel):
             nn.Flatten(),
             nn.Linear(map_values(channels, FER_SIZE, len(CNN5_SIZES)), units),
             activation(inplace=True),
-            nn.Linear(units, len(task.labels)),
+            nn.Linear(units, len(task.outputs)),
         )
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):

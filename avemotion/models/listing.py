@@ -31,8 +31,8 @@ class ModelEntry:
     parameters: int | None = None
     """Trained parameters with face and voice, or what it reads of them, for six emotions; None for
     a learner without."""
-    kinds: tuple[str, ...] = ()
-    """Tasks that it can learn: ``single`` (a clip has one label) or ``multi`` (any number)."""
+    units: str = "none"
+    """Whether it learns action units beside the emotion: ``none``, ``optional`` or ``needed``."""
     reported: tuple[Reported, ...] = ()
     """Published figures; none is ours."""
 
@@ -68,11 +68,11 @@ def _entry(name: str) -> ModelEntry:
             for modality in about.modalities
         },
         parameters=about.parameters or _counted(kind) or None,
-        kinds=about.kinds,
+        units=about.units,
         reported=about.reported,
     )
 
 
 def _counted(kind: type[EmotionModel]) -> int:
-    model = kind(Task(EMOTIONS, kind.about.kinds[0]), kind.about.modalities[0], kind.Settings())
+    model = kind(Task(EMOTIONS), kind.about.modalities[0], kind.Settings())
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

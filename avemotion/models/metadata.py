@@ -41,7 +41,7 @@ class CheckpointMetadata:
     corpus_clips: int
     """Clips of that corpus in the feature store: it may have been a part of the corpus."""
     task: Task
-    """Labels in the order of the model's outputs, and whether a clip has one or several."""
+    """Labels and action units in the order of the model's outputs."""
     inputs: tuple[Input, ...]
     """What the model reads."""
     preprocessing: PreprocessSettings
@@ -88,7 +88,7 @@ class CheckpointMetadata:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Emotions in the order of the model's outputs."""
+        """Emotions in the order of the model's first outputs."""
         return self.task.labels
 
     @property
@@ -143,7 +143,10 @@ class CheckpointMetadata:
 
 def _task(values: object) -> Task:
     given = require_keys(values, [f.name for f in fields(Task)], "task")
-    return Task(_texts(given["labels"], "task.labels"), given["kind"])
+    if (below := given["neutral_below"]) is not None:
+        require_type(below, float, "task.neutral_below")
+    labels, units = (_texts(given[name], f"task.{name}") for name in ("labels", "units"))
+    return Task(labels, units, below)
 
 
 def _inputs(values: object) -> tuple[Input, ...]:

@@ -33,6 +33,7 @@ MODELS = {
     "resnet18": "avemotion.models.timm_networks:ResNet18",
     "inception_v4": "avemotion.models.timm_networks:InceptionV4",
     "inception_resnet_v2": "avemotion.models.timm_networks:InceptionResNetV2",
+    "units_perceptron": "avemotion.models.action_units:UnitsPerceptron",
     "vgg16_bn": "avemotion.models.timm_networks:VGG16",
     "resnet101": "avemotion.models.timm_networks:ResNet101",
     "mobilenet": "avemotion.models.timm_networks:MobileNet",
@@ -190,10 +191,16 @@ def create(task: Task, experiment: ExperimentSettings) -> EmotionModel:
     """
     kind = model_class(experiment.model)
     complete = with_settings(experiment)
-    if task.kind not in kind.about.kinds:
+    if kind.about.units == "needed" and not task.units:
         raise UsageError(
-            f"{experiment.model} learns tasks of the kind {' or '.join(kind.about.kinds)}, "
-            f"but the labels are of the kind {task.kind}."
+            f"{experiment.model} learns emotions from action units, and the corpus has none. "
+            "Preprocess one that has them (ck_plus_units, pictures), or choose another --model."
+        )
+    if kind.about.units == "none" and task.units:
+        raise UsageError(
+            f"{experiment.model} learns no action units, but the corpus has "
+            f"{', '.join(task.units)}. Choose another --model: `avemotion models` lists those that "
+            "do."
         )
     settings = settings_of(experiment.model, complete.settings)
     return kind(task, experiment.modality, settings)

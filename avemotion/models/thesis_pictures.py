@@ -65,7 +65,7 @@ def _about(title: str) -> About:
         source=THESIS,
         bibtex=publications.THESIS,
         modalities=("video",),
-        kinds=("single", "multi"),
+        units="optional",
     )
 
 
@@ -82,7 +82,7 @@ class AR1(PictureModel):
     def __init__(self, task: Task, modality: Modality, settings: PlainSettings) -> None:
         """Build the layers."""
         super().__init__(task, modality, settings)
-        self.layers = _plain(AR1_SIZES, AR1_HIDDEN, len(task.labels), settings.width)
+        self.layers = _plain(AR1_SIZES, AR1_HIDDEN, len(task.outputs), settings.width)
 
 
 class AR2(PictureModel):
@@ -98,7 +98,7 @@ class AR2(PictureModel):
     def __init__(self, task: Task, modality: Modality, settings: PlainSettings) -> None:
         """Build the layers."""
         super().__init__(task, modality, settings)
-        self.layers = _plain(AR2_SIZES, AR2_HIDDEN, len(task.labels), settings.width)
+        self.layers = _plain(AR2_SIZES, AR2_HIDDEN, len(task.outputs), settings.width)
 
 
 class AR4(PictureModel):
@@ -123,7 +123,7 @@ class AR4(PictureModel):
             nn.Linear(map_values(sizes[-1], THESIS_SIZE, len(sizes)), features),
             nn.Linear(features, hidden),
             nn.ReLU(inplace=True),
-            nn.Linear(hidden, len(task.labels)),
+            nn.Linear(hidden, len(task.outputs)),
         )
 
 
@@ -160,7 +160,7 @@ class AR3(EmotionModel):
             nn.Flatten(),
             nn.Linear(channels * depth * rows * columns, hidden),
             nn.ReLU(inplace=True),
-            nn.Linear(hidden, len(task.labels)),
+            nn.Linear(hidden, len(task.outputs)),
         )
 
     @classmethod

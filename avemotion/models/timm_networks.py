@@ -108,7 +108,7 @@ class TimmModel(PictureModel):
         self.register_buffer("std", torch.ones(channels, 1, 1))
         self.stem: nn.Module = nn.Identity()
         self.trunk, features = self.trunk_of(settings)
-        self.head = self.head_of(features, len(task.labels))
+        self.head = self.head_of(features, len(task.outputs))
 
     def trunk_of(self, settings: Any) -> tuple[nn.Module, int]:
         """Build timm's layers; return them, and the length of their features."""
@@ -266,7 +266,7 @@ def _about(title: str, source: str, parameters: int, *reported: Reported) -> Abo
         source=source,
         bibtex=publications.THESIS if source == THESIS else "",
         modalities=("video",),
-        kinds=("single", "multi"),
+        units="optional",
         reported=reported,
         extra="images",
         parameters=parameters,

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from avemotion.config import PreprocessSettings, TrainingSettings, differences
-from avemotion.data.corpora import TITLES, CorpusName, whole_corpus
+from avemotion.data.corpora import PICTURES, TITLES, CorpusName, whole_corpus
 from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR
@@ -70,6 +70,7 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
         in_epochs=model_class(metadata.experiment.model).learns_in_epochs,
         reads_motion=shows_motion(names_of(metadata.inputs)),
         titles=TITLES,
+        of_pictures=store.info["corpus"] in PICTURES,
         corpus=store.info["corpus"],
         clips=store.info["clips"],
         parts_note=store.info["parts_note"],

@@ -11,6 +11,7 @@ from avemotion.data.corrupted_batches import Waveforms, clean_or_corrupted, corr
 from avemotion.data.dataset import ClipDataset
 from avemotion.data.splits import part_of
 from avemotion.data.store import FeatureStore, ManifestRow
+from avemotion.data.task import most_probable
 from avemotion.features.corruptions import CONDITIONS, Condition
 from avemotion.features.recording_quality import QUALITIES, Quality
 from avemotion.models.base import EmotionModel, probabilities
@@ -93,21 +94,20 @@ def _range(
     metadata: CheckpointMetadata,
 ) -> TrainedRange:
     low, high = np.percentile(media.measure(train), (1, 99))
-    scored = validation if metadata.task.kind == "single" else []
     conditions = [c for c in CONDITIONS.values() if c.family == media.quality.family]
     return TrainedRange(
         quality=name,
         low=float(low),
         high=float(high),
-        uar=_uar(media.store, scored, model, metadata) if scored else None,
+        uar=_uar(media.store, validation, model, metadata) if validation else None,
         conditions=tuple(
             ConditionScore(
                 name=condition.name,
-                typical=float(np.median(media.measure(scored, condition))),
-                uar=_uar(media.store, scored, model, metadata, condition),
+                typical=float(np.median(media.measure(validation, condition))),
+                uar=_uar(media.store, validation, model, metadata, condition),
             )
             for condition in conditions
-            if scored
+            if validation
         ),
     )
 
@@ -122,7 +122,8 @@ def _uar(
     """Return the mean recall over the emotions that these clips have."""
     names = names_of(model.inputs)
     found = clean_or_corrupted(store, rows, names, metadata.experiment.modality, condition)
-    predicted = np.concatenate([probabilities(model, b).argmax(axis=1) for b in found])
+    shares = (model.task.split(probabilities(model, b))[0] for b in found)
+    predicted = np.concatenate([most_probable(share) for share in shares])
     targets = np.array([store.labels.index(row.emotion) for row in rows])
     recalls = [np.mean(predicted[targets == label] == label) for label in np.unique(targets)]
     return float(np.mean(recalls))

@@ -12,13 +12,12 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -29,6 +28,7 @@ from avemotion.data.batch import Batch
 from avemotion.data.dataset import ClipDataset, EpochSampler, batches, roomy_device
 from avemotion.data.splits import check_trainable, part_of
 from avemotion.data.store import FeatureStore
+from avemotion.data.task import Task
 from avemotion.data.types import Split
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
@@ -44,6 +44,7 @@ from avemotion.training.balancing import Trainable, balanced
 from avemotion.training.learning import learn
 from avemotion.training.lightning import pl
 from avemotion.training.lightning_module import EmotionModule
+from avemotion.training.neutral_threshold import UNCHOSEN, with_threshold
 from avemotion.training.precision import with_precision
 from avemotion.training.resumption import STATE, AtomicFiles, forget_state, progress_of
 
@@ -151,7 +152,7 @@ def train(
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
     device = roomy_device(store, [*train_rows, *validation_rows])
-    network = create(store.task, experiment)
+    network = create(_task(store, settings), experiment)
     names = names_of(network.inputs)
     votes = settings.labels == "votes" or network.votes_share > 0
     read = trained_names(store, network.inputs)
@@ -200,16 +201,32 @@ def _finished(
     tried = dataset[[(clip, 0) for clip in range(min(_TRIED, len(dataset)))]]
     try:
         probabilities(network, tried.to("cpu"))
-        if validation is None or network.task.kind == "multi":
+        if validation is None:
             return metadata
-        found = [(probabilities(network, b.to("cpu")), b.targets) for b in validation]
+        logits, targets = _logits(network, validation)
+        task = network.task
+        if task.neutral_below is not None:
+            task = with_threshold(task, logits, targets)
+        shares, _ = task.split(task.checked(task.probabilities(logits).numpy()))
     except AvemotionError as error:
         raise _divergence(out, settings) from error
-    answers = np.concatenate([answer for answer, _ in found])
-    targets = torch.cat([target for _, target in found]).numpy()
-    metadata = replace(metadata, temperature=fit_temperature(answers, targets))
+    temperature = fit_temperature(shares, targets.numpy())
+    metadata = replace(metadata, task=task, temperature=temperature)
     save_checkpoint(out / CHECKPOINT_NAME, network, metadata)
     return metadata
+
+
+@torch.inference_mode()
+def _logits(network: EmotionModel, clips: Iterable[Batch[Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return a network's logits, float32 (clip, output), and the clips' labels, int64 (clip,)."""
+    found = [(network(network.read(batch.to("cpu"))).float(), batch.targets) for batch in clips]
+    return torch.cat([f for f, _ in found]), torch.cat([t for _, t in found if t is not None])
+
+
+def _task(store: FeatureStore, settings: TrainingSettings) -> Task:
+    """Return what is learned: the store's labels and units, and how neutral is told."""
+    below = UNCHOSEN if settings.neutral == "rest" else None
+    return replace(store.task, neutral_below=below)
 
 
 def _divergence(out: Path, settings: TrainingSettings) -> AvemotionError:
@@ -231,7 +248,7 @@ def _initial_metadata(
         experiment=experiment,
         corpus=store.info["corpus"],
         corpus_clips=store.info["clips"],
-        task=store.task,
+        task=network.task,
         inputs=network.inputs,
         preprocessing=store.settings,
         split=split,

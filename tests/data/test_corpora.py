@@ -55,6 +55,26 @@ def lay_out_folder(directory: Path) -> None:
     (directory / "clips.csv").write_text("file,actor\nsad/b.wav,Boris\nhappy/c.mkv,Anna\n")
 
 
+def lay_out_ck_plus(directory: Path) -> None:
+    """Sequences of four pictures: each is used."""
+    for person, emotion in (("S005", 3), ("S010", 5)):
+        images = f"cohn-kanade-images/{person}/001/{person}_001"
+        touch(directory, *(f"{images}_{frame:08d}.png" for frame in (1, 2, 3, 4)))
+        for folder, text in (("Emotion", f"{emotion}.0e+00"), ("FACS", "12 3\n6 0\n")):
+            kind = "emotion" if folder == "Emotion" else "facs"
+            path = directory / folder / person / "001" / f"{person}_001_00000004_{kind}.txt"
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+    touch(directory, "cohn-kanade-images/S005/001/holiday.jpg")
+
+
+def lay_out_pictures(directory: Path) -> None:
+    touch(directory, "a/1.png", "2.jpg", "holiday.png")
+    (directory / "pictures.csv").write_text(
+        "image,person,emotion,AU1\na/1.png,Anna,joy,1\n2.jpg,Boris,fear,0\n"
+    )
+
+
 def lay_out_ours(directory: Path) -> None:
     touch(directory, "boris_anger_01.mp4", "anna_joy_01.mp4", "holiday.mp4")
 
@@ -63,6 +83,9 @@ LAYOUTS = {
     "crema_d": lay_out_crema_d,
     "ravdess": lay_out_ravdess,
     "fer2013": lay_out_fer2013,
+    "ck_plus": lay_out_ck_plus,
+    "ck_plus_units": lay_out_ck_plus,
+    "pictures": lay_out_pictures,
     "folder": lay_out_folder,
     "ours": lay_out_ours,
 }
@@ -83,7 +106,7 @@ def test_the_table_of_readers_is_what_the_command_line_offers() -> None:
     assert get_args(corpora.CorpusName) == tuple(n for n in corpora.READERS if n != "ours")
     assert set(LAYOUTS) == set(corpora.READERS)
     with pytest.raises(
-        UsageError, match="'youtube', but must be one of crema_d, ravdess, fer2013, folder"
+        UsageError, match="'youtube', but must be one of crema_d, ravdess, fer2013, ck_plus, "
     ):
         corpora.read_corpus("youtube", Path())
 
@@ -99,6 +122,10 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
 sys.addaudithook(_watch)
 
 
+def is_table(path: Path) -> bool:
+    return path.suffix == ".csv" or path.name.endswith(("_emotion.txt", "_facs.txt"))
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_reader_keeps_its_promises(name: str, tmp_path: Path, monkeypatch) -> None:
     LAYOUTS[name](tmp_path)
@@ -106,7 +133,7 @@ def test_a_reader_keeps_its_promises(name: str, tmp_path: Path, monkeypatch) -> 
     corpus = corpora.read_corpus(name, tmp_path)
     assert opened is not None
     here = [path for path in opened if path.startswith(str(tmp_path))]
-    assert {Path(path).suffix for path in here} <= {".csv", ".json"}, "no media is opened"
+    assert {Path(path).suffix for path in here} <= {".csv", ".json", ".txt"}, "no media is opened"
     assert corpus == corpora.read_corpus(name, tmp_path)
     assert corpus.name == name and corpus.directory == tmp_path
     actors = {clip.actor for clip in corpus.clips}
@@ -114,7 +141,7 @@ def test_a_reader_keeps_its_promises(name: str, tmp_path: Path, monkeypatch) -> 
     assert len(actors) == 2 or actors == {UNKNOWN_ACTOR} and name == "fer2013"
     files = {p for clip in corpus.clips for p in (clip.video, clip.audio) if p}
     assert files.isdisjoint(corpus.unrecognised_files) and all(path.is_file() for path in files)
-    media = {p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".csv"}
+    media = {p for p in tmp_path.rglob("*") if p.is_file() and not is_table(p)}
     assert files | set(corpus.unrecognised_files) == media, "nothing vanishes"
     assert [path.stem for path in corpus.unrecognised_files] == ["holiday"]
 
@@ -126,6 +153,28 @@ def test_folders_without_the_corpus_are_refused(name: str, tmp_path: Path) -> No
     if name != "ours":  # the example is short
         with pytest.raises(UsageError, match="nowhere is not a folder"):
             corpora.read_corpus(name, tmp_path / "nowhere")
+
+
+def test_some_labels_alone(tmp_path: Path) -> None:
+    def clip(name: str, emotion: str) -> Clip:
+        return Clip(name, "Anna", "", emotion, "", tmp_path / name, None)
+
+    clips = (clip("a", "fear"), clip("b", "joy"), clip("c", "rage"), clip("d", "joy"))
+    corpus = Corpus(
+        "ours", tmp_path, ("joy", "fear", "rage", "calm"), clips,
+        excluded={"c": "broken", "d": "broken"}, units=("AU1",),
+        units_of={c.name: (1.0,) for c in clips},
+        ratings=(Rating("a", "video", (1, 2, 4, 8), 16), Rating("c", "video", (1, 0, 0, 0))),
+    )  # fmt: skip
+    found = corpus.only(("fear", "joy"))
+    assert found.labels == ("joy", "fear"), "in the order of the corpus"
+    assert [c.name for c in found.clips] == ["a", "b", "d"] and found.excluded == {"d": "broken"}
+    assert found.ratings == (Rating("a", "video", (1, 2), 16 + 4 + 8),)
+    assert found.units_of == {"a": (1.0,), "b": (1.0,), "d": (1.0,)}
+    assert found.notes == ("Clips of other labels than joy, fear, left out: 1.",)
+    for wrong in (("joy",), ("joy", "anger"), ("joy", "joy"), ()):
+        with pytest.raises(UsageError, match="two or more of joy, fear, rage, calm"):
+            corpus.only(wrong)
 
 
 def test_the_guides_example_takes_the_whole_road(tmp_path: Path, ours: ModuleType) -> None:

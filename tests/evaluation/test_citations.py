@@ -58,7 +58,12 @@ def finished(out: Path, **values: object) -> Path:
 ALWAYS = ["avemotion", "ristea2019thesis", "ristea2019emotion"]
 
 
-CORPORA = ("cao2014cremad", "livingstone2018ravdess", "goodfellow2013challenges")
+CORPORA = (
+    "cao2014cremad",
+    "livingstone2018ravdess",
+    "goodfellow2013challenges",
+    "lucey2010extended",
+)
 
 
 def test_everything_is_cited(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +83,7 @@ def test_everything_is_cited(capsys: pytest.CaptureFixture[str]) -> None:
         ("crema_d", ["cao2014cremad"], ""),
         ("ravdess", ["livingstone2018ravdess"], ""),
         ("fer2013", ["goodfellow2013challenges"], ""),
+        ("ck_plus_units", ["lucey2010extended"], ""),
         ("folder", [], "% The corpus folder: cite where its clips come from."),
         ("x@y\nz", [], "% The corpus x(at)y z: cite where its clips come from."),
     ],

@@ -60,6 +60,7 @@ def results_of(
         corrupted={},
         ratings=tuple(r for r in read_ratings(crema_d) if r.clip in set(names)),
         demographics={},
+        units_of={},
     )
     return evaluation_results(records, "evaluation/stratified")
 

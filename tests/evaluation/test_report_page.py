@@ -57,8 +57,15 @@ def test_drawn_faces_are_never_taken_for_videos(results: dict[str, Any]) -> None
 @pytest.mark.parametrize("name", get_args(CorpusName))
 def test_every_corpus_has_a_name_for_readers(results: dict[str, Any], name: str) -> None:
     page = render(results | {"corpus": name, "synthetic": None})
-    titles = {"crema_d": "CREMA-D", "ravdess": "RAVDESS", "fer2013": "FER2013"}
-    title = titles.get(name, "a folder of clips")
+    title = {
+        "crema_d": "CREMA-D",
+        "ravdess": "RAVDESS",
+        "fer2013": "FER2013",
+        "ck_plus": "CK+",
+        "ck_plus_units": "CK+ with action units",
+        "pictures": "pictures with a table",
+        "folder": "a folder of clips",
+    }[name]
     assert f'<p class="byline">{title} ·' in page
 
 

@@ -81,7 +81,7 @@ class TestKMeans:
         assert learner._named(clusters, targets).tolist() == [0, 1, 2]
 
     def test_a_cluster_is_read_as_a_place_in_the_alphabet(self) -> None:
-        """As its source does: labels here are happy, calm, angry."""
+        """As its source does: labels here are happy, neutral, angry."""
         vectors, targets = groups()
         learner = learner_of("kmeans", mapping="literal")
         learner.learn(vectors, targets)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drawn_faces import LABELS, drawn_store
+from drawn_faces import LABELS, UNITS, drawn_store
 from safetensors.torch import save_file
 
 import avemotion
@@ -35,6 +35,7 @@ HOW: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "resnet18": (SLIM, {"epochs": 4}),
     "inception_v4": (SLIM, {"epochs": 6, "batch_size": 12, "learning_rate": 1e-2}),
     "inception_resnet_v2": (SLIM, {"batch_size": 8}),
+    "units_perceptron": (SLIM, {"epochs": 8, "learning_rate": 5e-3}),
     "vgg16_bn": (SLIM, {}),
     "resnet101": (SLIM, {}),
     "mobilenet": ({"width": 0.25}, {"epochs": 4, "learning_rate": 1e-2}),
@@ -57,6 +58,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     return drawn_store(tmp_path_factory.mktemp("drawn") / "features")
 
 
+@pytest.fixture(scope="module")
+def store_with_units(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    return drawn_store(tmp_path_factory.mktemp("drawn") / "features", UNITS)
+
+
 def fitted(store: FeatureStore, out: Path, name: str, values: dict, changed: dict) -> Path:
     report = avemotion.fit(
         data=store.directory,
@@ -74,13 +80,17 @@ def test_no_model_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", HOW)
-def test_it_tells_drawn_faces_apart(name: str, store: FeatureStore, tmp_path: Path) -> None:
+def test_it_tells_drawn_faces_apart(
+    name: str, store: FeatureStore, store_with_units: FeatureStore, tmp_path: Path
+) -> None:
     """Faces of actors that it has not seen; a third would be chance."""
+    store = store_with_units if name == "units_perceptron" else store
     network, metadata = load_checkpoint(fitted(store, tmp_path, name, *HOW[name]))
     assert metadata.task.labels == LABELS
+    assert (tmp_path / "answers.png").is_file() == (name != "ar3"), "it reads no single picture"
     unseen = [row for row in store.rows if row.actor in metadata.split.test]
     clips = ClipDataset(store, unseen, names_of(network.inputs))[[(i, 0) for i in range(30)]]
-    answers = probabilities(network, clips)
+    answers, _ = metadata.task.split(probabilities(network, clips))
     assert answers.shape == (30, 3)
     assert clips.targets is not None
     assert (answers.argmax(axis=1) == clips.targets.numpy()).mean() > 0.6

@@ -24,7 +24,7 @@ from avemotion.models.inputs import Input
 from avemotion.models.registry import MODELS, create, inputs_of, model_class, settings_of
 
 SEVEN = Task(tuple("abcdefg"))
-UNITS = Task(("AU1", "AU2", "AU4"), "multi")
+UNITS = Task(tuple("abcdefg"), ("AU1", "AU2", "AU4"))
 SMALL: dict[str, dict[str, Any]] = {
     "ar1": {"width": 0.25},
     "ar2": {"width": 0.25},
@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet18": {"width": 0.125},
     "inception_v4": {"width": 0.125},
     "inception_resnet_v2": {"width": 0.125},
+    "units_perceptron": {"width": 0.125},
     "vgg16_bn": {"width": 0.125},
     "resnet101": {"width": 0.125},
     "mobilenet": {"width": 0.25},
@@ -132,19 +133,36 @@ class TestSizes:
 
     @pytest.mark.parametrize("name", TIMM)
     def test_as_listed(self, name: str) -> None:
-        six = Task(tuple("abcdef"))
-        assert size_of(name, six) == model_class(name).about.parameters
+        assert size_of(name, Task(tuple("abcdef"))) == model_class(name).about.parameters
+
+    def test_of_the_perceptron_behind_units(self) -> None:
+        six = Task(tuple("abcdef"), tuple(f"AU{unit}" for unit in range(1, 16)))
+        trunk = size_of("resnet18", SEVEN) - dense(512, 7)
+        found = size_of("units_perceptron", six)
+        assert found == trunk + dense(512, 15) + dense(15, 32) + dense(32, 6)
+        assert found == model_class("units_perceptron").about.parameters
+
+
+def test_the_emotions_do_not_teach_the_network_that_finds_units() -> None:
+    network = network_of("units_perceptron", UNITS, width=0.125).train()
+    clips = clips_of(network, 3)
+    network(network.read(clips))[:, : len(UNITS.labels)].sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in network.trunk.parameters())
+    assert not network.head.units.weight.grad.any()
+    assert all(p.grad.any() for p in network.head.perceptron[-1].parameters())
+    network(network.read(clips))[:, len(UNITS.labels) :].sum().backward()
+    assert any(p.grad is not None and p.grad.any() for p in network.trunk.parameters())
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_it_answers_both_kinds_of_tasks_from_a_face(name: str) -> None:
-    for task in (SEVEN, UNITS):
+def test_it_answers_labels_and_units_from_a_face(name: str) -> None:
+    for task in (SEVEN, UNITS) if name != "units_perceptron" else (UNITS,):
         network = network_of(name, task, **SMALL[name]).eval()
         clips = clips_of(network, 3)
         clips.present["video"][1] = False
         with torch.inference_mode():
             logits = network(network.read(clips))
-        assert logits.shape == (3, len(task.labels)) and logits.isfinite().all()
+        assert logits.shape == (3, len(task.outputs)) and logits.isfinite().all()
         assert (logits[1] == 0).all(), "what cannot be seen has an effect"
         assert not torch.allclose(logits[0], logits[2]), "what is seen has none"
 

@@ -282,10 +282,12 @@ def test_settings_are_checked_and_completed() -> None:
 def test_a_model_refuses_what_it_cannot_read(installed: Path) -> None:
     with pytest.raises(UsageError, match="--modality is audio, but tinynet reads av or video"):
         with_settings(ExperimentSettings("tinynet", "audio"))
-    several = Task(("AU1", "AU2"), "multi")
-    with pytest.raises(UsageError, match="tinynet learns tasks of the kind single"):
-        create(several, ExperimentSettings("tinynet", "av"))
-    assert create(several, ExperimentSettings("ar5", "video")).task is several
+    units = Task(("fear", "neutral"), ("AU1", "AU2"))
+    with pytest.raises(UsageError, match="tinynet learns no action units.* has AU1, AU2"):
+        create(units, ExperimentSettings("tinynet", "av"))
+    assert create(units, ExperimentSettings("ar5", "video")).task is units
+    with pytest.raises(UsageError, match="units_perceptron learns emotions from action units"):
+        create(TASK, ExperimentSettings("units_perceptron", "video"))
 
 
 def test_help_lists_the_settings_of_the_model_that_is_named(

@@ -10,30 +10,48 @@ from pathlib import Path
 from typing import Literal
 
 from avemotion.config import PreprocessSettings
-from avemotion.data.corpora import crema_d, fer2013, folder, ravdess
+from avemotion.data.corpora import ck_plus, crema_d, fer2013, folder, pictures, ravdess
 from avemotion.data.types import Corpus
 from avemotion.errors import UsageError
 
-CorpusName = Literal["crema_d", "ravdess", "fer2013", "folder"]
+CorpusName = Literal[
+    "crema_d", "ravdess", "fer2013", "ck_plus", "ck_plus_units", "pictures", "folder"
+]
 """What can be preprocessed: the keys of `READERS`."""
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
     crema_d.NAME: crema_d.read_corpus,
     ravdess.NAME: ravdess.read_corpus,
     fer2013.NAME: fer2013.read_corpus,
+    ck_plus.NAME: ck_plus.read_corpus,
+    ck_plus.UNITS_NAME: ck_plus.read_units,
+    pictures.NAME: pictures.read_corpus,
     folder.NAME: folder.read_corpus,
 }
 """Name of a corpus -> what reads its folder."""
 
-_ALL = (crema_d, ravdess, fer2013, folder)
+_ALL = (crema_d, ravdess, fer2013, ck_plus, pictures, folder)
+_SETTINGS = {
+    fer2013.NAME: fer2013.SETTINGS,
+    ck_plus.NAME: ck_plus.SETTINGS,
+    ck_plus.UNITS_NAME: ck_plus.SETTINGS,
+    pictures.NAME: pictures.SETTINGS,
+}
+
+PICTURES = frozenset(_SETTINGS)
+"""Corpora of pictures: their labels say what a picture shows, not what somebody was to act."""
 
 TITLES: dict[str, str] = {
     **{corpus.NAME: corpus.TITLE for corpus in _ALL},
+    ck_plus.UNITS_NAME: ck_plus.UNITS_TITLE,
     "ravdess_landmarks": "RAVDESS, landmark video (drawn faces)",  # data_prep/ravdess.py
 }
 """Name of a corpus -> how texts call it; another one is called by its name."""
 
-CITATIONS: dict[str, str] = {corpus.NAME: corpus.CITATION for corpus in _ALL}
+CITATIONS: dict[str, str] = {
+    **{corpus.NAME: corpus.CITATION for corpus in _ALL},
+    ck_plus.UNITS_NAME: ck_plus.CITATION,
+}
 """Name of a corpus -> BibTeX of the publication that describes it; empty where there is none."""
 
 
@@ -47,7 +65,7 @@ def whole_corpus(name: str) -> int | None:
 
 def settings_for(name: str) -> PreprocessSettings:
     """Return how a corpus is preprocessed by default."""
-    return fer2013.SETTINGS if name == fer2013.NAME else PreprocessSettings()
+    return _SETTINGS.get(name, PreprocessSettings())
 
 
 def corpus_text(name: str, clips: int) -> str:

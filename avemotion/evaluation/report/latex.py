@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from avemotion.data.corpora import TITLES
+from avemotion.data.corpora import PICTURES, TITLES
 from avemotion.evaluation.report.charts import Estimate
 from avemotion.evaluation.report.formatting import counted, people
 from avemotion.evaluation.report.results import EvaluationResults
@@ -65,12 +65,13 @@ def latex_tables(results: EvaluationResults) -> dict[str, str]:
     return {
         "scores": _scores(results),
         "classes": _classes(results),
+        **({"units": _units(results)} if results.unit_scores else {}),
         **{confusion_stem(system): _confusion(results, system) for system in results.scores},
     }
 
 
 def _target(results: EvaluationResults) -> str:
-    if results.target == "intended" and results.over == "pictures":
+    if results.target == "intended" and results.corpus in PICTURES:
         return "the label of the picture"
     return TARGETS.get(results.target, results.target)
 
@@ -159,6 +160,24 @@ def _classes(results: EvaluationResults) -> str:
     caption = f"Recall, precision and F1 of each emotion, in per cent. {_setting(results)}"
     heads = ("System", "Emotion", "Clips", "Recall", "Precision", "F1")
     return _table("classes", caption, "llrrrr", heads, blocks)
+
+
+def _units(results: EvaluationResults) -> str:
+    blocks: list[list[list[str]]] = []
+    for system, scores in results.unit_scores.items():
+        block: list[list[str]] = []
+        for number, u in enumerate(scores):
+            first = "" if number else escaped(system)
+            cells = [first, escaped(u.unit), f"{u.present:,}"]
+            block.append([*cells, *map(_percent, (u.accuracy, u.f1, u.auc))])
+        blocks.append(block)
+    caption = (
+        "Action units: share of answers on the same side of 0.5 as the label, also where the unit "
+        "is absent; F1 at a probability of 0.5; area under the curve (AUC); in per cent. n counts "
+        f"the answers to clips with the unit. {_setting(results)}"
+    )
+    heads = ("System", "Unit", "$n$", "Accuracy", "F1", "AUC")
+    return _table("units", caption, "llrrrr", heads, blocks)
 
 
 def _confusion(results: EvaluationResults, system: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
-from avemotion.data.corpora import TITLES
+from avemotion.data.corpora import PICTURES, TITLES
 from avemotion.evaluation.predictions import modality_of, read_records
 from avemotion.evaluation.report import charts, formatting
 from avemotion.evaluation.report.charts import Dot, Estimate
@@ -102,7 +102,12 @@ def render(results: dict[str, Any], preview: str = "") -> str:
     parts = _parts(results) | {"preview": preview}
     page = environment.get_template("report.html")
     return page.render(
-        parts, results=results, parts=parts, corpus_titles=TITLES, figures=_figures(parts)
+        parts,
+        results=results,
+        parts=parts,
+        corpus_titles=TITLES,
+        of_pictures=results.get("corpus") in PICTURES,
+        figures=_figures(parts),
     ).strip()
 
 
@@ -117,6 +122,7 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
     fairness = _present(results.get("fairness"))
     robustness = _present(results.get("robustness"))
     calibration = _present(results.get("calibration"))
+    unit_scores = _present(results.get("unit_scores"))
     systems = dict.fromkeys([*scores, *actors, *calibration, *fairness, *robustness])
     conditions = _beside(robustness, "family", "condition")
     settings = {
@@ -140,6 +146,8 @@ def _parts(results: Mapping[str, Any]) -> dict[str, Any]:
         "actors": actors,
         "actor_order": _actor_order(actors),
         "emotions": _present({"rows": classes, "confusions": _each(scores, "confusion")}),
+        "units": _beside(unit_scores, "unit"),
+        "unit_systems": list(unit_scores),
         "calibration": calibration,
         "crowd": _present(results.get("crowd_distance")),
         "people": _present(people),

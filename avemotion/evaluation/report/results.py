@@ -31,6 +31,7 @@ from avemotion.evaluation.metrics.reference_rules import (
 )
 from avemotion.evaluation.metrics.robustness import RobustnessScore, robustness_scores
 from avemotion.evaluation.metrics.scores import Score, actor_accuracies, credits_of, score
+from avemotion.evaluation.metrics.unit_scores import UnitScore, unit_scores
 from avemotion.evaluation.predictions import ClipPrediction, Predictions, Records, modality_of
 
 Figure = TypeVar("Figure")
@@ -105,6 +106,8 @@ class EvaluationResults:
     """System -> scores by group of actors."""
     robustness: dict[str, tuple[RobustnessScore, ...]]
     """System -> scores by condition."""
+    unit_scores: dict[str, tuple[UnitScore, ...]]
+    """System -> how well it finds each action unit, and their mean; empty without units."""
     ceilings: dict[str, float]
     """System -> best possible accuracy on a synthetic corpus; empty for a recorded one."""
     settings: dict[str, Any]
@@ -176,6 +179,11 @@ def evaluation_results(records: Records, out: str) -> EvaluationResults:
         robustness={
             m: tuple(robustness_scores(predictions[m], corrupted, labels))
             for m, corrupted in records.corrupted.items()
+        },
+        unit_scores={
+            m: unit_scores(p, records.units, records.units_of)
+            for m, p in predictions.items()
+            if records.units
         },
         ceilings=_ceilings(metadata, predictions) if intended else {},
         settings={key: metadata[key] for key in ("models", "training")},

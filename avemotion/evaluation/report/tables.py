@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from tabulate import tabulate
 
+from avemotion.evaluation.metrics.unit_scores import UnitScore
 from avemotion.evaluation.predictions import modality_of
 from avemotion.evaluation.report.charts import Estimate
 from avemotion.evaluation.report.results import EvaluationResults
+
+UNIT_COLUMNS = tuple(field.name for field in fields(UnitScore))
+"""Columns of the table of action units, after the system."""
 
 CsvTable = tuple[Sequence[str], list[Sequence[object]]]
 """Names of the columns, and the rows."""
@@ -92,7 +96,18 @@ def classification_reports(results: EvaluationResults) -> str:
         align = ("left", *["right"] * 4)
         table = tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=align)
         parts.append(f"{system}\n\n{table}\n")
+        if units := results.unit_scores.get(system):
+            parts.append(f"{system}, action units\n\n{_units_text(units)}\n")
     return "\n".join(parts)
+
+
+def _units_text(units: Sequence[UnitScore]) -> str:
+    rows = [
+        [u.unit, f"{u.accuracy:.3f}", *("" if x is None else f"{x:.3f}" for x in (u.f1, u.auc))]
+        for u in units
+    ]
+    heads, align = ["", "accuracy", "f1", "auc"], ("left", *["right"] * 3)
+    return tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=align)
 
 
 def csv_tables(results: EvaluationResults) -> dict[str, CsvTable]:
@@ -125,7 +140,13 @@ def csv_tables(results: EvaluationResults) -> dict[str, CsvTable]:
         )
         for system, s in results.scores.items()
     }
+    units: list[Sequence[object]] = [
+        [system, *(getattr(score, column) for column in UNIT_COLUMNS)]
+        for system, scored in results.unit_scores.items()
+        for score in scored
+    ]
     return {
+        **({"units": (("system", *UNIT_COLUMNS), units)} if units else {}),
         "scores": (("name", "kind", *ends, *about), scores),
         "classes": (("system", "emotion", "clips", "recall", "precision", "f1"), classes),
         **confusions,

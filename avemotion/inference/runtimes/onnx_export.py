@@ -116,8 +116,8 @@ class _ExportedGraph(nn.Module):
             present={s: arrays[f"has_{s}"] for s in streams_of(self.network.inputs)},
             lengths={n: arrays[f"{n}_lengths"] for n in names if feature(n).columns},
         )
-        logits = self.network(self.network.read(batch)) / self.temperature
-        return self.network.task.probabilities(logits)
+        logits = self.network(self.network.read(batch))
+        return self.network.task.probabilities(logits, self.temperature)
 
 
 def _graph(network: EmotionModel, metadata: CheckpointMetadata) -> ModelProto:

@@ -20,7 +20,7 @@ from avemotion.errors import UsageError
 from avemotion.models.inputs import graph_shapes
 from avemotion.models.metadata import CheckpointMetadata
 
-KIND = "avemotion/onnx/4"
+KIND = "avemotion/onnx/5"
 """Value of the metadata key ``kind``: marks exported models and the version of their metadata."""
 
 OUTPUT = "probabilities"
@@ -71,7 +71,7 @@ class OnnxRuntime:
         if found != wanted:
             raise ValueError(f"its inputs are {found}, but must be {wanted}.")
         outputs = {part.name: (part.type, part.shape[1:]) for part in self._session.get_outputs()}
-        wanted_output = {OUTPUT: ("tensor(float)", [len(self.metadata.labels)])}
+        wanted_output = {OUTPUT: ("tensor(float)", [len(self.metadata.task.outputs)])}
         if outputs != wanted_output:
             raise ValueError(f"its outputs are {outputs}, but must be {wanted_output}.")
 
