@@ -285,7 +285,21 @@ def test_the_live_camera(page: Any) -> None:
             return pixels.some((value) => value > 0);
         }"""
     )
-    assert painted, "a frame around the face, and its label"
+    assert painted, "a frame around the face"
+    page.evaluate(
+        """() => {
+            const pen = CanvasRenderingContext2D.prototype, write = pen.fillText;
+            pen.fillText = function (text, ...where) {
+                window.written = { text, mirrored: this.getTransform().a < 0 };
+                return write.call(this, text, ...where);
+            };
+        }"""
+    )
+    wait_until(page, "Boolean(window.written)")
+    written = page.evaluate("window.written")
+    assert re.fullmatch(r"[a-z]+ [0-9]+\u00a0%", written["text"]), "the label at the face"
+    shown = page.evaluate("getComputedStyle(document.getElementById('overlay')).transform")
+    assert written["mirrored"] == shown.startswith("matrix(-1,"), "mirror writing"
     assert page.is_hidden("#saved")
     page.check("#saving")
     page.wait_for_selector("#saved-faces figure canvas")

@@ -43,10 +43,12 @@ def test_every_face_has_an_answer_and_keeps_its_number(tmp_path: Path) -> None:
 
     start = numbers(both, 0.0)
     assert set(start) == {"left", "right"} and set(start.values()) == {1, 2}
-    assert numbers(alone, 0.1) == {"left": start["left"]}
-    assert numbers(both, 0.2) == start, "it was gone for a moment"
-    assert numbers(alone, 1.0) == {"left": start["left"]}
-    assert numbers(both, 1.9) == {"left": start["left"], "right": 3}, "gone for over a second"
+    assert numbers(both, 0.1) == start
+    assert numbers(alone, 0.4) == {"left": start["left"]}
+    assert numbers(both, 0.8) == start, "it was gone for a moment"
+    for seconds in (1.2, 1.9):
+        assert numbers(alone, seconds) == {"left": start["left"]}
+    assert numbers(both, 2.6) == {"left": start["left"], "right": 3}, "gone for over a second"
     assert len(window.see(CameraImage(swapped), 9.0).faces) == 2
 
 

@@ -172,7 +172,8 @@ function show({ faces, filled }) {
   }
 }
 
-// Frame every face, with its label above it or, at the upper edge, within it.
+// Frame every face, with its label above it or, at the upper edge, within it. The page shows video
+// and overlay mirrored, so text is mirrored here.
 function draw(faces) {
   const overlay = byId("overlay"), pen = overlay.getContext("2d");
   const style = getComputedStyle(document.documentElement);
@@ -187,10 +188,14 @@ function draw(faces) {
     const label = mostProbable(probabilities);
     const text = `${label} ${percent(probabilities[label])}`;
     const width = pen.measureText(text).width + 12;
-    const left = Math.max(0, Math.min(box.x - 1, overlay.width - width));
+    const right = Math.max(width, Math.min(box.x + box.width + 1, overlay.width));
     const top = Math.max(0, box.y - 22);
-    pen.fillRect(left, top, width, 22);
+    pen.fillRect(right - width, top, width, 22);
     pen.fillStyle = style.getPropertyValue("--accent-ink");
-    pen.fillText(text, left + 6, top + 12);
+    pen.save();
+    pen.translate(right, top);
+    pen.scale(-1, 1);
+    pen.fillText(text, 6, 12);
+    pen.restore();
   });
 }
