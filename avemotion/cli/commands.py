@@ -73,7 +73,7 @@ def _preprocess(command: Command) -> int:
             "--features",
             type=names,
             metavar="faces,log_mel",
-            help="what is stored, separated by commas: faces, image, power, log_mel, waveform",
+            help="what is stored, separated by commas: faces, image, power, log_mel, mel, waveform",
         )
         parser.add_argument(
             "--labels",

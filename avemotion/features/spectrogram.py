@@ -159,32 +159,39 @@ def mel_values() -> NDArray[np.float64]:
 
 
 @cache
-def mel_edges() -> NDArray[np.float64]:
-    """Return where mel bands begin, peak and end, float64 (66,) in Hz: band i is edges i to i + 2.
+def mel_edges(bands: int = MEL_BANDS, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float64]:
+    """Return where mel bands begin, peak and end, in Hz: band i is edges i to i + 2.
 
-    Slaney's scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (27 steps for a
-    factor of 6.4).
+    Args:
+        bands: How many there are, from 0 Hz to half of the sample rate.
+        sample_rate: Samples a second.
+
+    Returns:
+        float64 (bands + 2,). Slaney's scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic
+        above (27 steps for a factor of 6.4).
     """
     linear_hz, knee_hz, log_step = 200 / 3, 1000.0, np.log(6.4) / 27
     knee_mel = knee_hz / linear_hz
-    top_mel = knee_mel + np.log(SAMPLE_RATE / 2 / knee_hz) / log_step
-    mels = np.linspace(0, top_mel, MEL_BANDS + 2)
+    top_mel = knee_mel + np.log(sample_rate / 2 / knee_hz) / log_step
+    mels = np.linspace(0, top_mel, bands + 2)
     return np.where(
         mels < knee_mel, mels * linear_hz, knee_hz * np.exp((mels - knee_mel) * log_step)
     )
 
 
 @cache
-def mel_filters() -> NDArray[np.float32]:
-    """Return the filter bank of ``librosa.filters.mel(sr=16000, n_fft=512, n_mels=64)``.
+def mel_filters(
+    bands: int = MEL_BANDS, fft: int = MEL_FFT, sample_rate: int = SAMPLE_RATE
+) -> NDArray[np.float32]:
+    """Return the filter bank of ``librosa.filters.mel(sr=sample_rate, n_fft=fft, n_mels=bands)``.
 
     Each triangle has unit area. Ours, since importing librosa takes seconds.
 
     Returns:
-        float32 (64, 257): band, frequency bin.
+        float32 (band, frequency bin).
     """
-    edges_hz = mel_edges()
-    bins_hz = np.arange(MEL_FFT // 2 + 1) * SAMPLE_RATE / MEL_FFT
+    edges_hz = mel_edges(bands, sample_rate)
+    bins_hz = np.arange(fft // 2 + 1) * sample_rate / fft
     rising = (bins_hz - edges_hz[:-2, None]) / (edges_hz[1:-1] - edges_hz[:-2])[:, None]
     falling = (edges_hz[2:, None] - bins_hz) / (edges_hz[2:] - edges_hz[1:-1])[:, None]
     triangles = np.maximum(0, np.minimum(rising, falling))

@@ -15,6 +15,15 @@ from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, SAMPLE_RATE
 from avemotion.errors import UsageError
+from avemotion.features.mel import (
+    MEL_RANGE_DB,
+    MEL_RATE,
+    MEL_SECONDS,
+    MEL_SHAPE,
+    MEL_STEP,
+    mel,
+    mel_columns,
+)
 from avemotion.features.spectrogram import (
     MEL_BANDS,
     MEL_FRAMES,
@@ -22,6 +31,7 @@ from avemotion.features.spectrogram import (
     add_noise,
     log_mel,
     log_mel_columns,
+    mel_edges,
     power_spectrogram,
 )
 from avemotion.features.views import view_rng
@@ -180,11 +190,10 @@ def _log_mel_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: T
     return with_noise(log_mels, lengths, snr_db, fall_db)
 
 
-def _mel_hertz() -> NDArray[np.float64]:
-    from avemotion.features.spectrogram import mel_edges
-
-    peaks = mel_edges()[1:-1]
-    return np.concatenate(([0.0], (peaks[1:] + peaks[:-1]) / 2, [SAMPLE_RATE / 2]))
+def _band_hertz(bands: int, sample_rate: int) -> NDArray[np.float64]:
+    """Return where each mel band begins and ends on an axis, float64 (band + 1,)."""
+    peaks = mel_edges(bands, sample_rate)[1:-1]
+    return np.concatenate(([0.0], (peaks[1:] + peaks[:-1]) / 2, [sample_rate / 2]))
 
 
 FEATURES: dict[str, Feature] = {
@@ -235,13 +244,30 @@ FEATURES: dict[str, Feature] = {
         highest=80.0,
         longest_seconds=MEL_FRAMES / 100,
         axes=SpectrogramAxes(
-            hertz=_mel_hertz,
+            hertz=lambda: _band_hertz(MEL_BANDS, SAMPLE_RATE),
             to_decibels=lambda log_mels: log_mels.astype(np.float64),
             mel=True,
             columns_a_second=100.0,
         ),
         of_waveforms=_log_mels,
         add_noise=_log_mel_noise,
+    ),
+    "mel": Feature(  # decibels above 80 below the loudest place, the first 3 s
+        "audio",
+        "spectrogram",
+        np.float16,
+        MEL_SHAPE,
+        lambda clip, _: mel(clip.heard()),
+        columns=mel_columns,
+        has_views=False,
+        highest=MEL_RANGE_DB,
+        longest_seconds=MEL_SECONDS,
+        axes=SpectrogramAxes(
+            hertz=lambda: _band_hertz(MEL_SHAPE[0], MEL_RATE),
+            to_decibels=lambda mels: mels.astype(np.float64) - MEL_RANGE_DB,
+            mel=True,
+            columns_a_second=MEL_RATE / MEL_STEP,
+        ),
     ),
     "waveform": Feature(  # 16 kHz, without noise
         "audio",

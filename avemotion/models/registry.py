@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MODELS = {
     "ar5": "avemotion.models.ar5:AR5",
     "miene": "avemotion.models.miene:Miene",
+    "stimme": "avemotion.models.stimme:Stimme",
     "ar1": "avemotion.models.thesis_pictures:AR1",
     "ar2": "avemotion.models.thesis_pictures:AR2",
     "ar3": "avemotion.models.thesis_pictures:AR3",
