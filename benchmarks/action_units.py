@@ -46,7 +46,7 @@ MODELS = {"resnet18": {"width": 0.25}, "units_perceptron": {"width": 0.25}}
 
 def draw(folder: Path, people: int, pictures: int, seed: int) -> None:
     """Draw faces, and write the table of who shows what."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for person in range(people):
         look = draw_look(np.random.default_rng((seed, person)))

@@ -18,6 +18,7 @@ from reporting import interleave, parser, publish, ratio, table
 
 import avemotion
 from avemotion.config import ExperimentSettings, PreprocessSettings
+from avemotion.data.corpora.ck_plus import UNITS
 from avemotion.data.corpora.fer2013 import EMOTIONS
 from avemotion.data.task import Task
 from avemotion.data.types import Split
@@ -26,8 +27,6 @@ from avemotion.inference.runtimes.onnx_export import random_clips
 from avemotion.models.checkpoint import save_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, ONNX_NAME, CheckpointMetadata
 from avemotion.models.registry import MODELS, create, inputs_of, model_class, with_settings
-
-UNITS = tuple(f"AU{unit}" for unit in (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 16, 17, 20, 23, 26))
 
 
 def main() -> None:
@@ -63,7 +62,7 @@ def main() -> None:
 
 def _export(name: str, folder: Path, repeats: int) -> dict[str, object]:
     """Export a model with new weights; return its size, its difference, and how long it takes."""
-    units = UNITS if model_class(name).about.units != "none" else ()
+    units = tuple(f"AU{unit}" for unit in UNITS) if model_class(name).about.units != "none" else ()
     experiment = with_settings(ExperimentSettings(name, "video"))
     torch.manual_seed(0)
     network = create(Task(EMOTIONS, units), experiment).eval()

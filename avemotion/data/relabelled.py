@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from avemotion.data.annotations import RATINGS_NAME, read_ratings
 from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
-from avemotion.data.types import Rating
+from avemotion.data.types import Rating, without_ceilings
 
 
 class RelabelledStore(FeatureStore):
@@ -42,7 +41,7 @@ class RelabelledStore(FeatureStore):
             if row.emotion in partners
         ]
         if self.synthetic and len(set(partners.values())) < len(self.own_labels):
-            self.synthetic = _without_ceilings(self.synthetic)
+            self.synthetic = without_ceilings(self.synthetic)
 
     @property
     def votes_fit(self) -> bool:
@@ -70,8 +69,3 @@ class RelabelledStore(FeatureStore):
             replace(r, votes=tuple(sum(r.votes[i] for i in column) for column in columns))
             for r in read_ratings(self.directory / RATINGS_NAME, self.own_labels)
         ]
-
-
-def _without_ceilings(synthetic: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a description without the best possible accuracy: it is that on all labels."""
-    return {name: value for name, value in synthetic.items() if name != "ceilings"}

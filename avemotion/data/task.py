@@ -52,8 +52,9 @@ class Task:
     units: tuple[str, ...] = ()
     """Action units, of which a clip has any number: AU12."""
     neutral_below: float | None = None
-    """Probability of every other label below which the answer is neutral, whose own output is then
-    not used (Ristea 2019, experiment E2); None where neutral is a label like any other (E1)."""
+    """Probability of every other label, before they are divided by their sum, below which the
+    answer is neutral, whose own output is then not used (Ristea 2019, experiment E2); None where
+    neutral is a label like any other (E1)."""
 
     def __post_init__(self) -> None:
         """Refuse labels and units that no model can have.
@@ -181,7 +182,8 @@ class Task:
 
         Returns:
             ``loss``; ``accuracy`` (WAR); ``uar``, the unweighted mean recall over the labels that
-            occur; and with units ``unit_f1``, the mean of their F1 at a probability of 0.5.
+            occur; and with units ``unit_f1``, the mean F1 of those that some clip has, at a
+            probability of 0.5.
         """
         mend_torchvision()  # which torchmetrics imports
         from torchmetrics.functional import classification
@@ -196,9 +198,10 @@ class Task:
             "uar": classification.multiclass_accuracy(found[:, :n], wanted, n, average="macro"),
         }
         if self.units:
-            has, said = targets[:, n:].round(), found[:, n:].round()
-            either = (has.sum(dim=0) + said.sum(dim=0)).clamp(min=1)
-            scores["unit_f1"] = (2 * (has * said).sum(dim=0) / either).mean()
+            has, said = (targets[:, n:] >= 0.5).float(), (found[:, n:] >= 0.5).float()
+            f1 = 2 * (has * said).sum(dim=0) / (has.sum(dim=0) + said.sum(dim=0)).clamp(min=1)
+            there = has.any(dim=0)
+            scores["unit_f1"] = f1[there].mean() if there.any() else f1.new_zeros(())
         return scores
 
     def checked(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -178,6 +178,7 @@ class Corpus:
             excluded={name: why for name, why in self.excluded.items() if name in names},
             units_of={name: has for name, has in self.units_of.items() if name in names},
             ratings=tuple(ratings),
+            synthetic=self.synthetic and without_ceilings(self.synthetic),
             notes=(
                 *self.notes,
                 f"Clips of other labels than {', '.join(kept)}, left out: {left_out}.",
@@ -204,6 +205,14 @@ class Corpus:
         for path in (clip.video, clip.audio):
             if path is not None and not path.is_relative_to(self.directory):
                 raise ValueError(f"clip {clip.name!r} has {path}, outside of {self.directory}")
+
+
+def without_ceilings(synthetic: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of a synthetic corpus without the best possible accuracies.
+
+    They are those on all of its labels.
+    """
+    return {name: value for name, value in synthetic.items() if name != "ceilings"}
 
 
 def unit_of(actor: str, clip: str) -> str:

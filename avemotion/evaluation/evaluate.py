@@ -38,8 +38,9 @@ from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.targets import choose_targets, with_targets
 from avemotion.files import claimed
 from avemotion.models.inputs import names_of
-from avemotion.models.registry import inputs_of, model_class, with_settings
+from avemotion.models.registry import check_learns, inputs_of, model_class, with_settings
 from avemotion.training.augmentation import left_out
+from avemotion.training.neutral_threshold import learned_task
 from avemotion.training.precision import with_precision
 
 _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as text
@@ -310,6 +311,7 @@ def _experiments(
             experiment = with_precision(with_settings(plain, (settings or {}).get(model)))
             inputs = inputs_of(experiment)
             store.check_has(names_of(inputs), model)
+            check_learns(learned_task(store.task, training), experiment)
             found[experiment.system] = experiment
     if not found:
         raise UsageError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avemotion.config import ExperimentSettings, differences
+from avemotion.data.corpora import has_all_labels
 from avemotion.data.relabelled import RelabelledStore
 from avemotion.data.splits import (
     MIN_ACTORS,
@@ -133,6 +134,8 @@ class EvaluationPlan:
     def _reported(self, store: FeatureStore) -> list[dict[str, Any]]:
         """Return the published figures of the systems on this corpus: they learned from it, too."""
         if store.synthetic is not None or self.protocol == "other-corpus":
+            return []
+        if not has_all_labels(store.info["corpus"], store.labels):
             return []
         return [
             asdict(figure) | {"ours": experiment.system}

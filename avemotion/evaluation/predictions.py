@@ -183,6 +183,11 @@ def read_records(out: Path) -> Records:
     metadata = read_metadata(out)
     labels, units = tuple(metadata["labels"]), tuple(metadata["units"])
     predictions = read_predictions(out / "predictions.csv", labels, ("system",), units)
+    units_of = read_units(out / UNITS_NAME, units)
+    if units and (
+        missing := {p.clip for found in predictions.values() for p in found} - {*units_of}
+    ):
+        raise UsageError(f"{out / UNITS_NAME} lacks {min(missing)}. Evaluate again.")
     corrupted: CorruptedPredictions = {}
     if (out / "corrupted.csv").is_file():
         groups = read_predictions(out / "corrupted.csv", labels, ("system", "condition"), units)
@@ -203,7 +208,7 @@ def read_records(out: Path) -> Records:
         corrupted=corrupted,
         ratings=tuple(read_ratings(out / "votes.csv", labels)),
         demographics=read_demographics(out / "actors.csv"),
-        units_of=read_units(out / UNITS_NAME, units),
+        units_of=units_of,
     )
 
 

@@ -97,10 +97,19 @@ class FaceTracker:
     number stays.
     """
 
-    def __init__(self) -> None:
-        """Start without any face."""
+    def __init__(self, remembered_seconds: float = _REMEMBERED_SECONDS) -> None:
+        """Start without any face.
+
+        Args:
+            remembered_seconds: A face that is gone for longer gets another number.
+        """
+        self._remembered_seconds = remembered_seconds
         self._last_seen: dict[int, tuple[float, Box]] = {}
         self._count = 0
+
+    def forget(self) -> None:
+        """Forget all faces; numbers go on."""
+        self._last_seen.clear()
 
     def of(self, boxes: list[Box], start_seconds: float) -> list[int]:
         """Return the numbers of a window's faces.
@@ -112,7 +121,7 @@ class FaceTracker:
         self._last_seen = {
             number: seen
             for number, seen in self._last_seen.items()
-            if start_seconds - seen[0] <= _REMEMBERED_SECONDS
+            if start_seconds - seen[0] <= self._remembered_seconds
         }
         known = np.array([box.edges for _, box in self._last_seen.values()]).reshape(-1, 4)
         pairs = sorted(

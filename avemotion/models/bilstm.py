@@ -52,7 +52,7 @@ class BiLSTM(PictureModel):
         )
 
     def answer(self, pictures: Tensor) -> Tensor:
-        """Map float (clip, 1, row, column) to logits, float (clip, label)."""
+        """Map float (clip, 1, row, column) to logits, float (clip, output)."""
         _, (states, _) = self.rows(pictures[:, 0])
         both = states[-2:].transpose(0, 1).flatten(1)  # of the second layer, each way's last
         return super().answer(both)

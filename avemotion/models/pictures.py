@@ -45,12 +45,12 @@ class PictureModel(EmotionModel):
         return (Input("image", cls.size, cls.channels(settings)),)
 
     def forward(self, batch: Batch[Tensor]) -> Tensor:
-        """Map a batch from `read` to logits, float (clip, label); without a face they are 0."""
+        """Map a batch from `read` to logits, float (clip, output); without a face they are 0."""
         pictures = batch.inputs["image"].contiguous(memory_format=torch.channels_last)
         return self.answer(pictures) * batch.present["video"][:, None]
 
     def answer(self, pictures: Tensor) -> Tensor:
-        """Map float (clip, channel, row, column) to logits, float (clip, label)."""
+        """Map float (clip, channel, row, column) to logits, float (clip, output)."""
         logits: Tensor = self.layers(pictures)
         return logits
 

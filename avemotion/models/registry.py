@@ -190,8 +190,18 @@ def create(task: Task, experiment: ExperimentSettings) -> EmotionModel:
     Raises:
         UsageError: There is no such model, its settings are wrong, or it cannot learn the task.
     """
+    check_learns(task, experiment)
+    settings = settings_of(experiment.model, with_settings(experiment).settings)
+    return model_class(experiment.model)(task, experiment.modality, settings)
+
+
+def check_learns(task: Task, experiment: ExperimentSettings) -> None:
+    """Refuse a model that cannot learn a task, before anything is trained.
+
+    Raises:
+        UsageError: It learns no action units, or needs some.
+    """
     kind = model_class(experiment.model)
-    complete = with_settings(experiment)
     if kind.about.units == "needed" and not task.units:
         raise UsageError(
             f"{experiment.model} learns emotions from action units, and the corpus has none. "
@@ -203,5 +213,3 @@ def create(task: Task, experiment: ExperimentSettings) -> EmotionModel:
             f"{', '.join(task.units)}. Choose another --model: `avemotion models` lists those that "
             "do."
         )
-    settings = settings_of(experiment.model, complete.settings)
-    return kind(task, experiment.modality, settings)

@@ -169,7 +169,7 @@ class AR3(EmotionModel):
         return (Input("faces"),)
 
     def forward(self, batch: Batch[Tensor]) -> Tensor:
-        """Map a batch from `read` to logits, float (clip, label); without a face they are 0."""
+        """Map a batch from `read` to logits, float (clip, output); without a face they are 0."""
         logits: Tensor = self.layers(batch.inputs["faces"][:, None])
         return logits * batch.present["video"][:, None]
 

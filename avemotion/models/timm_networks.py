@@ -121,7 +121,7 @@ class TimmModel(PictureModel):
         return nn.Linear(features, labels)
 
     def answer(self, pictures: Tensor) -> Tensor:
-        """Map float (clip, channel, row, column) to logits, float (clip, label)."""
+        """Map float (clip, channel, row, column) to logits, float (clip, output)."""
         logits: Tensor = self.head(self.trunk(self.stem((pictures - self.mean) / self.std)))
         return logits
 

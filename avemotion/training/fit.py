@@ -22,11 +22,12 @@ from avemotion.files import claimed, read_json, write_atomically, write_json
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, CheckpointMetadata
-from avemotion.models.registry import inputs_of, model_class, with_settings
+from avemotion.models.registry import check_learns, inputs_of, model_class, with_settings
 from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.answered_pictures import ANSWERS_NAME, draw_answers
 from avemotion.training.augmentation import left_out
 from avemotion.training.model_card import CARD_NAME, model_card
+from avemotion.training.neutral_threshold import learned_task
 from avemotion.training.precision import with_precision
 from avemotion.training.provenance import precision_advice
 
@@ -97,6 +98,7 @@ def fit(
     rows, official = store.usable(experiment.modality), training.split == "official"
     inputs = inputs_of(experiment)
     store.check_has(names_of(inputs), experiment.model)
+    check_learns(learned_task(store.task, training), experiment)
     check_trainable(rows, store.labels, experiment.modality, official=official)
     test = () if official else take_actors(everyone, training.holdout, training.seed)
     split = split_for(rows, test, training)

@@ -28,7 +28,6 @@ from avemotion.data.batch import Batch
 from avemotion.data.dataset import ClipDataset, EpochSampler, batches, roomy_device
 from avemotion.data.splits import check_trainable, part_of
 from avemotion.data.store import FeatureStore
-from avemotion.data.task import Task
 from avemotion.data.types import Split
 from avemotion.errors import AvemotionError
 from avemotion.files import write_csv
@@ -44,7 +43,7 @@ from avemotion.training.balancing import Trainable, balanced
 from avemotion.training.learning import learn
 from avemotion.training.lightning import pl
 from avemotion.training.lightning_module import EmotionModule
-from avemotion.training.neutral_threshold import UNCHOSEN, with_threshold
+from avemotion.training.neutral_threshold import learned_task, with_threshold
 from avemotion.training.precision import with_precision
 from avemotion.training.resumption import STATE, AtomicFiles, forget_state, progress_of
 
@@ -152,7 +151,7 @@ def train(
     settings = experiment.training
     pl.seed_everything(settings.seed, verbose=False)
     device = roomy_device(store, [*train_rows, *validation_rows])
-    network = create(_task(store, settings), experiment)
+    network = create(learned_task(store.task, settings), experiment)
     names = names_of(network.inputs)
     votes = settings.labels == "votes" or network.votes_share > 0
     read = trained_names(store, network.inputs)
@@ -203,10 +202,12 @@ def _finished(
         probabilities(network, tried.to("cpu"))
         if validation is None:
             return metadata
-        logits, targets = _logits(network, validation)
+        logits, targets, wanted = _logits(network, validation)
         task = network.task
         if task.neutral_below is not None:
-            task = with_threshold(task, logits, targets)
+            task = with_threshold(task, logits, wanted)
+            found = {f"val_{k}": float(v) for k, v in task.scores(logits, wanted).items()}
+            metadata = replace(metadata, scores=found | {"val_loss": metadata.scores["val_loss"]})
         shares, _ = task.split(task.checked(task.probabilities(logits).numpy()))
     except AvemotionError as error:
         raise _divergence(out, settings) from error
@@ -217,16 +218,20 @@ def _finished(
 
 
 @torch.inference_mode()
-def _logits(network: EmotionModel, clips: Iterable[Batch[Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return a network's logits, float32 (clip, output), and the clips' labels, int64 (clip,)."""
-    found = [(network(network.read(batch.to("cpu"))).float(), batch.targets) for batch in clips]
-    return torch.cat([f for f, _ in found]), torch.cat([t for _, t in found if t is not None])
+def _logits(network: EmotionModel, clips: Iterable[Batch[Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a network's logits, the clips' labels, and what a perfect network would answer.
 
-
-def _task(store: FeatureStore, settings: TrainingSettings) -> Task:
-    """Return what is learned: the store's labels and units, and how neutral is told."""
-    below = UNCHOSEN if settings.neutral == "rest" else None
-    return replace(store.task, neutral_below=below)
+    Returns:
+        float32 (clip, output), int64 (clip,), float32 (clip, output).
+    """
+    logits, targets, wanted = [], [], []
+    for batch in clips:
+        batch = batch.to("cpu")
+        assert batch.targets is not None
+        logits.append(network(network.read(batch)).float())
+        targets.append(batch.targets)
+        wanted.append(network.task.target(batch.targets, batch.units))
+    return torch.cat(logits), torch.cat(targets), torch.cat(wanted)
 
 
 def _divergence(out: Path, settings: TrainingSettings) -> AvemotionError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -16,7 +16,7 @@ from avemotion.config import FACE_FRAMES
 from avemotion.data.batch import Arrays, concatenate
 from avemotion.features.crops import face_crops
 from avemotion.features.face_detection import find_face, find_faces
-from avemotion.features.face_tracking import is_same_face
+from avemotion.features.face_tracking import FaceTracker, is_same_face
 from avemotion.features.frame_sampling import even_grid
 from avemotion.features.table import ClipSignals, shows_motion
 from avemotion.features.types import ClipFeatures
@@ -77,7 +77,7 @@ class LiveFace:
     """Probability of each emotion, smoothed over the last second; None until the window is full,
     and for a face that was found in less than half of it."""
     units: dict[str, float]
-    """Probability of each action unit, smoothed in the same way; empty where there are none."""
+    """Mean probability of each action unit in the last second; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,9 @@ class LiveWindow:
         self._reads_window = shows_motion(names_of(runtime.metadata.inputs))
         self._window: deque[_Seen] = deque()
         self._answered: deque[tuple[float, int, NDArray[np.floating]]] = deque()
-        self._last_boxes: dict[int, tuple[float, Box]] = {}
-        self._faces = 0
+        self._tracker = FaceTracker(_GAP_SECONDS)
         self._searched = -math.inf
-        self._others: list[Box] = []
+        self._last_found: list[Box] = []
         self._format: tuple[int, ...] = ()
 
     def see(self, image: CameraImage, seconds: float) -> LiveAnswer:
@@ -128,7 +127,9 @@ class LiveWindow:
         """
         start = perf_counter()
         self._forget(seconds, image.grey.shape)
-        newest = _Seen(seconds, image.grey, self._numbered(self._found(image, seconds), seconds))
+        boxes = self._found(image, seconds)
+        numbers = self._tracker.of(boxes, seconds)
+        newest = _Seen(seconds, image.grey, dict(zip(numbers, boxes, strict=True)))
         self._add(newest)
         filled = min(1.0, (seconds - self._window[0].seconds) / WINDOW_SECONDS)
         if not self._reads_window:
@@ -141,13 +142,12 @@ class LiveWindow:
         """Search a frame once, when it comes; for further faces now and then: it takes 30 ms."""
         if seconds - self._searched >= _SEARCH_SECONDS:
             self._searched = seconds
-            boxes = [track.box for track in find_faces([image.grey])[:FACES]]
-            self._others = boxes[1:]
-            return boxes
+            self._last_found = [track.box for track in find_faces([image.grey])[:FACES]]
+            return self._last_found
         main = find_face([image.grey])
         if main is None:
             return []
-        others = (box for box in self._others if not is_same_face(box.edges, main.box.edges))
+        others = (b for b in self._last_found if not is_same_face(b.edges, main.box.edges))
         return [main.box, *others]
 
     def _forget(self, seconds: float, image_format: tuple[int, ...]) -> None:
@@ -156,28 +156,9 @@ class LiveWindow:
         if gap or image_format != self._format:
             self._window.clear()
             self._answered.clear()
-            self._last_boxes.clear()
+            self._tracker.forget()
             self._searched = -math.inf
         self._format = image_format
-
-    def _numbered(self, boxes: Sequence[Box], seconds: float) -> dict[int, Box]:
-        """Give each face the number that it had when it was last seen, or a new one."""
-        recent = {
-            number: box
-            for number, (at, box) in self._last_boxes.items()
-            if seconds - at <= _GAP_SECONDS
-        }
-        numbered: dict[int, Box] = {}
-        for box in boxes:
-            same = [n for n, old in recent.items() if is_same_face(box.edges, old.edges)]
-            number = next((n for n in same if n not in numbered), None)
-            if number is None:
-                self._faces += 1
-                number = self._faces
-            numbered[number] = box
-        kept = {n: self._last_boxes[n] for n in recent}
-        self._last_boxes = kept | {n: (seconds, box) for n, box in numbered.items()}
-        return numbered
 
     def _add(self, seen: _Seen) -> None:
         """Keep a frame, and of those before only the ones that form a clip with it."""

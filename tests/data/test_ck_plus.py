@@ -62,7 +62,8 @@ def test_the_first_frame_is_neutral_and_the_last_three_are_the_apex(directory: P
         ("S011_004_00000001", "S011", "neutral"),
         *((f"S011_004_0000000{n}", "S011", "surprise") for n in (5, 6, 7)),
     ]
-    assert corpus.notes == ("1 sequences are left out: they have no emotion.",)
+    note = "Sequences without an emotion, or of 3 pictures or fewer, left out: 2."
+    assert corpus.notes == (note,)
 
 
 def test_units_are_present_at_the_apex_alone(directory: Path) -> None:
@@ -96,6 +97,8 @@ def test_people_are_kept_apart_by_preprocessing(directory: Path, tmp_path: Path)
     [
         ("Emotion/S005/001/S005_001_00000005_emotion.txt", "9", "must hold a number from 0 to 7"),
         ("Emotion/S005/001/S005_001_00000005_emotion.txt", "1.5", "'1.5', but must hold a number"),
+        ("Emotion/S005/001/S005_001_00000005_emotion.txt", "inf", "must hold a number from 0 to 7"),
+        ("FACS/S005/001/S005_001_00000005_facs.txt", "1e999 2", "is damaged.*an action unit"),
         ("Emotion/S005/001/S005_001_00000005_emotion.txt", "", "must hold a number from 0 to 7"),
         ("FACS/S005/001/S005_001_00000005_facs.txt", "AU9 2", "is damaged.*an action unit"),
     ],

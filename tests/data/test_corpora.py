@@ -171,6 +171,8 @@ def test_some_labels_alone(tmp_path: Path) -> None:
     assert [c.name for c in found.clips] == ["a", "b", "d"] and found.excluded == {"d": "broken"}
     assert found.ratings == (Rating("a", "video", (1, 2), 16 + 4 + 8),)
     assert found.units_of == {"a": (1.0,), "b": (1.0,), "d": (1.0,)}
+    drawn = replace(corpus, synthetic={"tables": "default", "ceilings": {"av": 0.9}})
+    assert drawn.only(("fear", "joy")).synthetic == {"tables": "default"}
     assert found.notes == ("Clips of other labels than joy, fear, left out: 1.",)
     for wrong in (("joy",), ("joy", "anger"), ("joy", "joy"), ()):
         with pytest.raises(UsageError, match="two or more of joy, fear, rage, calm"):

@@ -45,6 +45,12 @@ def test_units_and_people_may_be_missing(directory: Path) -> None:
     assert [(c.actor, c.part) for c in corpus.clips] == [("unknown", "train"), ("unknown", "test")]
 
 
+def test_heads_may_be_quoted(directory: Path) -> None:
+    heads = '"image","person","emotion","AU1","AU12"'
+    (directory / "pictures.csv").write_text(TABLE.replace("image,person,emotion,AU1,AU12", heads))
+    assert read_corpus(directory).units == ("AU1", "AU12")
+
+
 def test_the_store_has_the_units(directory: Path, tmp_path: Path) -> None:
     whole = SETTINGS.__class__(views=1, features=("image",), face="whole")
     out = tmp_path / "features"
@@ -74,6 +80,7 @@ def test_the_store_has_the_units(directory: Path, tmp_path: Path) -> None:
         ("image,person,emotion,age\nanna/1.png,Anna,happy,9\n", "age"),
         ("image,person,emotion\nanna/1.png,Anna,happy\nanna/1.png,Anna,happy\n", "a row before"),
         ("image,person,emotion\n", "has no row"),
+        ("image,person,emotion\nanna/1.png,Anna,happy\n", "have the emotion happy, but two are"),
         ("image,person,emotion,AU1,AU1\nanna/1.png,Anna,happy,0,1\n", "AU1"),
         ("", "pictures.csv"),
     ],

@@ -41,6 +41,13 @@ def test_scores_with_units_closed_form() -> None:
     assert float(scores["uar"]) == pytest.approx((1 + 0 + 0) / 3)
     f1 = [2 * 2 / (2 * 2 + 0 + 1), 2 * 1 / (2 * 1 + 1 + 0)]  # of each: right, false, missed
     assert float(scores["unit_f1"]) == pytest.approx(sum(f1) / 2)
+    without = UNITS.scores(
+        torch.cat([labels, units], dim=1),
+        UNITS.target(torch.tensor([0, 0, 1, 2]), has * torch.tensor([1.0, 0.0])),
+    )
+    assert float(without["unit_f1"]) == pytest.approx(f1[0]), (
+        "a unit that no clip has does not count"
+    )
     near_zero = math.log1p(math.exp(-9))  # wrong: two labels of clips 3 and 4 each, two units
     assert float(scores["loss"]) == pytest.approx((6 * 9 + 20 * near_zero) / 20, rel=1e-5)
 

@@ -29,6 +29,12 @@ def test_by_hand() -> None:
     assert first.accuracy_low is None, "two actors have no interval"
 
 
+def test_a_probability_of_one_half_says_yes() -> None:
+    found, has = {"a": (0.5,), "b": (0.5,)}, {"a": (1.0,), "b": (0.0,)}
+    score, _ = unit_scores(predicted(found), ("AU1",), has)
+    assert score.accuracy == 0.5 and score.f1 == pytest.approx(2 / 3)
+
+
 def test_as_scikit_learn_with_intervals_over_actors() -> None:
     rng = np.random.default_rng(0)
     clips = [f"{actor}{take}" for actor in "abcdefgh" for take in range(30)]

@@ -13,9 +13,11 @@ from drawn_faces import LABELS, UNITS, UNITS_OF, drawn_face, drawn_store
 import avemotion
 from avemotion.cli import main
 from avemotion.config import TrainingSettings
+from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
 from avemotion.errors import UsageError
+from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.registry import settings_of
 from avemotion.training.neutral_threshold import with_threshold
@@ -71,16 +73,24 @@ def test_every_unit_is_scored_on_actors_not_seen(store: FeatureStore, tmp_path: 
         assert [row["unit"] for row in csv.DictReader(file)] == [*UNITS, "mean"]
 
 
-def test_a_picture_is_answered_with_its_units(run: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_picture_is_answered_with_its_units(run: Path, store: FeatureStore) -> None:
     network, metadata = load_checkpoint(run / "checkpoint.safetensors")
     assert metadata.task.neutral_below is not None and metadata.task == network.task
     with (run / "metrics.csv").open(newline="") as file:
         first, *_, last = csv.DictReader(file)
     assert float(first["train_accuracy"]) < float(last["train_accuracy"])
     assert float(first["val_unit_f1"]) < float(last["val_unit_f1"])
+    stored = ClipDataset(
+        store, [r for r in store.rows if r.actor in metadata.split.validation], ["image"]
+    )
+    shares, _ = network.task.split(
+        probabilities(network, stored[[(i, 0) for i in range(len(stored))]])
+    )
+    accuracy = (shares.argmax(axis=1) == stored.targets.numpy()).mean()
+    assert metadata.scores["val_accuracy"] == pytest.approx(accuracy), "scores of another threshold"
     card = (run / "model_card.md").read_text()
     assert "and the action units AU4, AU12, AU25." in card
-    assert "It answers neutral where no other emotion has a probability of 0." in card
+    assert "It answers neutral where the output of no other emotion reaches 0." in card
     assert "from avemotion import classify_image" in card
     for number, label in enumerate(LABELS):
         found = avemotion.classify_image(drawn_face(label, 900 + number), run)
@@ -119,7 +129,8 @@ def test_the_threshold_is_that_of_the_highest_mean_recall() -> None:
     task = Task(("joy", "neutral"), ("AU12",), neutral_below=0.5)
     joy = torch.tensor([0.9, 0.4, 0.35, 0.2, 0.1])
     logits = torch.stack([torch.logit(joy), torch.full((5,), 9.0), torch.zeros(5)], dim=1)
-    found = with_threshold(task, logits, torch.tensor([0, 0, 0, 1, 1]))
+    wanted = task.target(torch.tensor([0, 0, 0, 1, 1]), torch.zeros(5, 1))
+    found = with_threshold(task, logits, wanted)
     assert 0.2 < found.neutral_below < 0.35
     assert found.neutral_below == pytest.approx(0.28), "the middle of those that are as good"
 
@@ -132,9 +143,14 @@ def test_models_and_corpora_that_do_not_fit(store: FeatureStore, tmp_path: Path)
         avemotion.fit(
             data=plain.directory, model="units_perceptron", out=tmp_path / "b", progress=False
         )
-    with pytest.raises(UsageError, match="there are action units.*units: none"):
+    with pytest.raises(UsageError, match="--training.neutral is rest, .* the units none"):
         avemotion.fit(
             data=plain.directory, model="cnn3", out=tmp_path / "c", progress=False,
             training=replace(QUICK, neutral="rest"),
         )  # fmt: skip
-    assert not (tmp_path / "a").exists() or not any((tmp_path / "a").rglob("*.safetensors"))
+    with pytest.raises(UsageError, match="miene learns no action units"):
+        avemotion.evaluate(
+            data=store.directory, protocol="loso", models=("cnn3", "miene"), out=tmp_path / "d",
+            training=QUICK, robustness=False, progress=False,
+        )  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["plain"], "a folder is left behind"

@@ -147,6 +147,8 @@ def test_the_licence_is_that_of_the_corpus(
         "ravdess": "CC BY-NC-SA 4.0",
         "ravdess_landmarks": "LANDMARK VIDEO",
         "fer2013": "For research alone",
+        "ck_plus": "For research alone",
+        "ck_plus_units": "For research alone",
     }
     assert expected.get(corpus, "must say so here") in card
     assert ("avemotion preprocess" in card) == (corpus in get_args(CorpusName))

@@ -5,7 +5,7 @@ docs/corpora.md describes what such a module offers, with an example.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +38,7 @@ _SETTINGS = {
     pictures.NAME: pictures.SETTINGS,
 }
 
-PICTURES = frozenset(_SETTINGS)
+PICTURES = frozenset((fer2013.NAME, ck_plus.NAME, ck_plus.UNITS_NAME, pictures.NAME))
 """Corpora of pictures: their labels say what a picture shows, not what somebody was to act."""
 
 TITLES: dict[str, str] = {
@@ -56,6 +56,21 @@ CITATIONS: dict[str, str] = {
 
 
 _WHOLE = {crema_d.NAME: crema_d.CLIPS, ravdess.NAME: ravdess.CLIPS, fer2013.NAME: fer2013.CLIPS}
+
+
+_LABELS: dict[str, tuple[str, ...]] = {
+    crema_d.NAME: crema_d.EMOTIONS,
+    ravdess.NAME: ravdess.LABELS,
+    "ravdess_landmarks": ravdess.LABELS,
+    fer2013.NAME: fer2013.EMOTIONS,
+    ck_plus.NAME: ck_plus.EMOTIONS,
+    ck_plus.UNITS_NAME: ck_plus.UNIT_EMOTIONS,
+}
+
+
+def has_all_labels(name: str, labels: Sequence[str]) -> bool:
+    """Return whether labels are all that a corpus has: published figures are on these."""
+    return set(_LABELS.get(name, labels)) == set(labels)
 
 
 def whole_corpus(name: str) -> int | None:

@@ -76,6 +76,11 @@ class _Sequence:
     units: frozenset[int] | None
     """Units present at the apex; None where they were not coded."""
 
+    @property
+    def is_long(self) -> bool:
+        """Whether there is a neutral frame before those of the apex."""
+        return len(self.frames) > APEX_FRAMES
+
 
 def read_corpus(directory: Path) -> Corpus:
     """List apex and neutral pictures of the sequences that have an emotion.
@@ -84,7 +89,7 @@ def read_corpus(directory: Path) -> Corpus:
         UsageError: The folder holds no such sequence, or a damaged label.
     """
     found = list(_sequences(directory))
-    used = [sequence for sequence in found if sequence.emotion]
+    used = [s for s in found if s.is_long and s.emotion]
     clips = [clip for s in used for clip in _clips(directory, s, s.emotion or "")]
     return Corpus(
         name=NAME,
@@ -92,7 +97,7 @@ def read_corpus(directory: Path) -> Corpus:
         labels=EMOTIONS,
         clips=tuple(sorted(_some(clips, directory, "an emotion"), key=lambda clip: clip.name)),
         unrecognised_files=_unrecognised(directory),
-        notes=_notes(len(found) - len(used), "have no emotion"),
+        notes=_notes(len(found) - len(used), "an emotion"),
     )
 
 
@@ -103,7 +108,7 @@ def read_units(directory: Path) -> Corpus:
         UsageError: The folder holds no such sequence, or a damaged label.
     """
     found = list(_sequences(directory))
-    used = [s for s in found if s.units is not None and s.emotion in UNIT_EMOTIONS]
+    used = [s for s in found if s.is_long and s.units is not None and s.emotion in UNIT_EMOTIONS]
     units_of: dict[str, tuple[float, ...]] = {}
     clips = []
     for sequence in used:
@@ -120,7 +125,7 @@ def read_units(directory: Path) -> Corpus:
         units=tuple(f"AU{unit}" for unit in UNITS),
         units_of={clip.name: units_of[clip.name] for clip in clips},
         unrecognised_files=_unrecognised(directory),
-        notes=_notes(len(found) - len(used), "lack action units or one of the seven emotions"),
+        notes=_notes(len(found) - len(used), "action units and one of the seven emotions"),
     )
 
 
@@ -133,8 +138,9 @@ def _some(clips: list[Clip], directory: Path, what: str) -> list[Clip]:
     return clips
 
 
-def _notes(left_out: int, why: str) -> tuple[str, ...]:
-    return (f"{left_out} sequences are left out: they {why}.",) if left_out else ()
+def _notes(left_out: int, what: str) -> tuple[str, ...]:
+    note = f"Sequences without {what}, or of {APEX_FRAMES} pictures or fewer, left out: {left_out}."
+    return (note,) if left_out else ()
 
 
 def _sequences(directory: Path) -> Iterator[_Sequence]:
@@ -154,15 +160,14 @@ def _sequences(directory: Path) -> Iterator[_Sequence]:
     emotions, facs = _folder(directory, _EMOTION), _folder(directory, _FACS)
     for folder in sorted(path for path in images.glob("S*/*") if path.is_dir()):
         frames = tuple(sorted(p for p in folder.iterdir() if _FRAME.fullmatch(p.name)))
-        if len(frames) > APEX_FRAMES:
-            part = folder.relative_to(images)
-            yield _Sequence(
-                person=folder.parent.name,
-                name=folder.name,
-                frames=frames,
-                emotion=_emotion(emotions and emotions / part),
-                units=_units(facs and facs / part),
-            )
+        part = folder.relative_to(images)
+        yield _Sequence(
+            person=folder.parent.name,
+            name=folder.name,
+            frames=frames,
+            emotion=_emotion(emotions and emotions / part),
+            units=_units(facs and facs / part),
+        )
 
 
 def _unrecognised(directory: Path) -> tuple[Path, ...]:
@@ -211,7 +216,7 @@ def _units(folder: Path | None) -> frozenset[int] | None:
 def _whole(text: str) -> int:
     """Read a whole number as CK+ writes it: ``3.0000000e+00``."""
     value = float(text)
-    if value != int(value) or value < 0:
+    if not value.is_integer() or value < 0:  # nor is infinity an integer
         raise ValueError(f"{text.strip()!r} is no whole number")
     return int(value)
 

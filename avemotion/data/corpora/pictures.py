@@ -14,6 +14,7 @@ Columns of action units are 0 or 1; there may be none. A column ``part`` (``trai
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -111,6 +112,11 @@ def read_corpus(directory: Path) -> Corpus:
     if not table.clips:
         raise UsageError(f"{path} has no row. {_REMEDY}")
     clips = sorted(table.clips, key=lambda clip: clip.name)
+    if len({clip.emotion for clip in clips}) < 2:
+        raise UsageError(
+            f"All pictures of {path} have the emotion {clips[0].emotion}, but two are needed. "
+            + _REMEDY
+        )
     try:
         return Corpus(
             name=NAME,
@@ -133,5 +139,5 @@ def _others(directory: Path, named: Collection[Path | None]) -> tuple[Path, ...]
 
 def _columns(path: Path) -> list[str]:
     """Return the heads of a table; what is wrong with it is said when its rows are read."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.readline().strip().split(",")
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        return next(csv.reader(file), [])

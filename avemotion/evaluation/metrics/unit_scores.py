@@ -13,8 +13,9 @@ from avemotion.evaluation.metrics.intervals import bootstrap_intervals
 from avemotion.evaluation.predictions import ClipPrediction
 
 DELTA = 0.5
-"""An answer is right where it is nearer to the label than this. The thesis (Annex 1) counts so, and
-does not say how near; 0.5 is where a probability says yes or no."""
+"""An answer is right where it is nearer to the label than this (or, of a label that is present, as
+near). The thesis (Annex 1) counts so, and does not say how near; 0.5 is where a probability says
+yes or no."""
 
 MEAN = "mean"
 """Name of the row of means over the units."""
@@ -59,7 +60,7 @@ def unit_scores(
     found = np.array([p.units for p in predictions])
     has = np.array([units_of[p.clip] for p in predictions])
     _, actors = np.unique([p.actor for p in predictions], return_inverse=True)
-    right = (np.abs(found - has) < DELTA).astype(float)
+    right = ((found >= DELTA) == (has >= DELTA)).astype(float)
     columns = [*right.T, right.mean(axis=1)]
     each = [
         _score(unit, found[:, i], has[:, i], right[:, i], actors) for i, unit in enumerate(units)

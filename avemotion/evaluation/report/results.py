@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Any, TypeVar
 
 from avemotion.data.annotations import crowd_channel
-from avemotion.data.corpora import people_reported
+from avemotion.data.corpora import has_all_labels, people_reported
 from avemotion.data.types import UNKNOWN_ACTOR, unit_of
 from avemotion.evaluation.metrics.calibration import (
     Calibration,
@@ -213,6 +213,8 @@ def _people_reported(records: Records) -> list[dict[str, Any]]:
     metadata = records.metadata
     if metadata["synthetic"] is not None or metadata["protocol"] == "other-corpus":
         return []  # the labels may be others
+    if not has_all_labels(metadata["corpus"], records.labels):
+        return []
     given = {modality_of(system) for system in records.predictions}
     return [
         {

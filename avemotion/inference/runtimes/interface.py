@@ -22,7 +22,7 @@ class Runtime(Protocol):
         """Metadata stored with the model."""
 
     def probabilities(self, clips: Arrays) -> NDArray[np.float32]:
-        """Return the probabilities of each clip, float32 (clip, label), at the model's temperature.
+        """Return the probabilities of each clip, float32 (clip, output), at its temperature.
 
         Args:
             clips: The features that the model reads; others are ignored.

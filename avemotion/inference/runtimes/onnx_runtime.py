@@ -24,7 +24,7 @@ KIND = "avemotion/onnx/5"
 """Value of the metadata key ``kind``: marks exported models and the version of their metadata."""
 
 OUTPUT = "probabilities"
-"""The graph's only output, float32 (clip, label). Its inputs are named as in `Batch.flat`."""
+"""The graph's only output, float32 (clip, output). Its inputs are named as in `Batch.flat`."""
 
 _REMEDY = "Write it again with `avemotion export CHECKPOINT FILE.onnx`."
 

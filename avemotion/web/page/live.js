@@ -162,7 +162,7 @@ function show({ faces, filled }) {
     headline(filled < 1 ? `Watching … ${percent(filled)}` : "A face is found too rarely");
   }
   bars.show(main?.probabilities ?? null);
-  unitBars.showEach(main?.units);
+  unitBars.showEach(main?.probabilities ? main.units : null);
   draw(faces);
   const latencies = answeredAt.map(({ latency }) => latency).sort((a, b) => a - b);
   byId("latency").textContent = `${Math.round(latencies[latencies.length >> 1])} ms`;
