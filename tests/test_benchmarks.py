@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media_maker import write_takes
+from voices_maker import run as run_voices
+from voices_maker import write_voices
 
 import avemotion
 
@@ -170,6 +172,25 @@ def test_recordings_are_compared_before_and_after(tmp_path: Path):
     assert positive(result["after"], "clean", "gain +20 dB", "telephone band")
     kept = (tmp_path / "recordings_crema_d_after.csv").read_text().splitlines()
     assert len(kept) > 20 * 5 and kept[0] == "condition,actor,emotion,right,answers"
+
+
+def test_voices_goes_on_from_what_is_kept(tmp_path: Path):
+    table = write_voices(tmp_path / "table")
+    votes = ["", "fileName", "A", "D", "F", "H", "N", "S"]
+    names = (table / "names.txt").read_text().split()[1:-1]
+    crema = tmp_path / "crema" / "processedResults"
+    crema.mkdir(parents=True)
+    rows = [f"1{n:05d},{name},1,1,1,1,4,1" for n, name in enumerate(names)]
+    (crema / "tabulatedVotes.csv").write_text("\n".join([",".join(votes), *rows]) + "\n")
+    store = tmp_path / "store"
+    made = run_voices(table, "--crema", crema.parent, "--out", store)
+    assert made.returncode == 0, made.stderr
+    words = ("--data", store, "--epochs", 1)
+    first = run("voices", tmp_path / "out", *words, "--work", tmp_path / "a")
+    kept = (tmp_path / "out" / "voices" / "seed-0.csv").read_bytes()
+    assert positive(first, "recall", "people_recall") and kept.count(b"\n") == 1 + 144
+    again = run("voices", tmp_path / "out", *words, "--work", tmp_path / "b")
+    assert again == first and not list((tmp_path / "b").rglob("*.safetensors"))
 
 
 def test_exports_are_compared_with_torch(tmp_path: Path):
