@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import statistics
 import sys
 import time
@@ -153,7 +154,7 @@ def _versions() -> str:
 def _command() -> str:
     """Return the command that was run, without where on this machine its files were."""
     words = [_plain_word(word) for word in sys.argv[1:]]
-    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
 
 
 def _plain_word(word: str) -> str:
