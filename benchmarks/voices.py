@@ -135,10 +135,10 @@ def _by_emotion(results: EvaluationResults, people: HumanScore) -> str:
 
 
 def _by_group(groups: tuple[GroupScore, ...]) -> str:
-    rows = [
-        [f"{g.attribute}: {g.group}", g.actors, with_ends(g.accuracy, g.accuracy_low, g.accuracy_high)]
-        for g in groups
-    ]
+    rows = []
+    for g in groups:
+        accuracy = with_ends(g.accuracy, g.accuracy_low, g.accuracy_high)
+        rows.append([f"{g.attribute}: {g.group}", g.actors, accuracy])
     return table(["", "actors", "accuracy"], rows)
 
 
