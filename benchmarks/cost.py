@@ -62,7 +62,7 @@ def measure(
                 for fold in halves
             ]
             start = time.perf_counter()
-            train_and_test(tasks, store.labels, jobs, progress=False)
+            train_and_test(tasks, store.task, jobs, progress=False)
             seconds.append(time.perf_counter() - start)
     clips = len(store.rows)  # each of the two folds trains on one half of them
     per_clip = (seconds[1] - seconds[0]) / ((epochs[1] - epochs[0]) * clips)

@@ -39,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         clips = tuple(clip_of(number, folder) for number in range(given.clips))
-        corpus = Corpus("crema_d", folder, EMOTIONS, clips, {}, (), (), {}, None)
+        corpus = Corpus("crema_d", folder, EMOTIONS, clips)
         writer = StoreWriter.open(folder / "features", corpus, PreprocessSettings())
         lines = []
         for first in range(0, given.clips, PER_ACTOR):

@@ -290,7 +290,7 @@ def test_the_models_are_listed_with_what_they_read(capsys: pytest.CaptureFixture
     assert first["inputs"] == {
         "av": ["faces", "log_mel"], "video": ["faces"], "audio": ["log_mel"],
     }  # fmt: skip
-    assert 1_000_000 < first["parameters"] < 3_000_000 and "single" in first["kinds"]
+    assert 1_000_000 < first["parameters"] < 3_000_000 and first["units"] == "optional"
     assert {figure["modality"]: figure["value"] for figure in first["reported"]} == {
         "av": 0.6942, "video": 0.6284,
     }  # fmt: skip

@@ -134,7 +134,11 @@ class TestTheFile:
         metadata = {p.key: p.value for p in model.metadata_props}
         assert metadata.pop("kind") == KIND
         metadata = {key: json.loads(value) for key, value in metadata.items()}
-        assert metadata["task"] == {"labels": list(EMOTIONS), "kind": "single"}
+        assert metadata["task"] == {
+            "labels": list(EMOTIONS),
+            "units": [],
+            "neutral_below": None,
+        }
         assert metadata["preprocessing"]["seed"] == 3
         assert metadata["answers"] == (["av", "video", "audio"] if name == "av" else [name])
         assert metadata["experiment"] == EXPERIMENTS[name].to_dict()
@@ -277,7 +281,7 @@ class TestFilesThatAreNoModelsOfOurs:
     def test_a_graph_that_does_not_fit_its_metadata(self, exported: Path, tmp_path: Path) -> None:
         model = onnx.load(exported / "video" / "checkpoint.onnx")
         metadata = {p.key: p.value for p in model.metadata_props}
-        other = {"labels": ["anger", "fear"], "kind": "single"}
+        other = {"labels": ["anger", "fear"], "units": [], "neutral_below": None}
         helper.set_model_props(model, metadata | {"task": json.dumps(other)})
         self.refused(
             tmp_path / "x.onnx", model.SerializeToString(), "outputs are .*but must be .*2"

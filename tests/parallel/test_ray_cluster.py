@@ -184,7 +184,7 @@ def test_folds_give_the_same_predictions(cluster: Any, small_store: Path, tmp_pa
             for actor in actors[:2]
         ]
         (tmp_path / engine).mkdir()
-        predictions, _ = train_and_test(folds, store.labels, 1, progress=False, engine=engine)
+        predictions, _ = train_and_test(folds, store.task, 1, progress=False, engine=engine)
         assert len(predictions["ar5/audio"]) == 24
     assert contents(tmp_path / "ray" / "folds") == contents(tmp_path / "local" / "folds")
     assert (
