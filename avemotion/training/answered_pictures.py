@@ -47,12 +47,16 @@ def draw_answers(
     usable = store.usable(metadata.experiment.modality)
     validation = part_of(usable, metadata.split, "validation")
     rows = validation or part_of(usable, metadata.split, "train")
-    drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:_ASKED])
-    rows = [rows[index] for index in drawn]
+    rows = in_random_order(rows)[:_ASKED]
     answers = _answers(store, rows, model)
     who = "validation" if validation else "training"
     title = f"{metadata.experiment.model}: answers to pictures of the {who} part"
     _draw(store, rows, answers, title, path)
+
+
+def in_random_order(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    """Return pictures in an order that is always the same; those of a store are often by label."""
+    return [rows[index] for index in np.random.default_rng(0).permutation(len(rows))]
 
 
 def _answers(store: FeatureStore, rows: Sequence[ManifestRow], model: EmotionModel) -> list[str]:

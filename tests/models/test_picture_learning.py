@@ -21,6 +21,7 @@ from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.inputs import names_of
 from avemotion.models.registry import MODELS, create, settings_of
+from avemotion.training.answered_pictures import in_random_order
 
 QUICK = TrainingSettings(
     epochs=3, batch_size=6, holdout=0.34, validation=0.0, early_stopping=False, precision="float32",
@@ -97,6 +98,14 @@ def test_it_tells_drawn_faces_apart(
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == (metadata.experiment.training.epochs if network.learns_in_epochs else 1)
+
+
+def test_pictures_that_are_drawn_are_of_every_label(store: FeatureStore) -> None:
+    by_label = sorted(store.rows, key=lambda row: row.emotion)
+    drawn = in_random_order(by_label)
+    assert sorted(drawn, key=lambda row: row.clip) == sorted(by_label, key=lambda row: row.clip)
+    assert {row.emotion for row in drawn[:12]} == set(LABELS)
+    assert drawn == in_random_order(by_label)
 
 
 def test_weights_to_begin_with_are_read_once(
