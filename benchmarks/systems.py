@@ -206,7 +206,8 @@ def _publish(out: Path, name: str, store: FeatureStore, answers: Path) -> None:
             "parts. Accuracy and mean recall (UAR) in per cent against FER2013's labels, with a "
             "95 % interval over pictures; weighted F1; accuracy against the majority of FER+'s "
             "raters (more than half of ten votes). Epochs: the one that was kept, of those "
-            "trained. Reported: by the source, of its own protocol:",
+            "trained. Minutes: of wall clock, with other work beside it. Reported: by the source, "
+            "of its own protocol:",
             table(
                 ["", "accuracy (95 %)", "UAR", "weighted F1", "FER+ majority", "parameters",
                  "epochs", "minutes", "reported"],
