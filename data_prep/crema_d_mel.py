@@ -17,6 +17,7 @@ import argparse
 import lzma
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from tqdm import tqdm
 from avemotion.config import PreprocessSettings
 from avemotion.data.corpora import crema_d
 from avemotion.data.store import ManifestRow
-from avemotion.data.store_writer import StoreWriter
+from avemotion.data.store_writer import StoreWriter, plain_row
 from avemotion.data.types import Clip, Corpus, Rating
 from avemotion.errors import UsageError
 from avemotion.features.mel import MEL_SHAPE
@@ -94,7 +95,7 @@ def fill(directory: Path, crema: Path | None, out: Path) -> tuple[int, dict[str,
         for actor in tqdm(sorted({clip.actor for clip in clips}), unit="actor"):
             if not writer.finished(actor):
                 own = [clip for clip in corpus.clips if clip.actor == actor]
-                rows = [_row(clip, excluded.get(clip.name, "")) for clip in own]
+                rows = [_row(clip, corpus) for clip in own]
                 heard = [clip for clip in own if clip.name not in excluded]
                 writer.add(actor, rows, [_features(spectrograms[c.name]) for c in heard])
     return len(clips), excluded
@@ -113,27 +114,10 @@ def _features(image: NDArray[np.uint8]) -> ClipFeatures:
     return ClipFeatures({"mel": decibels}, {"mel": int(heard[-1]) + 1})
 
 
-def _row(clip: Clip, excluded: str) -> ManifestRow:
-    return ManifestRow(
-        clip=clip.name,
-        actor=clip.actor,
-        sentence=clip.sentence,
-        emotion=clip.emotion,
-        level=clip.level,
-        part=clip.part,
-        shard=clip.actor,
-        status="excluded" if excluded else "audio",
-        reason=excluded,
-        frames_decoded=0,
-        faces_found=0,
-        searched_frames=0,
-        searched_frames_with_face=0,
-        face_box="",
-        video_file="",
-        video_bytes=0,
-        audio_file=MEL_FILE,
-        audio_bytes=int(np.prod(MEL_SHAPE)),
-    )
+def _row(clip: Clip, corpus: Corpus) -> ManifestRow:
+    excluded = corpus.excluded.get(clip.name, "")
+    plain = plain_row(clip.actor, clip, corpus, "excluded" if excluded else "audio", excluded)
+    return replace(plain, audio_file=MEL_FILE, audio_bytes=int(np.prod(MEL_SHAPE)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -27,7 +28,7 @@ from tqdm import tqdm
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, PreprocessSettings
 from avemotion.data.corpora import ravdess
 from avemotion.data.store import ManifestRow
-from avemotion.data.store_writer import StoreWriter
+from avemotion.data.store_writer import StoreWriter, plain_row
 from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 from avemotion.features.extraction import view_grids
@@ -149,7 +150,7 @@ def fill(directory: Path, out: Path, settings: PreprocessSettings) -> int:
         for actor in tqdm(ravdess.ACTORS, unit="actor"):
             own = [clip for clip in clips if clip.actor == actor]
             if own and not writer.finished(actor):
-                writer.add(actor, *_features_of(own, landmarks, sounds, settings))
+                writer.add(actor, *_features_of(own, corpus, landmarks, sounds, settings))
     return len(clips)
 
 
@@ -162,6 +163,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 def _features_of(
     clips: Sequence[Clip],
+    corpus: Corpus,
     landmarks: dict[str, NDArray[np.int16]],
     sounds: zipfile.ZipFile,
     settings: PreprocessSettings,
@@ -174,7 +176,7 @@ def _features_of(
                 raise UsageError(f"{sounds.filename} lacks {member}, the sound of {clip.name}.")
             samples = read_sound(Path(sounds.extract(member, unpacked))).samples
             points = landmarks[clip.name]
-            rows.append(_row(clip, points, sounds.getinfo(member).file_size))
+            rows.append(_row(clip, corpus, points, sounds.getinfo(member).file_size))
             grids = view_grids(clip.name, len(points), settings)
             faces = np.stack([draw_faces(points[grid], face_box(points)) for grid in grids])
             signals = ClipSignals(clip.name, settings.seed, faces, samples)
@@ -182,22 +184,12 @@ def _features_of(
     return rows, features
 
 
-def _row(clip: Clip, points: NDArray[np.int16], sound_bytes: int) -> ManifestRow:
+def _row(clip: Clip, corpus: Corpus, points: NDArray[np.int16], sound_bytes: int) -> ManifestRow:
     box = face_box(points)
-    return ManifestRow(
-        clip=clip.name,
-        actor=clip.actor,
-        sentence=clip.sentence,
-        emotion=clip.emotion,
-        level=clip.level,
-        part=clip.part,
-        shard=clip.actor,
-        status="av",
-        reason="",
+    return replace(
+        plain_row(clip.actor, clip, corpus, "av"),
         frames_decoded=len(points),
         faces_found=FACE_FRAMES,
-        searched_frames=0,
-        searched_frames_with_face=0,
         face_box=f"{box.x} {box.y} {box.width} {box.height}",
         video_file=LANDMARKS_FILE,
         video_bytes=points.nbytes,

@@ -92,9 +92,7 @@ def classification_reports(results: EvaluationResults) -> str:
             for c in (*score.classes, *score.averages)
         ]
         rows.insert(len(score.classes), [""] * 5)
-        heads = ["", "precision", "recall", "f1", "clips"]
-        align = ("left", *["right"] * 4)
-        table = tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=align)
+        table = _plain_table(["", "precision", "recall", "f1", "clips"], rows)
         parts.append(f"{system}\n\n{table}\n")
         if units := results.unit_scores.get(system):
             parts.append(f"{system}, action units\n\n{_units_text(units)}\n")
@@ -106,7 +104,11 @@ def _units_text(units: Sequence[UnitScore]) -> str:
         [u.unit, f"{u.accuracy:.3f}", *("" if x is None else f"{x:.3f}" for x in (u.f1, u.auc))]
         for u in units
     ]
-    heads, align = ["", "accuracy", "f1", "auc"], ("left", *["right"] * 3)
+    return _plain_table(["", "accuracy", "f1", "auc"], rows)
+
+
+def _plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    align = ("left", *["right"] * (len(heads) - 1))
     return tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=align)
 
 
