@@ -18,7 +18,7 @@ from reporting import interleave, parser, publish, ratio, table
 
 import avemotion
 from avemotion.config import ExperimentSettings, PreprocessSettings
-from avemotion.data.corpora.ck_plus import UNITS
+from avemotion.data.corpora.ck_plus_units import UNITS
 from avemotion.data.corpora.fer2013 import EMOTIONS
 from avemotion.data.task import Task
 from avemotion.data.types import Split

@@ -8,7 +8,9 @@ from skimage.io import imsave
 
 import avemotion
 from avemotion.data.corpora import ck_plus
-from avemotion.data.corpora.ck_plus import EMOTIONS, UNITS, read_corpus, read_units
+from avemotion.data.corpora.ck_plus import EMOTIONS, read_corpus
+from avemotion.data.corpora.ck_plus_units import UNITS
+from avemotion.data.corpora.ck_plus_units import read_corpus as read_units
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 

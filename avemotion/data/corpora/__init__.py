@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from avemotion.config import PreprocessSettings
-from avemotion.data.corpora import ck_plus, crema_d, fer2013, folder, pictures, ravdess
+from avemotion.data.corpora import (
+    ck_plus,
+    ck_plus_units,
+    crema_d,
+    fer2013,
+    folder,
+    pictures,
+    ravdess,
+)
 from avemotion.data.types import Corpus
 from avemotion.errors import UsageError
 
@@ -19,41 +27,25 @@ CorpusName = Literal[
 ]
 """What can be preprocessed: the keys of `READERS`."""
 
-READERS: dict[str, Callable[[Path], Corpus]] = {
-    crema_d.NAME: crema_d.read_corpus,
-    ravdess.NAME: ravdess.read_corpus,
-    fer2013.NAME: fer2013.read_corpus,
-    ck_plus.NAME: ck_plus.read_corpus,
-    ck_plus.UNITS_NAME: ck_plus.read_units,
-    pictures.NAME: pictures.read_corpus,
-    folder.NAME: folder.read_corpus,
-}
+_OF_PICTURES = (fer2013, ck_plus, ck_plus_units, pictures)
+_ALL = (crema_d, ravdess, *_OF_PICTURES, folder)
+
+READERS: dict[str, Callable[[Path], Corpus]] = {corpus.NAME: corpus.read_corpus for corpus in _ALL}
 """Name of a corpus -> what reads its folder."""
 
-_ALL = (crema_d, ravdess, fer2013, ck_plus, pictures, folder)
-_SETTINGS = {
-    fer2013.NAME: fer2013.SETTINGS,
-    ck_plus.NAME: ck_plus.SETTINGS,
-    ck_plus.UNITS_NAME: ck_plus.SETTINGS,
-    pictures.NAME: pictures.SETTINGS,
-}
-
-PICTURES = frozenset((fer2013.NAME, ck_plus.NAME, ck_plus.UNITS_NAME, pictures.NAME))
+PICTURES = frozenset(corpus.NAME for corpus in _OF_PICTURES)
 """Corpora of pictures: their labels say what a picture shows, not what somebody was to act."""
 
 TITLES: dict[str, str] = {
     **{corpus.NAME: corpus.TITLE for corpus in _ALL},
-    ck_plus.UNITS_NAME: ck_plus.UNITS_TITLE,
     "ravdess_landmarks": "RAVDESS, landmark video (drawn faces)",  # data_prep/ravdess.py
 }
 """Name of a corpus -> how texts call it; another one is called by its name."""
 
-CITATIONS: dict[str, str] = {
-    **{corpus.NAME: corpus.CITATION for corpus in _ALL},
-    ck_plus.UNITS_NAME: ck_plus.CITATION,
-}
+CITATIONS: dict[str, str] = {corpus.NAME: corpus.CITATION for corpus in _ALL}
 """Name of a corpus -> BibTeX of the publication that describes it; empty where there is none."""
 
+_SETTINGS: dict[str, PreprocessSettings] = {c.NAME: c.SETTINGS for c in _OF_PICTURES}
 
 _WHOLE = {crema_d.NAME: crema_d.CLIPS, ravdess.NAME: ravdess.CLIPS, fer2013.NAME: fer2013.CLIPS}
 
@@ -64,7 +56,7 @@ _LABELS: dict[str, tuple[str, ...]] = {
     "ravdess_landmarks": ravdess.LABELS,
     fer2013.NAME: fer2013.EMOTIONS,
     ck_plus.NAME: ck_plus.EMOTIONS,
-    ck_plus.UNITS_NAME: ck_plus.UNIT_EMOTIONS,
+    ck_plus_units.NAME: ck_plus_units.EMOTIONS,
 }
 
 

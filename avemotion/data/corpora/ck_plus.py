@@ -7,10 +7,8 @@ Names: ``S005_001_00000011.png`` is person, sequence and frame. Beside the pictu
 sequence that has them, ``S005_001_00000011_emotion.txt`` (one number) and
 ``S005_001_00000011_facs.txt`` (an action unit and its intensity a line), named after the apex.
 
-The last three frames of a sequence are its apex, the first is neutral. Two corpora are read of one
-folder: `ck_plus`, with one of eight emotions for each picture, and `ck_plus_units`, with the 15
-action units of the thesis and one of its seven emotions. Both take the sequences that have what
-they need.
+The last three frames of a sequence are its apex, the first is neutral. Here each picture has one of
+eight emotions; `ck_plus_units` reads the same folder, with action units.
 """
 
 from __future__ import annotations
@@ -24,8 +22,8 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.types import Clip, Corpus
 from avemotion.errors import UsageError
 
-NAME, UNITS_NAME = "ck_plus", "ck_plus_units"
-TITLE, UNITS_TITLE = "CK+", "CK+ with action units"
+NAME = "ck_plus"
+TITLE = "CK+"
 
 CITATION = """\
 @inproceedings{lucey2010extended,
@@ -47,13 +45,7 @@ CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadnes
 """Emotions by their number."""
 
 EMOTIONS = tuple(sorted(CODES))
-"""The eight labels of `ck_plus`, in the order of a network's outputs."""
-
-UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 16, 17, 20, 23, 26)
-"""The action units that the thesis predicts (section 6.1)."""
-
-UNIT_EMOTIONS = tuple(emotion for emotion in EMOTIONS if emotion != "contempt")
-"""The emotions beside them."""
+"""The eight labels, in the order of a network's outputs."""
 
 APEX_FRAMES = 3
 """Frames at the end of a sequence that show the apex."""
@@ -65,7 +57,7 @@ _FACS = ("FACS", "FACS_labels")
 
 
 @dataclass(frozen=True, slots=True)
-class _Sequence:
+class CkSequence:
     """One sequence of pictures."""
 
     person: str
@@ -88,62 +80,40 @@ def read_corpus(directory: Path) -> Corpus:
     Raises:
         UsageError: The folder holds no such sequence, or a damaged label.
     """
-    found = list(_sequences(directory))
+    found = list(sequences(directory))
     used = [s for s in found if s.is_long and s.emotion]
-    clips = [clip for s in used for clip in _clips(directory, s, s.emotion or "")]
+    clips = [clip for s in used for clip in clips_of(directory, s, s.emotion or "")]
     return Corpus(
         name=NAME,
         directory=directory,
         labels=EMOTIONS,
-        clips=tuple(sorted(_some(clips, directory, "an emotion"), key=lambda clip: clip.name)),
-        unrecognised_files=_unrecognised(directory),
-        notes=_notes(len(found) - len(used), "an emotion"),
+        clips=tuple(in_order(clips, directory, "an emotion")),
+        unrecognised_files=unrecognised(directory),
+        notes=notes_on(len(found) - len(used), "an emotion"),
     )
 
 
-def read_units(directory: Path) -> Corpus:
-    """List apex and neutral pictures of the sequences with action units and one of seven emotions.
+def in_order(clips: list[Clip], directory: Path, what: str) -> list[Clip]:
+    """Return clips sorted by name.
 
     Raises:
-        UsageError: The folder holds no such sequence, or a damaged label.
+        UsageError: There is none.
     """
-    found = list(_sequences(directory))
-    used = [s for s in found if s.is_long and s.units is not None and s.emotion in UNIT_EMOTIONS]
-    units_of: dict[str, tuple[float, ...]] = {}
-    clips = []
-    for sequence in used:
-        for clip in _clips(directory, sequence, sequence.emotion or ""):
-            clips.append(clip)
-            present = (sequence.units or frozenset()) if clip.video != sequence.frames[0] else ()
-            units_of[clip.name] = tuple(float(unit in present) for unit in UNITS)
-    clips = sorted(_some(clips, directory, "action units and an emotion"), key=lambda c: c.name)
-    return Corpus(
-        name=UNITS_NAME,
-        directory=directory,
-        labels=UNIT_EMOTIONS,
-        clips=tuple(clips),
-        units=tuple(f"AU{unit}" for unit in UNITS),
-        units_of={clip.name: units_of[clip.name] for clip in clips},
-        unrecognised_files=_unrecognised(directory),
-        notes=_notes(len(found) - len(used), "action units and one of the seven emotions"),
-    )
-
-
-def _some(clips: list[Clip], directory: Path, what: str) -> list[Clip]:
     if not clips:
         raise UsageError(
             f"{directory} has no sequence with {what}. Unpack the archives of CK+ there: pictures "
             f"in {_IMAGES[0]}/, labels in {_EMOTION[0]}/ and {_FACS[0]}/."
         )
-    return clips
+    return sorted(clips, key=lambda clip: clip.name)
 
 
-def _notes(left_out: int, what: str) -> tuple[str, ...]:
+def notes_on(left_out: int, what: str) -> tuple[str, ...]:
+    """Return a note on the sequences that are left out; nothing where there are none."""
     note = f"Sequences without {what}, or of {APEX_FRAMES} pictures or fewer, left out: {left_out}."
     return (note,) if left_out else ()
 
 
-def _sequences(directory: Path) -> Iterator[_Sequence]:
+def sequences(directory: Path) -> Iterator[CkSequence]:
     """Yield the sequences in order of their names.
 
     Raises:
@@ -161,7 +131,7 @@ def _sequences(directory: Path) -> Iterator[_Sequence]:
     for folder in sorted(path for path in images.glob("S*/*") if path.is_dir()):
         frames = tuple(sorted(p for p in folder.iterdir() if _FRAME.fullmatch(p.name)))
         part = folder.relative_to(images)
-        yield _Sequence(
+        yield CkSequence(
             person=folder.parent.name,
             name=folder.name,
             frames=frames,
@@ -170,7 +140,7 @@ def _sequences(directory: Path) -> Iterator[_Sequence]:
         )
 
 
-def _unrecognised(directory: Path) -> tuple[Path, ...]:
+def unrecognised(directory: Path) -> tuple[Path, ...]:
     """Return files in the folders of pictures that are no frame; hidden ones are ignored."""
     images = _folder(directory, _IMAGES)
     files = (p for p in images.rglob("*") if p.is_file()) if images else ()
@@ -221,7 +191,7 @@ def _whole(text: str) -> int:
     return int(value)
 
 
-def _clips(directory: Path, sequence: _Sequence, emotion: str) -> Iterator[Clip]:
+def clips_of(directory: Path, sequence: CkSequence, emotion: str) -> Iterator[Clip]:
     """Yield the first picture as neutral, and those of the apex."""
     chosen = [(sequence.frames[0], "neutral")]
     chosen += [(path, emotion) for path in sequence.frames[-APEX_FRAMES:]]
