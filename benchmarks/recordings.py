@@ -33,6 +33,10 @@ VARIANTS = {
         AR5Settings(level_range_db=None),
         TrainingSettings(**(PLAIN | {"sound_gain_db": 20.0})),
     ),
+    "half as often": (
+        AR5Settings(),
+        TrainingSettings(sound_noise=0.25, sound_room=0.125, sound_channel=0.25),
+    ),
     "after": (AR5Settings(), TrainingSettings()),
 }
 """What is compared: settings of AR5, and of its training."""
