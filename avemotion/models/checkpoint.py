@@ -19,7 +19,7 @@ from avemotion.models.base import EmotionModel, to_channels_last
 from avemotion.models.metadata import CheckpointMetadata
 from avemotion.models.registry import create, model_class
 
-KIND = "avemotion/checkpoint/5"
+KIND = "avemotion/checkpoint/6"
 """Marks our checkpoints and the version of their header."""
 
 _KIND_OF_0_1 = "avemotion/ar5/1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,7 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
     run = {
         "experiment": experiment.to_dict(),
         "data": store.content_hash(),
+        "encoders": [asdict(one) for one in store.encoders_of(names_of(inputs_of(experiment)))],
         "split_versions": split_versions(),
         "finished": False,
     }
@@ -146,6 +147,11 @@ def _open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) ->
         raise UsageError(
             f"{out} holds a run on other data than {store.directory}. "
             "Give another --out, or remove that folder."
+        )
+    if found.get("encoders") != run["encoders"]:
+        raise UsageError(
+            f"{out} holds a run on embeddings that other weights made than those in "
+            f"{store.directory}. Give another --out, or remove that folder."
         )
     if found.get("experiment") != run["experiment"]:
         changed = differences(found.get("experiment"), run["experiment"])
