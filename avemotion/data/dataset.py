@@ -15,7 +15,7 @@ from avemotion.data.batch import STREAMS, Batch
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 from avemotion.features.frame_sampling import distinct_views
-from avemotion.features.table import feature
+from avemotion.features.table import feature, is_embedding
 
 Pick = tuple[int, int]
 """Index of a clip in a dataset, and one of its views."""
@@ -48,7 +48,8 @@ class ClipDataset(Dataset[Batch[Tensor]]):
         store.check_has(names)
         self._device = device
         self.rows, self.names = list(rows), tuple(names)
-        self.views = [_distinct_views(store, row, names) for row in rows]
+        heard = max((store.made(name).views for name in names if is_embedding(name)), default=1)
+        self.views = [max(heard, _distinct_views(store, row, names)) for row in rows]
         self._shards = {shard: self._map(store, shard) for shard in {row.shard for row in rows}}
         self._indices = [store.index_of(row.clip) for row in rows]
         self.targets = torch.tensor([store.labels.index(row.emotion) for row in rows])
@@ -147,7 +148,8 @@ def _units(store: FeatureStore, rows: Sequence[ManifestRow]) -> Tensor | None:
 
 def _distinct_views(store: FeatureStore, row: ManifestRow, names: Sequence[str]) -> int:
     """Return how many views of a clip differ in what is read of them."""
-    if not any(feature(name).has_views for name in names) or row.status == "audio":
+    seen = [feature(name) for name in names if not is_embedding(name)]
+    if not any(f.has_views for f in seen) or row.status == "audio":
         return 1
     return distinct_views(store.settings.grid, row.frames_decoded, store.settings.views)
 
@@ -157,7 +159,10 @@ def _array(name: str, arrays: dict[str, Tensor], index: int, view: int) -> Tenso
     if feature(name).varies:
         start, stop = arrays[f"{name}_offsets"][index : index + 2].tolist()
         return arrays[name][start:stop]
-    return arrays[name][index, view] if feature(name).has_views else arrays[name][index]
+    if not feature(name).has_views:
+        return arrays[name][index]
+    stored = arrays[name].shape[1]  # of faces and voice, one may have fewer
+    return arrays[name][index, view % stored]
 
 
 def stacked(arrays: Sequence[Tensor]) -> Tensor:

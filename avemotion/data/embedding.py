@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from avemotion.data.embeddings import MADE_FROM_KEY, WEIGHTS_KEY, claim, folder_of, is_current
+from avemotion.data.embeddings import (
+    Made,
+    claim,
+    folder_of,
+    is_current,
+    made_from,
+)
 from avemotion.data.shards import write_shard
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
 from avemotion.encoders.interface import EncoderIdentity
@@ -35,6 +41,8 @@ class EmbedReport:
     """Name of the embedding, as models read it."""
     identity: EncoderIdentity
     """What decides its values."""
+    views: int
+    """Of each clip."""
     clips: int
     """Clips with an embedding: those that have what the encoder reads."""
     without: int
@@ -46,6 +54,7 @@ class EmbedReport:
 def embed(
     data: Path | str = "features",
     encoder: str = "moonshine-tiny",
+    views: int = 3,
     jobs: int | None = None,
     progress: bool = True,
 ) -> EmbedReport:
@@ -59,6 +68,9 @@ def embed(
         encoder: Name of an encoder (moonshine-tiny, wavlm-base-plus, dinov2-small...), or a table
             of features of your own: video-table:FILE.csv or audio-table:FILE.csv, with a column
             `clip`.
+        views: Embeddings of each voice: of the clip, and of it as other recordings would have it
+            (a room, noise, a narrow channel), so that what learns from them does not fall for the
+            recording. Faces and tables have one.
         jobs: Processes; by default one a core.
         progress: Show a progress bar.
 
@@ -74,24 +86,25 @@ def embed(
     """
     data, jobs = Path(data), cores() if jobs is None else jobs
     require(jobs >= 1, "--jobs", jobs, "1 or more")
+    require(1 <= views <= 64, "--views", views, "from 1 to 64")
     stream = entry_of(name_of(encoder)).stream
     store = FeatureStore(data)
     store.check_has([READ_FEATURE[stream]], encoder)
-    identity = loaded(encoder).identity
+    identity, views = loaded(encoder).identity, views if embedding(encoder).has_views else 1
     folder = folder_of(data, identity.feature)
     tasks = {
-        shard: _Task(data, encoder, shard, digest, folder / f"{shard}.safetensors")
+        shard: _Task(data, encoder, views, shard, digest, folder / f"{shard}.safetensors")
         for shard, digest in {
             row.shard: row.shard_sha256 for row in store.rows if row.status in USABLE
         }.items()
     }
     store.check_shards(progress)
-    claim(data, identity)
     with claimed(folder):
+        claim(data, Made(identity, views))
         left = {
             name: task
             for name, task in tasks.items()
-            if not is_current(task.path, task.made_from, identity.weights_sha256)
+            if not is_current(task.path, task.shard_sha256, identity)
         }
         done = len(tasks) - len(left)
         with tqdm(total=len(tasks), initial=done, unit="actor", disable=not progress) as bar:
@@ -100,15 +113,16 @@ def embed(
                 bar.update()
     there = len(store.usable(stream))
     usable = sum(row.status in USABLE for row in store.rows)
-    return EmbedReport(identity.feature, identity, there, usable - there, len(left))
+    return EmbedReport(identity.feature, identity, views, there, usable - there, len(left))
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     store: Path
     encoder: str
+    views: int
     shard: str
-    made_from: str
+    shard_sha256: str
     path: Path
 
 
@@ -118,11 +132,10 @@ def _embed_shard(task: _Task) -> None:
     identity = loaded(task.encoder).identity
     rows = [row for row in store.rows if row.shard == task.shard and row.status in USABLE]
     features = {
-        row.clip: ClipFeatures({identity.feature: made.of(signals, views=1)})
+        row.clip: ClipFeatures({identity.feature: made.of(signals, task.views)})
         for row, signals in zip(rows, _signals(store, rows, made.stream), strict=True)
     }
-    notes = {MADE_FROM_KEY: task.made_from, WEIGHTS_KEY: identity.weights_sha256}
-    write_shard(task.path, features, notes)
+    write_shard(task.path, features, made_from(task.shard_sha256, identity))
 
 
 def _signals(

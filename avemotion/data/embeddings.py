@@ -9,19 +9,27 @@ They are made by `avemotion.data.embedding`, from the clips that the store holds
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from avemotion.encoders.interface import PREFIX, EncoderIdentity
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, require, require_keys, require_type
 from avemotion.files import read_json, write_json
 
 MADE_FROM_KEY = "made_from"
-"""Metadata of a file: SHA-256 of the shard with the features that it was made from."""
-WEIGHTS_KEY = "weights_sha256"
-"""Metadata of a file: that of the encoder's weights."""
+"""Metadata of a file: see `made_from`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How the embeddings of a store were made."""
+
+    encoder: EncoderIdentity
+    """What decides their values."""
+    views: int
+    """Views of each clip: the first is the clip as it is."""
 
 
 def folder_of(store: Path, feature: str) -> Path:
@@ -35,7 +43,7 @@ def embeddings_in(store: Path) -> list[str]:
     return [f"{PREFIX}{path.parent.name}" for path in found]
 
 
-def identity_in(store: Path, feature: str) -> EncoderIdentity | None:
+def made_in(store: Path, feature: str) -> Made | None:
     """Return what made an embedding of a store; None where it has none of that name.
 
     Raises:
@@ -46,61 +54,68 @@ def identity_in(store: Path, feature: str) -> EncoderIdentity | None:
         return None
     anew = f"Remove {path.parent} and run `avemotion embed` again."
     try:
-        return EncoderIdentity.from_dict(read_json(path, anew))
+        given = require_keys(read_json(path, anew), ["encoder", "views"], "it")
+        require_type(given["views"], int, "views")
+        require(given["views"] >= 1, "views", given["views"], "1 or more")
+        return Made(EncoderIdentity.from_dict(given["encoder"]), given["views"])
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error} {anew}") from error
 
 
-def claim(store: Path, identity: EncoderIdentity) -> None:
+def claim(store: Path, made: Made) -> None:
     """Write down what makes an embedding, before the first of its files.
 
     Raises:
-        UsageError: The store holds some of the same name that others weights made.
+        UsageError: The store holds some of the same name that were made otherwise.
     """
-    found = identity_in(store, identity.feature)
-    folder = folder_of(store, identity.feature)
-    if found is not None and found != identity:
+    feature = made.encoder.feature
+    found, folder = made_in(store, feature), folder_of(store, feature)
+    if found is not None and found != made:
         raise UsageError(
-            f"{folder} was made by other weights of {identity.name}:\n"
+            f"{folder} was made otherwise, by other weights or with other views:\n"
             f"  there: {json.dumps(asdict(found))}\n"
-            f"  asked: {json.dumps(asdict(identity))}\n"
+            f"  asked: {json.dumps(asdict(made))}\n"
             "They cannot be mixed. Remove that folder to make all of them anew."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     if found is None:
-        write_json(folder / "encoder.json", asdict(identity))
+        write_json(folder / "encoder.json", asdict(made))
 
 
-def is_current(path: Path, made_from: str, weights_sha256: str) -> bool:
+def made_from(shard_sha256: str, identity: EncoderIdentity) -> str:
+    """Return what a file of embeddings says of its making: the hashes of shard and weights."""
+    return f"{shard_sha256} {identity.weights_sha256}"
+
+
+def is_current(path: Path, shard_sha256: str, identity: EncoderIdentity) -> bool:
     """Return whether a file of embeddings was made from a shard as it is now.
 
     Args:
         path: The file; it may be missing.
-        made_from: SHA-256 of the shard.
-        weights_sha256: That of the encoder's weights.
+        shard_sha256: That of the shard.
+        identity: What the embeddings are of.
     """
     try:
         with safe_open(path, "np") as file:
             found = file.metadata() or {}
     except (SafetensorError, OSError):
         return False
-    return (found.get(MADE_FROM_KEY), found.get(WEIGHTS_KEY)) == (made_from, weights_sha256)
+    return found.get(MADE_FROM_KEY) == made_from(shard_sha256, identity)
 
 
-def current_file(store: Path, identity: EncoderIdentity, shard: str, made_from: str) -> Path:
+def current_file(store: Path, identity: EncoderIdentity, shard: str, shard_sha256: str) -> Path:
     """Return the file with the embeddings of a shard.
 
     Args:
         store: Folder of the store.
         identity: What made them.
         shard: Its name.
-        made_from: SHA-256 of the shard.
+        shard_sha256: That of the shard.
 
     Raises:
         UsageError: It is missing, damaged, or was made from other clips.
     """
     path = folder_of(store, identity.feature) / f"{shard}.safetensors"
-    if not is_current(path, made_from, identity.weights_sha256):
+    if not is_current(path, shard_sha256, identity):
         raise UsageError(
             f"{path} is missing, damaged, or was made before the store changed. Run `avemotion "
             f"embed` with --encoder {identity.name} again: it makes this file anew."

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from avemotion.data.checksums import sha256_of
+from avemotion.data.embeddings import MADE_FROM_KEY
 from avemotion.data.store import CLIPS_KEY, USABLE
 from avemotion.data.types import Clip
 from avemotion.features.extraction import Extraction
@@ -39,7 +40,7 @@ Written = tuple[Path, str, list[Extraction | TaskFailure]]
 
 
 def write_shard(
-    path: Path, features: Mapping[str, ClipFeatures], notes: Mapping[str, str] | None = None
+    path: Path, features: Mapping[str, ClipFeatures], made_from: str | None = None
 ) -> str:
     """Write an actor's arrays, or remove them where no clip is usable.
 
@@ -49,7 +50,8 @@ def write_shard(
     Args:
         path: The file.
         features: By name those of the actor's usable clips, all with the same number of views.
-        notes: Kept in the file's metadata, beside the names of the clips.
+        made_from: Of embeddings, what they were made from, kept in the file's metadata; by
+            default the metadata name the clips.
 
     Returns:
         Its SHA-256 in hexadecimal; empty where no clip is usable.
@@ -64,14 +66,14 @@ def write_shard(
     digests: list[str] = []
 
     def write(temporary: Path) -> None:
-        _save(temporary, features, notes or {})
+        _save(temporary, features, made_from)
         digests.append(sha256_of(temporary))
 
     write_atomically(path, write, writer=f".{uuid4().hex}")
     return digests[0]
 
 
-def _save(path: Path, features: Mapping[str, ClipFeatures], notes: Mapping[str, str]) -> None:
+def _save(path: Path, features: Mapping[str, ClipFeatures], made_from: str | None) -> None:
     """Write arrays with the permissions and the errors of other files.
 
     While it writes, the actor's features are in memory twice: the library takes whole arrays.
@@ -90,7 +92,8 @@ def _save(path: Path, features: Mapping[str, ClipFeatures], notes: Mapping[str, 
             arrays[name] = np.stack(each)
     for name in clips[0].lengths:
         arrays[f"{name}_lengths"] = np.array([clip.lengths[name] for clip in clips], np.int64)
-    metadata = {CLIPS_KEY: json.dumps(list(features)), **notes}
+    # One entry: the library writes several in any order, so that files of the same would differ.
+    metadata = {MADE_FROM_KEY: made_from} if made_from else {CLIPS_KEY: json.dumps(list(features))}
     path.touch()
     mode = path.stat().st_mode
     try:

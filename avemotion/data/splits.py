@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
@@ -21,7 +21,9 @@ from avemotion.data.types import UNKNOWN_ACTOR, Split
 from avemotion.errors import UsageError
 
 FOLDS = 5
-"""Folds of every protocol but leave-one-actor-out."""
+"""Folds over actors of every protocol but leave-one-actor-out."""
+SENTENCE_GROUPS = 3
+"""Groups of sentences, each held out in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,24 @@ class Fold:
     """The actors that it is tested on; for ``official``, the part."""
     official: bool = False
     """Whether it is the corpus' official test."""
+    sentences: tuple[str, ...] = ()
+    """The sentences that it is tested on, which nobody says in training; empty for all."""
 
     def tested(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
         """Return the clips that it is tested on, in order."""
         split = Split((), (), self.test, "part" if self.official else "actor")
-        return part_of(rows, split, "test")
+        found = part_of(rows, split, "test")
+        return [row for row in found if row.sentence in self.sentences or not self.sentences]
+
+    def split(self, rows: Sequence[ManifestRow], settings: TrainingSettings) -> Split:
+        """Return the split of its training.
+
+        Args:
+            rows: The clips that the model can use.
+            settings: See `split_for`.
+        """
+        found = split_for(rows, self.test, settings)
+        return replace(found, held_out_sentences=self.sentences)
 
 
 def leave_one_actor_out(rows: Sequence[ManifestRow]) -> list[Fold]:
@@ -90,6 +105,30 @@ def luna_jimenez_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
     return [Fold(f"fold-{i}", fold) for i, fold in enumerate(folds, 1)]
 
 
+def sentence_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Hold out actors and sentences at once: who is tested, and what is said, are both new.
+
+    The actors are those of `stratified_folds`, the sentences are dealt to three groups in turn;
+    each clip is tested once.
+
+    Raises:
+        UsageError: There are fewer than two sentences.
+    """
+    spoken = sorted({row.sentence for row in rows})
+    if len(spoken) < 2:
+        raise UsageError(
+            f"--protocol sentences needs clips of two sentences or more; the store has "
+            f"{' '.join(spoken) or 'none'!r} alone. Choose another --protocol."
+        )
+    groups = [tuple(spoken[i::SENTENCE_GROUPS]) for i in range(min(SENTENCE_GROUPS, len(spoken)))]
+    return [
+        Fold(f"{fold.name}-sentences-{number}", fold.test, sentences=group)
+        for fold in stratified_folds(rows)
+        for number, group in enumerate(groups, 1)
+        if any(row.sentence in group for row in fold.tested(rows))
+    ]
+
+
 def official_fold(rows: Sequence[ManifestRow]) -> list[Fold]:
     """Test on the test part of the corpus' official split."""
     return [Fold("official", ("test",), official=True)]
@@ -100,11 +139,14 @@ PROTOCOLS: dict[str, Callable[[Sequence[ManifestRow]], list[Fold]]] = {
     "loso": leave_one_actor_out,
     "luna-jimenez": luna_jimenez_folds,
     "official": official_fold,
+    "sentences": sentence_folds,
     "stratified": stratified_folds,
 }
 """Protocols that train, by name: from the manifest's usable clips to the folds."""
 
-MIN_ACTORS = {"5fold": 5, "loso": 3, "luna-jimenez": 5, "official": 1, "stratified": 5}
+MIN_ACTORS = {
+    "5fold": 5, "loso": 3, "luna-jimenez": 5, "official": 1, "sentences": 5, "stratified": 5
+}  # fmt: skip
 """Fewest actors that a protocol makes sense with: one trains, one chooses, one is tested."""
 
 
@@ -116,8 +158,13 @@ def part_of(rows: Sequence[ManifestRow], split: Split, part: str) -> list[Manife
         split: Of actors, or a corpus' official one.
         part: ``train``, ``validation`` or ``test``.
     """
-    names = set(getattr(split, part))
-    return [row for row in rows if (row.actor if split.unit == "actor" else row.part) in names]
+    names, silent = set(getattr(split, part)), set(split.held_out_sentences)
+    return [
+        row
+        for row in rows
+        if (row.actor if split.unit == "actor" else row.part) in names
+        and (part == "test" or row.sentence not in silent)
+    ]
 
 
 def actors_of(rows: Sequence[ManifestRow]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from avemotion.data.annotations import (
     read_units,
 )
 from avemotion.data.checksums import JOURNAL_NAME, check_tables, sha256_of
-from avemotion.data.embeddings import current_file, identity_in
+from avemotion.data.embeddings import Made, current_file, made_in
 from avemotion.data.task import Task
 from avemotion.data.types import Rating
 from avemotion.encoders.interface import EncoderIdentity
@@ -303,7 +303,8 @@ class FeatureStore:
             UsageError: One is missing; the message says how to preprocess with it.
         """
         made = [name for name in names if is_embedding(name)]
-        for identity in self.encoders_of(made, reader):
+        for name in made:
+            identity = self.made(name, reader).encoder
             for shard in self._clips:
                 current_file(self.directory, identity, shard, self._hashes[shard])
         plain = [name for name in names if name not in made]
@@ -316,27 +317,32 @@ class FeatureStore:
                 f"--features {wanted}."
             )
 
-    def encoders_of(self, names: Sequence[str], reader: str = "") -> tuple[EncoderIdentity, ...]:
-        """Return what made each embedding among some features.
+    def made(self, name: str, reader: str = "") -> Made:
+        """Return how an embedding was made.
 
         Args:
-            names: The features.
-            reader: What needs them, in a message.
+            name: The feature.
+            reader: What needs it, in a message.
 
         Raises:
             UsageError: The store has no such embedding.
         """
-        found = []
-        for name in filter(is_embedding, names):
-            identity = identity_in(self.directory, name)
-            if identity is None:
-                raise UsageError(
-                    f"{self.directory} has no {name}{f', which {reader} reads' if reader else ''}. "
-                    f"Make it: `avemotion embed {self.directory} --encoder "
-                    f"{name.partition(':')[2].replace('-table.', '-table:')}`."
-                )
-            found.append(identity)
-        return tuple(found)
+        found = made_in(self.directory, name)
+        if found is None:
+            raise UsageError(
+                f"{self.directory} has no {name}{f', which {reader} reads' if reader else ''}. "
+                f"Make it: `avemotion embed --data {self.directory} --encoder "
+                f"{name.partition(':')[2].replace('-table.', '-table:')}`."
+            )
+        return found
+
+    def encoders_of(self, names: Sequence[str]) -> tuple[EncoderIdentity, ...]:
+        """Return what made each embedding among some features.
+
+        Raises:
+            UsageError: The store has no such embedding.
+        """
+        return tuple(self.made(name).encoder for name in names if is_embedding(name))
 
     def file_of(self, name: str, shard: str) -> Path:
         """Return the file that holds a feature of a shard's clips.
@@ -346,8 +352,7 @@ class FeatureStore:
         """
         if not is_embedding(name):
             return self.shard(shard)
-        (identity,) = self.encoders_of([name])
-        return current_file(self.directory, identity, shard, self._hashes[shard])
+        return current_file(self.directory, self.made(name).encoder, shard, self._hashes[shard])
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the store's settings, manifest and votes, in hexadecimal.

@@ -288,6 +288,8 @@ class Split:
     """Those held out from training; may be empty."""
     unit: Literal["actor", "part"] = "actor"
     """What the three hold: names of actors, or of `PARTS`; then people may be in several."""
+    held_out_sentences: tuple[str, ...] = ()
+    """Codes of sentences that are neither trained nor validated on; empty where all are."""
 
     def __post_init__(self) -> None:
         """Refuse an actor or a part that is named twice."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from avemotion.compat import mend_torchvision, missing_package, quiet
+from avemotion.compat import import_torchaudio, mend_torchvision, missing_package, quiet
 from avemotion.encoders.interface import EncoderIdentity
 from avemotion.encoders.weights import folder_with_weights, sha256_of_weights
 from avemotion.errors import UsageError
@@ -25,7 +25,8 @@ def load(name: str, repository: str) -> tuple[Any, Path, EncoderIdentity]:
         UsageError: transformers is not installed, or the weights are missing or damaged.
     """
     folder, revision = folder_with_weights(name, repository)
-    mend_torchvision()  # transformers imports it
+    mend_torchvision()  # transformers imports both
+    import_torchaudio()
     try:
         from transformers import AutoModel
     except ModuleNotFoundError as error:

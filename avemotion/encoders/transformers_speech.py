@@ -44,7 +44,7 @@ class TransformersSpeech:
                 f"{folder}/preprocessor_config.json is missing or damaged: {error}"
             ) from error
         self.shape = shape_of(self._model.config)
-        if hasattr(self._model, "get_encoder"):  # of Whisper's two halves, the one that hears
+        if self._model.config.is_encoder_decoder:  # of Whisper's two halves, the one that hears
             self._model = self._model.get_encoder()
 
     def encode(self, signal: NDArray[np.float32], clip: str) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from avemotion.config import Engine, ExperimentSettings
-from avemotion.data.splits import Fold, split_for
+from avemotion.data.splits import Fold
 from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
 from avemotion.errors import UsageError
@@ -152,7 +152,7 @@ def run_fold(task: FoldTask) -> None:
     trained = task.predictions.exists() and (task.run / CHECKPOINT_NAME).exists()
     if not trained:
         usable = store.usable(task.experiment.modality)
-        split = split_for(usable, task.fold.test, task.experiment.training)
+        split = task.fold.split(usable, task.experiment.training)
         train(store, split, task.experiment, task.run, progress=False)
     model, metadata = load_checkpoint(task.run / CHECKPOINT_NAME)
     if not trained:

@@ -46,7 +46,14 @@ from avemotion.training.precision import with_precision
 _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as text
 
 Protocol = Literal[
-    "holdout", "other-corpus", "5fold", "loso", "luna-jimenez", "official", "stratified"
+    "holdout",
+    "other-corpus",
+    "5fold",
+    "loso",
+    "luna-jimenez",
+    "official",
+    "sentences",
+    "stratified",
 ]
 Target = Literal["intended", "crowd", "majority"]
 
@@ -78,6 +85,7 @@ def evaluate(
             each fold, system and seed, and test every actor once: ``loso`` leaves one actor out,
             ``5fold`` cuts the sorted actors in five, ``stratified`` assigns them so that the folds
             have about the same emotions, ``luna-jimenez`` takes RAVDESS' published folds.
+            ``sentences`` holds out actors and sentences at once, for what knows words.
             ``official`` takes the split that the corpus comes with; people may then be in several
             parts.
         models: Names of the models to compare; by default ar5, or all that `runs` offers.

@@ -18,7 +18,6 @@ from avemotion.data.splits import (
     actors_of,
     check_trainable,
     part_of,
-    split_for,
 )
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
@@ -83,10 +82,11 @@ class EvaluationPlan:
             usable = store.usable(experiment.modality)
             for fold in folds:
                 if fold.official:
-                    split = split_for(usable, fold.test, experiment.training)
+                    split = fold.split(usable, experiment.training)
                     trained = part_of(usable, split, "train")
                 else:
-                    trained = [row for row in usable if row.actor not in fold.test]
+                    others = [row for row in usable if row.actor not in fold.test]
+                    trained = [row for row in others if row.sentence not in fold.sentences]
                 check_trainable(trained, store.labels, experiment.modality, official=fold.official)
         return [
             FoldTask(

@@ -318,6 +318,8 @@ ENCODED_LEVEL_DB = -26.0
 def embedding(spec: str) -> Feature:
     """Return the feature that an encoder makes; the encoder is loaded when one is computed.
 
+    View 0 of a voice is the clip as it is, others are as other recordings would have it.
+
     Args:
         spec: Name of an encoder, or a table with its file: see `avemotion.encoders.registry`.
 
@@ -328,11 +330,19 @@ def embedding(spec: str) -> Feature:
     entry = entry_of(name)
     shape = entry.shape if spec == name else encoder(spec).shape
 
-    def compute(clip: ClipSignals, view: int) -> NDArray[np.float32]:
-        signal = clip.shown(view) if entry.stream == "video" else levelled(_as_int16(clip.heard()))
-        return encoder(spec).encode(signal, clip.name)
+    altered = entry.stream == "audio" and bool(entry.weights)  # a table has one row a clip
 
-    return Feature(entry.stream, "embedding", np.float32, shape, compute, has_views=False)
+    def compute(clip: ClipSignals, view: int) -> NDArray[np.float32]:
+        if entry.stream == "video":
+            return encoder(spec).encode(clip.shown(view), clip.name)
+        sound = _as_int16(clip.heard())
+        if altered and view:
+            from avemotion.features.other_recordings import other_recording  # loads scipy
+
+            sound = other_recording(sound, view_rng(f"embedding/{clip.name}", view, clip.seed))
+        return encoder(spec).encode(levelled(sound), clip.name)
+
+    return Feature(entry.stream, "embedding", np.float32, shape, compute, has_views=altered)
 
 
 def levelled(samples: NDArray[np.int16]) -> NDArray[np.float32]:

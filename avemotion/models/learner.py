@@ -29,6 +29,8 @@ class Learner(EmotionModel):
 
     learns_in_epochs: ClassVar[bool] = False
     exportable: ClassVar[bool] = False
+    learns_all_views: ClassVar[bool] = False
+    """Whether it learns each view of a clip, not the first one alone."""
 
     def chosen(self, targets: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which training clips it learns, by their indices: all by default.

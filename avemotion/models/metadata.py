@@ -126,7 +126,8 @@ class CheckpointMetadata:
         require(unit in ("actor", "part"), "split.unit", unit, "actor or part")
         try:
             train, validation, test = (_texts(parts[name], f"split.{name}") for name in PARTS)
-            split = Split(train, validation, test, unit)
+            without = _texts(parts["held_out_sentences"], "split.held_out_sentences")
+            split = Split(train, validation, test, unit, without)
         except ValueError as error:
             raise UsageError(f"split is wrong: {error}.") from error
         return cls(

@@ -75,6 +75,7 @@ class Probe(Learner):
         extra="speech",
     )
     answers_alone = True
+    learns_all_views = True
 
     def __init__(self, task: Task, modality: Modality, settings: ProbeSettings) -> None:
         """Make room for the weights; what size they have is known when it is fitted or loaded."""

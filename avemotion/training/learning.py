@@ -25,7 +25,7 @@ def learn(
     validation: DataLoader[Batch[Tensor]] | None,
     recorder: RunRecorder,
 ) -> None:
-    """Fit a learner to view 0 of the training clips that it chooses, and record it as epoch 1.
+    """Fit a learner to the training clips that it chooses, and record it as epoch 1.
 
     Args:
         model: The learner.
@@ -34,10 +34,11 @@ def learn(
         recorder: Writes scores and checkpoint.
     """
     chosen = model.chosen(dataset.targets.numpy())
-    picks = [(int(clip), 0) for clip in chosen]
+    views = dataset.views if model.learns_all_views else [1] * len(dataset)
+    picks = [(int(clip), view) for clip in chosen for view in range(views[clip])]
     groups = [picks[start : start + _BATCH_CLIPS] for start in range(0, len(picks), _BATCH_CLIPS)]
     clips = [model.read(dataset[group].to("cpu")) for group in groups]
-    model.learn_clips(_joined(clips), [dataset.rows[clip].actor for clip in chosen])
+    model.learn_clips(_joined(clips), [dataset.rows[clip].actor for clip, _ in picks])
     model.eval()
     learned = _scores(model, clips)
     scores = {f"train_{name}": learned[name] for name in ("loss", "accuracy")}

@@ -55,7 +55,7 @@ def ravdess_rows(draw: st.DrawFn) -> list[ManifestRow]:
     return [row(actor, emotion, i) for actor in actors for i, emotion in enumerate(EMOTIONS)]
 
 
-@pytest.mark.parametrize("protocol", sorted(PROTOCOLS.keys() - {"official"}))
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS.keys() - {"official", "sentences"}))
 @settings(deadline=None, max_examples=40)
 @given(data=st.data(), seed=st.integers(0, 5))
 def test_no_actor_is_in_two_parts_and_all_are_tested_once(
@@ -73,6 +73,34 @@ def test_no_actor_is_in_two_parts_and_all_are_tested_once(
         assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
         assert set.union(*parts) == set(actors)
         assert set(split.test) == set(fold.test)
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=corpora(), spoken=st.data(), seed=st.integers(0, 5))
+def test_neither_actors_nor_sentences_of_a_test_are_in_its_training(
+    rows: list[ManifestRow], spoken: st.DataObject, seed: int
+) -> None:
+    codes = st.sampled_from(["DFA", "IEO", "IOM", "ITH", "ITS"])
+    rows = [replace(one, sentence=spoken.draw(codes)) for one in rows]
+    sentences = {one.sentence for one in rows}
+    assume(len(actors_of(rows)) >= MIN_ACTORS["sentences"] and len(sentences) > 1)
+    folds = PROTOCOLS["sentences"](rows)
+    tested = [one.clip for fold in folds for one in fold.tested(rows)]
+    assert sorted(tested) == sorted(one.clip for one in rows)  # each once
+    assert len({fold.name for fold in folds}) == len(folds)
+    for fold in folds:
+        split = fold.split(rows, TrainingSettings(seed=seed))
+        learned = part_of(rows, split, "train") + part_of(rows, split, "validation")
+        asked = fold.tested(rows)
+        assert asked and not {r.actor for r in learned} & {r.actor for r in asked}
+        assert not {r.sentence for r in learned} & {r.sentence for r in asked}
+        others = [r for r in rows if r.actor not in fold.test and r.sentence not in fold.sentences]
+        assert {r.clip for r in learned} == {r.clip for r in others}
+
+
+def test_one_sentence_cannot_be_held_out() -> None:
+    with pytest.raises(UsageError, match="needs clips of two sentences or more; the store has 'IE"):
+        PROTOCOLS["sentences"]([row("1001", "fear", 0), row("1002", "fear", 1)])
 
 
 def test_an_actor_in_two_parts_is_refused() -> None:

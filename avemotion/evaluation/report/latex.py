@@ -16,6 +16,7 @@ PROTOCOLS = {
     "loso": "leaving one actor out",
     "5fold": "five folds over actors",
     "stratified": "five folds over actors, balanced in emotions",
+    "sentences": "actors and sentences held out at once, in five folds and three groups",
     "luna-jimenez": "the five folds over actors of Luna-Jiménez et al. 2021",
     "official": "the corpus' own split; the same people may be in several parts",
     "other-corpus": "trained on another corpus",
