@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.task import Task
 from avemotion.errors import UsageError
+from avemotion.models.inputs import names_of
 from avemotion.models.registry import model_class, model_names
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class ModelEntry:
     source: str = ""
     """Publication that describes it, or who wrote it."""
     inputs: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Modality -> the features that it reads."""
+    """Modality -> the features that it reads by default; without those for which a setting must
+    name one."""
     parameters: int | None = None
     """Trained parameters with face and voice, or what it reads of them, for six emotions; None for
     a learner without."""
@@ -57,20 +60,25 @@ def _entry(name: str) -> ModelEntry:
         kind = model_class(name)
     except UsageError as error:
         return ModelEntry(name, installed=False, needs=str(error))
-    settings, about = kind.Settings(), kind.about
+    about = kind.about
     return ModelEntry(
         name=name,
         installed=True,
         needs=about.extra,
         source=about.source,
-        inputs={
-            modality: tuple(part.name for part in kind.reads(modality, settings))
-            for modality in about.modalities
-        },
+        inputs=_inputs(kind),
         parameters=about.parameters or _counted(kind) or None,
         units=about.units,
         reported=about.reported,
     )
+
+
+def _inputs(kind: type[EmotionModel]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for modality in kind.about.modalities:
+        with suppress(UsageError):
+            found[modality] = names_of(kind.reads(modality, kind.Settings()))
+    return found
 
 
 def _counted(kind: type[EmotionModel]) -> int:
