@@ -213,12 +213,12 @@ def two_people(parts: list) -> np.ndarray:
 
 def test_all_faces_are_found_and_known_again(parts: list, fitted: Path, tmp_path: Path) -> None:
     both = two_people(parts)
-    tracks = find_faces(both[::4][:20])
+    tracks = find_faces(both[::4][:20]).tracks
     assert len(tracks) == 2
     for track, (frames, _) in zip(sorted(tracks, key=lambda t: t.box.x), parts, strict=True):
         alone = find_face(frames[::4][:20])
         assert abs(track.box.width - alone.box.width) < 0.25 * alone.box.width
-    assert find_faces(noise_frames(20, 360, 480, smooth=40)) == []
+    assert find_faces(noise_frames(20, 360, 480, smooth=40)).tracks == []
     path = write(tmp_path / "both.mkv", both, parts[0][1])
     every = TimelineSettings(window_seconds=1.5, hop_seconds=0.5, smooth_seconds=2, face="all")
     rows = list(avemotion.timeline(path, checkpoint=fitted / "ar5/av", settings=every))
