@@ -27,8 +27,9 @@ _SURE_NEIGHBOURS = 9  # see some 12 to 80 windows that show it, at other things 
 _LOOKS = (0.25, 0.75)  # frames searched whole, among the searched ones
 _MARGIN = 0.75  # how far a face moves from one searched frame to another, in widths
 
-_DARK_MEDIAN = 48  # grey levels; cascades pass over what has little contrast
-_BRIGHT_MEDIAN = 64
+_BRIGHT_PERCENTILE = 95  # a lamp or two may be brighter
+_DARK_LEVEL = 80  # grey levels, of that; cascades pass over what has little contrast
+_BRIGHT_LEVEL = 240
 _MAX_GAIN = 24.0
 
 
@@ -38,10 +39,10 @@ def brightened(frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     Args:
         frames: uint8 (height, width) each.
     """
-    median = float(np.median(frames[len(frames) // 2][::4, ::4]))
-    if median >= _DARK_MEDIAN:
+    level = float(np.percentile(frames[len(frames) // 2][::4, ::4], _BRIGHT_PERCENTILE))
+    if level >= _DARK_LEVEL:
         return []
-    gain = min(_MAX_GAIN, _BRIGHT_MEDIAN / max(median, 1.0))
+    gain = min(_MAX_GAIN, _BRIGHT_LEVEL / max(level, 1.0))
     levels = np.clip(np.rint(np.arange(256) * gain), 0, 255).astype(np.uint8)
     return [np.asarray(cv2.LUT(frame, levels), np.uint8) for frame in frames]
 

@@ -244,6 +244,16 @@ def test_faces_are_linked_by_the_overlap_of_their_boxes() -> None:
     assert numbers.of([Box(30, 0, 80, 98), Box(4, 0, 80, 98)], 8) == [5, 1]
 
 
+def test_a_scene_cut_starts_a_new_person(parts: list, fitted: Path, tmp_path: Path) -> None:
+    """Two actors one after the other at the same position."""
+    (angry, voice), (sad, other_voice) = parts
+    both, sound = np.concatenate([angry[:60], sad[:60]]), np.concatenate([voice, other_voice])
+    path = write(tmp_path / "cut.mkv", both, sound[: len(both) * 16_000 // RATE])
+    every = TimelineSettings(window_seconds=1, hop_seconds=1, smooth_seconds=0, face="all")
+    rows = list(avemotion.timeline(path, checkpoint=fitted / "ar5/av", settings=every))
+    assert [row.face for row in rows if row.face] == [1, 1, 2, 2]
+
+
 def test_table_and_lines_hold_the_same_rows(
     film: tuple[Path, list[float]], fitted: Path, tmp_path: Path
 ) -> None:
