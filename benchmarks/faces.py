@@ -79,7 +79,7 @@ CONDITIONS = (
     Condition("12 %, tilted by 35 degrees", (0.12,), 35),
     *(Condition(f"30 %, {light:.0%} of the light", (0.3,), light=light) for light in (0.2, 0.1)),
     Condition("10 %, 10% of the light", (0.1,), light=0.1),
-    Condition("two: 30 and 8 %", (0.3, 0.08)),
+    Condition("two: 30 and 8 %, three of twelve half outside", (0.3, 0.08)),
     Condition("five: 6, 12, 25, 12 and 6 %", (0.06, 0.12, 0.25, 0.12, 0.06)),
     Condition("no face", videos=4),
     Condition("no face, 10% of the light", light=0.1),
