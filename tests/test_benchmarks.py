@@ -61,9 +61,12 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
 
 
 def test_faces_reports_how_steady_a_box_is(few_clips: Path, tmp_path: Path):
-    result = run("faces", tmp_path, "--clips", few_clips, "--draws", 3)
+    result = run("faces", tmp_path, "--clips", few_clips, "--draws", 3, "--only", "a face of 17%")
     assert result["frames"] == 2 * 3 * 20 and result["found"] > 0.8 * result["frames"]
     assert all(0 <= result[f"{way}_crop_pixels"] < 8 for way in ("across", "down", "width"))
+    assert result["pasted"] == 2 and result["found_first"] <= result["found_both"] <= 2
+    page = (tmp_path / "faces.md").read_text(encoding="utf-8")
+    assert "| a face of 17% of the height | 2 " in page
 
 
 def test_preprocess_reports_ratios_over_decoding(few_clips: Path, tmp_path: Path):

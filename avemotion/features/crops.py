@@ -26,7 +26,7 @@ def with_margin(box: Box, margin: float) -> Box:
 
 
 def face_crops(
-    frames: NDArray[np.uint8], box: Box, settings: PreprocessSettings
+    frames: NDArray[np.uint8], box: Box, settings: PreprocessSettings, tilt_degrees: float = 0.0
 ) -> tuple[NDArray[np.uint8], Box]:
     """Crop, resize and, if asked, equalise the faces, in this order (thesis, chapter 7).
 
@@ -34,12 +34,16 @@ def face_crops(
         frames: uint8 (frame, height, width).
         box: The face as it was found, in pixels of the frames.
         settings: Margin around it, size of the crops, and whether histograms are equalised.
+        tilt_degrees: How far the head leans, counter-clockwise; its crops stand upright.
 
     Returns:
         uint8 (frame, row, column), 98 x 80 by default, and the crop in pixels of the frames.
     """
     size = settings.crop_size
     box = _with_shape(with_margin(box, settings.crop_margin), size)
+    if tilt_degrees:
+        frames, inside = _upright(frames, box, tilt_degrees), Box(0, 0, box.width, box.height)
+        return _equalised(crop_faces(frames, inside, size), settings), box
     return _equalised(crop_faces(frames, box, size), settings), box
 
 
@@ -58,6 +62,16 @@ def whole_crops(
     height, width = frames.shape[1:]
     box = Box(0, 0, width, height)
     return _equalised(crop_faces(frames, box, settings.crop_size), settings), box
+
+
+def _upright(frames: NDArray[np.uint8], box: Box, tilt_degrees: float) -> NDArray[np.uint8]:
+    """Turn frames about the centre of a box, and cut the box; past the border as `crop_faces`."""
+    centre = (box.x + box.width / 2, box.y + box.height / 2)
+    turn = cv2.getRotationMatrix2D(centre, -tilt_degrees, 1.0)
+    turn[:, 2] -= (box.x, box.y)
+    size = (box.width, box.height)
+    cuts = [cv2.warpAffine(f, turn, size, borderMode=cv2.BORDER_REPLICATE) for f in frames]
+    return np.asarray(cuts, np.uint8)
 
 
 def _equalised(faces: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[np.uint8]:

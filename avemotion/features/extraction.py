@@ -196,7 +196,7 @@ def _faces(
     track = find_face([video.frames[index] for index in views[0]])
     if track is None:
         return None, replace(found, no_face=no_face(video.decoded))
-    crops, box = face_crops(video.frames, track.box, settings)
+    crops, box = face_crops(video.frames, track.box, settings, track.tilt_degrees)
     return np.stack([crops[view] for view in views]), replace(
         found,
         faces_found=sum(track.found),

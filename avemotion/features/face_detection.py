@@ -7,18 +7,31 @@ the head is nearly still, so a few frames are searched and one box is chosen. Wh
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.features.face_cascade import (
+    MIN_FACE_SHARE,
+    ROI_FACE,
+    cut,
+    look_around,
+    region,
+    search,
+)
 from avemotion.features.face_tracking import is_same_face, ranked_faces
+from avemotion.features.second_search import (
+    TILTS,
+    brightened,
+    small_faces,
+    tilted_faces,
+    turned_back,
+    turned_frame,
+)
 from avemotion.media.types import Box
 
 SEARCHED_FRAMES = 5
@@ -31,11 +44,8 @@ MIN_FACES = 5
 # found on the other searched frames, these need no search; any doubt means a search at length.
 _GLANCE_HEIGHT = 90  # pixels: at least a quarter of the frame's height is the face
 _SEARCH_HEIGHT = 180  # frames are searched at this height: half of CREMA-D's
-_MIN_FACE_SHARE = 1 / 7  # smallest face searched for, as a share of the frame's height
-_CASCADE_SIDE = 24  # pixels: the cascade knows no smaller face
 _LIKENESS = 0.75  # correlation with the clip's typical face above which a frame needs no search
 _CHECK_FACE = 32  # side in pixels of the face in that check
-_ROI_FACE = 40  # width in pixels of the face when a frame's own region is searched
 
 # The cascade's square reaches from mid-forehead to the lower lip. A crop of 80 : 98 that holds
 # brows and chin is 0.9 of it wide, and its centre lies a little lower.
@@ -65,28 +75,29 @@ class FaceTrack:
     """Frames that were searched for it."""
     searched_frames_with_face: int
     """Those on which the clip's face was found."""
+    tilt_degrees: float = 0.0
+    """How far the head leans, counter-clockwise; the box is upright, about the same centre."""
+    note: str = ""
+    """What the second search did to find it; empty where the first one did."""
 
 
-_of_thread = threading.local()
+@dataclass(frozen=True, slots=True)
+class FoundFaces:
+    """All faces of a clip."""
+
+    tracks: list[FaceTrack]
+    """The face of `find_face` comes first."""
+    left_out: int
+    """Further faces, which both cascades saw, but on too few frames."""
 
 
-def _cascade() -> Any:
-    """Return this thread's cascade: OpenCV's searches with one from two threads go wrong."""
-    if not hasattr(_of_thread, "cascade"):
-        _of_thread.cascade = _load_cascade()
-    return _of_thread.cascade
-
-
-def _load_cascade() -> Any:
-    path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
-    return cv2.CascadeClassifier(str(path))
-
-
-def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
+def find_face(frames: Sequence[NDArray[np.uint8]], again: bool = True) -> FaceTrack | None:
     """Find the clip's face: of those seen on many frames, the largest and most central one.
 
     Args:
         frames: Grey frames of the clip, each uint8 (height, width).
+        again: Where nothing is found, search for small, dark and tilted faces: see
+            `second_search`. It takes longer than the first search.
 
     Returns:
         The track, or None where a face is seen on fewer than `MIN_FACES` frames (of a clip with
@@ -97,30 +108,74 @@ def find_face(frames: Sequence[NDArray[np.uint8]]) -> FaceTrack | None:
     if not chosen:
         seen = _search_at_length(frames, keys)
         chosen, searched = next(iter(ranked_faces(seen, frames[0].shape)), {}), len(seen)
-    return _track(frames, chosen, searched) if chosen else None
+    track = _track(frames, chosen, searched) if chosen else None
+    return _found_again(frames, keys) if track is None and again else track
 
 
-def find_faces(frames: Sequence[NDArray[np.uint8]]) -> list[FaceTrack]:
+def find_faces(frames: Sequence[NDArray[np.uint8]], again: bool = True) -> FoundFaces:
     """Find every face of a clip: first that of `find_face`, with the same box.
 
-    All searched frames are searched for others, and only faces seen on at least half of them count:
-    what the cascade sees but once is rarely a face.
+    All searched frames are searched for others, and some more finely for small ones. Only faces
+    seen on at least half of them count: what the cascade sees but once is rarely a face.
 
     Args:
         frames: Grey frames of the clip, each uint8 (height, width).
+        again: Search for small faces, too, and where nothing is found for dark and tilted ones.
     """
-    main = find_face(frames)
+    main = find_face(frames, again)
     if main is None:
-        return []
+        return FoundFaces([], 0)
+    keys = _searched_frames(frames)
+    seen = _search_at_length(frames, keys)
     tracks = [main]
-    seen = _search_at_length(frames, _searched_frames(frames))
     for group in ranked_faces(seen, frames[0].shape):
-        lasts = 2 * len(group) >= len(seen)
-        if not lasts or is_same_face(_crop_box(_middle(group)).edges, main.box.edges):
-            continue
-        if track := _track(frames, group, len(seen)):
-            tracks.append(track)
-    return tracks
+        _add_other(tracks, frames, group, len(seen))
+    if not again:
+        return FoundFaces(tracks, 0)
+    lit = brightened(frames) or frames
+    small = [_add_other(tracks, lit, group, len(keys)) for group in small_faces(lit, keys)]
+    return FoundFaces(tracks, small.count(False))
+
+
+def _add_other(
+    tracks: list[FaceTrack],
+    frames: Sequence[NDArray[np.uint8]],
+    group: dict[int, NDArray[np.float64]],
+    searched: int,
+) -> bool:
+    """Add a further face; return whether it is among the tracks, now or before."""
+    edges = _crop_box(_middle(group)).edges
+    if any(is_same_face(edges, track.box.edges) for track in tracks):
+        return True
+    track = _track(frames, group, searched) if 2 * len(group) >= searched else None
+    tracks += [track] if track else []
+    return track is not None
+
+
+def _found_again(frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]) -> FaceTrack | None:
+    """Search for what the first search misses: small, dark and tilted faces, in this order."""
+    bright = brightened(frames)
+    dark = "the frames are dark and were brightened to find the face" if bright else ""
+    lit = bright or frames
+    for group in small_faces(lit, keys):
+        if 2 * len(group) >= len(keys) and (track := _track(lit, group, len(keys))):
+            share = track.box.height / min(frames[0].shape)
+            small = f"the face is small: {share:.0%} of the picture's height"
+            small = small if share < MIN_FACE_SHARE else ""
+            return replace(track, note="; ".join(filter(None, (small, dark))))
+    for degrees in TILTS:
+        for group in tilted_faces(lit, keys, degrees):
+            if 2 * len(group) < len(keys):
+                continue
+            turned = [turned_frame(frame, degrees) for frame in lit]
+            if track := _track(turned, group, len(keys)):
+                box = turned_back(track.box, frames[0].shape, degrees)
+                tilt = (
+                    f"the head is tilted by about {abs(degrees):.0f} degrees: it is turned upright"
+                )
+                note = "; ".join(filter(None, (tilt, dark)))
+                return replace(track, box=box, tilt_degrees=degrees, note=note)
+    return None
 
 
 def _searched_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
@@ -152,12 +207,12 @@ def _glance(
         Its box by frame, float64 (4,); nothing where any doubt is left.
     """
     middle = frames[keys[len(keys) // 2]]
-    faces = _search(middle, _GLANCE_HEIGHT, step=1.2)
+    faces = search(middle, _GLANCE_HEIGHT, step=1.2)
     if len(faces) == 1:
-        faces = _look_around(middle, faces[0], margin=0.15, sizes=(0.9, 1.15))
+        faces = look_around(middle, faces[0], margin=0.15, sizes=(0.9, 1.15))
     if len(faces) != 1:
         return {}
-    template, _ = _region(middle, faces[0], margin=0.0)
+    template, _ = region(middle, faces[0], margin=0.0)
     boxes: dict[int, NDArray[np.float64]] = {}
     for k in keys:
         box = faces[0] if frames[k] is middle else _tracked(frames[k], template, faces[0])
@@ -171,15 +226,15 @@ def _tracked(
     frame: NDArray[np.uint8], template: NDArray[np.uint8], square: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     """Return the box of a face seen on another frame; None where nothing is like it."""
-    region, (x, y) = _region(frame, square, margin=0.25)
-    if region.shape[0] < template.shape[0] or region.shape[1] < template.shape[1]:
+    around, (x, y) = region(frame, square, margin=0.25)
+    if around.shape[0] < template.shape[0] or around.shape[1] < template.shape[1]:
         return None
-    scores = cv2.matchTemplate(region, template, cv2.TM_CCOEFF_NORMED)
+    scores = cv2.matchTemplate(around, template, cv2.TM_CCOEFF_NORMED)
     _, best, _, (column, row) = cv2.minMaxLoc(scores)
     if not best > _LIKENESS:  # a flat region has no score
         return None
     side = square[2]
-    scale = side / _ROI_FACE
+    scale = side / ROI_FACE
     return np.array([x + column * scale, y + row * scale, side, side])
 
 
@@ -191,30 +246,12 @@ def _search_at_length(
     Returns:
         All boxes, float64 (face, 4), by the frame that was searched.
     """
-    seen = {int(k): _search(frames[k], _SEARCH_HEIGHT) for k in keys}
+    seen = {int(k): search(frames[k], _SEARCH_HEIGHT) for k in keys}
     # A face on fewer than half of the searched frames is too little evidence for the box.
     if sum(len(boxes) > 0 for boxes in seen.values()) * 2 <= len(keys):
         rest = set(range(len(frames))) - seen.keys()
-        seen |= {k: _search(frames[k], _SEARCH_HEIGHT) for k in sorted(rest)}
+        seen |= {k: search(frames[k], _SEARCH_HEIGHT) for k in sorted(rest)}
     return seen
-
-
-def _search(frame: NDArray[np.uint8], height: int, step: float = 1.1) -> NDArray[np.float64]:
-    """Search a whole frame for faces.
-
-    Args:
-        frame: uint8 (height, width).
-        height: Shrink the frame's smaller side to so many pixels first.
-        step: From one size of faces to the next.
-
-    Returns:
-        float64 (face, 4): x, y, width, height in pixels of the frame.
-    """
-    scale = min(1.0, height / min(frame.shape))
-    small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    side = max(_CASCADE_SIDE, round(min(small.shape) * _MIN_FACE_SHARE))
-    boxes = _cascade().detectMultiScale(small, step, 5, minSize=(side, side))
-    return np.asarray(np.asarray(boxes, np.float64).reshape(-1, 4) / scale)
 
 
 def _check_frames(
@@ -225,71 +262,22 @@ def _check_frames(
     A frame that looks like the faces already found needs no search: the correlation of its small
     crop with their mean is quick. Any other frame is searched around the box.
     """
-    small = np.stack([_thumbnail(_cut(frame, square)) for frame in frames])
+    small = np.stack([_thumbnail(cut(frame, square)) for frame in frames])
     small -= small.mean(axis=1, keepdims=True)
     small /= np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6)  # a flat one stays 0
     typical = small[sorted(keys)].mean(axis=0)
     typical /= max(float(np.linalg.norm(typical)), 1e-6)
     likeness = small @ typical
     return tuple(
-        k in keys or bool(likeness[k] > _LIKENESS) or len(_look_around(frame, square)) > 0
+        k in keys or bool(likeness[k] > _LIKENESS) or len(look_around(frame, square)) > 0
         for k, frame in enumerate(frames)
     )
-
-
-def _cut(frame: NDArray[np.uint8], square: NDArray[np.float64]) -> NDArray[np.uint8]:
-    x, y, side = square[0], square[1], square[2]
-    x0, y0 = max(0, int(x)), max(0, int(y))
-    return frame[y0 : int(y + side), x0 : int(x + side)]
 
 
 def _thumbnail(face: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the face as float32 (32 x 32,)."""
     small = cv2.resize(face, (_CHECK_FACE, _CHECK_FACE), interpolation=cv2.INTER_LINEAR)
     return np.asarray(small, np.float32).ravel()
-
-
-def _look_around(
-    frame: NDArray[np.uint8],
-    square: NDArray[np.float64],
-    margin: float = 0.3,
-    sizes: tuple[float, float] = (0.75, 1.35),
-) -> NDArray[np.float64]:
-    """Search the surroundings of a box for faces of about its size and position.
-
-    Args:
-        frame: uint8 (height, width).
-        square: x, y, width, height in pixels of the frame.
-        margin: How far around, as a share of the side.
-        sizes: The smallest and the largest face, as shares of the side.
-
-    Returns:
-        As `_search`.
-    """
-    small, (x, y) = _region(frame, square, margin)
-    smallest, largest = (round(share * _ROI_FACE) for share in sizes)
-    boxes = _cascade().detectMultiScale(
-        small, 1.05, 3, minSize=(smallest, smallest), maxSize=(largest, largest)
-    )
-    found = np.asarray(boxes, np.float64).reshape(-1, 4) * (square[2] / _ROI_FACE)
-    found[:, :2] += (x, y)
-    return np.asarray(found)
-
-
-def _region(
-    frame: NDArray[np.uint8], square: NDArray[np.float64], margin: float
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Cut a box and its surroundings, shrunk so that the box is 40 pixels wide.
-
-    Returns:
-        uint8 (height, width), and its left and top edge in pixels of the frame.
-    """
-    side = square[2]
-    x, y = square[:2] - margin * side
-    cut = _cut(frame, np.array([x, y, side * (1 + 2 * margin)]))
-    scale = _ROI_FACE / side
-    small = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.asarray(small), (max(0, int(x)), max(0, int(y)))
 
 
 def _crop_box(square: NDArray[np.float64]) -> Box:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.features.scene_cuts import SceneCuts
 from avemotion.media.types import Box
 
 _SAME_FACE_IOU = 0.4  # boxes overlapping more than this show the same face
@@ -89,12 +93,20 @@ def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[n
     return np.asarray(shared / union)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    start_seconds: float
+    """Of its window."""
+    seconds: float
+    """In the middle of the frames that show the face."""
+    box: Box
+
+
 class FaceTracker:
     """Numbers faces 1, 2... as they appear, and tracks them by the overlap of their boxes.
 
     Pairs of a face seen before and one seen now are matched by intersection over union, the best
-    pair first. Faces are not identified: where a cut shows another person at the same position, the
-    number stays.
+    pair first. Faces are not identified: who comes back after a scene cut gets another number.
     """
 
     def __init__(self, remembered_seconds: float = _REMEMBERED_SECONDS) -> None:
@@ -104,31 +116,41 @@ class FaceTracker:
             remembered_seconds: A face that is gone for longer gets another number.
         """
         self._remembered_seconds = remembered_seconds
-        self._last_seen: dict[int, tuple[float, Box]] = {}
+        self._last_seen: dict[int, _Sighting] = {}
         self._count = 0
 
     def forget(self) -> None:
         """Forget all faces; numbers go on."""
         self._last_seen.clear()
 
-    def of(self, boxes: list[Box], start_seconds: float) -> list[int]:
+    def of(
+        self,
+        boxes: list[Box],
+        start_seconds: float,
+        seen_seconds: Sequence[float] | None = None,
+        cuts: SceneCuts | None = None,
+    ) -> list[int]:
         """Return the numbers of a window's faces.
 
         Args:
             boxes: Their boxes, in pixels of the frames.
             start_seconds: Start of the window; later than that of the windows before.
+            seen_seconds: When each face is seen; by default at the start.
+            cuts: The scene cuts up to the end of the window, where a video may have some.
         """
+        times = seen_seconds or [start_seconds] * len(boxes)
         self._last_seen = {
             number: seen
             for number, seen in self._last_seen.items()
-            if start_seconds - seen[0] <= self._remembered_seconds
+            if start_seconds - seen.start_seconds <= self._remembered_seconds
         }
-        known = np.array([box.edges for _, box in self._last_seen.values()]).reshape(-1, 4)
+        known = np.array([seen.box.edges for seen in self._last_seen.values()]).reshape(-1, 4)
         pairs = sorted(
             (-share, now, number)
             for now, box in enumerate(boxes)
             for number, share in zip(self._last_seen, overlaps(box.edges, known), strict=True)
             if share > _SAME_PERSON_IOU
+            and not (cuts and cuts.any_between(self._last_seen[number].seconds, times[now]))
         )
         numbers: dict[int, int] = {}
         for _, now, number in pairs:
@@ -138,5 +160,5 @@ class FaceTracker:
             if now not in numbers:
                 self._count += 1
                 numbers[now] = self._count
-            self._last_seen[numbers[now]] = (start_seconds, boxes[now])
+            self._last_seen[numbers[now]] = _Sighting(start_seconds, times[now], boxes[now])
         return [numbers[now] for now in range(len(boxes))]

@@ -69,7 +69,7 @@ class FaceCrops:
     """From 1, where all faces were requested; None without a face."""
     missing: str = ""
     """Why there is no face; empty where there is one."""
-    note: str = ""
+    notes: tuple[str, ...] = ()
     """What is unusual about how it was found."""
 
 
@@ -140,20 +140,35 @@ def crop_faces_of(
     if settings.face == "whole" and _is_small(frames, settings):
         crops, box = whole_crops(frames, settings)
         found = (True,) * len(frames)
-        return [FaceCrops(crops, found, scaled_box(box, video.scale), note=_WHOLE)]
+        return [FaceCrops(crops, found, scaled_box(box, video.scale), notes=(_WHOLE,))]
     tracks: list[FaceTrack] = []
+    left_out: tuple[str, ...] = ()
     if request.face == "all":
-        tracks = find_faces(list(frames))
+        found_faces = find_faces(list(frames))
+        tracks, left_out = found_faces.tracks, _left_out(found_faces.left_out)
     elif track := find_face(list(frames)):
         tracks = [track]
     if not tracks:
         return [FaceCrops(missing=no_face(video.decoded))]
     faces = []
     for number, track in enumerate(tracks, 1):
-        crops, box = face_crops(frames, track.box, settings)
+        crops, box = face_crops(frames, track.box, settings, track.tilt_degrees)
         shown = number if request.face == "all" else None
-        faces.append(FaceCrops(crops, track.found, scaled_box(box, video.scale), shown))
+        notes = (track.note,) if track.note else ()
+        faces.append(
+            FaceCrops(
+                crops, track.found, scaled_box(box, video.scale), shown, notes=notes + left_out
+            )
+        )
     return faces
+
+
+def _left_out(faces: int) -> tuple[str, ...]:
+    """Say how many faces got no answer, and why."""
+    if not faces:
+        return ()
+    what = "1 further face is" if faces == 1 else f"{faces} further faces are"
+    return (f"{what} left out: seen on too few frames",)
 
 
 def _is_small(frames: NDArray[np.uint8], settings: PreprocessSettings) -> bool:
@@ -274,8 +289,8 @@ def _warnings(
     if used != request.wanted:
         missing = face.missing if used == "audio" else media.no_sound
         yield f"answered from {used} alone: {missing}"
-    if used != "audio" and face.note:
-        yield face.note
+    if used != "audio":
+        yield from face.notes
     if used != "audio" and sum(face.found) * 2 < FACE_FRAMES:
         yield f"a face was found in only {sum(face.found)} of {FACE_FRAMES} frames"
     yield from media.notes

@@ -11,6 +11,7 @@ import numpy as np
 from avemotion.config import FACE_FRAMES, SAMPLE_RATE, TimelineSettings
 from avemotion.errors import MissingModalityError
 from avemotion.features.face_tracking import FaceTracker
+from avemotion.features.scene_cuts import SceneCuts
 from avemotion.inference.prediction import Prediction
 from avemotion.inference.preparation import (
     FaceCrops,
@@ -45,13 +46,18 @@ def window_rows(
         MediaError: The file cannot be read; the rows before the error were yielded.
         MissingModalityError: The file has none of the streams that the prediction needs.
     """
-    tracker, wanted = FaceTracker(), request.wanted
+    tracker, cuts, wanted = FaceTracker(), SceneCuts(), request.wanted
     for window in stream_windows(path, settings, wanted != "audio", wanted != "video"):
         media = window_media(window)
         sound = sound_features(window_name(path.stem, window.number), media, request)
         faces = crop_faces_of(media, np.arange(FACE_FRAMES), request)
         boxes = [face.box for face in faces if face.box]
-        numbers = tracker.of(boxes, window.start_seconds) if request.face == "all" else []
+        numbers: list[int] = []
+        if request.face == "all":
+            if window.frames is not None:
+                cuts.add(window.frames, window.frame_seconds)
+            seen = [_middle_seconds(window, face) for face in faces if face.box]
+            numbers = tracker.of(boxes, window.start_seconds, seen, cuts)
         warnings = tuple(_window_warnings(window, len(boxes), wanted))
         rows = []
         for face, number in zip_longest(faces, numbers):
@@ -64,6 +70,12 @@ def window_rows(
                     reason += "; the model needs both face and voice"
             rows.append(_row(window, face, number, prediction, reason, warnings))
         yield rows
+
+
+def _middle_seconds(window: MediaWindow, face: FaceCrops) -> float:
+    """Return when the middle one of the frames is shown on which a face was found."""
+    found = np.flatnonzero(face.found)
+    return window.frame_seconds[int(found[len(found) // 2])]
 
 
 def _row(

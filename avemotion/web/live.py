@@ -142,9 +142,11 @@ class LiveWindow:
         """Search a frame once, when it comes; for further faces now and then: it takes 30 ms."""
         if seconds - self._searched >= _SEARCH_SECONDS:
             self._searched = seconds
-            self._last_found = [track.box for track in find_faces([image.grey])[:FACES]]
+            self._last_found = [
+                track.box for track in find_faces([image.grey], again=False).tracks[:FACES]
+            ]
             return self._last_found
-        main = find_face([image.grey])
+        main = find_face([image.grey], again=False)
         if main is None:
             return []
         others = (b for b in self._last_found if not is_same_face(b.edges, main.box.edges))

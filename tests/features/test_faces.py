@@ -150,7 +150,7 @@ def test_a_larger_face_that_passes_by_is_not_taken(frames):
 @pytest.mark.parametrize("on, faces", [(11, 2), (8, 1)])
 def test_another_face_must_be_on_half_of_the_searched_frames(frames, on, faces):
     """Frames 3, 6, 10, 13 and 16 are searched: the smaller face is on three of them, or on two."""
-    assert len(find_faces(two_faces(frames, 0.6, on=on))) == faces
+    assert len(find_faces(two_faces(frames, 0.6, on=on)).tracks) == faces
 
 
 @pytest.mark.parametrize("on, first", [(3, 150.0), (2, 100.0)])

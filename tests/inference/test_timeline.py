@@ -213,12 +213,12 @@ def two_people(parts: list) -> np.ndarray:
 
 def test_all_faces_are_found_and_known_again(parts: list, fitted: Path, tmp_path: Path) -> None:
     both = two_people(parts)
-    tracks = find_faces(both[::4][:20])
+    tracks = find_faces(both[::4][:20]).tracks
     assert len(tracks) == 2
     for track, (frames, _) in zip(sorted(tracks, key=lambda t: t.box.x), parts, strict=True):
         alone = find_face(frames[::4][:20])
         assert abs(track.box.width - alone.box.width) < 0.25 * alone.box.width
-    assert find_faces(noise_frames(20, 360, 480, smooth=40)) == []
+    assert find_faces(noise_frames(20, 360, 480, smooth=40)).tracks == []
     path = write(tmp_path / "both.mkv", both, parts[0][1])
     every = TimelineSettings(window_seconds=1.5, hop_seconds=0.5, smooth_seconds=2, face="all")
     rows = list(avemotion.timeline(path, checkpoint=fitted / "ar5/av", settings=every))
@@ -242,6 +242,16 @@ def test_faces_are_linked_by_the_overlap_of_their_boxes() -> None:
     assert numbers.of([moved], 7) == [4]  # away for 6 s
     # Two boxes overlap one face: the closer one keeps its number.
     assert numbers.of([Box(30, 0, 80, 98), Box(4, 0, 80, 98)], 8) == [5, 1]
+
+
+def test_a_scene_cut_starts_a_new_person(parts: list, fitted: Path, tmp_path: Path) -> None:
+    """Two actors one after the other at the same position."""
+    (angry, voice), (sad, other_voice) = parts
+    both, sound = np.concatenate([angry[:60], sad[:60]]), np.concatenate([voice, other_voice])
+    path = write(tmp_path / "cut.mkv", both, sound[: len(both) * 16_000 // RATE])
+    every = TimelineSettings(window_seconds=1, hop_seconds=1, smooth_seconds=0, face="all")
+    rows = list(avemotion.timeline(path, checkpoint=fitted / "ar5/av", settings=every))
+    assert [row.face for row in rows if row.face] == [1, 1, 2, 2]
 
 
 def test_table_and_lines_hold_the_same_rows(
