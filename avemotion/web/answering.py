@@ -25,8 +25,10 @@ from avemotion.errors import AvemotionError, MediaError
 from avemotion.features.table import feature
 from avemotion.files import csv_rows
 from avemotion.inference.classifier import Classifier, check_reads_pictures
+from avemotion.inference.long_clips import WindowPool
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
-from avemotion.inference.timeline_rows import table_columns, table_row
+from avemotion.inference.timeline_rows import smoothed, table_columns, table_row
+from avemotion.inference.timeline_windows import window_rows
 from avemotion.media.decoder import opened
 from avemotion.media.video_tracks import is_video
 from avemotion.parallel.processes import one_thread
@@ -78,27 +80,33 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
         settings of the windows, header of the CSV table), then each ``row`` as
         `TimelineRow.to_dict` returns it, its ``cells`` in the CSV table, and sometimes a
         ``face``. For every clip, last: ``prediction`` as `classify --json` prints it, and
-        ``images`` of the network's input as data URLs.
+        ``images`` of the network's input as data URLs: of a long clip, of its surest window.
 
     Raises:
         MediaError: The clip cannot be classified; the message gives the reason, without paths of
             the server.
     """
     classifier = _classifier(checkpoint)
+    both = {"video", "audio"} <= set(classifier.metadata.answers)
     try:
         still = _is_still(upload.path)
         seconds = check_size(upload.path, upload.length_seconds, still)
         if still:
             check_reads_pictures(upload.path.name, classifier.metadata)
-        elif seconds > LONG_CLIP_SECONDS:
-            yield from _timeline(classifier, upload.path, seconds)
-        (clip,) = classifier.prepare(upload.path)
+        if seconds > LONG_CLIP_SECONDS and not still:
+            pool = WindowPool(upload.path.name, classifier.request())
+            yield from _timeline(classifier, upload.path, seconds, pool, parts=both)
+            (prediction,), clip = pool.predictions(), pool.surest
+        else:
+            (clip,) = classifier.prepare(upload.path)
+            (prediction,) = classifier.answer([clip], parts=both and clip.modality == "av")
     except AvemotionError as error:
         reason = str(error).replace(str(upload.path), upload.path.name)
         raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
-    each_alone = clip.modality == "av" and {"video", "audio"} <= set(classifier.metadata.answers)
-    prediction = replace(classifier.answer([clip], parts=each_alone)[0], clip=upload.name)
-    yield {"prediction": asdict(prediction), "images": _images(clip)}
+    yield {
+        "prediction": replace(prediction, clip=upload.name).to_dict(),
+        "images": _images(clip) if clip else {},
+    }
 
 
 def _is_still(path: Path) -> bool:
@@ -111,14 +119,23 @@ def _is_still(path: Path) -> bool:
         return container.format.name in _STILL_FORMATS
 
 
-def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield the header of a timeline, then its rows."""
+def _timeline(
+    classifier: Classifier, path: Path, seconds: float, pool: WindowPool, parts: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield the header of a timeline, then its rows; the pool is given each window, too."""
     labels, settings = classifier.labels, TimelineSettings()
     yield {
         "timeline": asdict(settings) | {"seconds": seconds, "cells": _csv(table_columns(labels))}
     }
     next_face = 0.0
-    for row in classifier.timeline(path, settings=settings):
+    windows = window_rows(
+        path,
+        classifier.request(),
+        settings,
+        lambda window: classifier.answer([window], parts)[0],
+        watch=pool.add,
+    )
+    for row in smoothed(windows, settings.smooth_seconds):
         part = {"row": row.to_dict(), "cells": _csv(table_row(row, labels))}
         if row.face_crop is not None and row.start_seconds >= next_face:
             part["face"] = _face_url(row.face_crop)

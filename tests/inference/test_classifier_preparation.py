@@ -9,6 +9,7 @@ from network_maker import EXPERIMENTS, metadata_of, untrained
 
 from avemotion import Classifier, DecodedClip
 from avemotion.errors import MediaError
+from avemotion.inference.classifier import answer_or_prepare
 from avemotion.inference.isolated_preparation import prepare_all, task_of
 from avemotion.inference.preparation import prepare_clip
 from avemotion.inference.request import InferenceRequest
@@ -30,7 +31,7 @@ def test_a_process_of_its_own_prepares_a_clip_or_says_why_not(tmp_path: Path) ->
     broken = tmp_path / "a.wav"
     broken.write_bytes(b"RIFF")
     tasks = [task_of(sound, request), task_of(broken, request)]
-    with closing(prepare_all(tasks, workers=1)) as outcomes:
+    with closing(prepare_all(answer_or_prepare, tasks, workers=1)) as outcomes:
         (clip,), error = outcomes
     (same,) = prepare_clip(sound, request)
     np.testing.assert_array_equal(clip.arrays.inputs["power"], same.arrays.inputs["power"])
