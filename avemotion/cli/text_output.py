@@ -250,11 +250,11 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
     lines = [
         f"{result.clip}{face}: {result.label} (from {result.modality}"
         f"{looked if result.frames_sampled else ''})",
-        "  " + _ranked(result.probabilities),
+        "  " + _in_order(result.probabilities),
     ]
     if result.units:
-        lines.append("  action units: " + _ranked(result.units))
-    lines += [f"  {part} alone: {_ranked(says)}" for part, says in result.parts.items()]
+        lines.append("  action units: " + _in_order(result.units))
+    lines += [f"  {part} alone: {_in_order(says)}" for part, says in result.parts.items()]
     if result.strongest_windows:
         lines.append("  strongest: " + "; ".join(map(window_text, result.strongest_windows)))
     lines += [f"  warning: {warning}" for warning in result.warnings]
@@ -297,9 +297,8 @@ def timeline_row_text(row: TimelineRow) -> str:
     when = f"{row.start_seconds:8.1f} - {row.end_seconds:.1f} s{face}"
     if row.smoothed is None or row.probabilities is None:
         return f"{when}  no answer: {row.reason}"
-    ranked = sorted(row.smoothed.items(), key=lambda item: -item[1])
-    answers = "  ".join(f"{name} {value:.2f}" for name, value in ranked[:3])
-    return f"{when}  {answers}  (from {row.modality})"
+    answers = "  ".join(f"{name} {value:.2f}" for name, value in row.smoothed.items())
+    return f"{when}  {row.smoothed_label} (from {row.modality})  {answers}"
 
 
 def timeline_text(report: TimelineReport) -> str:
@@ -318,9 +317,9 @@ def timeline_text(report: TimelineReport) -> str:
     return "\n".join(lines)
 
 
-def _ranked(probabilities: Mapping[str, float]) -> str:
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    return "  ".join(f"{name} {value:.3f}" for name, value in ranked)
+def _in_order(probabilities: Mapping[str, float]) -> str:
+    """Show probabilities in the order of the model's labels, so that clips can be compared."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in probabilities.items())
 
 
 def export_text(report: ExportReport) -> str:

@@ -39,7 +39,7 @@ class PredictionsReport:
     earlier: int
     """Of these, those that an interrupted run had answered."""
     labels: dict[str, int]
-    """Number of rows by most probable emotion, most frequent first."""
+    """Number of rows by most probable emotion, in the model's order."""
     modalities: dict[str, int]
     """Number of rows by modality used: ``av``, ``video``, ``audio``."""
     failures: tuple[ClipFailure, ...]
@@ -126,7 +126,7 @@ def write_predictions(
         out=out,
         clips=len(files.paths),
         earlier=len(files.paths) - len(left),
-        labels=dict(found.labels.most_common()),
+        labels={label: n for label in classifier.labels if (n := found.labels[label])},
         modalities=dict(found.modalities),
         failures=tuple(found.failures),
         left_out=files.left_out,

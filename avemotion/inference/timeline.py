@@ -47,7 +47,7 @@ class TimelineReport:
     modalities: dict[str, int]
     """Number of rows by modality used: ``av``, ``video``, ``audio``; empty without a prediction."""
     labels: dict[str, int]
-    """Number of rows by most probable emotion after smoothing, most frequent first."""
+    """Number of rows by most probable emotion after smoothing, in the model's order."""
     checkpoint: str
     """The model that was used."""
     synthetic: bool
@@ -167,7 +167,7 @@ def write_timeline(
         seconds=seconds,
         rows=modalities.total(),
         modalities=dict(modalities),
-        labels=dict(emotions.most_common()),
+        labels={label: n for label in classifier.labels if (n := emotions[label])},
         checkpoint=str(classifier.checkpoint),
         synthetic=synthetic,
         files=tuple(file for file in (out, plot) if file),

@@ -18,8 +18,7 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.errors import MediaError, MissingModalityError, UsageError
-from avemotion.inference.classify_clips import ClipFailure
-from avemotion.inference.prediction import Prediction
+from avemotion.inference.prediction import ClipFailure, Prediction
 from avemotion.inference.runtimes.loading import find_checkpoint
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
