@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.data.batch import STREAMS, Arrays, concatenate, only
-from avemotion.errors import AvemotionError, MediaError, UsageError
+from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
 from avemotion.features.table import shows_motion
 from avemotion.inference.isolated_preparation import ClipTask, prepare_all, task_of
-from avemotion.inference.long_clips import announces_length, predict_long
+from avemotion.inference.long_clips import announces_length, is_large, predict_long
 from avemotion.inference.prediction import Prediction
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip, prepare_clip
 from avemotion.inference.request import InferenceRequest
@@ -291,8 +291,12 @@ def _answer_or_prepare(
 ) -> Iterator[Outcome | float]:
     """Prepare a clip, or predict from the windows of a long one; the outcome is yielded last."""
     prepared: list[PreparedClip] = []
-    if isinstance(media, DecodedClip) or not announces_length(media):
-        prepared = prepare_clip(media, request)
+    if isinstance(media, DecodedClip) or not (is_large(media) and announces_length(media)):
+        try:
+            prepared = prepare_clip(media, request)
+        except (MediaError, MissingModalityError):  # of 20 frames; there are others in a long clip
+            if isinstance(media, DecodedClip) or not announces_length(media):
+                raise
     is_long = not prepared or prepared[0].seconds > LONG_CLIP_SECONDS
     if is_long and not isinstance(media, DecodedClip):
         classifier = model()

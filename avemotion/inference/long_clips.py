@@ -7,6 +7,7 @@ that is sure of an emotion counts for more than one that is not, since its logar
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from avemotion.config import TimelineSettings
-from avemotion.errors import MissingModalityError
+from avemotion.errors import MediaError, MissingModalityError
 from avemotion.features.face_tracking import FaceTracker
 from avemotion.inference.prediction import Prediction, StrongWindow
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
@@ -34,17 +35,19 @@ _OF_PAUSES = "loudness_range_db"
 _SMALL_BYTES = 2**20  # a file this small is decoded sooner than its header is asked
 
 
-def announces_length(file: MediaFile) -> bool:
-    """Return whether a large file announces a long clip; the length itself may be another.
-
-    Raises:
-        MediaError: The file cannot be read.
-    """
+def is_large(file: MediaFile) -> bool:
+    """Return whether a file is so large that its header is worth a look before it is decoded."""
     if isinstance(file, Path):
-        size = file.stat().st_size if file.is_file() else 0
-    else:
-        size = file.handle.seek(0, 2)
-    return size > _SMALL_BYTES and (known_seconds(file) or 0.0) > LONG_CLIP_SECONDS
+        return file.is_file() and file.stat().st_size > _SMALL_BYTES
+    return file.handle.seek(0, os.SEEK_END) > _SMALL_BYTES
+
+
+def announces_length(file: MediaFile) -> bool:
+    """Return whether a file announces a long clip; its length may be another."""
+    try:
+        return (known_seconds(file) or 0.0) > LONG_CLIP_SECONDS
+    except MediaError:  # which whoever reads on will meet
+        return False
 
 
 def predict_long(

@@ -178,7 +178,8 @@ def test_a_long_clip_is_drawn_over_time(page: Any, clip: Path, app: App, tmp_pat
     assert len(answered) < len(lines), "nobody is there for 4 s"
     assert page.inner_text("#timeline-name") == film.name
     assert "The clip as a whole" in page.inner_text("#result")
-    assert "cannot play this kind of file" in page.inner_text("#player-note")
+    # Chromium knows the sound of this film, and not its images.
+    assert re.search("to hear it|cannot play", page.inner_text("#player-note"))
 
     # The curve of an emotion has the height of its probability, where it is the most probable too.
     first = lines[0]
