@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from avemotion.inference.classifier import classify_clip as classify_clip
     from avemotion.inference.classifier import classify_faces as classify_faces
     from avemotion.inference.classifier import classify_image as classify_image
-    from avemotion.inference.classify_clips import ClipFailure as ClipFailure
     from avemotion.inference.classify_clips import classify as classify
     from avemotion.inference.classify_clips import classify_clips as classify_clips
+    from avemotion.inference.data_frames import to_frame as to_frame
+    from avemotion.inference.prediction import ClipFailure as ClipFailure
     from avemotion.inference.prediction import Prediction as Prediction
+    from avemotion.inference.predictions_file import write_predictions as write_predictions
     from avemotion.inference.runtimes.onnx_export import export as export
     from avemotion.inference.timeline import timeline as timeline
     from avemotion.inference.timeline import write_timeline as write_timeline
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AvemotionError": "errors",
     "Classifier": "inference.classifier",
-    "ClipFailure": "inference.classify_clips",
+    "ClipFailure": "inference.prediction",
     "DecodedClip": "media.sources",
     "Prediction": "inference.prediction",
     "TimelineSettings": "config",
@@ -65,7 +67,9 @@ _HOMES = {
     "report": "evaluation.report.page",
     "synth": "data.corpora.synthetic",
     "timeline": "inference.timeline",
+    "to_frame": "inference.data_frames",
     "verify": "data.verification",
+    "write_predictions": "inference.predictions_file",
     "write_timeline": "inference.timeline",
 }
 """Public name -> module. Loaded when used: importing avemotion loads no torch, OpenCV or scipy."""

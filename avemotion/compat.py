@@ -32,6 +32,7 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "pandas": "pandas",
     "ray": "ray",
 }
 """Package as it is imported -> the extra of avemotion that installs it."""

@@ -419,17 +419,18 @@ TIMES = [
     Row("variable frame rate", lambda p: uneven(p / "a.mkv"), "av", box=same),
     Row("variable frame rate, frozen for a while", lambda p: halting(p / "a.mkv"), "video",
         (NO_TRACK.format("a.mkv"), "the video stands still or repeats for"), same),
-    Row("12 s", lambda p: film(p / "a.mp4", face(), [Track(voice(12.0))], rate=4), "av",
-        ("the clip lasts 12.0 s, much longer than training clips; the prediction uses 20 evenly "
-         "spaced frames and the middle 5 s of audio",), same),
+    Row("12 s",
+        lambda p: film(p / "a.mp4", [*face(), *face(32)], [Track(voice(12.0))], rate=6), "av",
+        ("the clip lasts 12.0 s, much longer than training clips: the prediction is the mean of "
+         "11 windows of 2.5 s",), same),
     Row("8 s of sound, 2 s of video",
         lambda p: film(p / "a.mkv", face(), [Track(voice(8.0))], rate=20), "av",
         ("the audio lasts 8.0 s; the prediction uses its middle 5 s",
          "the video lasts only 2.0 of the 8.0 s of audio"), same),
     Row("8 s of sound", lambda p: make_wav(p / "a.wav", speech_like(8)), "audio",
         ("a.wav has no video stream", "the audio lasts 8.0 s; the prediction uses its middle 5 s")),
-    Row("6 minutes of sound", lambda p: make_wav(p / "a.wav", speech_like(360)), "audio",
-        ("a.wav has no video stream", "the clip lasts 360.0 s")),
+    Row("40 s of sound", lambda p: make_wav(p / "a.wav", speech_like(40)), "audio",
+        ("the clip lasts 40.0 s", "answered from audio alone: the file has no video")),
     Row("0.04 s of sound", lambda p: make_wav(p / "a.wav", speech_like(0.04)),
         MissingModalityError, ("lasts 0.040 s, at least 0.1 s",)),
 ]  # fmt: skip

@@ -105,6 +105,8 @@ def test_the_example_of_a_public_name_runs(
     name: str, toured: tuple[Path, list[Step]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the folder that the tutorial leaves, with a clip, a picture and a model for it."""
+    if name == "to_frame":
+        pytest.importorskip("pandas", reason="pandas is not installed")
     monkeypatch.chdir(toured[0])
     text = inspect.getdoc(getattr(avemotion, name)) or ""
     example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)

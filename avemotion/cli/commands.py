@@ -213,21 +213,30 @@ def _ratings(command: Command) -> int:
 
 
 def _classify(command: Command) -> int:
-    from avemotion.cli.text_output import prediction_text
+    from avemotion.cli.text_output import left_out_text, prediction_text, predictions_text
     from avemotion.config import TimelineSettings
+    from avemotion.inference.media_files import media_files
     from avemotion.inference.prediction import Prediction
 
     def add(parser: Any) -> None:
-        parser.add_argument("clips", nargs="+", type=as_path, help="media files")
+        parser.add_argument(
+            "clips", nargs="+", type=as_path, help="media files, folders of such, patterns"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
         parser.add_argument(
             "--parts", action="store_true", help="what face and voice alone predict"
+        )
+        parser.add_argument(
+            "--out",
+            type=as_path,
+            help="write the answers to FILE.csv, or to FILE.jsonl, one JSON object a line; after "
+            "an interruption the same command goes on where it stopped",
         )
         add_function(parser, avemotion.classify, {"clips", "parts"})
         parser.add_argument(
             "--timeline", action="store_true", help="classify one long video over time"
         )
-        shared = {"clip", "checkpoint", "modality", "device", "runtime", "settings"}
+        shared = {"clip", "out", "checkpoint", "modality", "device", "runtime", "settings"}
         add_function(parser, avemotion.write_timeline, shared)
         parser.add_class_arguments(TimelineSettings, skip={"face"})
 
@@ -240,10 +249,21 @@ def _classify(command: Command) -> int:
     files = {name: values.pop(name) for name in ("out", "plot")}
     if values.pop("timeline"):
         return _classify_timeline(values, files, settings)
-    if settings != TimelineSettings(face=settings.face) or any(files.values()):
-        options = ", ".join(f"--{name}" for name in (*files, *names))
+    out, plot = files["out"], files["plot"]
+    if settings != TimelineSettings(face=settings.face) or plot:
+        options = ", ".join(f"--{name}" for name in ("plot", *names))
         raise UsageError(f"Only --timeline takes {options}. Add it, or leave them out.")
     as_json = values.pop("json")
+    if out:
+        if as_json:
+            raise UsageError("--json prints answers, --out writes them: give one or the other.")
+        report = avemotion.write_predictions(**values, out=out)
+        print(predictions_text(report))
+        return SOME_FAILED if report.failures else OK
+    files_found = media_files(values["clips"])
+    values["clips"] = files_found.paths
+    if files_found.left_out:
+        print(left_out_text(files_found.left_out), file=sys.stderr)
     failed = False
     for result in avemotion.classify(**values):
         failed |= not isinstance(result, Prediction)

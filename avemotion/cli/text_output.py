@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemotion.evaluation.predictions import modality_of
 from avemotion.evaluation.report.formatting import counted, people, versus
 from avemotion.evaluation.report.headline import headline
-from avemotion.inference.prediction import Prediction
+from avemotion.inference.prediction import ClipFailure, Prediction
+from avemotion.inference.prediction_table import window_text
 
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.data.corpora.synthetic import SyntheticCorpus
@@ -17,7 +19,7 @@ if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.data.preprocessing import PreprocessReport
     from avemotion.evaluation.metrics.human_baseline import HumanScore
     from avemotion.evaluation.report.results import EvaluationResults
-    from avemotion.inference.classify_clips import ClipFailure
+    from avemotion.inference.predictions_file import PredictionsReport
     from avemotion.inference.runtimes.onnx_export import ExportReport
     from avemotion.inference.timeline import TimelineReport
     from avemotion.inference.timeline_rows import TimelineRow
@@ -261,13 +263,45 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
     lines = [
         f"{result.clip}{face}: {result.label} (from {result.modality}"
         f"{looked if result.frames_sampled else ''})",
-        "  " + _ranked(result.probabilities),
+        "  " + _in_order(result.probabilities),
     ]
     if result.units:
-        lines.append("  action units: " + _ranked(result.units))
-    lines += [f"  {part} alone: {_ranked(says)}" for part, says in result.parts.items()]
+        lines.append("  action units: " + _in_order(result.units))
+    lines += [f"  {part} alone: {_in_order(says)}" for part, says in result.parts.items()]
+    if result.strongest_windows:
+        lines.append("  strongest: " + "; ".join(map(window_text, result.strongest_windows)))
     lines += [f"  warning: {warning}" for warning in result.warnings]
     return "\n".join(lines)
+
+
+def predictions_text(report: PredictionsReport) -> str:
+    """Say what was written of many clips, and which failed."""
+    answered, failed = sum(report.modalities.values()), len(report.failures)
+    from_each = ", ".join(f"{n} from {m}" for m, n in sorted(report.modalities.items()))
+    earlier = f" ({report.earlier:,} were answered before)" if report.earlier else ""
+    lines = [
+        f"{counted(report.clips, 'clip')}{earlier}: {counted(answered, 'answer')}"
+        + (f" ({from_each})" if from_each else "")
+        + f", {counted(failed, 'failure')}."
+    ]
+    shares = [f"{name} {_percent(n / answered)} %" for name, n in report.labels.items()]
+    lines += ["Most probable, as a share of the answers: " + ", ".join(shares)] if shares else []
+    lines += shortened([f"  {one.clip}: FAILED: {one.reason}" for one in report.failures])
+    if report.left_out:
+        lines.append(left_out_text(report.left_out))
+    if report.synthetic:
+        lines.append("The model was trained on SYNTHETIC data: this says nothing about people.")
+    lines.append(f"Written: {report.out}")
+    return "\n".join(lines)
+
+
+def left_out_text(paths: Sequence[Path]) -> str:
+    """Say which files of folders were not classified."""
+    more = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
+    return (
+        f"Left out of the folders, as no media by their names, or thumbnails: "
+        f"{', '.join(map(str, paths[:3]))}{more}"
+    )
 
 
 def timeline_row_text(row: TimelineRow) -> str:
@@ -276,9 +310,8 @@ def timeline_row_text(row: TimelineRow) -> str:
     when = f"{row.start_seconds:8.1f} - {row.end_seconds:.1f} s{face}"
     if row.smoothed is None or row.probabilities is None:
         return f"{when}  no answer: {row.reason}"
-    ranked = sorted(row.smoothed.items(), key=lambda item: -item[1])
-    answers = "  ".join(f"{name} {value:.2f}" for name, value in ranked[:3])
-    return f"{when}  {answers}  (from {row.modality})"
+    answers = "  ".join(f"{name} {value:.2f}" for name, value in row.smoothed.items())
+    return f"{when}  {row.smoothed_label} (from {row.modality})  {answers}"
 
 
 def timeline_text(report: TimelineReport) -> str:
@@ -297,9 +330,9 @@ def timeline_text(report: TimelineReport) -> str:
     return "\n".join(lines)
 
 
-def _ranked(probabilities: Mapping[str, float]) -> str:
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    return "  ".join(f"{name} {value:.3f}" for name, value in ranked)
+def _in_order(probabilities: Mapping[str, float]) -> str:
+    """Show probabilities in the order of the model's labels, so that clips can be compared."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in probabilities.items())
 
 
 def export_text(report: ExportReport) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +16,25 @@ from numpy.typing import NDArray
 from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.data.batch import STREAMS, Arrays, concatenate, only
 from avemotion.encoders.registry import encoder
-from avemotion.errors import MediaError, UsageError
+from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
 from avemotion.features.table import shows_motion
-from avemotion.inference.isolated_preparation import prepare_isolated
+from avemotion.inference.isolated_preparation import ClipTask, prepare_all, task_of
+from avemotion.inference.long_clips import announces_length, is_large, predict_long
 from avemotion.inference.prediction import Prediction
-from avemotion.inference.preparation import PreparedClip, prepare_clip
+from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip, prepare_clip
 from avemotion.inference.request import InferenceRequest
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
 from avemotion.inference.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.inference.timeline_windows import window_rows
-from avemotion.media.sources import DecodedClip, Source, source_name
+from avemotion.media.sources import DecodedClip, MediaFile, Source, as_media, source_name
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
 
 _WINDOWS = TimelineSettings()
+
+Outcome = Sequence[PreparedClip] | Sequence[Prediction]
+"""A short clip, prepared (with all faces, each of them); or the predictions of a long one."""
 
 _NO_PARTS = "per-modality predictions unavailable: the model was trained with modality_dropout=0"
 
@@ -96,14 +104,38 @@ class Classifier:
     def _classify(
         self, source: Source, request: InferenceRequest, parts: bool, isolated: bool
     ) -> list[Prediction]:
-        prepare = prepare_isolated if isolated else prepare_clip
-        return self.answer(prepare(source, request), parts)
+        if isolated:
+            (outcome,) = prepare_all(answer_or_prepare, [task_of(source, request, parts)], 1)
+            if isinstance(outcome, AvemotionError):
+                raise outcome
+        else:
+            media, name = as_media(source), source_name(source)
+            outcome = _last(_answer_or_prepare(media, name, request, parts, lambda: self))
+        return self.complete([outcome], parts)[0]
+
+    def complete(self, outcomes: Sequence[Outcome], parts: bool = False) -> list[list[Prediction]]:
+        """Predict what workers prepared; what they predicted themselves stays as it is.
+
+        Args:
+            outcomes: Results of `answer_or_prepare`, none of them an error.
+            parts: Also return the predictions from each modality alone.
+
+        Returns:
+            The predictions of each clip.
+        """
+        prepared = [one for clip in outcomes for one in clip if isinstance(one, PreparedClip)]
+        answers = iter(self.answer(prepared, parts))
+        return [
+            [one if isinstance(one, Prediction) else next(answers) for one in clip]
+            for clip in outcomes
+        ]
 
     def timeline(
         self,
         path: Path | str,
         modality: AskedModality = "auto",
         settings: TimelineSettings = _WINDOWS,
+        known: Mapping[int, Sequence[TimelineRow]] | None = None,
     ) -> Iterator[TimelineRow]:
         """Predict the emotion in each window of a video of any length, in constant memory.
 
@@ -112,6 +144,8 @@ class Classifier:
             modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that the window and the
                 model have.
             settings: Windows, smoothing and faces.
+            known: Rows of the first windows by their number, from an earlier run, which are not
+                answered again.
 
         Returns:
             Rows in the order of time, each delayed by half the smoothing width.
@@ -124,7 +158,9 @@ class Classifier:
         if not isinstance(path, str | os.PathLike):
             raise UsageError(f"a timeline needs the path of a file, not {type(path).__name__}.")
         request = self.request(modality, settings.face)
-        windows = window_rows(Path(path), request, settings, lambda clip: self.answer([clip])[0])
+        windows = window_rows(
+            Path(path), request, settings, lambda clip: self.answer([clip])[0], known
+        )
         return smoothed(windows, settings.smooth_seconds)
 
     def request(
@@ -245,6 +281,60 @@ def _check_encoders(checkpoint: Path, metadata: CheckpointMetadata) -> None:
             )
 
 
+def answer_or_prepare(task: ClipTask) -> Iterator[Outcome | AvemotionError | float]:
+    """Run in a worker: prepare a short clip; predict from a long one, whose windows are many.
+
+    Yields:
+        The end of each window of a long clip, last the outcome, or the error, which so keeps its
+        class.
+    """
+    try:
+        if isinstance(task.clip, AvemotionError):
+            raise task.clip
+        model = partial(_of_worker, task.request.checkpoint)
+        yield from _answer_or_prepare(task.clip, task.name, task.request, task.parts, model)
+    except AvemotionError as error:
+        yield error
+
+
+@cache
+def _of_worker(checkpoint: str) -> Classifier:
+    return Classifier(checkpoint, "cpu")
+
+
+def _answer_or_prepare(
+    media: MediaFile | DecodedClip,
+    name: str,
+    request: InferenceRequest,
+    parts: bool,
+    model: Callable[[], Classifier],
+) -> Iterator[Outcome | float]:
+    """Prepare a clip, or predict from the windows of a long one; the outcome is yielded last."""
+    prepared: list[PreparedClip] = []
+    if isinstance(media, DecodedClip) or not (is_large(media) and announces_length(media)):
+        try:
+            prepared = prepare_clip(media, request)
+        except (MediaError, MissingModalityError):  # of 20 frames; there are others in a long clip
+            if isinstance(media, DecodedClip) or not announces_length(media):
+                raise
+    is_long = not prepared or prepared[0].seconds > LONG_CLIP_SECONDS
+    if is_long and not isinstance(media, DecodedClip):
+        classifier = model()
+        found = yield from predict_long(
+            media, name, request, lambda window: classifier.answer([window], parts)[0]
+        )
+        if found:
+            yield found
+            return
+    prepared = prepared or prepare_clip(media, request)
+    yield [replace(clip, clip=name) for clip in prepared]
+
+
+def _last(steps: Iterator[Any]) -> Any:
+    """Return what is yielded last."""
+    return deque(steps, maxlen=1).pop()
+
+
 def classify_clip(
     source: Source,
     checkpoint: Path | str | None = None,
@@ -259,7 +349,9 @@ def classify_clip(
 
     Of several faces, the largest and most central one counts; `classify_faces` returns a
     prediction for each. The 20 frames are spread evenly over the clip's duration, also at a
-    variable frame rate.
+    variable frame rate. A file longer than 10 s is classified in windows over the whole of it, as
+    `timeline` does by default; the prediction is the geometric mean of theirs, and names the
+    strongest windows.
 
     Args:
         source: Path of a media file, its content as bytes, an open binary file (read from its
@@ -377,8 +469,9 @@ def classify_faces(
         isolated: Decode in a separate process, which may crash, hang, or run out of memory.
 
     Returns:
-        One prediction per face, numbered from 1; the face that `classify_clip` uses comes first.
-        Without a face, a single prediction from the audio.
+        One prediction per face, numbered from 1; the face that `classify_clip` uses comes first,
+        of a file longer than 10 s the face that is in most windows. Without a face, a single
+        prediction from the audio.
 
     Raises:
         MediaError, MissingModalityError, UsageError: As for `classify_clip`.

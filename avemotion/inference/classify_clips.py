@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 from avemotion.config import AskedModality, FaceChoice
 from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
-from avemotion.inference.classifier import Classifier
+from avemotion.inference.classifier import Classifier, answer_or_prepare
 from avemotion.inference.isolated_preparation import ClipTask, prepare_all, task_of
-from avemotion.inference.prediction import Prediction
+from avemotion.inference.media_files import media_files
+from avemotion.inference.prediction import ClipFailure, Prediction
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.media.sources import DecodedClip, Source
 from avemotion.parallel.processes import cores
 
 _BATCH = 8  # clips in a call of the network
-
-
-@dataclass(frozen=True, slots=True)
-class ClipFailure:
-    """A clip that could not be classified.
-
-    Examples:
-        >>> from avemotion import classify_clips
-        >>> [failure] = classify_clips(["missing.mp4"])
-        >>> failure.reason
-        'no such file: missing.mp4'
-    """
-
-    clip: str
-    """The clip, named as in `Prediction.clip`."""
-    reason: str
-    """Why there is no prediction."""
-
-    def to_dict(self) -> dict[str, str]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)
 
 
 def classify_clips(
@@ -50,7 +29,7 @@ def classify_clips(
     face: FaceChoice = "main",
     parts: bool = False,
     workers: int | None = None,
-) -> Iterator[Prediction | ClipFailure]:
+) -> Generator[Prediction | ClipFailure]:
     """Predict the emotions of many clips, decoding some while the network classifies others.
 
     Each is decoded in a worker process, which may crash, hang or run out of memory: only that clip
@@ -80,7 +59,7 @@ def classify_clips(
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more.")
-    given = _several(sources)
+    _check_several(sources)
     classifier = classifier or Classifier()
     if not isinstance(classifier, Classifier):
         raise UsageError(
@@ -88,39 +67,36 @@ def classify_clips(
             "Classifier(checkpoint)."
         )
     request = classifier.request(modality, face)
-    tasks = [task_of(source, request) for source in given]
+    tasks = [task_of(source, request, parts) for source in sources]
     return _answers(tasks, classifier, parts, workers or cores())
 
 
-def _several(sources: Iterable[Source]) -> list[Source]:
+def _check_several(sources: Iterable[Source]) -> None:
     """Refuse a single clip: a string would be taken letter by letter."""
     is_one = isinstance(sources, str | bytes | os.PathLike | DecodedClip)
     if is_one or hasattr(sources, "read") or not isinstance(sources, Iterable):
         raise UsageError(
             f"clips must be a list, not {type(sources).__name__}. Put a single clip in a list, too."
         )
-    return list(sources)
 
 
 def _answers(
     tasks: list[ClipTask], classifier: Classifier, parts: bool, workers: int
-) -> Iterator[Prediction | ClipFailure]:
-    with closing(prepare_all(tasks, workers)) as outcomes:
+) -> Generator[Prediction | ClipFailure]:
+    with closing(prepare_all(answer_or_prepare, tasks, workers)) as outcomes:
         pairs = zip(tasks, outcomes, strict=True)
         while batch := list(islice(pairs, _BATCH)):
-            prepared = [
-                clip for _, outcome in batch if isinstance(outcome, list) for clip in outcome
-            ]
-            answers = iter(classifier.answer(prepared, parts))
+            read = [outcome for _, outcome in batch if not isinstance(outcome, AvemotionError)]
+            answers = iter(classifier.complete(read, parts))
             for task, outcome in batch:
                 if isinstance(outcome, AvemotionError):
                     yield ClipFailure(task.name, str(outcome))
                 else:
-                    yield from islice(answers, len(outcome))
+                    yield from next(answers)
 
 
 def classify(
-    clips: Sequence[Path],
+    clips: Sequence[Path | str],
     *,
     checkpoint: Path | None = None,
     modality: AskedModality = "auto",
@@ -134,7 +110,7 @@ def classify(
     Several clips are decoded in worker processes, while the network classifies.
 
     Args:
-        clips: Media files.
+        clips: Media files, folders of such, and patterns; see `media_files`.
         checkpoint: The model (a checkpoint or an exported .onnx), or the folder of its run; by
             default $AVEMOTION_CHECKPOINT, else runs/latest.
         modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that a clip and the model have.
@@ -149,7 +125,7 @@ def classify(
 
     Raises:
         UsageError: There is no such model, its runtime is not installed, or it does not support
-            the modality.
+            the modality; or a folder or pattern holds no media file.
 
     Examples:
         >>> from pathlib import Path
@@ -157,12 +133,16 @@ def classify(
         >>> [result.modality for result in classify([Path("clip.mp4")], modality="audio")]
         ['audio']
     """
-    given = _several(clips)
+    _check_several(clips)
+    given = media_files(clips).paths
     classifier = Classifier(checkpoint, device, runtime)
     if len(given) != 1:
         yield from classify_clips(given, classifier, modality, face=face, parts=parts)
         return
     try:
-        yield from classifier.answer(classifier.prepare(given[0], modality, face), parts)
+        if face == "all":
+            yield from classifier.classify_faces(given[0], modality, parts=parts)
+        else:
+            yield classifier.classify(given[0], modality, parts=parts)
     except (MediaError, MissingModalityError) as error:
         yield ClipFailure(str(given[0]), str(error))

@@ -1,14 +1,14 @@
-"""Prepares clips in worker processes, which may crash, hang, or run out of memory."""
+"""Reads clips in worker processes, which may crash, hang, or run out of memory."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from avemotion.errors import AvemotionError, MediaError
-from avemotion.inference.preparation import PreparedClip, prepare_clip
 from avemotion.inference.request import InferenceRequest
 from avemotion.media.sources import DecodedClip, MediaFile, Source, as_portable, source_name
 from avemotion.parallel.isolated_worker import TaskFailure
@@ -18,7 +18,7 @@ from avemotion.parallel.processes import one_thread
 
 @dataclass(frozen=True, slots=True)
 class ClipTask:
-    """A clip to prepare in a worker process."""
+    """A clip to read in a worker process."""
 
     clip: MediaFile | DecodedClip | AvemotionError
     """The clip; an error where it cannot be sent to the worker."""
@@ -26,34 +26,36 @@ class ClipTask:
     """Name of the clip in messages and predictions."""
     request: InferenceRequest
     """Model, modality and choice of faces."""
+    parts: bool
+    """Whether the predictions from each modality alone are wanted, too."""
 
 
-def task_of(source: Source, request: InferenceRequest) -> ClipTask:
+def task_of(source: Source, request: InferenceRequest, parts: bool = False) -> ClipTask:
     """Return a clip in a form that can be sent to a worker process."""
     try:
-        return ClipTask(as_portable(source), source_name(source), request)
+        return ClipTask(as_portable(source), source_name(source), request, parts)
     except AvemotionError as error:
-        return ClipTask(error, source_name(source), request)
-
-
-def _prepare(task: ClipTask) -> list[PreparedClip] | AvemotionError:
-    """Run in a worker: an error keeps its class."""
-    if isinstance(task.clip, AvemotionError):
-        return task.clip
-    try:
-        clips = prepare_clip(task.clip, task.request)
-    except AvemotionError as error:
-        return error
-    return [replace(clip, clip=task.name) for clip in clips]
+        return ClipTask(error, source_name(source), request, parts)
 
 
 def prepare_all(
-    tasks: Sequence[ClipTask], workers: int
-) -> Generator[list[PreparedClip] | AvemotionError, None, None]:
-    """Prepare clips in worker processes and yield the results in the order of the tasks."""
+    prepare: Callable[[ClipTask], Iterator[Any]], tasks: Sequence[ClipTask], workers: int
+) -> Generator[Any, None, None]:
+    """Call a function with each task in worker processes, and yield what it made of each, in order.
+
+    Args:
+        prepare: Importable by name. What it yields last is the result; what it yields before says
+            that it has not hung: the time limit starts anew.
+        tasks: The clips.
+        workers: Number of processes.
+
+    Returns:
+        The result for each task; a `MediaError` where the process crashed, hung, or ran out of
+        memory.
+    """
     with closing(
         map_isolated(
-            _prepare,
+            prepare,
             tasks,
             workers=workers,
             timeout_seconds=CLIP_TIMEOUT_SECONDS,
@@ -65,16 +67,3 @@ def prepare_all(
                 yield MediaError(f"{Path(task.name).name} cannot be decoded: {outcome.reason}")
             else:
                 yield outcome
-
-
-def prepare_isolated(source: Source, request: InferenceRequest) -> list[PreparedClip]:
-    """Prepare a clip in a separate process; otherwise as `prepare_clip`.
-
-    Raises:
-        MediaError: The clip cannot be read, or the process crashed, hung, or ran out of memory.
-        MissingModalityError, UsageError: As `prepare_clip`.
-    """
-    (outcome,) = prepare_all([task_of(source, request)], workers=1)
-    if isinstance(outcome, AvemotionError):
-        raise outcome
-    return outcome

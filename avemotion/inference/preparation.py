@@ -28,7 +28,7 @@ from avemotion.models.recording_conditions import measured, recording_warnings
 _WHOLE = "the picture is small: all of it is taken as the face, and no face was searched for"
 
 LONG_CLIP_SECONDS = 10.0
-"""Longer clips get a warning: those of the usual corpora last 2 to 5 s."""
+"""Of longer clips, windows are predicted from: those of the usual corpora last 2 to 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class PreparedClip:
     """Number of the face, from 1, where all faces were requested and there is one."""
     warnings: tuple[str, ...]
     """What was missing or unusual in the clip."""
+    seconds: float
+    """Duration of the longer of the streams that were read; 0 where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,7 @@ def combine(
         face_box=face.box,
         face=face.number,
         warnings=tuple(_warnings(face, media, used, request)),
+        seconds=max(media.sound_seconds, media.frames.duration_seconds if media.frames else 0.0),
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 
@@ -13,8 +13,22 @@ from avemotion.config import AskedModality, TimelineSettings
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.inference.classifier import Classifier
+from avemotion.inference.result_file import (
+    TABLE_SUFFIXES,
+    ResultFile,
+    check_output,
+    identity,
+    result_file,
+)
 from avemotion.inference.runtimes.interface import RuntimeName
-from avemotion.inference.timeline_rows import TABLE_SUFFIXES, TimelineRow, check_output, row_file
+from avemotion.inference.timeline_rows import (
+    UNIT,
+    TimelineRow,
+    row_from_csv,
+    row_from_json,
+    table_columns,
+    table_row,
+)
 from avemotion.media.windows import known_seconds
 
 _WINDOWS = TimelineSettings()
@@ -33,7 +47,7 @@ class TimelineReport:
     modalities: dict[str, int]
     """Number of rows by modality used: ``av``, ``video``, ``audio``; empty without a prediction."""
     labels: dict[str, int]
-    """Number of rows by most probable emotion after smoothing, most frequent first."""
+    """Number of rows by most probable emotion after smoothing, in the model's order."""
     checkpoint: str
     """The model that was used."""
     synthetic: bool
@@ -94,6 +108,9 @@ def write_timeline(
 ) -> TimelineReport:
     """Write the timeline of a video to a file, and plot it.
 
+    Where an earlier run of the same call was interrupted, its rows are kept: the video is decoded
+    from the start, but only the other windows are answered.
+
     Args:
         clip: A media file of any length.
         out: The table: FILE.csv, or FILE.jsonl for one JSON object per row.
@@ -109,7 +126,8 @@ def write_timeline(
         A summary of the rows, and the files that were written.
 
     Raises:
-        UsageError: As for `timeline`; or neither file is requested, or it cannot be written.
+        UsageError: As for `timeline`; or neither file is requested, or it cannot be written, or it
+            has the rows of an interrupted run with another video, model or settings.
         MediaError: The file cannot be read; the message says where the rows before the error are.
         MissingModalityError: The file has none of the streams that the prediction needs.
 
@@ -129,11 +147,13 @@ def write_timeline(
         drawing = TimelinePlot(Path(clip).name, classifier.labels, settings)
     duration_seconds = known_seconds(Path(clip))  # an unreadable video leaves earlier rows alone
     seconds, modalities, emotions = 0.0, Counter[str](), Counter[str]()
-    rows = classifier.timeline(clip, modality, settings)
-    with row_file(out, classifier.labels) if out else nullcontext() as write:
+    with _table(out, Path(clip), classifier, modality, settings) if out else nullcontext() as table:
+        known = _known(table, classifier.labels) if table else {}
+        written = len(known)
+        rows = classifier.timeline(clip, modality, settings, _exact(known, settings))
         for row in _with_progress(rows, duration_seconds, progress):
-            if write:
-                write(row)
+            if table and row.window >= written:
+                table.write([(table_row(row, classifier.labels), row.to_dict())])
             if drawing:
                 drawing.add(row)
             modalities[row.modality] += 1
@@ -147,11 +167,48 @@ def write_timeline(
         seconds=seconds,
         rows=modalities.total(),
         modalities=dict(modalities),
-        labels=dict(emotions.most_common()),
+        labels={label: n for label in classifier.labels if (n := emotions[label])},
         checkpoint=str(classifier.checkpoint),
         synthetic=synthetic,
         files=tuple(file for file in (out, plot) if file),
     )
+
+
+def _table(
+    out: Path,
+    clip: Path,
+    classifier: Classifier,
+    modality: AskedModality,
+    settings: TimelineSettings,
+) -> AbstractContextManager[ResultFile]:
+    """Open the table; its rows depend on all of these."""
+    about = clip.stat()
+    asked = {
+        "video": str(clip),
+        "video_bytes": about.st_size,
+        "video_changed": about.st_mtime,
+        "model": identity(classifier.checkpoint),
+        "modality": modality,
+        **asdict(settings),
+    }
+    return result_file(out, table_columns(classifier.labels), UNIT, asked)
+
+
+def _known(table: ResultFile, labels: Sequence[str]) -> dict[int, list[TimelineRow]]:
+    """Return the rows of an interrupted run by window."""
+    known: dict[int, list[TimelineRow]] = {}
+    for values in table.earlier:
+        row = row_from_csv(values, labels) if table.is_csv else row_from_json(values)
+        known.setdefault(row.window, []).append(row)
+    return known
+
+
+def _exact(
+    known: Mapping[int, Sequence[TimelineRow]], settings: TimelineSettings
+) -> dict[int, Sequence[TimelineRow]]:
+    """Leave out the last windows: they count in later means, and tables round probabilities."""
+    margin = ceil(settings.smooth_seconds / 2 / settings.hop_seconds) + 1
+    return {window: rows for window, rows in known.items() if window < len(known) - margin}
 
 
 def _checked_outputs(out: Path | None, plot: Path | None) -> tuple[Path | None, Path | None]:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.errors import MediaError, UsageError
-from avemotion.files import csv_rows, partial_name, writing
+from avemotion.inference.prediction_table import box_cells, rounded
 from avemotion.media.types import Box
 
 _LEAST_PROBABILITY = 1e-6  # keeps logarithms finite, and one certain window from ruling the mean
-TABLE_SUFFIXES = (".csv", ".jsonl")
-"""CSV, or one JSON object per line."""
+UNIT = "window"
+"""The column that names what several rows share."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,21 +72,60 @@ def table_columns(labels: Sequence[str]) -> list[str]:
     ]
 
 
-def table_row(row: TimelineRow, labels: Sequence[str]) -> list[object]:
-    """Return a row's cells in the order of the columns; missing values are empty."""
-    box = row.face_box
+def table_row(row: TimelineRow, labels: Sequence[str], *, exact: bool = False) -> list[object]:
+    """Return a row's cells in the order of the columns; missing values are None.
+
+    Args:
+        row: The row.
+        labels: The emotions.
+        exact: Keep probabilities as they are; by default they are texts with six decimals.
+    """
+    shares = [
+        probabilities[label] if probabilities else None
+        for probabilities in (row.probabilities, row.smoothed)
+        for label in labels
+    ]
     return [
         *(row.window, row.start_seconds, row.end_seconds, row.face, row.label, row.smoothed_label),
-        *_cells(row.probabilities, labels),
-        *_cells(row.smoothed, labels),
+        *(shares if exact else rounded(shares)),
         *(row.modality, row.faces_found),
-        *((box.x, box.y, box.width, box.height) if box else [None] * 4),
+        *box_cells(row.face_box),
         *(row.reason, "; ".join(row.warnings)),
     ]
 
 
-def _cells(probabilities: Mapping[str, float] | None, labels: Sequence[str]) -> list[str | None]:
-    return [f"{probabilities[label]:.6f}" if probabilities else None for label in labels]
+def row_from_csv(cells: Mapping[str, str], labels: Sequence[str]) -> TimelineRow:
+    """Rebuild a row from its cells in a CSV table; its warnings are left together."""
+
+    def shares(prefix: str) -> dict[str, float] | None:
+        if not cells["label"]:
+            return None
+        return {label: float(cells[f"{prefix}{label}"]) for label in labels}
+
+    edges = [cells[f"face_{edge}"] for edge in ("x", "y", "width", "height")]
+    return TimelineRow(
+        window=int(cells["window"]),
+        start_seconds=float(cells["start_seconds"]),
+        end_seconds=float(cells["end_seconds"]),
+        face=int(cells["face"]) if cells["face"] else None,
+        label=cells["label"] or None,
+        smoothed_label=cells["smoothed_label"] or None,
+        probabilities=shares("p_"),
+        smoothed=shares("smoothed_p_"),
+        modality=cells["modality"],
+        faces_found=int(cells["faces_found"]),
+        face_box=Box(*map(int, edges)) if edges[0] else None,
+        reason=cells["reason"],
+        warnings=(cells["warnings"],) if cells["warnings"] else (),
+    )
+
+
+def row_from_json(values: Mapping[str, Any]) -> TimelineRow:
+    """Rebuild a row from what `TimelineRow.to_dict` makes of it."""
+    box = values["face_box"]
+    return TimelineRow(
+        **{**values, "face_box": box and Box(**box), "warnings": tuple(values["warnings"])}
+    )
 
 
 def most_probable(probabilities: Mapping[str, float]) -> str:
@@ -154,60 +188,3 @@ def _smoothed_window(
         # A single prediction is its own mean, exactly.
         mean = row.probabilities if len(predictions) == 1 else mean_of_logarithms(predictions)
         yield replace(row, smoothed=mean, smoothed_label=most_probable(mean))
-
-
-def check_output(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
-    """Refuse an output file that cannot be written, before the work starts.
-
-    Raises:
-        UsageError: Its suffix is wrong, its folder does not exist, or it is a folder.
-    """
-    if path is None:
-        return
-    if path.suffix not in suffixes:
-        raise UsageError(f"{option} is {path}, but must end in {' or '.join(suffixes)}.")
-    if not path.parent.is_dir():
-        raise UsageError(
-            f"{option} is {path}, but there is no folder {path.parent}. Create it first."
-        )
-    if path.is_dir():
-        raise UsageError(f"{option} is {path}, a folder. Give the name of a file.")
-
-
-@contextmanager
-def row_file(path: Path, labels: Sequence[str]) -> Iterator[Callable[[TimelineRow], None]]:
-    """Open a table and yield a function that writes a row; rename the file after the last row.
-
-    Each row is flushed to the temporary file ``.NAME.partial``, so that it can be followed. It
-    keeps the rows if reading fails or is interrupted: a file called `path` is always complete.
-    """
-    temporary = partial_name(path)
-    kept, rows = f"The rows before it are in {temporary}.", 0
-    try:
-        with writing(path):
-            opened = temporary.open("w", newline="", encoding="utf-8")
-        with opened as file:
-            write_cells = csv_rows(file)
-
-            def write(row: TimelineRow) -> None:
-                nonlocal rows
-                rows += 1
-                if path.suffix == ".csv":
-                    write_cells(table_row(row, labels))
-                else:
-                    file.write(json.dumps(row.to_dict(), allow_nan=False) + "\n")
-                file.flush()
-
-            if path.suffix == ".csv":
-                write_cells(table_columns(labels))
-            yield write
-            os.fsync(file.fileno())
-    except BaseException as error:
-        if not rows:
-            temporary.unlink(missing_ok=True)
-        elif isinstance(error, MediaError):
-            raise MediaError(f"{error}. {kept}") from error
-        elif isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(kept) from None
-        raise
-    temporary.replace(path)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -28,6 +27,7 @@ from avemotion.media.audio import (
 from avemotion.media.channels import SILENCE_DB, Mix, is_silent, level_of
 from avemotion.media.decoder import opened, use_one_thread
 from avemotion.media.resampling import BlockResampler
+from avemotion.media.sources import MediaFile
 from avemotion.media.timestamps import (
     MIN_COVERED_SHARE,
     PacketIndex,
@@ -55,7 +55,7 @@ class SoundChoice:
     """What is left out, and why."""
 
 
-def choose_sound(path: Path) -> SoundChoice | None:
+def choose_sound(path: MediaFile) -> SoundChoice | None:
     """Choose a track and its channels as for clips, but by the first minute alone.
 
     Args:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from io import BytesIO, UnsupportedOperation
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +148,34 @@ def as_media(source: Source) -> MediaFile | DecodedClip:
         f"a clip is given as {type(source).__name__}, but must be a path, bytes, a file opened in "
         "binary mode ('rb'), or a DecodedClip of arrays."
     )
+
+
+class _View:
+    """An open file with a position of its own, so that several readers can take turns."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle, self._position = handle, 0
+
+    def read(self, size: int = -1) -> bytes:
+        self._handle.seek(self._position)
+        content = self._handle.read(size)
+        self._position = self._handle.tell()
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._handle.seek(self._position)
+        self._position = self._handle.seek(offset, whence)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
+def views_of(file: MediaFile, number: int) -> list[MediaFile]:
+    """Return a file several times, to be read by several readers that take turns."""
+    if isinstance(file, Path):
+        return [file] * number
+    return [MemoryFile(file.name, cast(BinaryIO, _View(file.handle))) for _ in range(number)]
 
 
 def as_portable(source: Source) -> MediaFile | DecodedClip:

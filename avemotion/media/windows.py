@@ -23,6 +23,7 @@ from avemotion.media.audio import ordered_tracks
 from avemotion.media.audio_stream import SoundChoice, SoundStream, choose_sound
 from avemotion.media.decoder import check_codecs, last_seconds, opened
 from avemotion.media.resampling import check_sample_rate
+from avemotion.media.sources import MediaFile, views_of
 from avemotion.media.timestamps import check_length, origin_of
 from avemotion.media.video_stream import FrameStream
 from avemotion.media.video_tracks import ordered_videos, videos_note
@@ -89,7 +90,7 @@ def spans(window: int, hop: int, reach: Callable[[int], int]) -> Iterator[tuple[
         yield end - window, end
 
 
-def known_seconds(path: Path) -> float | None:
+def known_seconds(path: MediaFile) -> float | None:
     """Return the duration that a file announces, or None where it announces none.
 
     Raises:
@@ -100,7 +101,7 @@ def known_seconds(path: Path) -> float | None:
 
 
 def stream_windows(
-    path: Path, settings: TimelineSettings, with_video: bool = True, with_sound: bool = True
+    path: MediaFile, settings: TimelineSettings, with_video: bool = True, with_sound: bool = True
 ) -> Iterator[MediaWindow]:
     """Decode a file once and yield its windows as they are complete.
 
@@ -119,7 +120,7 @@ def stream_windows(
         round(seconds * SAMPLE_RATE) for seconds in (settings.window_seconds, settings.hop_seconds)
     )
     with ExitStack() as handles:
-        first, second = (handles.enter_context(opened(path)) for _ in range(2))
+        first, second = (handles.enter_context(opened(view)) for view in views_of(path, 2))
         videos = ordered_videos(first) if with_video else []
         video = next(iter(videos), None)
         audio, choice = _audio_track(path, second) if with_sound else (None, None)
@@ -127,7 +128,8 @@ def stream_windows(
         if video is None and audio is None:
             either = "no video" if with_video else "no sound"
             missing = "neither video nor sound" if with_video and with_sound else either
-            raise MissingModalityError(f"{path} cannot be classified: it has {missing}.")
+            name = path if isinstance(path, Path) else path.name
+            raise MissingModalityError(f"{name} cannot be classified: it has {missing}.")
         if audio:
             check_sample_rate(path.name, audio.rate)
         origin = origin_of([stream for stream in (video, audio) if stream])
@@ -149,14 +151,14 @@ def stream_windows(
             raise MediaError(f"nothing in {path.name} can be decoded")
         if video and frames:
             last = float(origin) + frames.end_seconds
-            check_length(path.name, first, video, last, lambda: last_seconds(path))
+            check_length(path.name, first, video, last, lambda: last_seconds(*views_of(path, 1)))
 
 
 def _audio_track(
-    path: Path, container: av.container.InputContainer
+    path: MediaFile, container: av.container.InputContainer
 ) -> tuple[av.AudioStream | None, SoundChoice | None]:
     """Return the audio track to use, if there is any, and the choice of it and its channels."""
-    tracks, choice = ordered_tracks(container), choose_sound(path)
+    tracks, choice = ordered_tracks(container), choose_sound(*views_of(path, 1))
     if choice is None:
         return next(iter(tracks), None), None
     return next(track for track in tracks if track.index == choice.track), choice

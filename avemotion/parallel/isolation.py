@@ -150,7 +150,8 @@ class IsolatedProcess:
             task: The function's argument.
             timeout_seconds: See `isolated_workers`.
             on_partial: Called with each value of a function that yields, as it comes; the result
-                is then None.
+                is then None. Without it, the last value is the result, and the time limit starts
+                anew with each value.
 
         Raises:
             UsageError: This process is daemonic, so it cannot start others.
@@ -199,11 +200,15 @@ class IsolatedProcess:
         timeout_seconds: float | None,
         on_partial: Callable[[Any], None] | None,
     ) -> Any:
+        last: Any = None
         with _Deadline(timeout_seconds, self.kill) as deadline:
             try:
                 while isinstance(outcome := pipe.recv(), PartialResult):
                     if on_partial:
                         on_partial(outcome.value)
+                    else:
+                        last = outcome.value
+                        deadline.restart()
             except (EOFError, OSError):
                 code = self.end()
                 if self._closed:
@@ -219,7 +224,7 @@ class IsolatedProcess:
             limit = self._memory_mebibytes
             most = "the machine has" if limit is None else f"{limit:,} MiB"
             return TaskFailure(f"needed more memory than {most}")
-        return outcome
+        return last if outcome is None else outcome
 
     def kill(self) -> None:
         """Kill the process, if there is one."""
@@ -254,14 +259,21 @@ class _Deadline:
         self._over = False
         self._on_passed = on_passed
         self._lock = threading.Lock()
-        self._timer = threading.Timer(
-            threading.TIMEOUT_MAX if seconds is None else seconds, self._pass
-        )
-        self._timer.daemon = True
+        self._seconds = threading.TIMEOUT_MAX if seconds is None else seconds
 
     def __enter__(self) -> _Deadline:
-        self._timer.start()
+        self._start()
         return self
+
+    def _start(self) -> None:
+        self._timer = threading.Timer(self._seconds, self._pass)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def restart(self) -> None:
+        """Count from now on."""
+        self._timer.cancel()
+        self._start()
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 from avemotion.config import TimelineSettings
 from avemotion.data.spectrogram_plot import spectrogram_png
-from avemotion.errors import AvemotionError, MediaError
+from avemotion.errors import AvemotionError, MediaError, MissingModalityError
+from avemotion.features.face_detection import find_faces
 from avemotion.features.table import feature
 from avemotion.files import csv_rows
 from avemotion.inference.classifier import Classifier, check_reads_pictures
+from avemotion.inference.long_clips import WindowPool
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
-from avemotion.inference.timeline_rows import table_columns, table_row
+from avemotion.inference.timeline_rows import smoothed, table_columns, table_row
+from avemotion.inference.timeline_windows import WindowAnswer, window_rows
 from avemotion.media.decoder import opened
 from avemotion.media.video_tracks import is_video
 from avemotion.parallel.processes import one_thread
@@ -39,6 +42,7 @@ MAX_STILL_PIXELS = 64_000_000
 
 _STILL_FORMATS = {"image2", "jpeg_pipe", "png_pipe", "webp_pipe"}  # FFmpeg probes the content
 _SHEET_COLUMNS = 10
+_COUNTED_WINDOWS = 12  # of a long clip, in which all faces are counted
 _TIMELINE_FACES = 48  # crops sent with a timeline, more than a page shows side by side
 
 
@@ -78,27 +82,37 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
         settings of the windows, header of the CSV table), then each ``row`` as
         `TimelineRow.to_dict` returns it, its ``cells`` in the CSV table, and sometimes a
         ``face``. For every clip, last: ``prediction`` as `classify --json` prints it, and
-        ``images`` of the network's input as data URLs.
+        ``images`` of the network's input as data URLs (of a long clip, of its surest window), and
+        the number of ``further_faces``, which the prediction is not about.
 
     Raises:
         MediaError: The clip cannot be classified; the message gives the reason, without paths of
             the server.
     """
     classifier = _classifier(checkpoint)
+    both = {"video", "audio"} <= set(classifier.metadata.answers)
     try:
         still = _is_still(upload.path)
         seconds = check_size(upload.path, upload.length_seconds, still)
         if still:
             check_reads_pictures(upload.path.name, classifier.metadata)
-        elif seconds > LONG_CLIP_SECONDS:
-            yield from _timeline(classifier, upload.path, seconds)
-        (clip,) = classifier.prepare(upload.path)
+        if seconds > LONG_CLIP_SECONDS and not still:
+            pool = WindowPool(upload.path.name, classifier.request())
+            faces = _FaceCount(seconds)
+            yield from _timeline(classifier, upload.path, seconds, [pool.add, faces.add], both)
+            (prediction,), clip, further = pool.predictions(), pool.surest, faces.most - 1
+        else:
+            (clip,) = classifier.prepare(upload.path)
+            (prediction,) = classifier.answer([clip], parts=both and clip.modality == "av")
+            further = _further_faces(classifier, upload.path) if clip.faces_found else 0
     except AvemotionError as error:
         reason = str(error).replace(str(upload.path), upload.path.name)
         raise MediaError(reason.replace(upload.path.name, upload.name, 1)) from error
-    each_alone = clip.modality == "av" and {"video", "audio"} <= set(classifier.metadata.answers)
-    prediction = replace(classifier.answer([clip], parts=each_alone)[0], clip=upload.name)
-    yield {"prediction": asdict(prediction), "images": _images(clip)}
+    yield {
+        "prediction": replace(prediction, clip=upload.name).to_dict(),
+        "images": _images(clip) if clip else {},
+        "further_faces": further,
+    }
 
 
 def _is_still(path: Path) -> bool:
@@ -111,19 +125,59 @@ def _is_still(path: Path) -> bool:
         return container.format.name in _STILL_FORMATS
 
 
-def _timeline(classifier: Classifier, path: Path, seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield the header of a timeline, then its rows."""
+def _timeline(
+    classifier: Classifier,
+    path: Path,
+    seconds: float,
+    watchers: Sequence[Callable[[Sequence[WindowAnswer]], None]],
+    parts: bool,
+) -> Iterator[dict[str, Any]]:
+    """Yield the header of a timeline, then its rows; the watchers are given each window, too."""
+
+    def watch(answers: Sequence[WindowAnswer]) -> None:
+        for watcher in watchers:
+            watcher(answers)
+
     labels, settings = classifier.labels, TimelineSettings()
     yield {
         "timeline": asdict(settings) | {"seconds": seconds, "cells": _csv(table_columns(labels))}
     }
     next_face = 0.0
-    for row in classifier.timeline(path, settings=settings):
+    windows = window_rows(
+        path,
+        classifier.request(),
+        settings,
+        lambda window: classifier.answer([window], parts)[0],
+        watch=watch,
+    )
+    for row in smoothed(windows, settings.smooth_seconds):
         part = {"row": row.to_dict(), "cells": _csv(table_row(row, labels))}
         if row.face_crop is not None and row.start_seconds >= next_face:
             part["face"] = _face_url(row.face_crop)
             next_face = row.start_seconds + seconds / _TIMELINE_FACES
         yield part
+
+
+def _further_faces(classifier: Classifier, path: Path) -> int:
+    """Return how many faces a short clip or image shows beside the one that is answered for."""
+    try:
+        return len(classifier.prepare(path, face="all")) - 1
+    except MissingModalityError:
+        return 0
+
+
+class _FaceCount:
+    """Counts the faces in some windows of a long clip: the largest number at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self.most = 1
+        self._every, self._next = seconds / _COUNTED_WINDOWS, 0.0
+
+    def add(self, answers: Sequence[WindowAnswer]) -> None:
+        window, face = answers[0].window, answers[0].face
+        if window.start_seconds >= self._next and window.frames is not None and face.box:
+            self.most = max(self.most, len(find_faces(list(window.frames)).tracks))
+            self._next = window.start_seconds + self._every
 
 
 def _csv(cells: list[Any]) -> str:

@@ -1,8 +1,7 @@
 """What commands print of one clip."""
 
 from avemotion.cli.text_output import prediction_text
-from avemotion.inference.classify_clips import ClipFailure
-from avemotion.inference.prediction import Prediction
+from avemotion.inference.prediction import ClipFailure, Prediction
 
 
 def test_a_prediction_is_shown_with_its_evidence_and_a_failure_with_its_reason() -> None:

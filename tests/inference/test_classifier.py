@@ -18,8 +18,7 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.errors import MediaError, MissingModalityError, UsageError
-from avemotion.inference.classify_clips import ClipFailure
-from avemotion.inference.prediction import Prediction
+from avemotion.inference.prediction import ClipFailure, Prediction
 from avemotion.inference.runtimes.loading import find_checkpoint
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
@@ -213,7 +212,7 @@ def test_two_threads_answer_as_one_does(clips: dict[str, Path], fitted: Path) ->
         assert prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
 
 
-def test_a_long_clip_says_which_part_was_used(fitted: Path, tmp_path: Path) -> None:
+def test_a_clip_longer_than_what_is_heard_says_what_was_used(fitted: Path, tmp_path: Path) -> None:
     for seconds, text in ((4, ""), (8, "uses its middle 5 s"), (12, "lasts 12.0 s")):
         path = make_clip(
             tmp_path / f"{seconds}.wav", None, sound=sine(300, seconds, 16_000), sound_rate=16_000

@@ -12,6 +12,7 @@ from avemotion import Classifier, DecodedClip
 from avemotion.config import FaceChoice
 from avemotion.errors import MediaError
 from avemotion.features.frame_sampling import even_grid
+from avemotion.inference.classifier import answer_or_prepare
 from avemotion.inference.isolated_preparation import prepare_all, task_of
 from avemotion.inference.preparation import prepare_clip
 from avemotion.inference.request import InferenceRequest
@@ -34,7 +35,7 @@ def test_a_process_of_its_own_prepares_a_clip_or_says_why_not(tmp_path: Path) ->
     broken = tmp_path / "a.wav"
     broken.write_bytes(b"RIFF")
     tasks = [task_of(sound, request), task_of(broken, request)]
-    with closing(prepare_all(tasks, workers=1)) as outcomes:
+    with closing(prepare_all(answer_or_prepare, tasks, workers=1)) as outcomes:
         (clip,), error = outcomes
     (same,) = prepare_clip(sound, request)
     np.testing.assert_array_equal(clip.arrays.inputs["power"], same.arrays.inputs["power"])

@@ -34,8 +34,7 @@ from avemotion.config import TrainingSettings
 from avemotion.errors import MediaError, MissingModalityError, UsageError
 from avemotion.features.face_tracking import ranked_faces
 from avemotion.features.frame_sampling import even_grid
-from avemotion.inference.classify_clips import ClipFailure
-from avemotion.inference.prediction import Prediction
+from avemotion.inference.prediction import ClipFailure, Prediction
 from avemotion.media import audio, sources, timestamps
 from avemotion.media.frames import FrameCollector
 from avemotion.media.reader import read_clip, read_frames

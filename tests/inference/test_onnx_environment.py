@@ -68,7 +68,16 @@ def run_with_imports(allowed: list[str], *words: object) -> subprocess.Completed
 
 
 # Modules of the packages in requirements-onnx.txt, and of those that they need themselves.
-IMPORTS = ["av", "cv2", "docstring_parser", "jsonargparse", "numpy", "onnxruntime", "safetensors"]
+IMPORTS = [
+    "av",
+    "cv2",
+    "docstring_parser",
+    "filelock",
+    "jsonargparse",
+    "numpy",
+    "onnxruntime",
+    "safetensors",
+]
 IMPORTS += ["soxr", "threadpoolctl", "tqdm", "packaging", "yaml"]
 
 

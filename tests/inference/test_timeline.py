@@ -392,7 +392,7 @@ def test_wrong_values_are_refused_in_the_words_of_the_options(
         assert main(["classify", "--timeline", clip, *words, *model]) == 2
         assert message in capsys.readouterr().err
     assert main(["classify", clip, "--hop_seconds", "0.5", *model]) == 2
-    assert "Only --timeline takes --out, --plot" in capsys.readouterr().err
+    assert "Only --timeline takes --plot, --window_seconds" in capsys.readouterr().err
     words = ["classify", "--timeline", sound, "--checkpoint", str(fitted / "ar5/video")]
     assert main([*words, "--out", str(tmp_path / "rows.csv")]) == 1
     assert "has no video" in capsys.readouterr().err

@@ -77,6 +77,18 @@ def test_hanging_tasks_in_a_row_are_killed_at_the_limit() -> None:
     assert not multiprocessing.active_children()
 
 
+def yield_slowly(pauses: list[float]) -> Iterator[str]:
+    for number, pause in enumerate(pauses):
+        time.sleep(pause)
+        yield f"value {number}"
+
+
+def test_each_value_that_a_task_yields_shows_that_it_has_not_hung() -> None:
+    tasks = [[0.6] * 4, [0.0, 30.0], [0.0]]
+    got = list(map_isolated(yield_slowly, tasks, workers=1, timeout_seconds=2.0))
+    assert got == ["value 3", TaskFailure("took longer than 2 s"), "value 0"]
+
+
 def die(marks: Path, often: int) -> None:
     """Runs first in each process."""
     (marks / str(os.getpid())).touch()
@@ -188,7 +200,7 @@ def test_values_that_a_task_yields_arrive_as_they_come() -> None:
     start = time.monotonic()
     assert process.run("hangs", 1, yielded.append) == TaskFailure("took longer than 1 s")
     assert time.monotonic() - start < 60
-    assert process.run("whole", 60) is None, "nobody needs to listen"
+    assert process.run("whole", 60) == "two", "where nobody listens, the last one is the result"
     process.end()
 
 

@@ -14,6 +14,8 @@ from app_maker import App, save_model, save_picture_model, serving, write_camera
 from media_maker import make_clip, noise_frames
 from PIL import Image
 
+from avemotion.media.reader import read_clip
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -176,6 +178,8 @@ def test_a_long_clip_is_drawn_over_time(page: Any, clip: Path, app: App, tmp_pat
     assert len(answered) < len(lines), "nobody is there for 4 s"
     assert page.inner_text("#timeline-name") == film.name
     assert "The clip as a whole" in page.inner_text("#result")
+    # Chromium knows the sound of this film, and not its images.
+    assert re.search("to hear it|cannot play", page.inner_text("#player-note"))
 
     # The curve of an emotion has the height of its probability, where it is the most probable too.
     first = lines[0]
@@ -217,6 +221,53 @@ def test_a_long_clip_is_drawn_over_time(page: Any, clip: Path, app: App, tmp_pat
     page.wait_for_selector("#result:not([hidden])")
     assert not page.is_visible("#timeline") and not page.is_visible("#result-whole")
     assert app.uploads() == []
+
+
+def test_the_video_plays_beside_its_timeline(page: Any, clip: Path, tmp_path: Path) -> None:
+    frames = read_clip(clip, None, np.arange).frames.frames[:, ::2, ::2]
+    film = make_clip(
+        tmp_path / "film.webm", np.resize(frames, (330, *frames.shape[1:])), 30, codec="libvpx"
+    )
+    page.set_input_files("#choose", film)
+    page.wait_for_selector("#result:not([hidden])")
+    page.wait_for_selector("#player:not([hidden])")
+    assert "the line follows" in page.inner_text("#player-note")
+    now = "document.getElementById('player').currentTime"
+    place = "Number(document.querySelector('#plot .playhead').getAttribute('x1'))"
+    box = page.locator("#plot").bounding_box()
+    at = {}
+    for share in (0.3, 0.8):
+        page.locator("#plot").click(position={"x": share * box["width"], "y": 60})
+        wait_until(page, f"Math.abs({place} - {share * box['width']}) < 2")
+        at[share] = page.evaluate(now)
+    left, right = 92, box["width"] - 12
+    for share, seconds in at.items():
+        expected = (share * box["width"] - left) / (right - left) * 11
+        assert seconds == pytest.approx(expected, abs=0.1)
+    before = page.evaluate(place)
+    page.evaluate(f"{now} = 2; document.getElementById('player').play()")
+    wait_until(page, f"{place} < {before} && {now} > 2.5")
+    page.evaluate("document.getElementById('player').pause()")
+    labels = json.loads(page.request.get(f"{page.url}about").text())["labels"]
+    said = [word for word in re.findall(r"[a-z]+", page.inner_text("#readout")) if word in labels]
+    assert said[-6:] == labels  # in the model's order
+    assert "Surest moments: " in page.inner_text("#result-strongest")
+    page.set_input_files("#choose", clip)
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.evaluate("document.getElementById('player').getAttribute('src')") is None
+
+
+def test_further_faces_are_said(page: Any, clip: Path, tmp_path: Path) -> None:
+    media = read_clip(clip, None, np.arange).frames.frames[:, ::2, ::2]
+    film = make_clip(
+        tmp_path / "two.mkv", np.concatenate([media, media], axis=2), 30, codec="mpeg4"
+    )
+    page.set_input_files("#choose", film)
+    page.wait_for_selector("#result:not([hidden])")
+    assert "One more face was found in the video" in page.inner_text("#result-further")
+    page.set_input_files("#choose", clip)
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.inner_text("#result-further") == ""
 
 
 def test_a_picture_is_refused_by_a_model_for_clips(page: Any, clip: Path, tmp_path: Path) -> None:

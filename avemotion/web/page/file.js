@@ -60,7 +60,7 @@ async function send(file) {
     if (!answer.ok) {
       error = (await answer.json()).error;
     } else {
-      for await (const part of lines(answer.body)) error = take(part, file.name) ?? error;
+      for await (const part of lines(answer.body)) error = take(part, file) ?? error;
     }
   } catch {
     error = leaving.signal.aborted
@@ -85,10 +85,11 @@ async function* lines(body) {
 }
 
 // Show a part of an answer; return its error message, if any.
-function take(part, name) {
+function take(part, file) {
+  const { name } = file;
   if (part.error) return part.error;
   if (part.timeline) {
-    timeline.begin(name, part);
+    timeline.begin(file, part);
     for (const id of ["timeline", "file-progress", "stop"]) byId(id).hidden = false;
     byId("file-progress").value = 0;
   } else if (part.row) {
@@ -97,7 +98,7 @@ function take(part, name) {
     byId("file-progress").value = seconds / whole;
     byId("file-doing").textContent = seconds < whole
       ? `Reading ${name}: ${clock(seconds)} of ${clock(whole)}`
-      : `Reading ${name} as a whole …`;
+      : `Reading ${name}: done …`;
   } else {
     show(part);
     byId("result").hidden = false;
@@ -109,7 +110,14 @@ function most(probabilities) {
   return `${label}, ${percent(value)}`;
 }
 
-function show({ prediction, images }) {
+function furtherFaces(number, isLong, isStill) {
+  const what = number === 1 ? "One more face was" : `${number} more faces were`;
+  const where = isLong ? " at once in a part of the video" : isStill ? " in the image" : " in the video";
+  return `${what} found${where}. The prediction is for the largest and most central one` +
+    `${isLong ? " of each moment" : ""}; for all of them: avemotion classify --face all`;
+}
+
+function show({ prediction, images, further_faces: further }) {
   const isStill = prediction.frames_sampled === 1;
   const isLong = !byId("timeline").hidden;
   byId("result-whole").hidden = !isLong;
@@ -126,6 +134,12 @@ function show({ prediction, images }) {
     `From ${RESTS_ON[prediction.modality]}${isStill ? " of one image" : ""}.${frames}`;
   byId("result-parts").textContent = Object.entries(prediction.parts)
     .map(([modality, part]) => `${ALONE[modality]} alone: ${most(part)}.`).join(" ");
+  const strongest = prediction.strongest_windows;
+  byId("result-strongest").textContent = strongest.length
+    ? "Surest moments: " + strongest.map(({ start_seconds: start, end_seconds: end, label, probability }) =>
+      `${clock(start)} to ${clock(Math.ceil(end))} ${label} ${percent(probability)}`).join("; ") + "."
+    : "";
+  byId("result-further").textContent = further ? furtherFaces(further, isLong, isStill) : "";
   byId("result-warnings").replaceChildren(
     ...prediction.warnings.map((warning) => {
       const item = document.createElement("li");
@@ -137,10 +151,11 @@ function show({ prediction, images }) {
     byId(`${name}-figure`).hidden = !(name in images);
     if (name in images) byId(name).src = images[name];
   }
+  byId("seen").hidden = !Object.keys(images).length;
   byId("faces-figure").classList.toggle("one", isStill);
   byId("faces-caption").textContent = isStill
     ? "The face of the image, as the model reads it"
-    : "Face crops of 20 evenly spaced frames";
+    : `The face in 20 evenly spaced frames${isLong ? " of the surest moment" : ""}, as the model reads it`;
   const text = JSON.stringify(prediction, null, 2) + "\n";
   offer(byId("save"), text, "application/json", `${stem(prediction.clip)}.json`);
 }

@@ -4,6 +4,7 @@ import { startFiles } from "./file.js";
 import { startLive, stopLive } from "./live.js";
 
 const byId = (id) => document.getElementById(id);
+const READS = { av: "face and voice", video: "the face", audio: "the voice" };
 
 function show(mode) {
   for (const name of ["file", "live"]) {
@@ -26,7 +27,7 @@ byId("window").textContent = (about.window_seconds
   `what is shown is the mean over ${about.smooth_seconds} second${about.smooth_seconds === 1 ? "" : "s"}.`;
 byId("limits").textContent =
   `At most ${Math.round(about.upload_bytes / 2 ** 20)} MiB and ${about.length_seconds / 60} minutes.`;
-byId("model").textContent = `Model: ${about.model} (${about.modality}), corpus: ${about.corpus}`;
+byId("model").textContent = `Model: ${about.model}, which reads ${READS[about.modality]}; learned from: ${about.corpus}`;
 byId("file-tab").addEventListener("click", () => show("file"));
 byId("live-tab").addEventListener("click", () => show("live"));
 for (const [name, other] of [["file", "live"], ["live", "file"]]) {

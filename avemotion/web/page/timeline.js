@@ -1,6 +1,7 @@
 // Timeline of a long video: one row per emotion, faces above, gaps with their reason.
 import { percent } from "./bars.js";
 import { clock } from "./clock.js";
+import { Player } from "./player.js";
 import { offer, stem } from "./saving.js";
 
 const byId = (id) => document.getElementById(id);
@@ -9,20 +10,25 @@ const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600]; // seco
 const TICK_PIXELS = 56, FACE_PIXELS = 60, AXIS_PIXELS = 24;
 const NARROW = 520; // pixels: names stand above their rows
 const REDRAW_MILLISECONDS = 250; // while rows come
-const LISTED = 8, RANKED = 3; // gaps, emotions
+const LISTED = 8; // gaps
 
 export class Timeline {
   constructor(about) {
     Object.assign(this, { labels: about.labels, modality: about.modality });
     this.clear();
+    this.player = new Player((seconds, playing) => this.#follow(seconds, playing));
     const plot = byId("plot");
     plot.addEventListener("pointermove", (event) => this.#point(event));
-    plot.addEventListener("pointerdown", (event) => this.#point(event));
+    plot.addEventListener("pointerdown", (event) => {
+      this.#point(event);
+      this.player.seek(this.#seconds(event));
+    });
     plot.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!step || !this.columns.length) return;
       event.preventDefault();
       this.#select(Math.min(Math.max((this.selected ?? -1) + step, 0), this.columns.length - 1));
+      this.player.seek(this.columns[this.selected].centre);
     });
     new ResizeObserver(() => this.#draw()).observe(byId("timeline"));
   }
@@ -30,16 +36,18 @@ export class Timeline {
   clear() {
     // A column is the time around a window's centre, up to the next one's.
     Object.assign(this, { name: "", columns: [], faces: [], cells: [], seconds: 0, whole: 0 });
-    this.selected = undefined;
+    this.selected = this.played = undefined;
+    this.player?.clear();
     byId("timeline-save").hidden = true;
     byId("readout").textContent = "Point at the plot, or tap it, to read the values.";
   }
 
-  begin(name, { timeline }) {
-    this.name = name;
+  begin(file, { timeline }) {
+    this.name = file.name;
+    this.player.load(file);
     this.whole = timeline.seconds;
     this.cells.push(timeline.cells);
-    byId("timeline-name").textContent = name;
+    byId("timeline-name").textContent = file.name;
     byId("windows").textContent = `smoothed over ${timeline.smooth_seconds} s, in windows of ` +
       `${timeline.window_seconds} s every ${timeline.hop_seconds} s`;
     this.#draw();
@@ -96,12 +104,14 @@ export class Timeline {
         ? text(label, { x: 0, y: base - high - 5 })
         : text(label, { x: left - 10, y: base - high / 2 + 5, "text-anchor": "end" }));
     });
-    const cursor = shape("line", { class: "cursor", y1: 0, y2: this.bottom });
-    const parts = [...ground, ...this.#axis(right), ...bars, ...names, cursor];
+    const lines = ["cursor", "playhead"].map((kind) =>
+      shape("line", { class: kind, y1: 0, y2: this.bottom }));
+    const parts = [...ground, ...this.#axis(right), ...bars, ...names, ...lines];
     plot.replaceChildren(...parts);
     this.#drawFaces(left, right);
     this.#summarise();
     if (this.selected !== undefined) this.#select(this.selected);
+    if (this.played !== undefined) this.#place("playhead", this.played);
   }
 
   // Stretches with a missing modality, or without a prediction.
@@ -165,11 +175,11 @@ export class Timeline {
       if (row.smoothed_label) counts.set(row.smoothed_label, (counts.get(row.smoothed_label) ?? 0) + 1);
     }
     const answered = [...counts.values()].reduce((a, b) => a + b, 0);
-    const shares = [...counts].sort((a, b) => b[1] - a[1]).slice(0, RANKED)
-      .map(([label, count]) => `${label} ${percent(count / answered)}`);
+    const shares = this.labels.filter((label) => counts.has(label))
+      .map((label) => `${label} ${percent(counts.get(label) / answered)}`);
     byId("timeline-summary").textContent =
       `${answered} of ${this.columns.length} windows have a prediction.` +
-      (answered ? ` Most probable emotions: ${shares.join(", ")}.` : "");
+      (answered ? ` Most probable in them: ${shares.join(", ")}.` : "");
     for (const what of ["none", "video", "audio"]) {
       byId(`legend-${what}`).hidden = what === this.modality ||
         !this.columns.some(({ row }) => (row.modality || "none") === what);
@@ -185,22 +195,43 @@ export class Timeline {
   }
 
   #point(event) {
-    const x = event.clientX - byId("plot").getBoundingClientRect().left;
-    const found = this.columns.findIndex(({ end }) => x < this.at(end));
+    const seconds = this.#seconds(event);
+    const found = this.columns.findIndex(({ end }) => seconds < end);
     if (found >= 0) this.#select(found);
+  }
+
+  // The time under the pointer.
+  #seconds(event) {
+    const x = event.clientX - byId("plot").getBoundingClientRect().left;
+    const share = (x - this.at(0)) / (this.at(this.span) - this.at(0));
+    return Math.min(Math.max(share, 0), 1) * this.span;
+  }
+
+  // Show where the player is, and, while it plays, the values of that window.
+  #follow(seconds, playing) {
+    this.played = seconds;
+    if (!this.columns.length || !this.at) return;
+    this.#place("playhead", seconds);
+    const found = this.columns.findIndex(({ end }) => seconds < end);
+    if (playing && found >= 0) this.#select(found);
+    byId("plot").querySelector(".cursor").classList.toggle("shown", !playing && this.selected !== undefined);
+  }
+
+  #place(line, seconds) {
+    const found = byId("plot").querySelector(`.${line}`);
+    const x = this.at(Math.min(seconds, this.span));
+    for (const name of ["x1", "x2"]) found?.setAttribute(name, x);
+    found?.classList.add("shown");
   }
 
   // Show the values of one window.
   #select(number) {
     this.selected = number;
     const { row, centre } = this.columns[number];
-    const x = this.at(centre);
-    const cursor = byId("plot").querySelector(".cursor");
-    for (const [name, value] of [["x1", x], ["x2", x]]) cursor.setAttribute(name, value);
-    cursor.classList.add("shown");
+    this.#place("cursor", centre);
     const answer = row.smoothed
-      ? Object.entries(row.smoothed).sort((a, b) => b[1] - a[1]).slice(0, RANKED)
-        .map(([label, share]) => `${label} ${percent(share)}`).join(", ") + ` (${RESTS_ON[row.modality]})`
+      ? `${row.smoothed_label} (from ${RESTS_ON[row.modality]}): ` +
+        this.labels.map((label) => `${label} ${percent(row.smoothed[label])}`).join(", ")
       : `no prediction: ${row.reason}`;
     byId("readout").textContent = `${clock(centre)}  ${answer}`;
   }
