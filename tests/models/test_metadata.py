@@ -78,7 +78,7 @@ REFUSED = [
     ("preprocessing.views", 0, "--views is 0"),
     ("preprocessing.zoom", 1, "preprocessing has 'zoom', but may have only views"),
     ("preprocessing", {}, "preprocessing lacks views, grid"),
-    ("experiment.modality", "smell", "--modality is 'smell', but must be av or video or audio"),
+    ("experiment.modality", "smell", "--modality is 'smell', but must be av, video or audio"),
     ("experiment.settings.width", "wide", "--ar5.width is 'wide', but must be a finite number"),
     ("experiment.settings.width", True, "--ar5.width is True"),
     ("experiment.settings.depth", 3, "ar5 has no setting 'depth'. Its settings: spectrogram"),

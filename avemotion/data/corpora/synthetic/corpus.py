@@ -102,8 +102,8 @@ def _check_number(name: str, value: object, lowest: int, highest: int | None, wh
     whole = isinstance(value, int) and not isinstance(value, bool)
     if whole and lowest <= value and (highest is None or value <= highest):  # type: ignore[operator]
         return
-    allowed = f"{lowest} to {highest}" if highest is not None else f"{lowest} or more"
-    raise UsageError(f"{name} is {value!r}; allowed: a whole number, {allowed} ({why}). Change it.")
+    allowed = f"from {lowest} to {highest}" if highest is not None else f"of {lowest} or more"
+    raise UsageError(f"--{name} is {value!r}, but must be a whole number {allowed} ({why}).")
 
 
 def _prepare(directory: Path, settings: dict[str, object]) -> None:
