@@ -14,7 +14,7 @@ import yaml
 from avemotion.cli.wrong_words import Options
 from avemotion.config import DEFAULT_MODEL, MODALITIES
 from avemotion.errors import UsageError
-from avemotion.models.registry import model_class, model_names
+from avemotion.models.registry import model_names, settings_class
 
 _NOTHING = ("null", "()")
 """Defaults that stand for: not given."""
@@ -154,7 +154,7 @@ def add_models(parser: Any, names: Sequence[str]) -> None:
         UsageError: There is no such model.
     """
     for name in names:
-        kind = model_class(name).Settings
+        kind = settings_class(name)
         parser.add_argument(f"--{name}", type=kind, default=kind(), help=f"settings of {name}")
 
 

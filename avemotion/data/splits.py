@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from avemotion.config import TrainingSettings
 from avemotion.data.corpora import ravdess
@@ -156,6 +155,8 @@ def _commonest(rows: Sequence[ManifestRow]) -> int:
 
 def _stratified(rows: Sequence[ManifestRow], folds: int, seed: int | None) -> list[tuple[str, ...]]:
     """Deal actors to folds with scikit-learn; a seed shuffles actors that are alike."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(folds, shuffle=seed is not None, random_state=seed)
     emotions, groups = [row.emotion for row in rows], [row.actor for row in rows]
     with warnings.catch_warnings():  # rare emotions cannot be in every fold, and need not be

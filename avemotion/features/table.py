@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, SAMPLE_RATE
+from avemotion.config import (
+    FACE_FRAMES,
+    FACE_HEIGHT,
+    FACE_WIDTH,
+    LONGEST_SOUND_SECONDS,
+    SAMPLE_RATE,
+)
 from avemotion.errors import UsageError
 from avemotion.features.mel import (
     MEL_RANGE_DB,
@@ -35,7 +41,6 @@ from avemotion.features.spectrogram import (
     power_spectrogram,
 )
 from avemotion.features.views import view_rng
-from avemotion.media.audio import LONGEST_SOUND_SECONDS
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from avemotion.errors import UsageError
-from avemotion.models.checkpoint import KIND, load_checkpoint, save_checkpoint
+from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
+from avemotion.models.header import KIND
 
 SMALL = experiment_of("audio", spectrogram="power", width=0.1, audio_features=4)
 

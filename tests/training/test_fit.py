@@ -170,7 +170,7 @@ def test_a_run_stopped_after_training_is_not_trained_again(
     run = tmp_path / "run"
     words = {"data": small_store, "modality": "audio", "out": run, "training": training}
     with monkeypatch.context() as patch:
-        patch.setattr("avemotion.training.fit.draw_curves", lambda *_: 1 / 0)
+        patch.setattr("avemotion.training.finishing.draw_curves", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             avemotion.fit(**words, progress=False)
     weights, metrics = load_file(run / "checkpoint.safetensors"), (run / "metrics.csv").read_bytes()
