@@ -17,7 +17,7 @@ PACKAGE = Path(avemotion.__file__).parent
 # From the ground up: a wing may import those on lower floors, and itself.
 FLOORS = (
     ("errors",),
-    ("config", "files", "compat"),
+    ("config", "files", "compat", "progress"),
     ("parallel", "media"),
     ("features",),
     ("data",),
@@ -88,7 +88,7 @@ def test_imports_go_only_downward(path: Path) -> None:
 
 def test_the_top_level_holds_the_ground_and_the_doors_alone() -> None:
     modules = {path.stem for path in PACKAGE.glob("*.py")}
-    assert modules == {"__init__", "__main__", "config", "errors", "files", "compat"}
+    assert modules == {"__init__", "__main__", "config", "errors", "files", "compat", "progress"}
 
 
 def test_no_circle_inside_a_wing() -> None:

@@ -208,6 +208,7 @@ def _classify(command: Command) -> int:
     from avemotion.cli.text_output import prediction_text
     from avemotion.config import TimelineSettings
     from avemotion.inference.prediction import Prediction
+    from avemotion.inference.runtimes.loading import find_checkpoint
 
     def add(parser: Any) -> None:
         parser.add_argument("clips", nargs="+", type=as_path, help="media files")
@@ -230,6 +231,8 @@ def _classify(command: Command) -> int:
     for name in names:
         del values[name]
     files = {name: values.pop(name) for name in ("out", "plot")}
+    if values["checkpoint"] is None:
+        print(f"model: {find_checkpoint(None, values['runtime'])}", file=sys.stderr)
     if values.pop("timeline"):
         return _classify_timeline(values, files, settings)
     if settings != TimelineSettings(face=settings.face) or any(files.values()):

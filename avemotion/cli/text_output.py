@@ -157,6 +157,11 @@ def fit_text(report: FitReport) -> str:
     if metadata.synthetic:
         lines.append(SYNTHETIC_NOTICE)
     lines.append(f"Checkpoint: {report.checkpoint}")
+    if report.latest is not None and report.latest != report.checkpoint.parent:
+        lines.append(
+            f"The latest model stays {report.latest}, which reads face and voice; this one is used "
+            f"with --checkpoint {report.checkpoint.parent}."
+        )
     return "\n".join(lines)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from tabulate import tabulate
-from tqdm import tqdm
 
 from avemotion.data.checksums import sha256_of
 from avemotion.data.corpora import fer2013
@@ -22,6 +21,7 @@ from avemotion.features.extraction import read_views
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, map_isolated
 from avemotion.parallel.processes import cores, one_thread
+from avemotion.progress import progress_bar
 
 _PARTS = {part: usage for usage, part in fer2013.USAGES.items()}
 
@@ -149,7 +149,7 @@ def _undecodable(clips: list[Clip], progress: bool) -> list[tuple[str, str]]:
     """Return the pictures that do not decode, and why."""
     found = []
     with (
-        tqdm(total=len(clips), unit="picture", desc="verify", disable=not progress) as bar,
+        progress_bar(total=len(clips), unit="picture", desc="verify", disable=not progress) as bar,
         closing(
             map_isolated(
                 _complaint,

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from avemotion.config import Engine, PreprocessSettings
 from avemotion.data.contact_sheet import check_preview, draw_preview
 from avemotion.data.corpora import CorpusName, read_corpus, settings_for
@@ -39,6 +37,7 @@ from avemotion.media.integrity import is_lfs_pointer
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, IsolatedProcess, map_isolated
 from avemotion.parallel.processes import cores, one_thread
+from avemotion.progress import progress_bar
 
 _Task = tuple[Clip, PreprocessSettings]
 
@@ -162,7 +161,9 @@ def _fill(
     """Process the shards that are not finished; return how many clips that were."""
     found = shards_of(corpus)
     writer.drop_others(found)
-    names_bar = tqdm(found, unit="file", desc="check", delay=1, leave=False, disable=not progress)
+    names_bar = progress_bar(
+        found, unit="file", desc="check", delay=1, leave=False, disable=not progress
+    )
     stale = {name for name in names_bar if not _is_current(writer, name, found[name], corpus)}
     retried, mended = _retry_failed(writer, corpus, stale, settings, workers or cores(), progress)
     todo = {name: clips for name, clips in found.items() if name in stale | mended}
@@ -172,7 +173,7 @@ def _fill(
     }
     names = {clip.name for clips in shards.values() for clip in clips}
     writer.drop(todo)
-    with tqdm(
+    with progress_bar(
         total=len(names), unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
     ) as bar:
         if engine == "ray" and names:
@@ -254,7 +255,7 @@ def _retry_failed(
         for clip in corpus.clips
         if clip.name in before and before[clip.name].shard not in stale
     ]
-    bar = tqdm(
+    bar = progress_bar(
         total=len(clips), unit="clip", desc="failed before", disable=not progress or not clips
     )
     mended = set()

@@ -21,7 +21,6 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from tqdm import tqdm
 
 from avemotion.config import PreprocessSettings
 from avemotion.data.annotations import (
@@ -38,6 +37,7 @@ from avemotion.data.types import Rating
 from avemotion.errors import UsageError, settings_from
 from avemotion.features.table import feature
 from avemotion.files import read_csv, read_json
+from avemotion.progress import progress_bar
 
 CLIPS_KEY = "clips"
 """Metadata of a shard: the names of its clips as a JSON list, in the order of its arrays."""
@@ -257,7 +257,9 @@ class FeatureStore:
             UsageError: One is missing or was changed since.
         """
         listed = {row.shard: row.shard_sha256 for row in self.rows if row.status in USABLE}
-        bar = tqdm(listed, unit="file", desc="check", delay=1, leave=False, disable=not progress)
+        bar = progress_bar(
+            listed, unit="file", desc="check", delay=1, leave=False, disable=not progress
+        )
         for name in bar:
             found = sha256_of(path := self.shard(name))
             if found != listed[name]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,9 @@ def choose_latest(out: Path) -> Path | None:
     partial.unlink(missing_ok=True)
     partial.symlink_to(chosen.relative_to(runs))
     partial.replace(link)
-    return chosen.relative_to(runs.parent)
+    if chosen == run:
+        return out
+    return chosen if out.is_absolute() else Path(os.path.relpath(chosen))
 
 
 def _written_ns(folder: Path) -> int:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from avemotion.compat import install_line
 from avemotion.errors import UsageError
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
@@ -89,7 +90,7 @@ def _check(upload_mebibytes: float, length_minutes: float) -> None:
     for package in ("starlette", "uvicorn", "websockets", "matplotlib", "librosa"):
         if find_spec(package) is None:
             raise UsageError(
-                f"The page needs {package}, which is not installed: pip install 'avemotion[app]'"
+                f"The page needs {package}, which is not installed: {install_line('app')}."
             )
 
 

@@ -204,7 +204,7 @@ def test_onnx_and_its_runtime_may_be_missing(
     report = avemotion.export(exported / "video", tmp_path / "new" / "video.onnx")
     assert report.largest_difference is None and report.file.read_bytes() == model.read_bytes()
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(UsageError, match=r"needs onnxscript: pip install 'avemotion\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"needs onnxscript: `pip install '\.\[onnx\]'` in"):
         avemotion.export(exported / "video", tmp_path / "x.onnx")
 
 

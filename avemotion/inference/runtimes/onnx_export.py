@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from avemotion.compat import install_line
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.inference.runtimes.loading import ONNX_SUFFIX, find_checkpoint
 from avemotion.models.metadata import CheckpointMetadata
-
-_INSTALL = "pip install 'avemotion[onnx]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
         raise UsageError(f"CHECKPOINT is {checkpoint}, which is already exported.")
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"Exporting needs {' and '.join(missing)}: {_INSTALL}")
+        raise UsageError(f"Exporting needs {' and '.join(missing)}: {install_line('onnx')}.")
     from avemotion.inference.runtimes import onnx_graph  # torch takes seconds to load
     from avemotion.models.checkpoint import load_checkpoint
 
