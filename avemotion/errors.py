@@ -58,6 +58,20 @@ class MissingModalityError(AvemotionError):
     """The clip lacks what the chosen model needs: a face, a voice, or both."""
 
 
+def counted(number: int, noun: str) -> str:
+    """Format a number of things.
+
+    >>> counted(7442, "clip"), counted(1, "actor")
+    ('7,442 clips', '1 actor')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def are(number: int) -> str:
+    """Return the verb of a number of things: is, or are."""
+    return "is" if number == 1 else "are"
+
+
 def require(holds: bool, name: str, value: object, allowed: str) -> None:
     """Refuse a value.
 

@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def test_a_training_tells_its_epochs(small_store: Path, tmp_path: Path) -> None:
 
 def test_a_terminal_gets_a_bar() -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 80))
     process = subprocess.Popen([sys.executable, "-c", WORK, "30"], stderr=theirs)
     os.close(theirs)
     seen: list[bytes] = []

@@ -55,9 +55,9 @@ def synth_text(corpus: SyntheticCorpus) -> str:
     """Say what was written, and how well anyone could do on it."""
     best = corpus.ceilings
     return (
-        f"{corpus.clips} clips in {corpus.directory}, tables {corpus.tables!r}. Best possible "
-        f"accuracy: video {_percent(best['video'])} %, audio {_percent(best['audio'])} %, "
-        f"av {_percent(best['av'])} %.\n{SYNTHETIC_NOTICE}"
+        f"{counted(corpus.clips, 'clip')} in {corpus.directory}, tables {corpus.tables!r}. "
+        f"Best possible accuracy: video {_percent(best['video'])} %, "
+        f"audio {_percent(best['audio'])} %, av {_percent(best['av'])} %.\n{SYNTHETIC_NOTICE}"
     )
 
 
@@ -66,7 +66,7 @@ def preprocess_text(report: PreprocessReport) -> str:
     from avemotion.data.store import STATUS_WORDS
 
     table = [
-        [count, f"clips {words}"]
+        [count, f"{'clip' if count == 1 else 'clips'} {words}"]
         for status, words in STATUS_WORDS.items()
         if (count := report.counts.get(status, 0))
     ]
@@ -79,7 +79,7 @@ def preprocess_text(report: PreprocessReport) -> str:
     earlier = len(report.rows) - report.processed - report.counts.get("excluded", 0)
     skipped = f" ({earlier} were finished before)" if earlier > 0 else ""
     lines = [
-        f"{len(report.rows)} clips in {report.store}: {report.processed} processed in "
+        f"{counted(len(report.rows), 'clip')} in {report.store}: {report.processed} processed in "
         f"{report.seconds:.1f} s{rate}{skipped}",
         tabulate(table, tablefmt="plain"),
     ]

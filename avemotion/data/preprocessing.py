@@ -28,7 +28,7 @@ from avemotion.data.store_writer import (
     size_of,
 )
 from avemotion.data.types import Clip, Corpus
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, counted
 from avemotion.features.extraction import Extraction, extract, extract_image
 from avemotion.features.table import ClipSignals, check_features
 from avemotion.features.types import ClipFeatures
@@ -145,8 +145,8 @@ def _refuse_pointers(corpus: Corpus) -> None:
     media = [path for clip in corpus.clips for path in (clip.video, clip.audio) if path]
     if all(map(is_lfs_pointer, media)):
         raise UsageError(
-            f"All {len(media)} media files in {corpus.directory} are Git LFS pointers, not media. "
-            + corpus.remedy
+            f"All of the {counted(len(media), 'media file')} in {corpus.directory} are Git LFS "
+            "pointers, not media. " + corpus.remedy
         )
 
 

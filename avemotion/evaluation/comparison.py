@@ -11,7 +11,7 @@ from avemotion.data.corrupted_batches import check_corruptible
 from avemotion.data.splits import check_known
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR, UNKNOWN_GROUPS
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, are, counted
 from avemotion.evaluation.checkpoints import Trained, answers_of
 from avemotion.evaluation.holdout import check_same_data, unseen
 from avemotion.evaluation.other_corpus import open_other, unnamed
@@ -138,13 +138,14 @@ def _notes_on_people(rows: Sequence[ManifestRow], official: bool) -> list[str]:
     if unknown := sum(row.actor == UNKNOWN_ACTOR for row in rows):
         if official and unknown == len(rows):
             notes.append(
-                f"nobody in these {unknown} pictures is known: intervals and tests are over "
+                f"nobody in {counted(unknown, 'picture')} is known: intervals and tests are over "
                 f"pictures, in {UNKNOWN_GROUPS} random groups, and say nothing about other people"
             )
         else:
             notes.append(
-                f"{unknown} clips are of people who are not known: they count as one actor, so "
-                "that intervals and tests over actors say nothing about other people"
+                f"{counted(unknown, 'clip')} {are(unknown)} of people who are not known: they "
+                "count as one actor, so that intervals and tests over actors say nothing about "
+                "other people"
             )
     return notes
 
@@ -195,7 +196,7 @@ def _common_clips(
     rows = [row for row in store.rows if row.clip in common]
     counts = Counter(row.status for row in store.rows if row.clip not in common)
     notes = tuple(
-        f"{n} clips of the store are not scored: {_WHY_NOT[status]}"
+        f"{counted(n, 'clip')} of the store {are(n)} not scored: {_WHY_NOT[status]}"
         for status, n in sorted(counts.items())
     )
     if not rows:

@@ -43,7 +43,7 @@ def app(
 
     Raises:
         UsageError: There is no such model, the port is taken, a limit is out of range, or
-            avemotion[app] is not installed.
+            a package of the extra `app` is missing.
 
     Examples:
         >>> from pathlib import Path

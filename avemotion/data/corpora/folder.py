@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avemotion.data.types import PARTS, UNKNOWN_ACTOR, Clip, Corpus, is_utf8
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, counted
 from avemotion.files import read_csv
 
 NAME = "folder"
@@ -199,10 +199,12 @@ def _clips(
         )
     if table is not None and (missing or left):
         rows = [f"{name!r} (row {entry.number})" for name, entry in left.items()]
+        files = list(map(repr, missing))
         raise UsageError(
-            f"{directory / TABLE_NAME} does not fit the files: {len(left)} rows name no video, "
-            f"picture or sound file{_examples(rows)}, and {len(missing)} files have no row"
-            f"{_examples(list(map(repr, missing)))}. Names are written as in happy/take 1.mp4."
+            f"{directory / TABLE_NAME} does not fit the files: {counted(len(left), 'row')} "
+            f"without a video, picture or sound file{_examples(rows)}, and "
+            f"{counted(len(files), 'file')} without a row{_examples(files)}. Names are written as "
+            "in happy/take 1.mp4."
         )
     return sorted(clips, key=lambda clip: clip.name)
 
