@@ -6,6 +6,7 @@ clip is listed as failed with the reason, and the run goes on.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -17,6 +18,7 @@ from pathlib import Path
 from avemotion.config import Engine, PreprocessSettings
 from avemotion.data.contact_sheet import check_preview, draw_preview
 from avemotion.data.corpora import CorpusName, read_corpus, settings_for
+from avemotion.data.corpora.folder import NO_TABLE
 from avemotion.data.shards import write_here
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.store_writer import (
@@ -93,7 +95,7 @@ def preprocess(
         settings: How clips become features; by default as suits the corpus.
         labels: Take the clips of these emotions alone; by default of all.
         preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
-        progress: Show a progress bar.
+        progress: Show a progress bar, and at once what training will lack.
 
     Returns:
         The manifest, and what this run did.
@@ -122,6 +124,8 @@ def preprocess(
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")
     settings = settings_for(corpus) if settings is None else settings
     check_features(settings.features)
+    if progress and NO_TABLE in found.notes:  # before the work, which would be done again
+        print(f"{NO_TABLE} Ctrl-C stops here.", file=sys.stderr)
     start = time.monotonic()
     with claimed(out):
         writer = StoreWriter.open(out, found, settings)

@@ -265,6 +265,23 @@ def test_from_folder_to_prediction(
     assert prediction.label in prediction.probabilities and prediction.modality == "av"
 
 
+def test_who_is_missing_is_said_before_the_work(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avemotion.data.preprocessing._fill", interrupt)
+    words = ["preprocess", "--corpus", "folder", str(films), "--out", str(tmp_path / "features")]
+    assert main(words) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("There is no clips.csv with the actor of each file, so `fit` and")
+    assert "file,actor" in said and "Ctrl-C stops here." in said
+    name_the_actors(films)
+    assert main(words) == 130
+    assert "clips.csv" not in capsys.readouterr().err
+
+
 def test_an_official_split_of_unknown_people(films: Path, tmp_path: Path) -> None:
     """They may be in several parts: the folds are the corpus' own, and every report says so."""
     clips = read_corpus(films).clips
