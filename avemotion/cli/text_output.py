@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avemotion.errors import are
 from avemotion.evaluation.predictions import modality_of
 from avemotion.evaluation.report.formatting import counted, people, versus
 from avemotion.evaluation.report.headline import headline
@@ -260,6 +262,35 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
     lines += [f"  {part} alone: {_ranked(says)}" for part, says in result.parts.items()]
     lines += [f"  warning: {warning}" for warning in result.warnings]
     return "\n".join(lines)
+
+
+def answers_text(
+    targets: Sequence[str],
+    predictions: Sequence[Prediction],
+    evaluation: EvaluationResults,
+    system: str,
+) -> str:
+    """Show the answers for a few synthetic clips beside what these were meant to show."""
+    rows = [
+        [
+            Path(answer.clip).stem,
+            target,
+            f"{answer.label} {answer.probabilities[answer.label]:.2f}",
+            "right" if answer.label == target else "wrong",
+        ]
+        for target, answer in zip(targets, predictions, strict=True)
+    ]
+    right = sum(answer.label == target for target, answer in zip(targets, predictions, strict=True))
+    accuracy, ceiling = evaluation.scores[system].accuracy, evaluation.ceilings[system]
+    return "\n".join(
+        [
+            "A clip of each emotion, of actors that no model saw:",
+            tabulate(rows, ["clip", "meant to show", "answer", ""], disable_numparse=True),
+            f"{right} of {counted(len(rows), 'answer')} {are(right)} right; of all "
+            f"{counted(evaluation.clips, 'such clip')} {_percent(accuracy)} %. At best it would be "
+            f"{_percent(ceiling)} %, since some of the clips look and sound like another emotion.",
+        ]
+    )
 
 
 def timeline_row_text(row: TimelineRow) -> str:
