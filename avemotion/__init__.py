@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from avemotion.cli.demonstration import demo as demo
     from avemotion.config import TimelineSettings as TimelineSettings
     from avemotion.data.corpora.synthetic import synth as synth
+    from avemotion.data.embedding import embed as embed
     from avemotion.data.preprocessing import preprocess as preprocess
     from avemotion.data.verification import verify as verify
     from avemotion.errors import AvemotionError as AvemotionError
@@ -54,6 +55,7 @@ _HOMES = {
     "classify_faces": "inference.classifier",
     "classify_image": "inference.classifier",
     "demo": "cli.demonstration",
+    "embed": "data.embedding",
     "evaluate": "evaluation.evaluate",
     "export": "inference.runtimes.onnx_export",
     "fit": "training.fit",

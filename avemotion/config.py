@@ -19,6 +19,9 @@ AskedModality = Literal["auto", "av", "video", "audio"]
 FaceChoice = Literal["main", "all"]
 """Faces that get a prediction: the largest and most central one, or each."""
 
+Stream = Literal["video", "audio"]
+"""Part of a clip that a feature is computed from: its face, or its sound."""
+
 MODALITIES: tuple[Modality, ...] = ("av", "video", "audio")
 
 DEFAULT_MODEL = "ar5"

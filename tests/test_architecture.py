@@ -18,11 +18,10 @@ PACKAGE = Path(avemotion.__file__).parent
 FLOORS = (
     ("errors",),
     ("config", "files", "compat", "progress"),
-    ("parallel", "media"),
+    ("parallel", "media", "encoders"),
     ("features",),
     ("data",),
     ("models",),
-    ("encoders",),
     ("training", "inference"),
     ("evaluation",),
     ("web",),

@@ -21,6 +21,7 @@ COMMANDS = {
     "synth": "write a synthetic corpus laid out like CREMA-D",
     "verify": "check a CREMA-D checkout: missing and broken files, Git LFS pointers",
     "preprocess": "turn a corpus into a feature store: faces and spectrograms",
+    "embed": "make embeddings of a feature store's clips with a frozen encoder",
     "models": "list the models that can be trained",
     "fit": "train a model on the feature store",
     "evaluate": "compare models with each other and with people on unseen actors",
@@ -33,7 +34,7 @@ COMMANDS = {
 }
 """Command -> what it does, in the order of use."""
 
-RESUMED = {"demo", "synth", "preprocess", "fit", "evaluate"}
+RESUMED = {"demo", "synth", "preprocess", "embed", "fit", "evaluate"}
 """Commands that go on where an interrupted run stopped."""
 
 

@@ -92,6 +92,14 @@ def _preprocess(command: Command) -> int:
     return SOME_FAILED if report.failed else OK
 
 
+def _embed(command: Command) -> int:
+    from avemotion.cli.text_output import embed_text
+
+    values = command.parse(lambda p: add_function(p, avemotion.embed, set()))
+    print(embed_text(avemotion.embed(**values)))
+    return OK
+
+
 def _fit(command: Command) -> int:
     from avemotion.cli.text_output import fit_text
 
@@ -288,6 +296,7 @@ RUNNERS: dict[str, Callable[[Command], int]] = {
     "synth": _synth,
     "verify": _verify,
     "preprocess": _preprocess,
+    "embed": _embed,
     "models": _models,
     "fit": _fit,
     "evaluate": _evaluate,

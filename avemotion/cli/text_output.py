@@ -15,6 +15,7 @@ from avemotion.inference.prediction import Prediction
 
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.data.corpora.synthetic import SyntheticCorpus
+    from avemotion.data.embedding import EmbedReport
     from avemotion.data.preprocessing import PreprocessReport
     from avemotion.evaluation.metrics.human_baseline import HumanScore
     from avemotion.evaluation.report.results import EvaluationResults
@@ -98,6 +99,18 @@ def preprocess_text(report: PreprocessReport) -> str:
         lines.append("\nnot recognised, and ignored:")
         lines += shortened([f"  {str(path)!r}" for path in report.unrecognised_files])
     lines += [f"\n{note}" for note in report.notes]
+    return "\n".join(lines)
+
+
+def embed_text(report: EmbedReport) -> str:
+    """Say what was embedded, by what, and what has none."""
+    identity = report.identity
+    lines = [
+        f"{report.feature}: {counted(report.clips, 'clip')} embedded by {identity.name} "
+        f"({identity.revision}, {identity.precision})."
+    ]
+    if report.without:
+        lines.append(f"{counted(report.without, 'clip')} without what it reads.")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.features.table import Stream
+from avemotion.config import Stream
 
 Array = TypeVar("Array")
 """A NumPy array or a tensor of torch."""

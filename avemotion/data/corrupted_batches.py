@@ -20,7 +20,7 @@ from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError
 from avemotion.features.corruptions import BABBLE_VOICES, Condition
-from avemotion.features.table import ClipSignals, feature
+from avemotion.features.table import ClipSignals, feature, is_table
 from avemotion.features.views import view_rng
 
 BATCH_CLIPS = 64
@@ -28,7 +28,7 @@ BATCH_CLIPS = 64
 
 
 class Waveforms:
-    """The waveforms of a store, memory-mapped: each actor's file is opened once."""
+    """The waveforms of a store, memory-mapped, each actor's file opened once; and its faces."""
 
     def __init__(self, store: FeatureStore) -> None:
         """List the clips with sound; no file is opened yet."""
@@ -48,6 +48,10 @@ class Waveforms:
         samples, offsets = self._mapped[row.shard]
         index = self._store.index_of(row.clip)
         return np.asarray(samples[offsets[index] : offsets[index + 1]].numpy())
+
+    def faces_of(self, row: ManifestRow) -> NDArray[np.uint8]:
+        """Return the face crops of a clip in view 0, uint8 (20, row, column)."""
+        return np.asarray(self._store.read(row, "faces")[0])
 
     def others(self, row: ManifestRow, rng: np.random.Generator) -> list[NDArray[np.int16]]:
         """Draw waveforms of clips of other actors: 4, or all where there are fewer.
@@ -73,12 +77,24 @@ def _lonely(store: FeatureStore, actor: str) -> UsageError:
     )
 
 
-def check_corruptible(store: FeatureStore) -> None:
-    """Refuse a store in which sound cannot be corrupted in every way.
+def check_corruptible(store: FeatureStore, names: Sequence[str]) -> None:
+    """Refuse a store in which what is read cannot be corrupted in every way.
+
+    Args:
+        store: Features.
+        names: Those that are read.
 
     Raises:
-        UsageError: It has no waveforms, or those of one actor alone.
+        UsageError: Sound is read, and it has no waveforms or those of one actor alone; or a table
+            is read, which nobody can compute anew.
     """
+    if tables := [name for name in names if is_table(name)]:
+        raise UsageError(
+            f"{' and '.join(tables)} cannot be computed anew from a corrupted clip. Add "
+            "--robustness false."
+        )
+    if not any(feature(name).stream == "audio" for name in names):
+        return
     _check_has_waveforms(store)
     voices = {_voice_of(row) for row in store.usable("audio")}
     if len(voices) == 1:
@@ -169,10 +185,22 @@ def _with_faces(
     for name, faces in changed.items():
         for face, row, there in zip(faces, rows, clean.present["video"], strict=True):
             if there:
-                frames = face.numpy() if feature(name).kind == "frames" else face[None].numpy()
-                found = torch.from_numpy(corrupted(frames, row, condition, waveforms))
-                face.copy_(found if feature(name).kind == "frames" else found[0])
+                face.copy_(_of_corrupted(name, face, row, condition, waveforms))
     return clean.with_inputs(**changed)
+
+
+def _of_corrupted(
+    name: str, face: Tensor, row: ManifestRow, condition: Condition, waveforms: Waveforms
+) -> Tensor:
+    """Return a feature of a clip's corrupted face crops."""
+    kind = feature(name).kind
+    if kind == "embedding":
+        frames = corrupted(waveforms.faces_of(row), row, condition, waveforms)
+        clip = ClipSignals(row.clip, waveforms.seed, frames[None], None)
+        return torch.from_numpy(feature(name).compute(clip, 0))
+    frames = face.numpy() if kind == "frames" else face[None].numpy()
+    found = torch.from_numpy(corrupted(frames, row, condition, waveforms))
+    return found if kind == "frames" else found[0]
 
 
 def _with_sound(
@@ -186,7 +214,7 @@ def _with_sound(
             None if samples is None else ClipSignals(row.clip, waveforms.seed, None, samples)
         )
     changed = _corruptible(clean, condition)
-    lengths = {name: clean.lengths[name].clone() for name in changed}
+    lengths = {name: x.clone() for name, x in clean.lengths.items() if name in changed}
     for name, images in changed.items():
         about = feature(name)
         arrays = [
@@ -195,7 +223,7 @@ def _with_sound(
         ]
         changed[name] = stacked([array.to(images.dtype) for array in arrays])
         for i, clip in enumerate(signals):
-            if clip is not None:
+            if clip is not None and name in lengths:
                 lengths[name][i] = about.length_of(clip)
     return replace(clean, inputs=clean.inputs | changed, lengths=clean.lengths | lengths)
 

@@ -60,12 +60,15 @@ class ClipDataset(Dataset[Batch[Tensor]]):
         }
 
     def _map(self, store: FeatureStore, shard: str) -> dict[str, Tensor]:
-        wanted = list(self.names)
-        wanted += [f"{name}_lengths" for name in self.names if feature(name).columns]
-        wanted += [f"{name}_offsets" for name in self.names if feature(name).varies]
-        # On the CPU they are memory-mapped, not read.
-        with safe_open(store.shard(shard), "pt", device=self._device) as file:
-            return {name: file.get_tensor(name) for name in wanted}
+        found: dict[str, Tensor] = {}
+        for name in self.names:
+            wanted = [name]
+            wanted += [f"{name}_lengths"] * bool(feature(name).columns)
+            wanted += [f"{name}_offsets"] * feature(name).varies
+            # On the CPU they are memory-mapped, not read.
+            with safe_open(store.file_of(name, shard), "pt", device=self._device) as file:
+                found |= {key: file.get_tensor(key) for key in wanted}
+        return found
 
     def __len__(self) -> int:
         """Return the number of clips."""

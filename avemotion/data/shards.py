@@ -38,7 +38,9 @@ Written = tuple[Path, str, list[Extraction | TaskFailure]]
 """
 
 
-def write_shard(path: Path, features: Mapping[str, ClipFeatures]) -> str:
+def write_shard(
+    path: Path, features: Mapping[str, ClipFeatures], notes: Mapping[str, str] | None = None
+) -> str:
     """Write an actor's arrays, or remove them where no clip is usable.
 
     A machine that counts as lost may still be writing the same shard. Each writes whole files of
@@ -47,6 +49,7 @@ def write_shard(path: Path, features: Mapping[str, ClipFeatures]) -> str:
     Args:
         path: The file.
         features: By name those of the actor's usable clips, all with the same number of views.
+        notes: Kept in the file's metadata, beside the names of the clips.
 
     Returns:
         Its SHA-256 in hexadecimal; empty where no clip is usable.
@@ -61,14 +64,14 @@ def write_shard(path: Path, features: Mapping[str, ClipFeatures]) -> str:
     digests: list[str] = []
 
     def write(temporary: Path) -> None:
-        _save(temporary, features)
+        _save(temporary, features, notes or {})
         digests.append(sha256_of(temporary))
 
     write_atomically(path, write, writer=f".{uuid4().hex}")
     return digests[0]
 
 
-def _save(path: Path, features: Mapping[str, ClipFeatures]) -> None:
+def _save(path: Path, features: Mapping[str, ClipFeatures], notes: Mapping[str, str]) -> None:
     """Write arrays with the permissions and the errors of other files.
 
     While it writes, the actor's features are in memory twice: the library takes whole arrays.
@@ -87,7 +90,7 @@ def _save(path: Path, features: Mapping[str, ClipFeatures]) -> None:
             arrays[name] = np.stack(each)
     for name in clips[0].lengths:
         arrays[f"{name}_lengths"] = np.array([clip.lengths[name] for clip in clips], np.int64)
-    metadata = {CLIPS_KEY: json.dumps(list(features))}
+    metadata = {CLIPS_KEY: json.dumps(list(features)), **notes}
     path.touch()
     mode = path.stat().st_mode
     try:

@@ -7,6 +7,7 @@ features/store.json                 format, settings, labels
 features/checksums.json             SHA-256 of the other files but the arrays; written last
 features/ratings.csv                the crowd's votes, where the corpus has them
 features/demographics.csv           attributes of the actors, where the corpus has them
+features/embeddings/                what `embed` made of the clips: see `avemotion.data.embeddings`
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from avemotion.data.annotations import (
     read_units,
 )
 from avemotion.data.checksums import JOURNAL_NAME, check_tables, sha256_of
+from avemotion.data.embeddings import current_file, identity_in
 from avemotion.data.task import Task
 from avemotion.data.types import Rating
+from avemotion.encoders.interface import EncoderIdentity
 from avemotion.errors import UsageError, settings_from
-from avemotion.features.table import feature
+from avemotion.features.table import feature, is_embedding
 from avemotion.files import read_csv, read_json
 from avemotion.progress import progress_bar
 
@@ -216,6 +219,7 @@ class FeatureStore:
                 )
             if row.status in USABLE:
                 self._clips.setdefault(row.shard, []).append(row.clip)
+        self._hashes = {r.shard: r.shard_sha256 for r in self.rows if r.status in USABLE}
         self._indices = {clip: i for clips in self._clips.values() for i, clip in enumerate(clips)}
 
     @property
@@ -256,16 +260,15 @@ class FeatureStore:
         Raises:
             UsageError: One is missing or was changed since.
         """
-        listed = {row.shard: row.shard_sha256 for row in self.rows if row.status in USABLE}
         bar = progress_bar(
-            listed, unit="file", desc="check", delay=1, leave=False, disable=not progress
+            self._hashes, unit="file", desc="check", delay=1, leave=False, disable=not progress
         )
         for name in bar:
             found = sha256_of(path := self.shard(name))
-            if found != listed[name]:
+            if found != self._hashes[name]:
                 raise UsageError(
                     f"{path} is damaged: its SHA-256 is {found}, but manifest.csv lists "
-                    f"{listed[name]}. {_MAKE_ANEW}"
+                    f"{self._hashes[name]}. {_MAKE_ANEW}"
                 )
 
     def read(self, row: ManifestRow, name: str) -> NDArray[Any]:
@@ -283,7 +286,7 @@ class FeatureStore:
         plain = name.removesuffix("_lengths")
         self.check_has([plain])
         index = self.index_of(row.clip)
-        with safe_open(self.shard(row.shard), "np") as file:
+        with safe_open(self.file_of(plain, row.shard), "np") as file:
             if name == plain and feature(name).varies:
                 start, stop = file.get_tensor(f"{name}_offsets")[index : index + 2]
                 return np.asarray(file.get_slice(name)[int(start) : int(stop)])
@@ -299,8 +302,12 @@ class FeatureStore:
         Raises:
             UsageError: One is missing; the message says how to preprocess with it.
         """
-        missing = [name for name in names if name not in self.settings.features]
-        if missing:
+        made = [name for name in names if is_embedding(name)]
+        for identity in self.encoders_of(made, reader):
+            for shard in self._clips:
+                current_file(self.directory, identity, shard, self._hashes[shard])
+        plain = [name for name in names if name not in made]
+        if missing := [name for name in plain if name not in self.settings.features]:
             wanted = ",".join([*self.settings.features, *missing])
             raise UsageError(
                 f"{self.directory} has no {' and no '.join(missing)}"
@@ -308,6 +315,39 @@ class FeatureStore:
                 f"{', '.join(self.settings.features)}. Preprocess into another folder with "
                 f"--features {wanted}."
             )
+
+    def encoders_of(self, names: Sequence[str], reader: str = "") -> tuple[EncoderIdentity, ...]:
+        """Return what made each embedding among some features.
+
+        Args:
+            names: The features.
+            reader: What needs them, in a message.
+
+        Raises:
+            UsageError: The store has no such embedding.
+        """
+        found = []
+        for name in filter(is_embedding, names):
+            identity = identity_in(self.directory, name)
+            if identity is None:
+                raise UsageError(
+                    f"{self.directory} has no {name}{f', which {reader} reads' if reader else ''}. "
+                    f"Make it: `avemotion embed {self.directory} --encoder "
+                    f"{name.partition(':')[2].replace('-table.', '-table:')}`."
+                )
+            found.append(identity)
+        return tuple(found)
+
+    def file_of(self, name: str, shard: str) -> Path:
+        """Return the file that holds a feature of a shard's clips.
+
+        Raises:
+            UsageError: It is missing or damaged, or holds other clips than the manifest says.
+        """
+        if not is_embedding(name):
+            return self.shard(shard)
+        (identity,) = self.encoders_of([name])
+        return current_file(self.directory, identity, shard, self._hashes[shard])
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the store's settings, manifest and votes, in hexadecimal.

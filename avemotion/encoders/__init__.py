@@ -1,1 +1,1 @@
-"""Frozen encoders, which turn features into named embeddings."""
+"""Frozen encoders: networks trained elsewhere, which turn a face or a voice into an embedding."""

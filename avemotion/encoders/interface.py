@@ -1,21 +1,21 @@
-"""What every encoder is: a frozen network that maps a feature to an embedding of each clip.
+"""What every encoder is: a frozen network that maps a clip's sound, or its faces, to an embedding.
 
-Encoders stand above the models, so that making embeddings loads no model, and preprocessing loads
-neither. Nothing makes embeddings yet: this fixes what those who write encoders can rely on.
+Encoders stand below the features: an embedding is a feature like any other, which a model names
+and the store keeps. Nothing here loads a model, torch or a network's weights.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.data.batch import Arrays
+from avemotion.errors import require_keys, require_type
 
 PREFIX = "embedding:"
-"""How the names of embeddings begin: ``embedding:moonshine-tiny``."""
+"""How the features that are embeddings are called: ``embedding:moonshine-tiny``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +29,52 @@ class EncoderIdentity:
     weights_sha256: str
     """SHA-256 of the file with the weights, in hexadecimal."""
     precision: str
-    """Arithmetic that it computes in: ``float32``."""
+    """Arithmetic that it computes in: ``float32``, ``int8``."""
 
     @property
     def feature(self) -> str:
         """Name of the feature that it makes."""
         return f"{PREFIX}{self.name}"
 
+    @classmethod
+    def from_dict(cls, values: object) -> EncoderIdentity:
+        """Rebuild from what JSON made of `dataclasses.asdict`.
+
+        Raises:
+            UsageError: A key is missing or unknown, or a value is no text.
+        """
+        given = require_keys(values, [f.name for f in fields(cls)], "an encoder")
+        for name, value in given.items():
+            require_type(value, str, f"encoder.{name}")
+        return cls(**given)
+
 
 class Encoder(Protocol):
-    """A frozen network; it is given to worker processes, so it can be pickled."""
+    """A frozen network, ready to compute."""
 
     @property
     def identity(self) -> EncoderIdentity:
         """What decides the values of its embeddings."""
 
     @property
-    def reads(self) -> str:
-        """The feature that it reads: ``waveform``, ``faces``..."""
+    def shape(self) -> tuple[int, ...]:
+        """Of an embedding."""
 
-    @property
-    def length(self) -> int:
-        """Values of an embedding."""
-
-    def encode(self, clips: Arrays) -> NDArray[np.float32]:
-        """Return the embedding of each clip, float32 (clip, length); zeros where it has nothing.
+    def encode(self, signal: NDArray[Any], clip: str) -> NDArray[np.float32]:
+        """Return the embedding of one clip, float32 of its shape.
 
         Args:
-            clips: With the feature that it reads.
+            signal: The sound, float32 (sample,), 16 kHz, at one level for all clips, not silent;
+                or the faces, uint8 (frame, row, column).
+            clip: Name of the clip, without folder and suffix: tables are asked by it.
         """
+
+
+def pooled(frames: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return mean and standard deviation over time, float32 (layer, 2, value).
+
+    Args:
+        frames: float (layer, time, value), one point in time or more.
+    """
+    wide = frames.astype(np.float64)
+    return np.stack([wide.mean(axis=1), wide.std(axis=1)], axis=1).astype(np.float32)

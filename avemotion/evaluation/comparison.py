@@ -125,8 +125,9 @@ def tested_clips(
     official = not other and any(e.training.split == "official" for e in experiments.values())
     if not (other or official):
         check_known(store.rows)
-    if robustness and any(e.modality != "video" for e in experiments.values()):
-        check_corruptible(store)
+    if robustness:
+        read = {name for e in experiments.values() for name in names_of(inputs_of(e))}
+        check_corruptible(store, sorted(read))
     rows, notes = _common_clips(store, experiments)
     if official and store.info["parts_note"]:
         notes = (*notes, store.info["parts_note"])

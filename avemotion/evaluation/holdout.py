@@ -8,6 +8,7 @@ from avemotion.data.splits import part_of
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
 from avemotion.evaluation.checkpoints import Trained
+from avemotion.models.inputs import names_of
 
 
 def check_same_data(trained: Mapping[str, Trained], store: FeatureStore) -> None:
@@ -34,6 +35,7 @@ def _check_fits(store: FeatureStore, one: Trained) -> None:
     for name, theirs, ours in (
         ("labels", one.metadata.labels, store.labels),
         ("preprocessing settings", one.metadata.preprocessing, store.settings),
+        ("encoders", one.metadata.encoders, store.encoders_of(names_of(one.metadata.inputs))),
         ("origin (recorded or synthetic)", one.metadata.synthetic, store.synthetic),
     ):
         if theirs != ours:

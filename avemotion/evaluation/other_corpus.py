@@ -168,6 +168,12 @@ def _check_readable(one: Trained, store: FeatureStore) -> None:
     """
     names = names_of(one.metadata.inputs)
     store.check_has(names, one.metadata.experiment.model)
+    if one.metadata.encoders != (found := store.encoders_of(names)):
+        raise UsageError(
+            f"{one.path} reads embeddings that other weights made than those in "
+            f"{store.directory}:\n  model: {one.metadata.encoders}\n  store: {found}\n"
+            "Make the store's anew with the encoder of the model."
+        )
     skipped = {*_UNREAD}
     if all(feature(name).stream != "video" for name in names):
         skipped |= {*_OF_FACES}

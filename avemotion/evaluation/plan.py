@@ -26,7 +26,8 @@ from avemotion.evaluation.cross_validation import FoldTask
 from avemotion.evaluation.predictions import FORMAT, check_format
 from avemotion.features.corruptions import CONDITIONS
 from avemotion.files import read_json, write_json
-from avemotion.models.registry import model_class
+from avemotion.models.inputs import names_of
+from avemotion.models.registry import inputs_of, model_class
 from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.provenance import changed_options, precision_advice, versions
 
@@ -125,11 +126,17 @@ class EvaluationPlan:
             "training": {model: settings["training"] for model, settings in systems},
             "reported": self._reported(store),
             "data": store.content_hash(),
+            "encoders": [asdict(one) for one in store.encoders_of(self._reads())],
             "clips": hashlib.sha256("\n".join(row.clip for row in rows).encode()).hexdigest(),
             "conditions": list(CONDITIONS),
             "command": self.command(store.directory, runs, out),
             "versions": versions(),
         }
+
+    def _reads(self) -> list[str]:
+        """Return the features that the models read, each once."""
+        read = [name for e in self.experiments.values() for name in names_of(inputs_of(e))]
+        return list(dict.fromkeys(read))
 
     def _reported(self, store: FeatureStore) -> list[dict[str, Any]]:
         """Return the published figures of the systems on this corpus: they learned from it, too."""

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import SAMPLE_RATE
-from avemotion.features.table import Stream
+from avemotion.config import SAMPLE_RATE, Stream
 
 FRAME_SAMPLES = SAMPLE_RATE // 50
 """Samples of the frames of 20 ms in which loudness is measured."""

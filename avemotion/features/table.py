@@ -1,13 +1,15 @@
 """What a network can read of a clip: one entry for each feature.
 
 The store keeps features under these names, a model declares which of them it reads, and
-classification computes just those. A new feature is one entry of `FEATURES`.
+classification computes just those. A new feature is one entry of `FEATURES`; the embeddings of an
+encoder are a feature, too: see `avemotion.encoders`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,7 +21,10 @@ from avemotion.config import (
     FACE_WIDTH,
     LONGEST_SOUND_SECONDS,
     SAMPLE_RATE,
+    Stream,
 )
+from avemotion.encoders.interface import PREFIX
+from avemotion.encoders.registry import TABLES, encoder, entry_of, name_of
 from avemotion.errors import UsageError
 from avemotion.features.mel import (
     MEL_RANGE_DB,
@@ -30,6 +35,7 @@ from avemotion.features.mel import (
     mel,
     mel_columns,
 )
+from avemotion.features.recording_quality import speech_level_db
 from avemotion.features.spectrogram import (
     MEL_BANDS,
     MEL_FRAMES,
@@ -44,9 +50,6 @@ from avemotion.features.views import view_rng
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Stream = Literal["video", "audio"]
-"""The part of a clip that a feature is computed from."""
 
 
 @dataclass(slots=True)
@@ -108,7 +111,7 @@ class Feature:
 
     stream: Stream
     """What it is computed from: the face (``video``) or the sound (``audio``)."""
-    kind: Literal["frames", "image", "spectrogram", "waveform"]
+    kind: Literal["frames", "image", "spectrogram", "waveform", "embedding"]
     """How it is augmented, corrupted and drawn."""
     dtype: type[np.generic]
     """Of the stored array."""
@@ -295,14 +298,63 @@ def feature(name: str) -> Feature:
     Raises:
         UsageError: There is none of that name.
     """
+    if name.startswith(PREFIX):
+        return embedding(name.removeprefix(PREFIX))
     if name not in FEATURES:
         raise UsageError(f"There is no feature {name!r}. Features: {', '.join(FEATURES)}.")
     return FEATURES[name]
 
 
+def is_embedding(name: str) -> bool:
+    """Return whether a feature is an encoder's: the store keeps it beside those of clips."""
+    return name.startswith(PREFIX)
+
+
+def is_table(name: str) -> bool:
+    """Return whether a feature is a table of the user's, so that no other clip can have it."""
+    return is_embedding(name) and name.removeprefix(PREFIX).partition(".")[0] in TABLES
+
+
+ENCODED_LEVEL_DB = -26.0
+"""Level of the speech that encoders hear, in dB of full scale: that of the recording is left out.
+"""
+
+
+@cache
+def embedding(spec: str) -> Feature:
+    """Return the feature that an encoder makes; the encoder is loaded when one is computed.
+
+    Args:
+        spec: Name of an encoder, or a table with its file: see `avemotion.encoders.registry`.
+
+    Raises:
+        UsageError: There is no such encoder, or the table cannot be read.
+    """
+    name = name_of(spec)
+    entry = entry_of(name)
+    shape = entry.shape if spec == name else encoder(spec).shape
+
+    def compute(clip: ClipSignals, view: int) -> NDArray[np.float32]:
+        signal = clip.shown(view) if entry.stream == "video" else levelled(_as_int16(clip.heard()))
+        return encoder(spec).encode(signal, clip.name)
+
+    return Feature(entry.stream, "embedding", np.float32, shape, compute, has_views=False)
+
+
+def levelled(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return a sound with its speech at `ENCODED_LEVEL_DB`, float32 (sample,), full scale 1.
+
+    Args:
+        samples: int16 (sample,), not silent.
+    """
+    gain = 10 ** ((ENCODED_LEVEL_DB - speech_level_db(samples)) / 20)
+    return (samples * (gain / 32_768)).astype(np.float32)
+
+
 def shows_motion(names: Iterable[str]) -> bool:
     """Return whether one of the features needs frames that change; a picture has none."""
-    return any(feature(name).kind == "frames" for name in names)
+    about = map(feature, names)
+    return any(f.kind == "frames" or (f.kind == "embedding" and f.stream == "video") for f in about)
 
 
 def check_features(names: Iterable[str]) -> None:
@@ -312,7 +364,7 @@ def check_features(names: Iterable[str]) -> None:
         UsageError: There is such a name, a name twice, or no name.
     """
     given = list(names)
-    unknown = [name for name in given if name not in FEATURES]
+    unknown = [name for name in given if name not in FEATURES]  # embeddings are made later
     if unknown or not given or len(set(given)) < len(given):
         raise UsageError(
             f"--features is {','.join(given) or 'empty'!r}, but must be one or more of "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.data.batch import STREAMS, Arrays, concatenate, only
+from avemotion.encoders.registry import encoder
 from avemotion.errors import MediaError, UsageError
 from avemotion.features.table import shows_motion
 from avemotion.inference.isolated_preparation import prepare_isolated
@@ -58,6 +59,7 @@ class Classifier:
         """
         self.checkpoint = find_checkpoint(checkpoint, runtime)
         self._runtime = load_runtime(self.checkpoint, device)
+        _check_encoders(self.checkpoint, self.metadata)
 
     @property
     def metadata(self) -> CheckpointMetadata:
@@ -223,6 +225,24 @@ class Classifier:
 
     def _by_emotion(self, scores: NDArray[np.floating]) -> dict[str, float]:
         return dict(zip(self.labels, scores.tolist(), strict=True))
+
+
+def _check_encoders(checkpoint: Path, metadata: CheckpointMetadata) -> None:
+    """Load the encoders of a model, and refuse others than those that it learned from.
+
+    Raises:
+        UsageError: One is not installed, is a table, or has other weights.
+    """
+    for theirs in metadata.encoders:
+        ours = encoder(theirs.name).identity
+        if ours != theirs:
+            raise UsageError(
+                f"{checkpoint} learned from another revision of {theirs.name} than is installed:\n"
+                f"  model:     {theirs.revision}, {theirs.precision}, SHA-256 "
+                f"{theirs.weights_sha256}\n"
+                f"  installed: {ours.revision}, {ours.precision}, SHA-256 {ours.weights_sha256}\n"
+                "Install that revision, or train the model anew."
+            )
 
 
 def classify_clip(

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, PreprocessSettings
+from avemotion.config import FACE_FRAMES, PreprocessSettings, Stream
 from avemotion.data.batch import STREAMS, Arrays, Batch, as_read
 from avemotion.errors import MissingModalityError
 from avemotion.features.crops import face_crops, scaled_box, whole_crops
 from avemotion.features.extraction import FrameChooser
 from avemotion.features.face_detection import FaceTrack, find_face, find_faces, no_face
-from avemotion.features.table import ClipSignals, Stream, feature, shows_motion
+from avemotion.features.table import ClipSignals, feature, shows_motion
 from avemotion.features.types import ClipFeatures
 from avemotion.inference.request import InferenceRequest
 from avemotion.media.reader import read_arrays, read_clip

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality
+from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, Modality, Stream
 from avemotion.data.batch import Batch
 from avemotion.data.task import Task
 from avemotion.features.level import level_free
 from avemotion.features.spectrogram import MEL_BANDS
-from avemotion.features.table import Stream, feature
+from avemotion.features.table import feature
 from avemotion.models import publications
 from avemotion.models.ar5_settings import AR5Settings
 from avemotion.models.base import About, EmotionModel, Reported

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avemotion.config import MODALITIES, Modality
+from avemotion.config import MODALITIES, Modality, Stream
 from avemotion.data.batch import Batch
 from avemotion.data.task import Task
-from avemotion.features.table import Stream, feature
+from avemotion.features.table import feature
 from avemotion.models.inputs import Input
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ class EmotionModel(nn.Module):
     so that answering from the other is faster; else they are zeros."""
     learns_in_epochs: ClassVar[bool] = True
     """False for a learner that is fitted once, to whole clips: see `avemotion.models.learner`."""
+    answers_alone: ClassVar[bool] = False
+    """Whether a learner with face and voice answers from one of them, though nothing is hidden from
+    it in training."""
     exportable: ClassVar[bool] = True
     """Whether it can be exported to ONNX."""
     votes_share: float = 0.0

@@ -19,7 +19,7 @@ from avemotion.data.task import Task
 from avemotion.errors import require, require_types
 from avemotion.models.base import About, Reported
 from avemotion.models.inputs import Input
-from avemotion.models.learner import Learner
+from avemotion.models.learner import EstimatorLearner
 from avemotion.models.pictures import FER_SIZE
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _about(title: str, *reported: Reported) -> About:
     return About(title=title, source=_SOURCE, modalities=("video",), reported=reported)
 
 
-class PictureLearner(Learner):
+class PictureLearner(EstimatorLearner):
     """Base of learners of one face picture; values are standardised first."""
 
     def __init__(self, task: Task, modality: Modality, settings: Any) -> None:

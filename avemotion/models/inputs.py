@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from avemotion.config import Stream
 from avemotion.data.batch import STREAMS
 from avemotion.errors import UsageError, require, require_keys, require_type
-from avemotion.features.table import Stream, feature
+from avemotion.features.table import feature
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
-"""Learners without epochs: an estimator of scikit-learn that is fitted once, to a vector a clip.
+"""Learners without epochs, which are fitted once, to all training clips: by scikit-learn.
 
-They go the road of every other model. Their checkpoint holds the estimator as skops writes it: on
-loading, only types of scikit-learn, NumPy and SciPy are built, and nothing is executed.
+They go the road of every other model. The checkpoint of an `EstimatorLearner` holds the estimator
+as skops writes it: on loading, only types of scikit-learn, NumPy and SciPy are built, and nothing
+is executed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -23,10 +25,36 @@ _LEAST = 1e-7  # a probability of 0 has no logarithm
 
 
 class Learner(EmotionModel):
-    """Base of models around an estimator; a subclass says which, and of which vectors."""
+    """Base of models that learn all clips at once."""
 
     learns_in_epochs: ClassVar[bool] = False
     exportable: ClassVar[bool] = False
+
+    def chosen(self, targets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which training clips it learns, by their indices: all by default.
+
+        Args:
+            targets: (clip,), index of each clip's label.
+        """
+        return np.arange(len(targets))
+
+    def learn_clips(self, clips: Batch[Tensor], actors: Sequence[str]) -> None:
+        """Learn.
+
+        Args:
+            clips: All clips that it chose, from `read`; every label occurs.
+            actors: Who is in each.
+        """
+        raise NotImplementedError
+
+    def to(self, *_: Any, **__: Any) -> Learner:
+        """Stay where it is: scikit-learn computes on the CPU."""
+        return self
+
+
+class EstimatorLearner(Learner):
+    """Base of models around an estimator; a subclass says which, and of which vectors."""
+
     _fitted: BaseEstimator | None = None
 
     def estimator(self) -> BaseEstimator:
@@ -42,13 +70,10 @@ class Learner(EmotionModel):
         parts = [batch.inputs[part.name].flatten(1) for part in self.inputs]
         return torch.cat(parts, dim=1).cpu().numpy()
 
-    def chosen(self, targets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return which training clips it learns, by their indices: all by default.
-
-        Args:
-            targets: (clip,), index of each clip's label.
-        """
-        return np.arange(len(targets))
+    def learn_clips(self, clips: Batch[Tensor], actors: Sequence[str]) -> None:
+        """Fit the estimator to the vectors of the clips."""
+        assert clips.targets is not None
+        self.learn(self.vectors(clips), clips.targets.numpy())
 
     def learn(self, vectors: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
         """Fit the estimator.
@@ -90,10 +115,6 @@ class Learner(EmotionModel):
         classes = getattr(self._fitted, "classes_", None)
         if classes is None or list(classes) != list(range(len(self.task.labels))):
             raise ValueError("its estimator was not fitted to the model's labels")
-
-    def to(self, *_: Any, **__: Any) -> Learner:
-        """Stay where it is: scikit-learn computes on the CPU."""
-        return self
 
 
 def _types(estimator: Any) -> list[str]:

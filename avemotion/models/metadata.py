@@ -15,6 +15,7 @@ from avemotion.config import ExperimentSettings, PreprocessSettings
 from avemotion.data.corpora import corpus_text
 from avemotion.data.task import Task
 from avemotion.data.types import PARTS, Split
+from avemotion.encoders.interface import EncoderIdentity
 from avemotion.errors import UsageError, require, require_keys, require_type, settings_from
 from avemotion.models.inputs import Input
 from avemotion.models.recording_conditions import TrainedRange, ranges_from
@@ -60,6 +61,8 @@ class CheckpointMetadata:
     recordings: tuple[TrainedRange, ...] = ()
     """How the training clips were recorded, and the scores on worse recordings; empty where that
     was not measured: `fit` does, `evaluate` does not."""
+    encoders: tuple[EncoderIdentity, ...] = ()
+    """What made the embeddings that it reads; empty where it reads none."""
     split_versions: dict[str, str] = field(default_factory=split_versions)
     """Versions of the packages that decided the split: NumPy and scikit-learn."""
     version: str = field(default_factory=lambda: installed_version("avemotion"))
@@ -137,6 +140,7 @@ class CheckpointMetadata:
                 ),
                 "split": split,
                 "recordings": ranges_from(given["recordings"]),
+                "encoders": _encoders(given["encoders"]),
             }
         )
 
@@ -153,6 +157,12 @@ def _inputs(values: object) -> tuple[Input, ...]:
     require(isinstance(values, list | tuple), "inputs", values, "a list")
     assert isinstance(values, list | tuple)
     return tuple(map(Input.from_dict, values))
+
+
+def _encoders(values: object) -> tuple[EncoderIdentity, ...]:
+    require(isinstance(values, list | tuple), "encoders", values, "a list")
+    assert isinstance(values, list | tuple)
+    return tuple(map(EncoderIdentity.from_dict, values))
 
 
 def _texts(values: object, name: str) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ MODELS = {
     "cnn3": "avemotion.models.fer_cnns:CNN3",
     "cnn5": "avemotion.models.fer_cnns:CNN5",
     "bilstm": "avemotion.models.bilstm:BiLSTM",
+    "probe": "avemotion.models.probe:Probe",
     "kmeans": "avemotion.models.classical:KMeansLearner",
     "knn": "avemotion.models.classical:NearestNeighbours",
     "naive_bayes": "avemotion.models.classical:NaiveBayes",
@@ -178,8 +179,9 @@ def with_settings(
             f"{' or '.join(kind.about.modalities)}."
         )
     training = experiment.training
-    if not kind.learns_in_epochs:  # nothing is hidden from it, so it cannot answer from one alone
-        training = replace(training, modality_dropout=0.0)
+    if not kind.learns_in_epochs:  # nothing is hidden from it in training
+        if not kind.answers_alone:
+            training = replace(training, modality_dropout=0.0)
         for name, value, why in _LEARNERS_TAKE:
             if (given := getattr(training, name)) != value:
                 raise UsageError(

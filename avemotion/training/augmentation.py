@@ -18,7 +18,7 @@ from avemotion.config import SAMPLE_RATE, TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.data.store import FeatureStore
 from avemotion.features.batched_spectrograms import middle
-from avemotion.features.table import feature
+from avemotion.features.table import feature, is_embedding
 from avemotion.models.inputs import Input, names_of
 from avemotion.training.sound_augmentation import NOISE_FALL_DB, NOISE_SNR_DB, augment_waveforms
 
@@ -205,19 +205,24 @@ def hide_modalities(batch: Batch[Tensor], chance: float) -> Batch[Tensor]:
 
 
 def left_out(store: FeatureStore, inputs: Sequence[Input], settings: TrainingSettings) -> str:
-    """Return what a store without waveforms does not allow; empty where it has them.
+    """Return which changes of the sound have no effect; empty where all have, or nothing is heard.
 
-    Rooms, narrow channels and gains need waveforms; noise needs them, or a log-mel.
+    Rooms, narrow channels and gains need waveforms from which training computes what is read; noise
+    needs them, or a log-mel. Embeddings are never changed in training.
     """
     names = trained_names(store, inputs)
-    sound = [name for name in names if feature(name).stream == "audio"]
-    if not sound or "waveform" in names:
+    heard = [name for name in names if feature(name).stream == "audio" and not is_embedding(name)]
+    sound = [name for name in heard if name != "waveform"]
+    if not sound:
         return ""
     asked = {"room": settings.sound_room, "channel": settings.sound_channel}
     asked["gain_db"] = settings.sound_gain_db
     if not any(feature(name).add_noise for name in sound):
         asked["noise"] = settings.sound_noise
     lost = [f"--training.sound_{name} {value:g}" for name, value in asked.items() if value]
+    if "waveform" in store.settings.features:
+        lacking = f"training does not compute {' or '.join(sound)} anew"
+        return f"{lacking}: {', '.join(lost)} without effect" if lost else ""
     return (
         f"{store.directory} has no waveforms: the recorder's noise is the same in each epoch"
         + (f", and {', '.join(lost)} without effect" if lost else "")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -33,12 +33,11 @@ def learn(
         validation: Batches of the validation clips, if any.
         recorder: Writes scores and checkpoint.
     """
-    picks = [(int(clip), 0) for clip in model.chosen(dataset.targets.numpy())]
+    chosen = model.chosen(dataset.targets.numpy())
+    picks = [(int(clip), 0) for clip in chosen]
     groups = [picks[start : start + _BATCH_CLIPS] for start in range(0, len(picks), _BATCH_CLIPS)]
     clips = [model.read(dataset[group].to("cpu")) for group in groups]
-    vectors = [model.vectors(batch) for batch in clips]
-    targets = torch.cat([batch.targets for batch in clips if batch.targets is not None])
-    model.learn(np.concatenate(vectors), targets.numpy())
+    model.learn_clips(_joined(clips), [dataset.rows[clip].actor for clip in chosen])
     model.eval()
     learned = _scores(model, clips)
     scores = {f"train_{name}": learned[name] for name in ("loss", "accuracy")}
@@ -46,6 +45,19 @@ def learn(
         seen = [model.read(batch.to("cpu")) for batch in validation]
         scores |= {f"val_{name}": value for name, value in _scores(model, seen).items()}
     recorder.record(model, 1, scores)
+
+
+def _joined(batches: list[Batch[Tensor]]) -> Batch[Tensor]:
+    """Return all clips as one batch, as a learner reads it."""
+
+    def cat(parts: list[Mapping[Any, Tensor]]) -> dict[Any, Tensor]:
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    return Batch(
+        inputs=cat([batch.inputs for batch in batches]),
+        present=cat([batch.present for batch in batches]),
+        targets=torch.cat([batch.targets for batch in batches if batch.targets is not None]),
+    )
 
 
 def _scores(model: Learner, clips: list[Batch[Tensor]]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.task import most_probable
 from avemotion.features.corruptions import CONDITIONS, Condition
 from avemotion.features.recording_quality import QUALITIES, Quality
+from avemotion.features.table import feature, is_table
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
@@ -42,7 +43,7 @@ def recording_ranges(
     found = []
     for name, quality in QUALITIES.items():
         media = _Media(store, quality)
-        if media.is_stored and metadata.experiment.modality in ("av", quality.stream):
+        if media.is_stored and media.reaches(names_of(metadata.inputs)):
             found.append(_range(name, media, train, validation, model, metadata))
     return tuple(found)
 
@@ -64,6 +65,11 @@ class _Media:
         stored = store.settings.features
         self._name = next((name for name in names if name in stored), None)
         self.is_stored = self._name is not None
+
+    def reaches(self, names: Sequence[str]) -> bool:
+        """Return whether the quality changes what is read: tables are not computed anew."""
+        read = [name for name in names if feature(name).stream == self.quality.stream]
+        return bool(read) and not any(map(is_table, read))
 
     def measure(
         self, rows: Sequence[ManifestRow], condition: Condition | None = None

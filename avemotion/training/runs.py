@@ -18,8 +18,9 @@ from avemotion.config import (
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import read_json, write_json
+from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST
-from avemotion.models.registry import settings_class
+from avemotion.models.registry import inputs_of, settings_class
 from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.provenance import precision_advice
 
@@ -63,6 +64,8 @@ def finished_run(
     counts = found.get("counts")
     if not found.get("finished") or not isinstance(counts, dict) or counts.keys() != COUNTS:
         return None
+    if found.get("encoders") != []:  # which embeddings the model reads, only itself knows
+        return None
     built = settings_class(model)() if settings is None else settings
     plain = json.loads(json.dumps(asdict(built)))
     asked = training.precision
@@ -94,6 +97,7 @@ def open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> 
     run = {
         "experiment": experiment.to_dict(),
         "data": store.content_hash(),
+        "encoders": [asdict(one) for one in store.encoders_of(names_of(inputs_of(experiment)))],
         "split_versions": split_versions(),
         "finished": False,
     }
@@ -105,6 +109,11 @@ def open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> 
         raise UsageError(
             f"{out} holds a run on other data than {store.directory}. "
             "Give another --out, or remove that folder."
+        )
+    if found.get("encoders") != run["encoders"]:
+        raise UsageError(
+            f"{out} holds a run on embeddings that other weights made than those in "
+            f"{store.directory}. Give another --out, or remove that folder."
         )
     if found.get("experiment") != run["experiment"]:
         changed = differences(found.get("experiment"), run["experiment"])

@@ -261,6 +261,7 @@ def _initial_metadata(
         epoch=1,
         scores={},
         synthetic=store.synthetic,
+        encoders=store.encoders_of(names_of(network.inputs)),
     )
 
 

@@ -1,60 +1,90 @@
-"""The interface of encoders, met by the smallest one: the mean of each band of the log-mel."""
+"""What all encoders share: their names, identities, pooling, and what loading them imports."""
 
-import pickle
+import json
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
-from numpy.typing import NDArray
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from avemotion.data.batch import Arrays
-from avemotion.data.dataset import ClipDataset
-from avemotion.data.store import FeatureStore
-from avemotion.encoders.interface import PREFIX, Encoder, EncoderIdentity
+from avemotion.encoders.interface import EncoderIdentity, pooled
+from avemotion.encoders.registry import ENCODERS, encoder, entry_of, name_of
+from avemotion.errors import UsageError
+from avemotion.features.table import feature, is_embedding, is_table
 
-
-@dataclass(frozen=True)
-class MeanBands:
-    """Needs no weights, so their hash is that of nothing."""
-
-    identity: EncoderIdentity = EncoderIdentity("mean-bands", "1", "", "float32")
-    reads: str = "log_mel"
-    length: int = 64
-
-    def encode(self, clips: Arrays) -> NDArray[np.float32]:
-        sound, lengths = clips.inputs[self.reads], clips.lengths[self.reads]
-        total = sound.astype(np.float32).sum(axis=2)  # the padding is zeros
-        return total / np.maximum(lengths, 1)[:, None].astype(np.float32)
+IDENTITY = EncoderIdentity("moonshine-tiny", "0.0.49", "ab" * 32, "int8")
 
 
-def test_an_encoder_reads_a_store_clip_by_clip_or_many_at_once(small_store: Path) -> None:
-    encoder: Encoder = MeanBands()
-    store = FeatureStore(small_store)
-    dataset = ClipDataset(store, store.rows[:5], [encoder.reads])
-    many = encoder.encode(dataset[[(i, 0) for i in range(5)]].map(lambda tensor: tensor.numpy()))
-    assert many.shape == (5, encoder.length) and many.dtype == np.float32
-    for i, row in enumerate(store.rows[:5]):
-        one = encoder.encode(dataset[[(i, 0)]].map(lambda tensor: tensor.numpy()))
-        np.testing.assert_array_equal(one[0], many[i])
-        length = int(store.read(row, "log_mel_lengths"))
-        wanted = store.read(row, "log_mel")[:, :length].astype(np.float64).mean(axis=1)
-        np.testing.assert_allclose(one[0], wanted, rtol=1e-5)
+def test_an_identity_survives_json_and_names_its_feature() -> None:
+    assert EncoderIdentity.from_dict(json.loads(json.dumps(asdict(IDENTITY)))) == IDENTITY
+    assert IDENTITY.feature == "embedding:moonshine-tiny"
 
 
-def test_an_encoder_travels_to_workers_and_names_its_feature() -> None:
-    encoder = pickle.loads(pickle.dumps(MeanBands()))
-    assert encoder == MeanBands()
-    assert encoder.identity.feature == f"{PREFIX}mean-bands" == "embedding:mean-bands"
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"revision": 3}, "encoder.revision is 3, but must be text"), ({"x": ""}, "'x', but may")],
+)
+def test_a_damaged_identity_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        EncoderIdentity.from_dict(asdict(IDENTITY) | change)
 
 
-def test_making_embeddings_and_preprocessing_load_no_model() -> None:
+@given(
+    layers=st.integers(1, 3), times=st.integers(1, 9), values=st.integers(1, 4), seed=st.integers(0)
+)
+def test_pooling_is_mean_and_deviation_over_time(
+    layers: int, times: int, values: int, seed: int
+) -> None:
+    frames = np.random.default_rng(seed).normal(5, 2, (layers, times, values))
+    found = pooled(frames.astype(np.float32))
+    assert found.shape == (layers, 2, values) and found.dtype == np.float32
+    for layer in range(layers):
+        for value in range(values):
+            column = [float(x) for x in frames[layer, :, value].astype(np.float32)]
+            mean = sum(column) / times
+            deviation = (sum((x - mean) ** 2 for x in column) / times) ** 0.5
+            assert found[layer, :, value] == pytest.approx([mean, deviation], abs=1e-5)
+
+
+def test_an_unknown_encoder_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match="no encoder 'wav2vec3'. Encoders: moonshine-tiny, wav2"):
+        name_of("wav2vec3")
+    with pytest.raises(UsageError, match="no encoder 'wav2vec3'"):
+        feature("embedding:wav2vec3")
+
+
+def test_each_entry_is_a_feature_of_its_stream() -> None:
+    for name, entry in ENCODERS.items():
+        found = feature(f"embedding:{name}")
+        assert (found.stream, found.kind, found.shape) == (entry.stream, "embedding", entry.shape)
+        assert is_embedding(f"embedding:{name}") and not is_table(f"embedding:{name}")
+        assert entry.licence and entry.weights
+
+
+def test_a_table_is_named_after_its_file_and_cannot_be_computed() -> None:
+    assert name_of("video-table:some/where/openface.csv") == "video-table.openface"
+    assert entry_of("video-table.openface").stream == "video"
+    assert is_table("embedding:audio-table.egemaps")
+    with pytest.raises(UsageError, match="is a table of features: other clips than those in it"):
+        encoder("video-table.openface")
+
+
+@pytest.mark.parametrize("stem", ["a,b", "a:b", "a\nb"])
+def test_a_table_of_a_name_that_no_folder_can_have_is_refused(stem: str) -> None:
+    with pytest.raises(UsageError, match="rename it, in plain letters"):
+        name_of(f"video-table:{stem}.csv")
+
+
+def test_preprocessing_and_naming_encoders_load_neither_models_nor_their_packages() -> None:
     code = """
 import sys
-import avemotion.encoders.interface
-from avemotion import preprocess
-print([name for name in sys.modules if name.startswith("avemotion.models")])
+import avemotion.encoders.registry
+from avemotion import embed, preprocess
+heavy = ("avemotion.models", "torch", "transformers", "onnx", "onnxruntime", "huggingface_hub")
+print([name for name in sys.modules if name.startswith(heavy)])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

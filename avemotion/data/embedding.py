@@ -1,0 +1,139 @@
+"""Make embeddings of a store's clips: the command `embed`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.data.embeddings import MADE_FROM_KEY, WEIGHTS_KEY, claim, folder_of, is_current
+from avemotion.data.shards import write_shard
+from avemotion.data.store import USABLE, FeatureStore, ManifestRow
+from avemotion.encoders.interface import EncoderIdentity
+from avemotion.encoders.registry import encoder as loaded
+from avemotion.encoders.registry import entry_of, name_of
+from avemotion.errors import require
+from avemotion.features.table import ClipSignals, embedding
+from avemotion.features.types import ClipFeatures
+from avemotion.files import claimed
+from avemotion.parallel.pool import run_all
+from avemotion.parallel.processes import cores
+from avemotion.progress import progress_bar
+
+READ_FEATURE = {"video": "faces", "audio": "waveform"}
+"""What an encoder reads -> the feature of the store that it is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """What `embed` made."""
+
+    feature: str
+    """Name of the embedding, as models read it."""
+    identity: EncoderIdentity
+    """What decides its values."""
+    clips: int
+    """Clips with an embedding: those that have what the encoder reads."""
+    without: int
+    """Usable clips that lack it: zeros, which no model reads."""
+    made: int
+    """Files that this call made; those of an earlier one are kept."""
+
+
+def embed(
+    data: Path | str = "features",
+    encoder: str = "moonshine-tiny",
+    jobs: int | None = None,
+    progress: bool = True,
+) -> EmbedReport:
+    """Make embeddings of all clips of a feature store; an interrupted call goes on.
+
+    They are kept beside the features, actor by actor, and read by models such as `probe`. Sounds
+    are heard at one level, faces in view 0. The result does not depend on `jobs`.
+
+    Args:
+        data: The feature store.
+        encoder: Name of an encoder (moonshine-tiny, wavlm-base-plus, dinov2-small...), or a table
+            of features of your own: video-table:FILE.csv or audio-table:FILE.csv, with a column
+            `clip`.
+        jobs: Processes; by default one a core.
+        progress: Show a progress bar.
+
+    Raises:
+        UsageError: There is no such store or encoder, its weights are missing or damaged, the store
+            lacks what it reads, or holds embeddings of other weights.
+        AvemotionError: Clips could not be read; those of other actors are done.
+
+    Examples:
+        >>> from avemotion import embed
+        >>> embed("features", "moonshine-tiny", progress=False).feature
+        'embedding:moonshine-tiny'
+    """
+    data, jobs = Path(data), cores() if jobs is None else jobs
+    require(jobs >= 1, "--jobs", jobs, "1 or more")
+    stream = entry_of(name_of(encoder)).stream
+    store = FeatureStore(data)
+    store.check_has([READ_FEATURE[stream]], encoder)
+    identity = loaded(encoder).identity
+    folder = folder_of(data, identity.feature)
+    tasks = {
+        shard: _Task(data, encoder, shard, digest, folder / f"{shard}.safetensors")
+        for shard, digest in {
+            row.shard: row.shard_sha256 for row in store.rows if row.status in USABLE
+        }.items()
+    }
+    store.check_shards(progress)
+    claim(data, identity)
+    with claimed(folder):
+        left = {
+            name: task
+            for name, task in tasks.items()
+            if not is_current(task.path, task.made_from, identity.weights_sha256)
+        }
+        done = len(tasks) - len(left)
+        with progress_bar(
+            total=len(tasks), initial=done, unit="actor", disable=not progress
+        ) as bar:
+            for name in run_all(_embed_shard, left, jobs):
+                bar.set_description(name)
+                bar.update()
+    there = len(store.usable(stream))
+    usable = sum(row.status in USABLE for row in store.rows)
+    return EmbedReport(identity.feature, identity, there, usable - there, len(left))
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    store: Path
+    encoder: str
+    shard: str
+    made_from: str
+    path: Path
+
+
+def _embed_shard(task: _Task) -> None:
+    """Make the embeddings of one shard; runs in a process of its own."""
+    store, made = FeatureStore(task.store), embedding(task.encoder)
+    identity = loaded(task.encoder).identity
+    rows = [row for row in store.rows if row.shard == task.shard and row.status in USABLE]
+    features = {
+        row.clip: ClipFeatures({identity.feature: made.of(signals, views=1)})
+        for row, signals in zip(rows, _signals(store, rows, made.stream), strict=True)
+    }
+    notes = {MADE_FROM_KEY: task.made_from, WEIGHTS_KEY: identity.weights_sha256}
+    write_shard(task.path, features, notes)
+
+
+def _signals(
+    store: FeatureStore, rows: Sequence[ManifestRow], stream: str
+) -> Iterator[ClipSignals]:
+    for row in rows:
+        faces: NDArray[np.uint8] | None = None
+        samples: NDArray[np.int16] | None = None
+        if row.status in ("av", stream):
+            found = store.read(row, READ_FEATURE[stream])
+            faces, samples = (found[:1], None) if stream == "video" else (None, found)
+        yield ClipSignals(row.clip, store.settings.seed, faces, samples)
