@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemotion.errors import are
 from avemotion.evaluation.predictions import modality_of
 from avemotion.evaluation.report.formatting import counted, people, versus
 from avemotion.evaluation.report.headline import headline
@@ -299,9 +298,9 @@ def answers_text(
         [
             "A clip of each emotion, of actors that no model saw:",
             tabulate(rows, ["clip", "meant to show", "answer", ""], disable_numparse=True),
-            f"{right} of {counted(len(rows), 'answer')} {are(right)} right; of all "
-            f"{counted(evaluation.clips, 'such clip')} {_percent(accuracy)} %. At best it would be "
-            f"{_percent(ceiling)} %, since some of the clips look and sound like another emotion.",
+            f"Right: {right} of {len(rows)}; of all {counted(evaluation.clips, 'such clip')} "
+            f"{_percent(accuracy)} %. At best it would be {_percent(ceiling)} %, since some clips "
+            "look and sound like another emotion.",
         ]
     )
 

@@ -89,7 +89,8 @@ class Options:
         return f"{self._called(name)}: {text} {self._help()}"
 
     def _unknown_word(self, text: str) -> str:
-        word = text.split()[0]
+        words = text.split()
+        word = next((word for word in words if word.startswith("-")), words[0])
         if not word.startswith("-"):
             return f"{text!r} is too much: the command is `{self.usage}`. {self._help()}"
         if not word.startswith("--"):

@@ -37,7 +37,10 @@ def test_all_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (meant, label) == (target, prediction.label)
         assert verdict == ("right" if label == meant else "wrong")
     right = sum(row.endswith("right") for row in rows)
-    assert f"{right} of 6 answers" in table and "At best it would be 84.86 %" in table
+    assert (
+        f"Right: {right} of 6; of all 6 such clips" in table
+        and "At best it would be 84.86 %" in table
+    )
     assert report.evaluation.scores["ar5/av"].clips == 6
 
     # A second run finds everything done.
