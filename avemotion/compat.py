@@ -37,7 +37,20 @@ EXTRAS = {
 }
 """Package as it is imported -> the extra of avemotion that installs it."""
 
+_INSTALLED_FROM, _WHERE = ".", " in the checkout of avemotion"
+"""What pip is given, and where: once the package is published, ``avemotion``, and nothing."""
+
 _kept_alive: list[object] = []
+
+
+def install_line(extra: str = "") -> str:
+    """Return how avemotion is installed, with one of its extras or without.
+
+    >>> install_line("app")
+    "`pip install '.[app]'` in the checkout of avemotion"
+    """
+    what = f"'{_INSTALLED_FROM}[{extra}]'" if extra else _INSTALLED_FROM
+    return f"`pip install {what}`{_WHERE}"
 
 
 def missing_package(what: str, error: ModuleNotFoundError) -> UsageError:
@@ -48,8 +61,8 @@ def missing_package(what: str, error: ModuleNotFoundError) -> UsageError:
         error: From the import.
     """
     name = (error.name or "a package").split(".")[0]
-    install = f"'avemotion[{EXTRAS[name]}]'" if name in EXTRAS else name
-    return UsageError(f"{what} needs {name}, which is not installed: pip install {install}")
+    install = install_line(EXTRAS[name]) if name in EXTRAS else f"`pip install {name}`"
+    return UsageError(f"{what} needs {name}, which is not installed: {install}.")
 
 
 def import_torchaudio() -> ModuleType:

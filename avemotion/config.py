@@ -40,6 +40,8 @@ SAMPLE_RATE = 16_000
 """Sample rate of every waveform in Hz: that of CREMA-D's own WAVs."""
 SAMPLE_RATES = range(1_000, 768_001)
 """Accepted sample rates of input, in Hz; from a corrupt higher one, resampling could take hours."""
+LONGEST_SOUND_SECONDS = 300.0
+"""Of a longer sound only the middle is decoded and kept, so that its memory is bounded."""
 _SEEDS = range(2**32)  # what NumPy takes
 
 

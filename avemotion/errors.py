@@ -6,8 +6,9 @@ Each message says what was wrong, what is allowed, and what to do next.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import is_dataclass
+from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -19,6 +20,7 @@ _TYPE_NAMES = {
     float: "a finite number",
     int: "a whole number",
     str: "text",
+    Path: "a path",
     NoneType: "null",
 }
 
@@ -56,6 +58,20 @@ class MissingModalityError(AvemotionError):
     """The clip lacks what the chosen model needs: a face, a voice, or both."""
 
 
+def counted(number: int, noun: str) -> str:
+    """Format a number of things.
+
+    >>> counted(7442, "clip"), counted(1, "actor")
+    ('7,442 clips', '1 actor')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def are(number: int) -> str:
+    """Return the verb of a number of things: is, or are."""
+    return "is" if number == 1 else "are"
+
+
 def require(holds: bool, name: str, value: object, allowed: str) -> None:
     """Refuse a value.
 
@@ -78,7 +94,7 @@ def require_type(value: object, kind: Any, name: str) -> None:
     Raises:
         UsageError: It is of another type.
     """
-    require(_is_a(value, kind), name, value, _type_name(kind))
+    require(_is_a(value, kind), name, value, type_name(kind))
 
 
 def require_types(values: object, prefix: str) -> None:
@@ -143,13 +159,15 @@ def _is_a(value: object, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-def _type_name(kind: Any) -> str:
+def type_name(kind: Any) -> str:
+    """Say in words what a value of a type is, as `require_type` takes them."""
     if get_origin(kind) is Literal:
-        return " or ".join(get_args(kind))
+        *others, last = get_args(kind)
+        return f"{', '.join(others)} or {last}" if others else last
     if get_origin(kind) is tuple:
-        return f"a list of {_type_name(get_args(kind)[0])}"
-    if get_origin(kind) is dict:
+        return f"a list of {type_name(get_args(kind)[0])}"
+    if get_origin(kind) in (dict, Mapping):
         return _TYPE_NAMES[dict]
     if kinds := get_args(kind):
-        return " or ".join(map(_type_name, kinds))
+        return " or ".join(map(type_name, kinds))
     return _TYPE_NAMES.get(kind) or kind.__name__

@@ -23,7 +23,7 @@ from avemotion.data.corpora.fer2013 import EMOTIONS
 from avemotion.data.task import Task
 from avemotion.data.types import Split
 from avemotion.inference.runtimes.loading import load_runtime
-from avemotion.inference.runtimes.onnx_export import random_clips
+from avemotion.inference.runtimes.onnx_graph import random_clips
 from avemotion.models.checkpoint import save_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, ONNX_NAME, CheckpointMetadata
 from avemotion.models.registry import MODELS, create, inputs_of, model_class, with_settings

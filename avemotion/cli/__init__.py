@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import avemotion
 from avemotion.cli.exit_codes import INTERRUPTED, OK, SOME_FAILED, WRONG_USAGE
+from avemotion.compat import install_line
 from avemotion.errors import AvemotionError, UsageError
 
 COMMANDS = {
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (AvemotionError, OSError) as error:
         return _fail(name, error, SOME_FAILED)
     except ModuleNotFoundError as error:  # in an environment for classifying alone, say
-        what = f"{error.name} is not installed. Run `pip install avemotion`."
+        what = f"{error.name} is not installed: {install_line()}."
         return _fail(name, UsageError(what), WRONG_USAGE)
     except KeyboardInterrupt as stopped:
         how = "goes on where it stopped" if name in RESUMED else "starts anew"

@@ -217,6 +217,7 @@ def _classify(command: Command) -> int:
     from avemotion.config import TimelineSettings
     from avemotion.inference.media_files import media_files
     from avemotion.inference.prediction import Prediction
+    from avemotion.inference.runtimes.loading import find_checkpoint
 
     def add(parser: Any) -> None:
         parser.add_argument(
@@ -247,6 +248,8 @@ def _classify(command: Command) -> int:
     for name in names:
         del values[name]
     files = {name: values.pop(name) for name in ("out", "plot")}
+    if values["checkpoint"] is None:
+        print(f"model: {find_checkpoint(None, values['runtime'])}", file=sys.stderr)
     if values.pop("timeline"):
         return _classify_timeline(values, files, settings)
     out, plot = files["out"], files["plot"]

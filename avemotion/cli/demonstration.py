@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avemotion.cli.text_output import (
+    answers_text,
     evaluate_text,
     fit_text,
     prediction_text,
@@ -18,13 +19,13 @@ from avemotion.cli.text_output import (
     synth_text,
 )
 from avemotion.config import DEFAULT_MODEL, MODALITIES, TrainingSettings
-from avemotion.data.corpora.crema_d import VIDEO_FOLDER
+from avemotion.data.corpora.crema_d import VIDEO_FOLDER, VIDEO_SUFFIX
 from avemotion.data.corpora.synthetic import synth
 from avemotion.data.preprocessing import preprocess
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.predictions import read_records
 from avemotion.evaluation.report.results import EvaluationResults
-from avemotion.inference.classifier import classify_clip
+from avemotion.inference.classifier import Classifier
 from avemotion.inference.prediction import Prediction
 from avemotion.training.fit import fit
 
@@ -42,8 +43,10 @@ class DemoReport:
 
     evaluation: EvaluationResults
     """Networks, people and ceiling on the held-out actors."""
-    prediction: Prediction
-    """The prediction for one of their clips."""
+    predictions: tuple[Prediction, ...]
+    """The predictions for a clip of each emotion, of these actors."""
+    targets: tuple[str, ...]
+    """The emotions that these clips were meant to show."""
 
 
 def demo(
@@ -57,7 +60,7 @@ def demo(
         echo: Called with the text that each step prints.
 
     Returns:
-        The evaluation on the held-out actors, and the prediction for one of their clips.
+        The evaluation on the held-out actors, and predictions for a few of their clips.
 
     Raises:
         UsageError: The folder holds something else.
@@ -65,7 +68,7 @@ def demo(
     Examples:
         >>> from avemotion import demo
         >>> report = demo(echo=lambda text: None, progress=False)
-        >>> report.prediction.label in report.evaluation.labels
+        >>> report.targets == report.evaluation.labels
         True
     """
     corpus, features, runs = out / "crema", out / "features", out / "runs"
@@ -99,20 +102,24 @@ def demo(
     report = evaluate(data=features, runs=runs, out=scores, progress=progress)
     echo(evaluate_text(report))
 
-    clip = _unseen_clip(corpus, report)
-    run = runs / "ar5" / "av"
-    echo(f"\n$ avemotion classify {clip} --checkpoint {run}")
-    prediction = classify_clip(clip, checkpoint=run)
-    echo(prediction_text(prediction))
+    clips = _unseen_clips(corpus, report)
+    run = runs / DEFAULT_MODEL / "av"
+    classifier = Classifier(run)
+    predictions = tuple(map(classifier.classify, clips.values()))
+    echo(f"\n$ avemotion classify {next(iter(clips.values()))} --checkpoint {run}")
+    echo(prediction_text(predictions[0]))
+    system = classifier.metadata.experiment.system
+    echo("\n" + answers_text(tuple(clips), predictions, report, system))
     echo(
         f"\nNow open {scores / 'report' / 'index.html'}. To try this model (it knows drawn faces "
         f"alone): avemotion classify FILE --checkpoint {run}, or avemotion app with the "
         "same option."
     )
-    return DemoReport(report, prediction)
+    return DemoReport(report, predictions, tuple(clips))
 
 
-def _unseen_clip(corpus: Path, report: EvaluationResults) -> Path:
-    """Return the video of a clip whose actor no network saw."""
-    first = read_records(Path(report.out)).clips[0]
-    return corpus / VIDEO_FOLDER / f"{first.clip}.flv"
+def _unseen_clips(corpus: Path, report: EvaluationResults) -> dict[str, Path]:
+    """Return the video of the first clip of each emotion whose actor no network saw."""
+    tested = read_records(Path(report.out)).clips
+    first = {label: next(c for c in tested if c.target == label) for label in report.labels}
+    return {label: corpus / VIDEO_FOLDER / f"{c.clip}{VIDEO_SUFFIX}" for label, c in first.items()}

@@ -11,9 +11,10 @@ from typing import Any
 import jsonargparse
 import yaml
 
+from avemotion.cli.wrong_words import Options
 from avemotion.config import DEFAULT_MODEL, MODALITIES
 from avemotion.errors import UsageError
-from avemotion.models.registry import model_class, model_names
+from avemotion.models.registry import model_names, settings_class
 
 _NOTHING = ("null", "()")
 """Defaults that stand for: not given."""
@@ -47,15 +48,22 @@ class Command:
             prog=f"avemotion {self.name}",
             description=self.summary,
             exit_on_error=False,
+            allow_abbrev=False,  # a misspelt name is no other option's beginning
             formatter_class=HelpText,
         )
         add(parser)
+        words = _config_first(self.words)
+        asks = words[: words.index("--")] if "--" in words else words
+        if {"-h", "--help"} & {*asks}:
+            parser.parse_args(["--help"])  # whatever else was typed
+        options = Options(self.name, parser, words)
         try:
-            namespace = parser.parse_args(_config_first(self.words))
+            namespace = parser.parse_args(words)
             values: dict[str, Any] = vars(parser.instantiate(namespace))
         except (ArgumentError, ArgumentTypeError, TypeError, ValueError) as error:
-            message = " ".join(str(error).split())
-            raise UsageError(f"{message} See `avemotion {self.name} --help`.") from error
+            raise UsageError(options.mistake(error)) from error
+        except UsageError as error:  # of a dataclass that was built
+            raise UsageError(options.named(str(error))) from error
         values.pop("config", None)
         return values
 
@@ -146,7 +154,7 @@ def add_models(parser: Any, names: Sequence[str]) -> None:
         UsageError: There is no such model.
     """
     for name in names:
-        kind = model_class(name).Settings
+        kind = settings_class(name)
         parser.add_argument(f"--{name}", type=kind, default=kind(), help=f"settings of {name}")
 
 
@@ -167,6 +175,8 @@ def modalities(words: str | Sequence[str]) -> tuple[str, ...]:
 def names(words: str | Sequence[str]) -> tuple[str, ...]:
     """Read a list of names with commas; jsonargparse gives it back once it is read."""
     chosen = tuple(words.split(",")) if isinstance(words, str) else tuple(words)
+    if any(not word for word in chosen):
+        raise ArgumentTypeError(f"{words!r} has an empty name. Give names separated by commas.")
     if twice := [word for word in chosen if chosen.count(word) > 1]:
         raise ArgumentTypeError(f"{','.join(chosen)!r} names {twice[0]} twice.")
     return chosen
@@ -180,7 +190,7 @@ def pairs(words: str | Mapping[str, str]) -> dict[str, str]:
     for word in filter(None, words.split(",")):
         name, sign, value = word.partition("=")
         if not (name and sign and value):
-            raise ArgumentTypeError(f"{word!r} is no pair: calm=neutral.")
+            raise ArgumentTypeError(f"{word!r} is no pair like calm=neutral.")
         if name in found:
             raise ArgumentTypeError(f"{words!r} names {name} twice.")
         found[name] = value

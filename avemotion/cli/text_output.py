@@ -58,9 +58,9 @@ def synth_text(corpus: SyntheticCorpus) -> str:
     """Say what was written, and how well anyone could do on it."""
     best = corpus.ceilings
     return (
-        f"{corpus.clips} clips in {corpus.directory}, tables {corpus.tables!r}. Best possible "
-        f"accuracy: video {_percent(best['video'])} %, audio {_percent(best['audio'])} %, "
-        f"av {_percent(best['av'])} %.\n{SYNTHETIC_NOTICE}"
+        f"{counted(corpus.clips, 'clip')} in {corpus.directory}, tables {corpus.tables!r}. "
+        f"Best possible accuracy: video {_percent(best['video'])} %, "
+        f"audio {_percent(best['audio'])} %, av {_percent(best['av'])} %.\n{SYNTHETIC_NOTICE}"
     )
 
 
@@ -69,7 +69,7 @@ def preprocess_text(report: PreprocessReport) -> str:
     from avemotion.data.store import STATUS_WORDS
 
     table = [
-        [count, f"clips {words}"]
+        [count, f"{'clip' if count == 1 else 'clips'} {words}"]
         for status, words in STATUS_WORDS.items()
         if (count := report.counts.get(status, 0))
     ]
@@ -82,7 +82,7 @@ def preprocess_text(report: PreprocessReport) -> str:
     earlier = len(report.rows) - report.processed - report.counts.get("excluded", 0)
     skipped = f" ({earlier} were finished before)" if earlier > 0 else ""
     lines = [
-        f"{len(report.rows)} clips in {report.store}: {report.processed} processed in "
+        f"{counted(len(report.rows), 'clip')} in {report.store}: {report.processed} processed in "
         f"{report.seconds:.1f} s{rate}{skipped}",
         tabulate(table, tablefmt="plain"),
     ]
@@ -172,6 +172,11 @@ def fit_text(report: FitReport) -> str:
     if metadata.synthetic:
         lines.append(SYNTHETIC_NOTICE)
     lines.append(f"Checkpoint: {report.checkpoint}")
+    if report.latest is not None and report.latest != report.checkpoint.parent:
+        lines.append(
+            f"The latest model stays {report.latest}, which reads face and voice; this one is used "
+            f"with --checkpoint {report.checkpoint.parent}."
+        )
     return "\n".join(lines)
 
 
@@ -301,6 +306,35 @@ def left_out_text(paths: Sequence[Path]) -> str:
     return (
         f"Left out of the folders, as no media by their names, or thumbnails: "
         f"{', '.join(map(str, paths[:3]))}{more}"
+    )
+
+
+def answers_text(
+    targets: Sequence[str],
+    predictions: Sequence[Prediction],
+    evaluation: EvaluationResults,
+    system: str,
+) -> str:
+    """Show the answers for a few synthetic clips beside what these were meant to show."""
+    rows = [
+        [
+            Path(answer.clip).stem,
+            target,
+            f"{answer.label} {answer.probabilities[answer.label]:.2f}",
+            "right" if answer.label == target else "wrong",
+        ]
+        for target, answer in zip(targets, predictions, strict=True)
+    ]
+    right = sum(answer.label == target for target, answer in zip(targets, predictions, strict=True))
+    accuracy, ceiling = evaluation.scores[system].accuracy, evaluation.ceilings[system]
+    return "\n".join(
+        [
+            "A clip of each emotion, of actors that no model saw:",
+            tabulate(rows, ["clip", "meant to show", "answer", ""], disable_numparse=True),
+            f"Right: {right} of {len(rows)}; of all {counted(evaluation.clips, 'such clip')} "
+            f"{_percent(accuracy)} %. At best it would be {_percent(ceiling)} %, since some clips "
+            "look and sound like another emotion.",
+        ]
     )
 
 

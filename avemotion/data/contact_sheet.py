@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
 from avemotion.data.spectrogram_plot import draw_spectrogram
 from avemotion.data.store import STATUS_WORDS, USABLE, FeatureStore, ManifestRow
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, counted
 from avemotion.features.table import feature
 from avemotion.files import write_atomically
 
@@ -114,7 +114,8 @@ def heading(store: FeatureStore, layout: Layout) -> list[str]:
     which = "the clip" if layout.each == 1 else f"up to {layout.each} clips"
     of = "each actor" if layout.actors == actors else f"each of {layout.actors} actors"
     lines = [
-        f"{store.info['corpus']}: {len(store.rows):,} clips of {actors} actors{synthetic}",
+        f"{store.info['corpus']}: {counted(len(store.rows), 'clip')} of "
+        f"{counted(actors, 'actor')}{synthetic}",
         ", ".join(parts),
         f"Of {of}, {which} with the fewest faces found, worst first. "
         f"{len(FRAMES)} of {FACE_FRAMES} frames of view 0, and the {_title(store)}.",

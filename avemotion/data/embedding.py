@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from avemotion.data.embeddings import (
     Made,
@@ -28,6 +27,7 @@ from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
 from avemotion.parallel.pool import run_all
 from avemotion.parallel.processes import cores
+from avemotion.progress import progress_bar
 
 READ_FEATURE = {"video": "faces", "audio": "waveform"}
 """What an encoder reads -> the feature of the store that it is made from."""
@@ -107,7 +107,9 @@ def embed(
             if not is_current(task.path, task.shard_sha256, identity)
         }
         done = len(tasks) - len(left)
-        with tqdm(total=len(tasks), initial=done, unit="actor", disable=not progress) as bar:
+        with progress_bar(
+            total=len(tasks), initial=done, unit="actor", disable=not progress
+        ) as bar:
             for name in run_all(_embed_shard, left, jobs):
                 bar.set_description(name)
                 bar.update()

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from tqdm import tqdm
-
 from avemotion.config import PreprocessSettings
 from avemotion.data.types import Corpus
 from avemotion.errors import MediaError
@@ -24,6 +22,7 @@ from avemotion.media.reader import read_streams
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, map_isolated
 from avemotion.parallel.processes import cores, one_thread
+from avemotion.progress import progress_bar
 
 _HEAD_WORKERS = 2  # few files are no plain FLV or WAV
 _HEAD_BYTES = 16_384  # CREMA-D's first frame and first sound lie within 8 kB
@@ -81,7 +80,7 @@ def inspect(corpus: Corpus, *, decode: bool, progress: bool) -> Inspection:
     found: dict[str, list[str]] = {}
     to_open: list[MediaFile] = []
     to_decode: list[MediaFile] = []
-    with tqdm(total=len(files), unit="file", desc="verify", disable=not progress) as bar:
+    with progress_bar(total=len(files), unit="file", desc="verify", disable=not progress) as bar:
 
         def note(state: str, file: MediaFile, reason: str = "") -> None:
             where = file.path.relative_to(corpus.directory).as_posix()

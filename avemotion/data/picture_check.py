@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 from tabulate import tabulate
-from tqdm import tqdm
 
 from avemotion.data.checksums import sha256_of
 from avemotion.data.corpora import fer2013
 from avemotion.data.media_check import listed
 from avemotion.data.types import PARTS, Clip, Corpus
-from avemotion.errors import MediaError
+from avemotion.errors import MediaError, are, counted
 from avemotion.features.extraction import read_views
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, map_isolated
 from avemotion.parallel.processes import cores, one_thread
+from avemotion.progress import progress_bar
 
 _PARTS = {part: usage for usage, part in fer2013.USAGES.items()}
 
@@ -67,9 +67,9 @@ class PictureVerification:
         counts.append(["with votes of FER+", self.rated, ""])
         parts = [str(self.directory), tabulate(counts, ["", "found", "expected"], intfmt=",")]
         parts += [
-            f"{self.duplicates:,} pictures are duplicates: {self.duplicates_between_parts:,} of "
-            f"them in two parts, {self.contradictions:,} with two emotions. FER2013 was published "
-            "like this."
+            f"{counted(self.duplicates, 'picture')} {are(self.duplicates)} duplicates: "
+            f"{self.duplicates_between_parts:,} of them in two parts, "
+            f"{self.contradictions:,} with two emotions. FER2013 was published like this."
         ]
         for meaning, entries in (
             ("pictures cannot be read (fetch them again)", self.unreadable),
@@ -78,7 +78,7 @@ class PictureVerification:
         ):
             parts += listed(meaning, entries)
         parts.append(
-            f"{self.decoded:,} pictures were decoded."
+            f"Decoded: {counted(self.decoded, 'picture')}."
             if self.decoded
             else "No picture was decoded: add --decode to decode those in files."
         )
@@ -149,7 +149,7 @@ def _undecodable(clips: list[Clip], progress: bool) -> list[tuple[str, str]]:
     """Return the pictures that do not decode, and why."""
     found = []
     with (
-        tqdm(total=len(clips), unit="picture", desc="verify", disable=not progress) as bar,
+        progress_bar(total=len(clips), unit="picture", desc="verify", disable=not progress) as bar,
         closing(
             map_isolated(
                 _complaint,

@@ -6,6 +6,7 @@ clip is listed as failed with the reason, and the run goes on.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -14,11 +15,10 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from avemotion.config import Engine, PreprocessSettings
 from avemotion.data.contact_sheet import check_preview, draw_preview
 from avemotion.data.corpora import CorpusName, read_corpus, settings_for
+from avemotion.data.corpora.folder import NO_TABLE
 from avemotion.data.shards import write_here
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.store_writer import (
@@ -30,7 +30,7 @@ from avemotion.data.store_writer import (
     size_of,
 )
 from avemotion.data.types import Clip, Corpus
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, counted
 from avemotion.features.extraction import Extraction, extract, extract_image
 from avemotion.features.table import ClipSignals, check_features
 from avemotion.features.types import ClipFeatures
@@ -39,6 +39,7 @@ from avemotion.media.integrity import is_lfs_pointer
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import CLIP_TIMEOUT_SECONDS, IsolatedProcess, map_isolated
 from avemotion.parallel.processes import cores, one_thread
+from avemotion.progress import progress_bar
 
 _Task = tuple[Clip, PreprocessSettings]
 
@@ -94,7 +95,7 @@ def preprocess(
         settings: How clips become features; by default as suits the corpus.
         labels: Take the clips of these emotions alone; by default of all.
         preview: PNG to draw at the end: faces and spectrograms, clips with the fewest faces first.
-        progress: Show a progress bar.
+        progress: Show a progress bar, and at once what training will lack.
 
     Returns:
         The manifest, and what this run did.
@@ -123,6 +124,8 @@ def preprocess(
         raise UsageError(f"--workers is {workers}, but must be 1 or more.")
     settings = settings_for(corpus) if settings is None else settings
     check_features(settings.features)
+    if progress and NO_TABLE in found.notes:  # before the work, which would be done again
+        print(f"{NO_TABLE} Ctrl-C stops here.", file=sys.stderr)
     start = time.monotonic()
     with claimed(out):
         writer = StoreWriter.open(out, found, settings)
@@ -146,8 +149,8 @@ def _refuse_pointers(corpus: Corpus) -> None:
     media = [path for clip in corpus.clips for path in (clip.video, clip.audio) if path]
     if all(map(is_lfs_pointer, media)):
         raise UsageError(
-            f"All {len(media)} media files in {corpus.directory} are Git LFS pointers, not media. "
-            + corpus.remedy
+            f"All of the {counted(len(media), 'media file')} in {corpus.directory} are Git LFS "
+            "pointers, not media. " + corpus.remedy
         )
 
 
@@ -162,7 +165,9 @@ def _fill(
     """Process the shards that are not finished; return how many clips that were."""
     found = shards_of(corpus)
     writer.drop_others(found)
-    names_bar = tqdm(found, unit="file", desc="check", delay=1, leave=False, disable=not progress)
+    names_bar = progress_bar(
+        found, unit="file", desc="check", delay=1, leave=False, disable=not progress
+    )
     stale = {name for name in names_bar if not _is_current(writer, name, found[name], corpus)}
     retried, mended = _retry_failed(writer, corpus, stale, settings, workers or cores(), progress)
     todo = {name: clips for name, clips in found.items() if name in stale | mended}
@@ -172,7 +177,7 @@ def _fill(
     }
     names = {clip.name for clips in shards.values() for clip in clips}
     writer.drop(todo)
-    with tqdm(
+    with progress_bar(
         total=len(names), unit="clip", desc="preprocess", mininterval=0.5, disable=not progress
     ) as bar:
         if engine == "ray" and names:
@@ -254,7 +259,7 @@ def _retry_failed(
         for clip in corpus.clips
         if clip.name in before and before[clip.name].shard not in stale
     ]
-    bar = tqdm(
+    bar = progress_bar(
         total=len(clips), unit="clip", desc="failed before", disable=not progress or not clips
     )
     mended = set()

@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from avemotion.config import TrainingSettings
 from avemotion.data.corpora import ravdess
 from avemotion.data.store import ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR, Split
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, are, counted
 
 FOLDS = 5
 """Folds over actors of every protocol but leave-one-actor-out."""
@@ -203,6 +202,8 @@ def _commonest(rows: Sequence[ManifestRow]) -> int:
 
 def _stratified(rows: Sequence[ManifestRow], folds: int, seed: int | None) -> list[tuple[str, ...]]:
     """Deal actors to folds with scikit-learn; a seed shuffles actors that are alike."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(folds, shuffle=seed is not None, random_state=seed)
     emotions, groups = [row.emotion for row in rows], [row.actor for row in rows]
     with warnings.catch_warnings():  # rare emotions cannot be in every fold, and need not be
@@ -270,7 +271,7 @@ def check_known(rows: Sequence[ManifestRow]) -> None:
     unknown = sum(row.actor == UNKNOWN_ACTOR for row in rows)
     if unknown:
         raise UsageError(
-            f"{unknown} clips have no actor, so they cannot be split by actor. Put a table "
+            f"{counted(unknown, 'clip')} without an actor cannot be split by actor. Put a table "
             "clips.csv beside the emotions' folders with the columns file,actor and a row for each "
             "clip (happy/1.mp4,Anna), then run the same `avemotion preprocess` again."
         )
@@ -304,14 +305,14 @@ def check_trainable(
     if least_actors == 1 and len(rows) < 2:
         raise UsageError(
             f"Training needs at least 2 clips; without the actors for validation and testing, "
-            f"{len(rows)} clips of {len(actors)} actors are left. Add clips, or hold out fewer "
-            "actors: --training.holdout 0."
+            f"{counted(len(rows), 'clip')} of {counted(len(actors), 'actor')} {are(len(rows))} "
+            "left. Add clips, or hold out fewer actors: --training.holdout 0."
         )
     if len(actors) < least_actors or len(rows) < 2:
         raise UsageError(
             f"--modality {modality} needs at least 2 actors (1 for training, 1 for validation); "
-            f"the store has {len(actors)} ({len(rows)} clips). Preprocess more of the corpus, or "
-            "choose another --modality."
+            f"the store has {len(actors)} ({counted(len(rows), 'clip')}). Preprocess more of the "
+            "corpus, or choose another --modality."
         )
     missing = [label for label in labels if label not in {row.emotion for row in rows}]
     if missing:

@@ -22,7 +22,6 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from tqdm import tqdm
 
 from avemotion.config import PreprocessSettings
 from avemotion.data.annotations import (
@@ -41,6 +40,7 @@ from avemotion.encoders.interface import EncoderIdentity
 from avemotion.errors import UsageError, settings_from
 from avemotion.features.table import feature, is_embedding
 from avemotion.files import read_csv, read_json
+from avemotion.progress import progress_bar
 
 CLIPS_KEY = "clips"
 """Metadata of a shard: the names of its clips as a JSON list, in the order of its arrays."""
@@ -260,7 +260,7 @@ class FeatureStore:
         Raises:
             UsageError: One is missing or was changed since.
         """
-        bar = tqdm(
+        bar = progress_bar(
             self._hashes, unit="file", desc="check", delay=1, leave=False, disable=not progress
         )
         for name in bar:

@@ -19,7 +19,7 @@ from avemotion.data.corpora.crema_d import EMOTIONS, parse_name
 from avemotion.data.media_check import inspect, listed
 from avemotion.data.picture_check import PictureVerification, verify_pictures
 from avemotion.data.types import Clip, Corpus
-from avemotion.errors import UsageError, require
+from avemotion.errors import UsageError, counted, require
 
 PROBLEMS: dict[str, str] = {
     "pointers": "Git LFS pointers instead of media (run `git lfs pull` in the corpus)",
@@ -108,7 +108,7 @@ class Verification:
             parts += listed(meaning, getattr(self, name))
         parts += listed("known bad clips, which preprocessing leaves out", self.known_bad)
         parts.append(
-            f"{self.decoded:,} files were decoded."
+            f"Decoded: {counted(self.decoded, 'file')}."
             if self.decoded
             else "Only the headers of files were read; --decode decodes them."
         )

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from avemotion.config import MODALITIES, ExperimentSettings, Modality, differences
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError
@@ -19,6 +17,7 @@ from avemotion.models.base import EmotionModel
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import MODELS, model_class
+from avemotion.progress import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ def answers_of(
     """
     predictions: Predictions = {}
     corrupted: CorruptedPredictions = {}
-    bar = tqdm(trained.items(), unit="model", disable=not progress)
+    bar = progress_bar(trained.items(), unit="model", disable=not progress)
     for system, one in bar:
         bar.set_description(f"test {system}")
         predictions[system] = predict(store, rows, one.model, one.metadata, protocol)

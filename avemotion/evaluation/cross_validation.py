@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from avemotion.config import Engine, ExperimentSettings
 from avemotion.data.splits import Fold
@@ -31,6 +30,7 @@ from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME
 from avemotion.parallel.pool import run_all
 from avemotion.parallel.processes import cores
+from avemotion.progress import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def train_and_test(
         AvemotionError: A training failed; the others are done.
     """
     left = [task for task in tasks if not task.finished]
-    with tqdm(
+    with progress_bar(
         total=len(tasks), initial=len(tasks) - len(left), unit="fold", disable=not progress
     ) as bar:
         run = _run_on_ray if engine == "ray" and left else _run_here

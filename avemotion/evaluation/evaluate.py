@@ -7,41 +7,19 @@ fold of a protocol and test it on that fold's actors.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from avemotion.config import (
-    DEFAULT_MODEL,
-    MODALITIES,
-    Engine,
-    ExperimentSettings,
-    Modality,
-    TrainingSettings,
-)
-from avemotion.data.contact_sheet import draw_preview
-from avemotion.data.corrupted_batches import check_corruptible
-from avemotion.data.splits import check_known
-from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.data.types import UNKNOWN_ACTOR, UNKNOWN_GROUPS
-from avemotion.errors import UsageError
-from avemotion.evaluation.checkpoints import Trained, answers_of, experiments_of, find_trained
-from avemotion.evaluation.cross_validation import train_and_test
-from avemotion.evaluation.holdout import check_same_data, unseen
-from avemotion.evaluation.other_corpus import open_other, unnamed
-from avemotion.evaluation.plan import WITHOUT_TRAINING, EvaluationPlan, open_evaluation
-from avemotion.evaluation.predictions import CorruptedPredictions, Predictions, write_records
+from avemotion.config import DEFAULT_MODEL, Engine, Modality, TrainingSettings
+from avemotion.data.store import FeatureStore
+from avemotion.evaluation.predictions import write_records
 from avemotion.evaluation.report.page import PREVIEW_NAME, report
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.targets import choose_targets, with_targets
 from avemotion.files import claimed
-from avemotion.models.inputs import names_of
-from avemotion.models.registry import check_learns, inputs_of, model_class, with_settings
-from avemotion.training.augmentation import left_out
-from avemotion.training.neutral_threshold import learned_task
-from avemotion.training.precision import with_precision
+from avemotion.models.registry import inputs_of
 
 _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as text
 
@@ -124,26 +102,34 @@ def evaluate(
         >>> sorted(results.scores)
         ['ar5/av', 'ar5/video']
     """
+    # What needs torch is loaded here: that takes seconds, which `--help` has no need to wait.
+    from avemotion.data.contact_sheet import draw_preview
+    from avemotion.evaluation import comparison
+    from avemotion.evaluation.checkpoints import Trained, experiments_of, find_trained
+    from avemotion.evaluation.cross_validation import train_and_test
+    from avemotion.evaluation.plan import WITHOUT_TRAINING, EvaluationPlan, open_evaluation
+    from avemotion.training.augmentation import left_out
+
     data, runs, out = Path(data), Path(runs), Path(out or Path("evaluation", protocol))
     store = FeatureStore(data)
-    _check_options(protocol, settings, training, seeds, jobs, engine)
-    _check_mapping(protocol, mapping)
+    comparison.check_options(protocol, settings, training, seeds, jobs, engine)
+    comparison.check_mapping(protocol, mapping)
     if protocol == "official":
         training = replace(training, split="official")
     if protocol != "other-corpus":
-        _check_actors(store)
+        comparison.check_actors(store)
     trained: dict[str, Trained] = {}
     notes: list[str] = []
     if protocol in WITHOUT_TRAINING:
         trained = find_trained(runs, models, modalities)
-        store, notes = _opened(store, trained, protocol, mapping)
+        store, notes = comparison.opened(store, trained, protocol, mapping)
         experiments = experiments_of(trained)
     else:
         models = models or (DEFAULT_MODEL,)
-        experiments = _experiments(store, models, modalities, settings, training)
+        experiments = comparison.experiments(store, models, modalities, settings, training)
         lost = [left_out(store, inputs_of(e), e.training) for e in experiments.values()]
         notes = [note for note in dict.fromkeys(lost) if note]
-    rows, untested = _tested_clips(store, experiments, protocol, robustness)
+    rows, untested = comparison.tested_clips(store, experiments, protocol, robustness)
     targets, target_notes = choose_targets(store, rows, target)
     plan = EvaluationPlan(
         protocol=protocol,
@@ -159,7 +145,7 @@ def evaluate(
     with claimed(out):
         open_evaluation(out, metadata)
         predictions, corrupted = (
-            _scored(store, trained, rows, protocol, robustness, progress)
+            comparison.scored(store, trained, rows, protocol, robustness, progress)
             if trained
             else train_and_test(tasks, store.task, jobs, progress, engine)
         )
@@ -167,196 +153,3 @@ def evaluate(
         write_records(out, with_targets(store, metadata, targets, predictions, corrupted))
         del predictions, corrupted  # `report` reads them again; a large evaluation's take 1 GB
         return report(out)
-
-
-def _opened(
-    store: FeatureStore,
-    trained: Mapping[str, Trained],
-    protocol: Protocol,
-    mapping: Mapping[str, str] | None,
-) -> tuple[FeatureStore, list[str]]:
-    """Return the store as checkpoints are to be tested on it, and notes on that.
-
-    Raises:
-        UsageError: They cannot be tested on it.
-    """
-    if protocol == "other-corpus":
-        return open_other(store, trained, mapping)
-    check_same_data(trained, store)
-    return store, []
-
-
-def _scored(
-    store: FeatureStore,
-    trained: Mapping[str, Trained],
-    rows: Sequence[ManifestRow],
-    protocol: Protocol,
-    robustness: bool,
-    progress: bool,
-) -> tuple[Predictions, CorruptedPredictions]:
-    """Return the checkpoints' predictions for the clips that none of them saw."""
-    if protocol == "other-corpus":
-        trained = unnamed(trained)
-    else:
-        rows = unseen(store, trained, rows)
-    return answers_of(store, trained, rows, protocol, robustness, progress)
-
-
-def _check_actors(store: FeatureStore) -> None:
-    if not any(row.part for row in store.rows):  # no official split could do without the actors
-        check_known(store.rows)
-
-
-def _check_mapping(protocol: Protocol, mapping: Mapping[str, str] | None) -> None:
-    if mapping is None:
-        return
-    if protocol != "other-corpus":
-        raise UsageError(
-            f"--mapping says which emotions of another corpus count as which, but --protocol "
-            f"{protocol} tests on the models' own. Leave it out, or choose --protocol other-corpus."
-        )
-    texts: list[Any] = [*mapping, *mapping.values()] if isinstance(mapping, Mapping) else [None]
-    if not all(isinstance(text, str) for text in texts):
-        raise UsageError(
-            f"mapping is {mapping!r}, but must be a mapping of texts: {{'calm': 'neutral'}}."
-        )
-
-
-def _check_options(
-    protocol: Protocol,
-    settings: Mapping[str, Any] | None,
-    training: TrainingSettings,
-    seeds: int,
-    jobs: int | None,
-    engine: Engine,
-) -> None:
-    if settings is not None and not isinstance(settings, Mapping):
-        raise UsageError(
-            f"settings are {type(settings).__name__}, but must be a mapping: "
-            "{'ar5': AR5Settings(...)}."
-        )
-    for name, value in (("--seeds", seeds), ("--jobs", jobs)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} is {value}, but must be 1 or more.")
-    trains = training != TrainingSettings() or (seeds, jobs, engine) != (1, None, "local")
-    trains |= any(given != type(given)() for given in (settings or {}).values())
-    if protocol in WITHOUT_TRAINING and trains:
-        raise UsageError(
-            f"--protocol {protocol} trains nothing, so it takes no settings of models or training "
-            "(nor --config, --seeds, --jobs, --engine). Give them to `avemotion fit`, or "
-            "choose another --protocol."
-        )
-    if protocol not in ("holdout", "official") and training.split == "official":
-        raise UsageError(
-            f"--training.split official does not go with --protocol {protocol}, which splits by "
-            "actors. Choose --protocol official, or leave that setting out."
-        )
-
-
-def _tested_clips(
-    store: FeatureStore,
-    experiments: Mapping[str, ExperimentSettings],
-    protocol: Protocol,
-    robustness: bool,
-) -> tuple[list[ManifestRow], list[str]]:
-    """Return the clips that every system can use, and notes on the others and on the people.
-
-    Raises:
-        UsageError: There are none, they cannot be split by actors, or not be corrupted.
-    """
-    other = protocol == "other-corpus"  # which is not split
-    official = not other and any(e.training.split == "official" for e in experiments.values())
-    if not (other or official):
-        check_known(store.rows)
-    if robustness:
-        read = {name for e in experiments.values() for name in names_of(inputs_of(e))}
-        check_corruptible(store, sorted(read))
-    rows, notes = _common_clips(store, experiments)
-    if official and store.info["parts_note"]:
-        notes = (*notes, store.info["parts_note"])
-    return rows, [*notes, *_notes_on_people(rows, official)]
-
-
-def _notes_on_people(rows: Sequence[ManifestRow], official: bool) -> list[str]:
-    notes = [_PEOPLE_SHARED] if official else []
-    if unknown := sum(row.actor == UNKNOWN_ACTOR for row in rows):
-        if official and unknown == len(rows):
-            notes.append(
-                f"nobody in these {unknown} pictures is known: intervals and tests are over "
-                f"pictures, in {UNKNOWN_GROUPS} random groups, and say nothing about other people"
-            )
-        else:
-            notes.append(
-                f"{unknown} clips are of people who are not known: they count as one actor, so "
-                "that intervals and tests over actors say nothing about other people"
-            )
-    return notes
-
-
-def _experiments(
-    store: FeatureStore,
-    models: Sequence[str],
-    modalities: Sequence[Modality],
-    settings: Mapping[str, Any] | None,
-    training: TrainingSettings,
-) -> dict[str, ExperimentSettings]:
-    """Return what is trained, by system.
-
-    Raises:
-        UsageError: There is no such model, none reads the modalities, or the store lacks a feature.
-    """
-    if unknown := [model for model in settings or {} if model not in models]:
-        raise UsageError(
-            f"settings are given for {', '.join(unknown)}, but the models are {', '.join(models)}."
-        )
-    wanted = modalities or tuple(m for m in MODALITIES if store.usable(m))
-    found: dict[str, ExperimentSettings] = {}
-    for model in models:
-        kind = model_class(model)
-        for modality in wanted:
-            if modality not in kind.about.modalities:
-                continue
-            plain = ExperimentSettings(model, modality, training=training)
-            experiment = with_precision(with_settings(plain, (settings or {}).get(model)))
-            inputs = inputs_of(experiment)
-            store.check_has(names_of(inputs), model)
-            check_learns(learned_task(store.task, training), experiment)
-            found[experiment.system] = experiment
-    if not found:
-        raise UsageError(
-            f"None of the models {', '.join(models)} reads {' or '.join(wanted) or 'these clips'}. "
-            "Choose other --models or --modalities."
-        )
-    return found
-
-
-def _common_clips(
-    store: FeatureStore, experiments: Mapping[str, ExperimentSettings]
-) -> tuple[list[ManifestRow], tuple[str, ...]]:
-    """Return the clips that every system can use, and a note on those left out."""
-    usable = [{row.clip for row in store.usable(e.modality)} for e in experiments.values()]
-    common = set.intersection(*usable) if usable else set()
-    rows = [row for row in store.rows if row.clip in common]
-    counts = Counter(row.status for row in store.rows if row.clip not in common)
-    notes = tuple(
-        f"{n} clips of the store are not scored: {_WHY_NOT[status]}"
-        for status, n in sorted(counts.items())
-    )
-    if not rows:
-        raise UsageError(
-            f"No clip of {store.directory} can be used for all of "
-            f"{', '.join(experiments)}. Choose fewer with --modalities."
-        )
-    return rows, notes
-
-
-_PEOPLE_SHARED = (
-    "the split is the one that the corpus comes with: the same people may have trained and be "
-    "tested, so that figures on people never seen would be lower"
-)
-_WHY_NOT = {
-    "audio": "they have no face",
-    "video": "they have no sound",
-    "excluded": "they are known to be bad",
-    "failed": "they could not be read",
-}

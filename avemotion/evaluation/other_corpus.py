@@ -14,7 +14,7 @@ from avemotion.data.relabelled import RelabelledStore
 from avemotion.data.splits import actors_of
 from avemotion.data.store import USABLE, FeatureStore
 from avemotion.data.types import Split
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, are, counted
 from avemotion.evaluation.checkpoints import Trained
 from avemotion.features.table import feature
 from avemotion.models.inputs import names_of
@@ -191,7 +191,8 @@ def _check_readable(one: Trained, store: FeatureStore) -> None:
 def _notes_on_labels(store: RelabelledStore) -> list[str]:
     notes = [f"{a} counts as {b}" for a, b in store.partners.items() if a != b]
     notes += [
-        f"{clips} clips of {label} are left out: the models have no such emotion"
+        f"{counted(clips, 'clip')} of {label} {are(clips)} left out: the models have no such "
+        "emotion"
         for label, clips in store.left_out.items()
     ]
     there = {row.emotion for row in store.rows if row.status in USABLE}
@@ -227,7 +228,7 @@ def _same_names(store: RelabelledStore, trained: Mapping[str, Trained]) -> str:
     """Say how many of a store's actors have names that trained; nothing where none does."""
     seen = set[str]().union(*map(_seen_by, trained.values()))
     same = seen & {*actors_of(store.rows)}
-    return f"; names of {len(same)} actors are the same" if same else ""
+    return f"; the same names in both: {counted(len(same), 'actor')}" if same else ""
 
 
 _PERHAPS_SAME_PEOPLE = (

@@ -20,7 +20,7 @@ from avemotion.data.splits import (
     part_of,
 )
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, counted
 from avemotion.evaluation.cross_validation import FoldTask
 from avemotion.evaluation.predictions import FORMAT, check_format
 from avemotion.features.corruptions import CONDITIONS
@@ -72,9 +72,9 @@ class EvaluationPlan:
         actors, least = len(actors_of(rows)), MIN_ACTORS[self.protocol]
         if actors < least:
             raise UsageError(
-                f"--protocol {self.protocol} needs at least {least} actors; {actors} have clips "
-                "that every system can use. Choose fewer with --modalities, or another "
-                "--protocol."
+                f"--protocol {self.protocol} needs at least {least} actors; clips that "
+                f"every system can use are of {counted(actors, 'actor')}. Choose fewer with "
+                "--modalities, or another --protocol."
             )
         folds = PROTOCOLS[self.protocol](rows)
         tested = {fold: frozenset(row.clip for row in fold.tested(rows)) for fold in folds}

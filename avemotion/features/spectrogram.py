@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,6 +78,8 @@ def power_spectrogram(noisy: NDArray[np.float64]) -> NDArray[np.float32]:
     _, _, power = spectrogram(noisy)
     power = np.ascontiguousarray(power[::-1])
     power /= power.max()
+    import cv2
+
     resized = cv2.resize(power, POWER_SHAPE[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(resized, dtype=np.float32)
 

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH, SAMPLE_RATE, Stream
+from avemotion.config import (
+    FACE_FRAMES,
+    FACE_HEIGHT,
+    FACE_WIDTH,
+    LONGEST_SOUND_SECONDS,
+    SAMPLE_RATE,
+    Stream,
+)
 from avemotion.encoders.interface import PREFIX
 from avemotion.encoders.registry import TABLES, encoder, entry_of, name_of
 from avemotion.errors import UsageError
@@ -40,7 +47,6 @@ from avemotion.features.spectrogram import (
     power_spectrogram,
 )
 from avemotion.features.views import view_rng
-from avemotion.media.audio import LONGEST_SOUND_SECONDS
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
@@ -78,6 +77,8 @@ def telephone(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     Returns:
         int16 (sample,), 16 kHz.
     """
+    import scipy.signal
+
     factor = SAMPLE_RATE // TELEPHONE_RATE
     narrow = scipy.signal.resample_poly(samples.astype(np.float64), 1, factor)
     filtered = scipy.signal.sosfilt(_telephone_filter(), narrow)
@@ -101,6 +102,8 @@ def room(
     Returns:
         float64 (sample,), in int16 steps; what sounds after the last sample is cut off.
     """
+    import scipy.signal
+
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     response = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
     response /= np.sqrt(np.sum(response**2))
@@ -159,6 +162,8 @@ def mp3(samples: NDArray[np.int16], bits_a_second: int) -> NDArray[np.int16]:
 
 @cache
 def _telephone_filter() -> NDArray[np.float64]:
+    import scipy.signal
+
     return scipy.signal.butter(
         _TELEPHONE_ORDER, TELEPHONE_BAND, "bandpass", fs=TELEPHONE_RATE, output="sos"
     )

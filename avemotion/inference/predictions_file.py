@@ -115,7 +115,13 @@ def write_predictions(
         answers = classify_clips(left, classifier, modality, face=face, parts=parts)
         with (
             closing(answers),
-            _bar(len(files.paths), len(files.paths) - len(left), progress) as bar,
+            progress_bar(
+                total=len(files.paths),
+                initial=len(files.paths) - len(left),
+                unit="clip",
+                desc="classify",
+                disable=not progress,
+            ) as bar,
         ):
             for _, rows in groupby(answers, key=lambda row: row.clip):
                 clip = list(rows)
@@ -151,12 +157,6 @@ def _not_answered(
             f"{min(others)}. Delete it to start anew, or give another --out."
         )
     return [path for path in paths if not {str(path), writable(str(path))} & done]
-
-
-def _bar(clips: int, done: int, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=clips, initial=done, unit="clip", desc="classify", disable=not progress)
 
 
 class _Counts:

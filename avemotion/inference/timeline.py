@@ -224,11 +224,12 @@ def _with_progress(
     rows: Iterable[TimelineRow], duration_seconds: float | None, progress: bool
 ) -> Iterator[TimelineRow]:
     """Pass rows on, and show a progress bar in seconds of the video."""
-    from tqdm import tqdm
+    from avemotion.progress import progress_bar
 
-    with tqdm(
+    with progress_bar(
         total=duration_seconds and ceil(duration_seconds),
         desc="timeline",
+        unit="second",
         bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}]",
         disable=not progress,
     ) as bar:

@@ -8,12 +8,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.config import LONGEST_SOUND_SECONDS
 from avemotion.errors import MediaError
 from avemotion.media.channels import ChannelLevels, Mix, is_silent, usual_mix
 from avemotion.media.timestamps import PacketIndex, needed_for_sound, unit_seconds
-
-LONGEST_SOUND_SECONDS = 300.0
-"""Of a longer sound only the middle is decoded and kept, so that its memory is bounded."""
 
 MIN_SOUND_SECONDS = 0.1
 """Shorter sounds hold no speech; 0.1 s is six windows of the power spectrogram."""

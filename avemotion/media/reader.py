@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import SAMPLE_RATE
+from avemotion.config import LONGEST_SOUND_SECONDS, SAMPLE_RATE
 from avemotion.errors import MediaError, NoAudioError, NoVideoError, UsageError
-from avemotion.media.audio import LONGEST_SOUND_SECONDS, MIN_SOUND_SECONDS, to_int16
+from avemotion.media.audio import MIN_SOUND_SECONDS, to_int16
 from avemotion.media.channels import SILENCE_DB, is_silent, level_of, mix_array
 from avemotion.media.decoder import (
     DecodedStreams,

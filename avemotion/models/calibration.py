@@ -12,8 +12,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 TEMPERATURES = (0.05, 20.0)
 """Lowest and highest temperature tried: far beyond what a trained network needs."""
@@ -49,6 +47,8 @@ def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _log_shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logarithms of shares that sum to 1 in each row."""
+    from scipy.special import logsumexp
+
     shares: NDArray[np.float64] = logits - logsumexp(logits, axis=1, keepdims=True)
     return shares
 
@@ -65,6 +65,8 @@ def fit_temperature(probabilities: NDArray[np.floating], targets: NDArray[np.int
     Returns:
         Within `TEMPERATURES`; near an end where all is right, or nothing is known.
     """
+    from scipy.optimize import minimize_scalar
+
     logits, clips = _logits(probabilities), np.arange(len(targets))
 
     def loss(log_temperature: float) -> float:

@@ -16,13 +16,9 @@ from torch import nn
 from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.models.base import EmotionModel, to_channels_last
+from avemotion.models.header import KIND, read_header
 from avemotion.models.metadata import CheckpointMetadata
 from avemotion.models.registry import create, model_class
-
-KIND = "avemotion/checkpoint/6"
-"""Marks our checkpoints and the version of their header."""
-
-_KIND_OF_0_1 = "avemotion/ar5/1"
 
 
 def save_checkpoint(path: Path, network: EmotionModel, metadata: CheckpointMetadata) -> None:
@@ -39,30 +35,11 @@ def load_checkpoint(path: Path) -> tuple[EmotionModel, CheckpointMetadata]:
         UsageError: There is no such file, it is no checkpoint that this version can read, its model
             is not installed, or a weight or a value of its metadata is none that it can have.
     """
-    if not path.is_file():
-        raise UsageError(f"No checkpoint at {path}. Train one with `avemotion fit`.")
+    metadata = read_header(path)
     try:
         with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UsageError(
-            f"{path} is not a checkpoint of avemotion: it is no safetensors file ({error}). "
-            "Only files written by `avemotion fit` can be used."
-        ) from error
-    if header.get("kind") == _KIND_OF_0_1:
-        raise UsageError(
-            f"{path} was written by avemotion 0.1, whose checkpoints name neither model nor "
-            "inputs: this version cannot read them. Train the model anew with `avemotion fit`."
-        )
-    if header.get("kind") != KIND:
-        raise UsageError(
-            f"{path} is a checkpoint of another kind ({header.get('kind', 'unmarked')}); "
-            f"this version reads {KIND}. Train one with `avemotion fit`."
-        )
-    try:
-        metadata = CheckpointMetadata.from_dict(json.loads(header.get("metadata", "null")))
-    except (UsageError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}") from error
     try:
         model_class(metadata.experiment.model)

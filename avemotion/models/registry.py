@@ -49,6 +49,9 @@ MODELS = {
 }
 """Name -> module and class."""
 
+SETTINGS = {"ar5": "avemotion.models.ar5_settings:AR5Settings"}
+"""Settings that can be loaded without their model, and so without torch: the default model's."""
+
 ENTRY_POINTS = "avemotion.models"
 """Group of the entry points of other packages: ``mynet = "mypackage.mynet:MyNet"``."""
 
@@ -104,13 +107,25 @@ def model_class(name: str) -> type[EmotionModel]:
     return found
 
 
+def settings_class(name: str) -> Any:
+    """Return the class of a model's settings.
+
+    Raises:
+        UsageError: There is no such model, or a package that it needs is not installed.
+    """
+    if name not in SETTINGS:
+        return model_class(name).Settings
+    module, _, attribute = SETTINGS[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
 def settings_of(name: str, values: Mapping[str, Any] | None = None) -> Any:
     """Return a model's settings, built from plain values; those that are missing are defaults.
 
     Raises:
         UsageError: There is no such model, or a value is unknown, of another type or out of range.
     """
-    kind = model_class(name).Settings
+    kind = settings_class(name)
     given = dict(values or {})
     if unknown := given.keys() - {f.name for f in fields(kind)}:
         raise UsageError(

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from avemotion.compat import install_line
 from avemotion.errors import UsageError
 from avemotion.parallel.cluster_check import ClusterCheck, cluster_check
 from avemotion.parallel.pool import Task, describe, init_training_worker, raise_failures
@@ -25,7 +26,7 @@ try:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ModuleNotFoundError as missing:
     raise UsageError(
-        "--engine ray needs Ray, which is not installed: `pip install avemotion[ray]`."
+        f"--engine ray needs Ray, which is not installed: {install_line('ray')}."
     ) from missing
 
 RETRIES = 5

@@ -8,13 +8,16 @@ Here the number is chosen on people who did not train.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from avemotion.config import TrainingSettings
 from avemotion.data.task import NEUTRAL, Task
 from avemotion.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNCHOSEN = 0.5
 """Threshold where there are no validation clips."""

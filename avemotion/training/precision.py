@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-import torch
-
 from avemotion.config import ExperimentSettings, TrainingSettings
 
 
@@ -21,6 +19,8 @@ def uses_bfloat16(settings: TrainingSettings) -> bool:
     """Return whether training runs in bfloat16: as set, or where the processor has it."""
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
+    import torch
+
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
     capabilities = torch.cpu.get_capabilities()  # other processors than x86 have other names

@@ -38,6 +38,7 @@ from avemotion.models.inputs import names_of
 from avemotion.models.learner import Learner
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import create, with_settings
+from avemotion.progress import on_terminal, progress_bar
 from avemotion.training.augmentation import trained_names
 from avemotion.training.balancing import Trainable, balanced
 from avemotion.training.learning import learn
@@ -289,7 +290,7 @@ def _trainer(
     if settings.early_stopping:
         callbacks.append(_stopping(settings))
     if progress:
-        callbacks.append(_Bar())
+        callbacks.append(_Bar() if on_terminal() else _EpochLines())
     return pl.Trainer(
         max_epochs=settings.epochs,
         precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
@@ -298,7 +299,7 @@ def _trainer(
         devices=1,
         logger=False,
         enable_model_summary=False,
-        enable_progress_bar=progress,
+        enable_progress_bar=progress and on_terminal(),
         num_sanity_val_steps=0,
     )
 
@@ -315,6 +316,20 @@ class _Bar(pl.callbacks.TQDMProgressBar):
 
     def on_exception(self, *_: Any) -> None:
         self.train_progress_bar.close()
+
+
+class _EpochLines(pl.Callback):
+    """What takes the bar's place where no terminal shows it."""
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        done, epochs = trainer.current_epoch, trainer.max_epochs
+        self.bar = progress_bar(desc="fit", total=epochs, initial=done, unit="epoch")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.bar.update()
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.bar.close()
 
 
 @contextmanager

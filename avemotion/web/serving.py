@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from avemotion.compat import install_line
 from avemotion.errors import UsageError
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
@@ -42,7 +43,7 @@ def app(
 
     Raises:
         UsageError: There is no such model, the port is taken, a limit is out of range, or
-            avemotion[app] is not installed.
+            a package of the extra `app` is missing.
 
     Examples:
         >>> from pathlib import Path
@@ -89,7 +90,7 @@ def _check(upload_mebibytes: float, length_minutes: float) -> None:
     for package in ("starlette", "uvicorn", "websockets", "matplotlib", "librosa"):
         if find_spec(package) is None:
             raise UsageError(
-                f"The page needs {package}, which is not installed: pip install 'avemotion[app]'"
+                f"The page needs {package}, which is not installed: {install_line('app')}."
             )
 
 

@@ -9,6 +9,7 @@ import avemotion
 from avemotion.cli import demonstration
 from avemotion.cli.options import Command, add_function
 from avemotion.config import TrainingSettings
+from avemotion.data.corpora.crema_d import CODE_BY_EMOTION
 
 
 def test_all_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +29,18 @@ def test_all_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for row in (*systems, "people, av: majority", "ceiling %", "84.86"):
         assert row in table
     assert "SYNTHETIC DATA" in table
-    assert report.prediction.label in table and report.prediction.frames_sampled == 20
+    assert report.targets == report.evaluation.labels and len(report.predictions) == 6
+    rows = table[table.index("A clip of each emotion") :].splitlines()[3:9]
+    for row, target, prediction in zip(rows, report.targets, report.predictions, strict=True):
+        clip, meant, label, _, verdict = row.split()
+        assert CODE_BY_EMOTION[meant] in clip and clip in prediction.clip
+        assert (meant, label) == (target, prediction.label)
+        assert verdict == ("right" if label == meant else "wrong")
+    right = sum(row.endswith("right") for row in rows)
+    assert (
+        f"Right: {right} of 6; of all 6 such clips" in table
+        and "At best it would be 84.86 %" in table
+    )
     assert report.evaluation.scores["ar5/av"].clips == 6
 
     # A second run finds everything done.

@@ -167,10 +167,10 @@ SPLIT = "file,actor,part\nsad/a.mp4,Anna,train\nhappy/b.mp4,Boris,test\n"
         (GOOD.replace("Boris", "a/b"), "'a/b' cannot name a file.*Change that name"),
         (GOOD.replace("Boris", "anna"), "'Anna' and 'anna' differ in capitals"),
         (GOOD + "sad/a.mp4,Anna\n", "row 3 of .*'sad/a.mp4' has a row before"),
-        (GOOD + "sad/c.mp4,Anna\n", r"1 rows name no .*'sad/c.mp4' \(row 3\), and 0 files"),
+        (GOOD + "sad/c.mp4,Anna\n", r"1 row without a .*'sad/c.mp4' \(row 3\), and 0 files"),
         (GOOD + "".join(f"sad/{x}.mp4,Anna\n" for x in "cde"), r"\(row 5\), and 0 files"),
         (GOOD + "".join(f"sad/{x}.mp4,Anna\n" for x in "cdef"), r"\(row 5\), \.\.\., and 0 f"),
-        (GOOD.replace("happy/b.mp4,Boris\n", ""), "and 1 files have no row: 'happy/b.mp4'"),
+        (GOOD.replace("happy/b.mp4,Boris\n", ""), "and 1 file without a row: 'happy/b.mp4'"),
         (GOOD + "sad/a.wav,Boris\n", r"differs on sad/a.mp4 and .*\(rows 1 and 3"),
         (SPLIT.replace("test", "Test"), "the part of 'happy/b.mp4' is 'Test', but must be train"),
         (SPLIT.replace("Boris,test", ","), "row 2 of .*the actor of 'happy/b.mp4' is ''"),
@@ -237,7 +237,7 @@ def test_from_folder_to_prediction(
         lambda: avemotion.evaluate(**how, protocol="loso", out=run, settings={"ar5": tiny}),
         lambda: avemotion.evaluate(data=store, out=run, progress=False),
     ):
-        with pytest.raises(UsageError, match=r"6 clips have no actor.*columns file,actor"):
+        with pytest.raises(UsageError, match=r"6 clips without an actor.*columns file,actor"):
             refused()
         assert not run.exists()
 
@@ -265,6 +265,23 @@ def test_from_folder_to_prediction(
     assert prediction.label in prediction.probabilities and prediction.modality == "av"
 
 
+def test_who_is_missing_is_said_before_the_work(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avemotion.data.preprocessing._fill", interrupt)
+    words = ["preprocess", "--corpus", "folder", str(films), "--out", str(tmp_path / "features")]
+    assert main(words) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("There is no clips.csv with the actor of each file, so `fit` and")
+    assert "file,actor" in said and "Ctrl-C stops here." in said
+    name_the_actors(films)
+    assert main(words) == 130
+    assert "clips.csv" not in capsys.readouterr().err
+
+
 def test_an_official_split_of_unknown_people(films: Path, tmp_path: Path) -> None:
     """They may be in several parts: the folds are the corpus' own, and every report says so."""
     clips = read_corpus(films).clips
@@ -282,7 +299,7 @@ def test_an_official_split_of_unknown_people(films: Path, tmp_path: Path) -> Non
     tiny = AR5Settings(width=0.1, video_features=4, audio_features=4)
     runs = tmp_path / "runs"
     run = runs / "ar5" / "video"
-    with pytest.raises(UsageError, match="6 clips have no actor"):
+    with pytest.raises(UsageError, match="6 clips without an actor"):
         avemotion.fit(**how, modality="video", out=run, training=TrainingSettings(epochs=1))
     avemotion.fit(**how, modality="video", out=run, settings=tiny, training=training)
     metadata = load_checkpoint(run / "checkpoint.safetensors")[1]

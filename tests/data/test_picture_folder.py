@@ -95,7 +95,7 @@ def test_a_picture_is_classified(store: FeatureStore, pictures: Path, tmp_path: 
     )
     assert results.clips == 2 and list(results.scores) == ["picturenet/video"]
     assert any("same people may have trained" in note for note in results.notes)
-    assert any("nobody in these 12 pictures is known" in note for note in results.notes)
+    assert any("nobody in 12 pictures is known" in note for note in results.notes)
     conditions = {score.condition for score in results.robustness["picturenet/video"]}
     assert "blur of 1 px" in conditions and "25 % of frames lost" not in conditions
     report = avemotion.export(run, tmp_path / "picture.onnx")

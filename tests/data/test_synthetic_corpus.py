@@ -313,14 +313,14 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"actors": 0}, "actors is 0; allowed: a whole number, 1 to 91"),
+        ({"actors": 0}, "--actors is 0, but must be a whole number from 1 to 91"),
         ({"actors": 92}, "actors is 92"),
         ({"actors": True}, "actors is True"),
-        ({"clips_per_actor": 5}, "clips_per_actor is 5; allowed: a whole number, 6 to 82"),
+        ({"clips_per_actor": 5}, "--clips_per_actor is 5, but must be a whole number from 6 to 82"),
         ({"clips_per_actor": 83}, "clips_per_actor is 83"),
-        ({"seed": -1}, "seed is -1; allowed: a whole number, 0 or more"),
+        ({"seed": -1}, "--seed is -1, but must be a whole number of 0 or more"),
         ({"workers": 0}, "workers is 0"),
-        ({"tables": "perfect"}, "tables is 'perfect'; allowed: complementary, human"),
+        ({"tables": "perfect"}, "--tables is 'perfect', but must be complementary or human"),
     ],
 )
 def test_arguments_out_of_range_are_refused(

@@ -274,7 +274,7 @@ def test_damage_that_only_decoding_finds(whole: Path, name: str):
 
 def test_a_whole_corpus_decodes(whole: Path):
     found = verify(whole, decode=True, progress=False)
-    assert found.ok and found.decoded == 24 and "24 files were decoded" in found.summary()
+    assert found.ok and found.decoded == 24 and "Decoded: 24 files." in found.summary()
     assert check(whole).decoded == 0 and "--decode" in check(whole).summary()
 
 

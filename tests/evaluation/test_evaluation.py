@@ -490,7 +490,7 @@ def test_a_removed_checkpoint_is_trained_again_for_robustness(
 
 
 def test_too_few_actors_for_five_folds(small_store: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="at least 5 actors; 4"):
+    with pytest.raises(UsageError, match="at least 5 actors; clips .* are of 4 actors"):
         avemotion.evaluate(data=small_store, protocol="5fold", out=tmp_path, training=ONE_EPOCH)
 
 

@@ -193,7 +193,9 @@ class TestWhichModelAnswers:
     ) -> None:
         monkeypatch.chdir(fitted.parent)
         monkeypatch.delenv("AVEMOTION_CHECKPOINT", raising=False)
-        assert find_checkpoint() == Path("runs/latest/checkpoint.safetensors")
+        # The link is named by what it points to: the model that answers.
+        assert find_checkpoint() == Path("runs/ar5/av/checkpoint.safetensors")
+        assert find_checkpoint("runs/latest") == find_checkpoint()
         monkeypatch.setenv("AVEMOTION_CHECKPOINT", "runs/ar5/video")
         assert find_checkpoint() == Path("runs/ar5/video/checkpoint.safetensors")
         assert find_checkpoint("runs/ar5/av") == Path("runs/ar5/av/checkpoint.safetensors")

@@ -26,7 +26,7 @@ import avemotion
 from avemotion.cli import main
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.errors import AvemotionError, UsageError
-from avemotion.inference.runtimes import onnx_export
+from avemotion.inference.runtimes import onnx_graph
 from avemotion.inference.runtimes.loading import find_checkpoint
 from avemotion.inference.runtimes.onnx_runtime import KIND, OnnxRuntime
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
@@ -107,7 +107,7 @@ def test_the_thesis_configuration_is_exported_as_it_reads(tmp_path: Path) -> Non
 
 
 def test_arrays_of_unequal_length_are_refused(exported: Path) -> None:
-    clips = onnx_export.random_clips(metadata_of(EXPERIMENTS["av"]), 3)
+    clips = onnx_graph.random_clips(metadata_of(EXPERIMENTS["av"]), 3)
     with pytest.raises(ValueError, match="unequal length"):
         dataclasses.replace(clips, present=clips.present | {"video": clips.present["video"][:1]})
 
@@ -185,7 +185,7 @@ def test_an_export_that_answers_otherwise_is_not_written(
     other = untrained(EXPERIMENTS["video"], seed=1)
     save_checkpoint(tmp_path / "c.safetensors", other, metadata_of(EXPERIMENTS["video"]))
     graph = onnx.load(exported / "video" / "checkpoint.onnx")
-    monkeypatch.setattr(onnx_export, "_graph", lambda network, metadata: graph)
+    monkeypatch.setattr(onnx_graph, "graph_of", lambda network, metadata: graph)
     target = tmp_path / "c.onnx"
     with pytest.raises(AvemotionError, match="nothing was written"):
         avemotion.export(tmp_path / "c.safetensors", target)
@@ -200,11 +200,11 @@ def test_onnx_and_its_runtime_may_be_missing(
     with pytest.raises(UsageError, match="pip install onnxruntime"):
         avemotion.Classifier(model)
     # Without it the export cannot be checked, and says so.
-    monkeypatch.setattr(onnx_export, "_graph", lambda network, metadata: onnx.load(model))
+    monkeypatch.setattr(onnx_graph, "graph_of", lambda network, metadata: onnx.load(model))
     report = avemotion.export(exported / "video", tmp_path / "new" / "video.onnx")
     assert report.largest_difference is None and report.file.read_bytes() == model.read_bytes()
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(UsageError, match=r"needs onnxscript: pip install 'avemotion\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"needs onnxscript: `pip install '\.\[onnx\]'` in"):
         avemotion.export(exported / "video", tmp_path / "x.onnx")
 
 

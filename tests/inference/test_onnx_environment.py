@@ -68,17 +68,10 @@ def run_with_imports(allowed: list[str], *words: object) -> subprocess.Completed
 
 
 # Modules of the packages in requirements-onnx.txt, and of those that they need themselves.
-IMPORTS = [
-    "av",
-    "cv2",
-    "docstring_parser",
-    "filelock",
-    "jsonargparse",
-    "numpy",
-    "onnxruntime",
-    "safetensors",
-]
-IMPORTS += ["soxr", "threadpoolctl", "tqdm", "packaging", "yaml"]
+IMPORTS = ["av", "cv2", "docstring_parser", "jsonargparse", "numpy", "onnxruntime", "safetensors"]
+IMPORTS += ["filelock", "soxr", "tabulate", "threadpoolctl", "tqdm", "packaging", "yaml"]
+IMPORTS += ["matplotlib", "mpl_toolkits", "PIL", "contourpy", "cycler", "dateutil", "fontTools"]
+IMPORTS += ["kiwisolver", "pylab", "pyparsing", "six"]
 
 
 def test_classifies_where_only_its_requirements_can_be_imported(clip: Path, exported: Path) -> None:
@@ -103,13 +96,28 @@ def test_many_clips_and_a_timeline_need_no_more(clip: Path, exported: Path) -> N
     assert json.loads(done.stdout.splitlines()[0])["modality"] == "av"
 
 
+def test_a_plot_of_a_timeline_needs_no_more(clip: Path, exported: Path, tmp_path: Path) -> None:
+    words = ("classify", clip, "--timeline", "--checkpoint", exported / "av", "--runtime", "onnx")
+    files = ("--out", tmp_path / "t.csv", "--plot", tmp_path / "t.png")
+    done = run_with_imports(IMPORTS, *words, *files)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+    assert "av" in (tmp_path / "t.csv").read_text()
+
+
+def test_verify_needs_no_more(small_corpus: Path) -> None:
+    for words in ((), ("--json",), ("--decode",)):
+        done = run_with_imports(IMPORTS, "verify", small_corpus, *words)
+        assert done.returncode == 0, done.stderr
+
+
 def test_what_is_missing_there_is_named(clip: Path, exported: Path) -> None:
     done = run_with_imports(IMPORTS, "classify", clip, "--checkpoint", exported / "av")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "needs torch" in done.stderr and "avemotion export" in done.stderr
     done = run_with_imports(IMPORTS, "fit")
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "is not installed. Run `pip install avemotion`" in done.stderr
+    assert "is not installed: `pip install .` in the checkout" in done.stderr
     without = [name for name in IMPORTS if name != "onnxruntime"]
     words = ("classify", clip, "--checkpoint", exported / "av", "--runtime", "onnx")
     done = run_with_imports(without, *words)

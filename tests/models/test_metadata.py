@@ -15,7 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from avemotion.errors import UsageError
-from avemotion.models.checkpoint import KIND, load_checkpoint, save_checkpoint
+from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
+from avemotion.models.header import KIND
 
 SMALL = experiment_of("audio", spectrogram="power", width=0.1, audio_features=4)
 
@@ -78,7 +79,7 @@ REFUSED = [
     ("preprocessing.views", 0, "--views is 0"),
     ("preprocessing.zoom", 1, "preprocessing has 'zoom', but may have only views"),
     ("preprocessing", {}, "preprocessing lacks views, grid"),
-    ("experiment.modality", "smell", "--modality is 'smell', but must be av or video or audio"),
+    ("experiment.modality", "smell", "--modality is 'smell', but must be av, video or audio"),
     ("experiment.settings.width", "wide", "--ar5.width is 'wide', but must be a finite number"),
     ("experiment.settings.width", True, "--ar5.width is True"),
     ("experiment.settings.depth", 3, "ar5 has no setting 'depth'. Its settings: spectrogram"),

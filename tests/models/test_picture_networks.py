@@ -250,7 +250,7 @@ print(found["resnet18"].needs)
 """
     assert run(code).strip() == (
         f"The model resnet18 needs {package}, which is not installed: "
-        "pip install 'avemotion[images]'"
+        "`pip install '.[images]'` in the checkout of avemotion."
     )
 
 

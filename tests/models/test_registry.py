@@ -125,7 +125,7 @@ def test_a_model_of_another_package_is_listed(other_package: Path, tmp_path: Pat
 
 
 def test_a_missing_package_is_named_with_its_extra(installed: Path) -> None:
-    with pytest.raises(UsageError, match=r"unlucky needs timm.*pip install 'avemotion\[images\]'"):
+    with pytest.raises(UsageError, match=r"unlucky needs timm.*pip install '\.\[images\]'"):
         sys.modules["timm"] = None  # type: ignore[assignment]
         try:
             model_class("unlucky")

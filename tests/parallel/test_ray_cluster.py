@@ -278,5 +278,5 @@ def test_where_ray_is_missing_the_message_says_how_to_get_it(
     ):
         monkeypatch.delitem(sys.modules, f"{wing.__name__}.{module}", raising=False)
         monkeypatch.delattr(wing, module, raising=False)
-    with pytest.raises(UsageError, match=r"pip install avemotion\[ray\]"):
+    with pytest.raises(UsageError, match=r"pip install '\.\[ray\]'"):
         on_ray(corpus, tmp_path / "out")

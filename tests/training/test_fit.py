@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from network_maker import experiment_of
 from safetensors.torch import load_file
 
 import avemotion
+from avemotion.cli.text_output import fit_text
 from avemotion.config import TrainingSettings
 from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
@@ -44,7 +46,7 @@ def test_a_run_leaves_checkpoint_metrics_and_curves(fitted: Path) -> None:
     assert all(0 <= float(row["train_accuracy"]) <= 1 for row in rows)
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((run / "run.json").read_text())["finished"]
-    assert (fitted / "latest").resolve() == (fitted / "ar5/audio").resolve()
+    assert (fitted / "latest").resolve() == (fitted / "ar5/av").resolve()
 
 
 def test_the_checkpoint_carries_all_that_is_needed(fitted: Path, small_store: Path) -> None:
@@ -170,7 +172,7 @@ def test_a_run_stopped_after_training_is_not_trained_again(
     run = tmp_path / "run"
     words = {"data": small_store, "modality": "audio", "out": run, "training": training}
     with monkeypatch.context() as patch:
-        patch.setattr("avemotion.training.fit.draw_curves", lambda *_: 1 / 0)
+        patch.setattr("avemotion.training.finishing.draw_curves", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             avemotion.fit(**words, progress=False)
     weights, metrics = load_file(run / "checkpoint.safetensors"), (run / "metrics.csv").read_bytes()
@@ -211,6 +213,61 @@ def test_a_damaged_run_is_named(small_store: Path, tmp_path: Path) -> None:
 def test_two_runs_in_one_folder_are_refused(small_store: Path, tmp_path: Path) -> None:
     with claimed(tmp_path), pytest.raises(UsageError, match="another run"):
         avemotion.fit(data=small_store, modality="audio", out=tmp_path, training=QUICK)
+
+
+def test_latest_is_the_model_for_face_and_voice_that_was_fitted_last(
+    fitted: Path, small_store: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+
+    def again(modality: str) -> Path:
+        """Fit a run of `fitted`, which is finished: its folder is copied."""
+        out = runs / "ar5" / modality
+        shutil.copytree(fitted / "ar5" / modality, out, dirs_exist_ok=True)
+        words = {"data": small_store, "modality": modality, "training": QUICK}
+        report = avemotion.fit(**words, out=out, progress=False)
+        assert report.was_finished
+        assert report.latest == runs / (runs / "latest").readlink()
+        stays = f"The latest model stays {report.latest}," in fit_text(report)
+        assert stays == (report.latest != out)
+        return report.latest
+
+    assert again("audio") == runs / "ar5/audio"  # there is no other
+    assert again("video") == runs / "ar5/video"
+    assert again("av") == again("audio") == again("video") == runs / "ar5/av"
+    (runs / "latest").unlink()
+    assert again("audio") == runs / "ar5/av"
+    (runs / "ar5" / "av" / "checkpoint.safetensors").unlink()
+    (runs / "latest").unlink()
+    assert again("audio") == runs / "ar5/audio"
+
+
+FINISHED = """
+import sys
+from avemotion.cli import main
+code = main(sys.argv[1:])
+print("torch" in sys.modules, "sklearn" in sys.modules)
+sys.exit(code)
+"""
+
+
+def test_a_finished_run_says_so_without_loading_torch(fitted: Path, small_store: Path) -> None:
+    words = ["fit", "--data", small_store, "--out", fitted / "ar5/av", "--training.epochs", "2"]
+    words += ["--training.batch_size", "16", "--training.holdout", "0.25"]
+
+    def run(*more: str) -> str:
+        command = [sys.executable, "-c", FINISHED, *map(str, words), *more]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    out = run()
+    expected = avemotion.fit(
+        data=small_store, modality="av", out=fitted / "ar5/av", training=QUICK, progress=False
+    )
+    assert out.startswith("This run was finished before; nothing was trained.\n")
+    assert fit_text(expected) in out and out.endswith("False False\n")
+    assert "learning_rate: 0.002 -> 0.5" in run("--training.learning_rate", "0.5")
 
 
 def test_latest_never_points_to_itself(fitted: Path, small_store: Path) -> None:

@@ -87,7 +87,7 @@ def test_half_a_state_costs_only_time(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("avemotion.training.fit.draw_curves", lambda *_: 1 / 0)
+        patch.setattr("avemotion.training.finishing.draw_curves", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             fit(small_store, tmp_path)
     state = tmp_path / "state" / "last.ckpt"

@@ -473,4 +473,4 @@ def test_a_missing_extra_is_named_with_its_remedy(package: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
-    assert package in done.stderr and "pip install 'avemotion[app]'" in done.stderr
+    assert package in done.stderr and "`pip install '.[app]'` in the checkout" in done.stderr

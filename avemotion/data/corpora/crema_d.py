@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from avemotion.data.types import Clip, Corpus, Rating
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, counted
 from avemotion.files import read_csv, read_json
 
 NAME = "crema_d"
@@ -157,7 +157,9 @@ def read_corpus(directory: Path, *, ratings: bool = True) -> Corpus:
         clips.append(Clip(name, *parts, video=videos.get(name), audio=sounds.get(name)))
     if not clips:
         others = len(unrecognised_videos + unrecognised_sounds)
-        hint = f" It has {others} files whose names are not CREMA-D's." if others else ""
+        hint = (
+            f" It has {counted(others, 'file')} with other names than CREMA-D's." if others else ""
+        )
         raise UsageError(
             f"{directory} holds no CREMA-D clip: expected {VIDEO_FOLDER}/1001_DFA_ANG_XX"
             f"{VIDEO_SUFFIX} or {AUDIO_FOLDER}/1001_DFA_ANG_XX{AUDIO_SUFFIX} and the like.{hint}"

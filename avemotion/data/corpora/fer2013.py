@@ -28,7 +28,7 @@ import numpy as np
 
 from avemotion.config import PreprocessSettings
 from avemotion.data.types import PARTS, UNKNOWN_ACTOR, Clip, Corpus, Rating
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, counted
 from avemotion.files import read_csv
 
 NAME = "fer2013"
@@ -210,7 +210,7 @@ def _with_parts(clips: list[Clip], table: Path) -> tuple[list[Clip], str]:
     parts = dict(read_csv(table, ("file", "part"), entry, remedy))
     if missing := [clip.name for clip in clips if clip.name not in parts]:
         raise UsageError(
-            f"{table} lacks {len(missing)} pictures, the first is {missing[0]}. {remedy}"
+            f"{table} lacks {counted(len(missing), 'picture')}, the first is {missing[0]}. {remedy}"
         )
     note = f"The parts are those of {table.name}, not the official ones."
     return [replace(clip, part=parts[clip.name]) for clip in clips], note

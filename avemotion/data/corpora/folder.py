@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avemotion.data.types import PARTS, UNKNOWN_ACTOR, Clip, Corpus, is_utf8
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, counted
 from avemotion.files import read_csv
 
 NAME = "folder"
@@ -52,9 +52,13 @@ PICTURE_SUFFIXES = frozenset(".bmp .jpeg .jpg .png .webp".split())
 SOUND_SUFFIXES = frozenset(".aac .aif .aiff .amr .flac .m4a .mp3 .oga .ogg .opus .wav .wma".split())
 """How files end that hold a voice alone."""
 
-_NO_TABLE = (
-    f"There is no {TABLE_NAME} with the actor of each file: `fit` and `evaluate` will need it."
+NO_TABLE = (
+    f"There is no {TABLE_NAME} with the actor of each file, so `fit` and `evaluate` will refuse "
+    "these clips (all but --protocol other-corpus). Write it beside the emotions' folders, with "
+    f"the columns {','.join(COLUMNS)} and a row for each clip (happy/1.mp4,Anna), then preprocess "
+    "them anew."
 )
+"""Note on clips of nobody who is known."""
 _REMEDY = (
     f"Correct it: the columns are {' and '.join(COLUMNS)}, optionally "
     f"{' and '.join(FURTHER_COLUMNS)}, separated by commas."
@@ -111,7 +115,7 @@ def read_corpus(directory: Path) -> Corpus:
             labels=tuple(folder.name for folder in folders),
             clips=tuple(_clips(directory, found, table)),
             unrecognised_files=tuple(unrecognised_files),
-            notes=() if table is not None else (_NO_TABLE,),
+            notes=() if table is not None else (NO_TABLE,),
         )
     except ValueError as error:
         raise UsageError(
@@ -199,10 +203,12 @@ def _clips(
         )
     if table is not None and (missing or left):
         rows = [f"{name!r} (row {entry.number})" for name, entry in left.items()]
+        files = list(map(repr, missing))
         raise UsageError(
-            f"{directory / TABLE_NAME} does not fit the files: {len(left)} rows name no video, "
-            f"picture or sound file{_examples(rows)}, and {len(missing)} files have no row"
-            f"{_examples(list(map(repr, missing)))}. Names are written as in happy/take 1.mp4."
+            f"{directory / TABLE_NAME} does not fit the files: {counted(len(left), 'row')} "
+            f"without a video, picture or sound file{_examples(rows)}, and "
+            f"{counted(len(files), 'file')} without a row{_examples(files)}. Names are written as "
+            "in happy/take 1.mp4."
         )
     return sorted(clips, key=lambda clip: clip.name)
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import jensenshannon
-from sklearn.metrics import log_loss
 
 from avemotion.data.task import most_probable
 from avemotion.data.types import Rating
@@ -81,6 +79,8 @@ def calibration(
         labels: Emotions in the order of the probabilities.
         tempered: Divide each prediction's logits by its temperature first.
     """
+    from sklearn.metrics import log_loss
+
     probabilities = _probabilities(predictions)
     if tempered:
         temperatures = np.array([[p.temperature] for p in predictions])
@@ -151,6 +151,8 @@ def crowd_distance(
     Raises:
         ValueError: Votes are on other labels.
     """
+    from scipy.spatial.distance import jensenshannon
+
     votes = {r.clip: r.votes for r in ratings if r.channel == channel and any(r.votes)}
     if any(len(counts) != len(labels) for counts in votes.values()):
         raise ValueError(f"the votes are not on the {len(labels)} labels {', '.join(labels)}")

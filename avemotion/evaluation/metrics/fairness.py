@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import recall_score
 
 from avemotion.evaluation.metrics.intervals import LEADS, SHARES, mean_interval
 from avemotion.evaluation.metrics.scores import actor_means, predicted_labels
@@ -150,6 +149,8 @@ def _order(key: tuple[str, str]) -> tuple[int, bool, int, str]:
 def _score(
     attribute: str, group: str, found: Sequence[_Prediction], credit: Mapping[str, float]
 ) -> GroupScore:
+    from sklearn.metrics import recall_score
+
     accuracies = actor_means((p.actor, p.emotion == p.target) for p in found)
     accuracy, low, high = mean_interval(list(accuracies.values()), SHARES)
     rated = [p for p in found if p.clip in credit]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 CONFIDENCE = 0.95
 LEAST_ACTORS = 6
@@ -38,6 +37,8 @@ def mean_interval(
     >>> [round(x, 3) for x in mean_interval([0.5, 0.6, 0.7])]
     [0.6, 0.352, 0.848]
     """
+    from scipy import stats
+
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, None, None
@@ -58,6 +59,8 @@ def bootstrap_intervals(
         One interval for each statistic; no ends with fewer than `LEAST_ACTORS`, or where every
         draw gives the same.
     """
+    from scipy import stats
+
     if actors < LEAST_ACTORS:
         count = len(statistics(np.zeros((1, 1), np.intp)))
         return [(None, None)] * count

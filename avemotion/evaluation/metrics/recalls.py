@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from avemotion.data.types import is_group
 from avemotion.evaluation.metrics.intervals import Interval, bootstrap_intervals
@@ -127,6 +126,8 @@ def _per_clip(found: Tally) -> Tally:
 
 
 def _permutation_test(ours: Tally, theirs: Tally) -> float | None:
+    from scipy import stats
+
     if len(ours.actors) < 2:
         return None
     total = ours.clips.sum(axis=0)

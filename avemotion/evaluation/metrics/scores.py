@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from avemotion.data.task import most_probable
 from avemotion.data.types import is_group
@@ -118,6 +117,8 @@ def score(predictions: Sequence[ClipPrediction], labels: Sequence[str]) -> Score
     Raises:
         ValueError: A seed lacks a clip, or has it twice.
     """
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
     tested = {(p.seed, p.clip) for p in predictions}
     seeds, clips = sorted({seed for seed, _ in tested}), {clip for _, clip in tested}
     if not len(predictions) == len(tested) == len(clips) * len(seeds):
@@ -181,6 +182,8 @@ def _averages(classes: Sequence[ClassScore], accuracy: float) -> tuple[ClassScor
 
 
 def _seed_score(seed: int, truth: NDArray[np.intp], predicted: NDArray[np.intp]) -> SeedScore:
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
     _, recall, f1, _ = precision_recall_fscore_support(
         truth, predicted, labels=np.unique(truth), average="macro", zero_division=0
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from avemotion.evaluation.metrics.intervals import bootstrap_intervals
 from avemotion.evaluation.predictions import ClipPrediction
@@ -86,6 +85,8 @@ def _score(
     right: NDArray[np.float64],
     actors: NDArray[np.intp],
 ) -> UnitScore:
+    from sklearn import metrics
+
     both = 0 < has.sum() < len(has)
     low, high = _interval(right, actors)
     return UnitScore(

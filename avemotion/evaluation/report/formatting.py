@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from avemotion.errors import counted as counted
+
 MISSING = "–"
 """Shown where there is no figure."""
 
@@ -42,15 +44,6 @@ def people(actors: int) -> str:
     ('91 actors', 'unknown people')
     """
     return counted(actors, "actor") if actors else "unknown people"
-
-
-def counted(number: int, noun: str) -> str:
-    """Format a number of things.
-
-    >>> counted(7442, "clip"), counted(1, "actor")
-    ('7,442 clips', '1 actor')
-    """
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def channel(name: str) -> str:

@@ -44,6 +44,8 @@ def find_checkpoint(checkpoint: Path | str | None = None, runtime: RuntimeName =
             f"the environment variable {CHECKPOINT_VARIABLE}."
         )
     path = Path(LATEST if named is None else named)
+    if path.is_symlink():  # `runs/latest`: the run that it points to is the one to name
+        path = path.parent / path.readlink()
     if path.is_dir():
         return path / (ONNX_NAME if runtime == "onnx" else CHECKPOINT_NAME)
     exported = path.suffix == ONNX_SUFFIX

@@ -3,45 +3,19 @@
 The inputs of the graph are the arrays of `Batch.flat` for any number of clips, those alone that the
 model reads; it normalises them and returns probabilities at the model's temperature. Its metadata
 are those of the checkpoint, each as JSON, and ``answers``, the modalities that it supports.
-
-The export uses `torch.export`: the older way, through TorchScript, is faster (1 s instead of
-several) and gives the same numbers, but is deprecated.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from avemotion.compat import quiet
-from avemotion.data.batch import Arrays, Batch, as_read
-from avemotion.errors import AvemotionError, UsageError
-from avemotion.features.table import feature
+from avemotion.compat import install_line
+from avemotion.errors import UsageError
 from avemotion.files import write_atomically
 from avemotion.inference.runtimes.loading import ONNX_SUFFIX, find_checkpoint
-from avemotion.inference.runtimes.onnx_runtime import KIND, OUTPUT, OnnxRuntime
-from avemotion.inference.runtimes.torch_runtime import TorchRuntime
-from avemotion.models.base import EmotionModel
-from avemotion.models.checkpoint import load_checkpoint
-from avemotion.models.inputs import graph_shapes, names_of, streams_of
 from avemotion.models.metadata import CheckpointMetadata
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
-TOLERANCE = 1e-4
-"""Largest accepted difference between the probabilities of torch and of onnxruntime."""
-
-_OPSET = 20  # needs onnxruntime 1.17 (2024) or later
-_INSTALL = "pip install 'avemotion[onnx]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,109 +63,17 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
         raise UsageError(f"CHECKPOINT is {checkpoint}, which is already exported.")
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"Exporting needs {' and '.join(missing)}: {_INSTALL}")
+        raise UsageError(f"Exporting needs {' and '.join(missing)}: {install_line('onnx')}.")
+    from avemotion.inference.runtimes import onnx_graph  # torch takes seconds to load
+    from avemotion.models.checkpoint import load_checkpoint
+
     network, metadata = load_checkpoint(find_checkpoint(checkpoint, "torch"))
     if not network.exportable:
         raise UsageError(f"{metadata.experiment.model} cannot be exported to ONNX.")
-    model = _graph(network, metadata)
-    _describe(model, metadata)
+    model = onnx_graph.graph_of(network, metadata)
+    onnx_graph.describe(model, metadata)
     content = model.SerializeToString()
-    difference = _check(network, metadata, content, file.name)
+    difference = onnx_graph.check(network, metadata, content, file.name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, lambda p: p.write_bytes(content))
     return ExportReport(file, metadata, difference)
-
-
-class _ExportedGraph(nn.Module):
-    """From the arrays of `Batch.flat` to probabilities."""
-
-    def __init__(self, network: EmotionModel, temperature: float) -> None:
-        super().__init__()
-        self.network, self.temperature = network, temperature
-
-    def forward(self, arrays: dict[str, Tensor]) -> Tensor:
-        names = names_of(self.network.inputs)
-        batch = Batch(
-            inputs={name: arrays[name] for name in names},
-            present={s: arrays[f"has_{s}"] for s in streams_of(self.network.inputs)},
-            lengths={n: arrays[f"{n}_lengths"] for n in names if feature(n).columns},
-        )
-        logits = self.network(self.network.read(batch))
-        return self.network.task.probabilities(logits, self.temperature)
-
-
-def _graph(network: EmotionModel, metadata: CheckpointMetadata) -> ModelProto:
-    """Trace the network on two clips; the number of clips stays dynamic."""
-    sample = random_clips(metadata, 2)
-    crop_size = metadata.preprocessing.crop_size
-    arrays, names = sample.flat(), list(graph_shapes(metadata.inputs, crop_size))
-    clips = torch.export.Dim("clip")
-    with quiet("torch.onnx"):
-        program = torch.onnx.export(
-            _ExportedGraph(network, metadata.temperature or 1.0).eval(),
-            kwargs={"arrays": {name: torch.from_numpy(arrays[name]) for name in names}},
-            dynamic_shapes={"arrays": {name: {0: clips} for name in names}},
-            input_names=names,
-            output_names=[OUTPUT],
-            opset_version=_OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    assert program is not None
-    return program.model_proto
-
-
-def _describe(model: ModelProto, metadata: CheckpointMetadata) -> None:
-    """Remove the exporter's traces, which hold paths of this machine, and add the metadata."""
-    from onnx.helper import set_model_props
-
-    graph = model.graph
-    del graph.value_info[:]
-    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    del graph.metadata_props[:]
-    values = metadata.to_dict() | {"answers": metadata.answers}
-    set_model_props(
-        model, {"kind": KIND} | {key: json.dumps(values[key], allow_nan=False) for key in values}
-    )
-
-
-def random_clips(metadata: CheckpointMetadata, clips: int) -> Arrays:
-    """Return random clips, always the same; of those with face and voice, 2 and 3 lack one each."""
-    rng, index = np.random.default_rng(0), np.arange(clips)
-    both = len(streams_of(metadata.inputs)) > 1
-    inputs: dict[str, NDArray[Any]] = {}
-    lengths: dict[str, NDArray[np.int64]] = {}
-    for name in names_of(metadata.inputs):
-        about = feature(name)
-        shape = (clips, *(size or 1 for size in about.shape_at(metadata.preprocessing.crop_size)))
-        values = about.highest * rng.random(shape, np.float32)
-        inputs[name] = as_read(values.astype(about.dtype))
-        if about.columns:
-            lengths[name] = rng.integers(1, shape[-1] + 1, clips)
-    return Batch(
-        inputs=inputs,
-        present={"video": (index % 3 != 1) | (not both), "audio": (index % 3 != 2) | (not both)},
-        lengths=lengths,
-    )
-
-
-def _check(
-    network: EmotionModel, metadata: CheckpointMetadata, content: bytes, name: str
-) -> float | None:
-    """Return the largest difference from torch's probabilities, on one clip and on three."""
-    if find_spec("onnxruntime") is None:
-        return None
-    exported, ours = OnnxRuntime(content, name), TorchRuntime(network, metadata, "cpu")
-    batches = [random_clips(metadata, clips) for clips in (1, 3)]
-    differences = [np.abs(exported.probabilities(b) - ours.probabilities(b)).max() for b in batches]
-    largest = float(np.max(differences))
-    if not largest <= TOLERANCE:
-        raise AvemotionError(
-            f"The exported model's probabilities differ from torch's by up to {largest:.2g}, more "
-            f"than {TOLERANCE}: nothing was written. Try other versions of torch, onnxscript or "
-            "onnxruntime."
-        )
-    return largest

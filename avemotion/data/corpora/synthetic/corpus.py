@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from avemotion.data.corpora.crema_d import (
     AUDIO_FOLDER,
@@ -45,6 +44,7 @@ from avemotion.data.corpora.synthetic.tables import (
 from avemotion.errors import UsageError
 from avemotion.files import read_json, write_json
 from avemotion.parallel.processes import SPAWN, cores, one_thread
+from avemotion.progress import progress_bar
 
 _GENERATOR = 1  # counts the changes to how a clip is rendered, so that no corpus mixes two ways
 _MIN_CLIPS_PER_ACTOR = 6  # one of every emotion
@@ -102,8 +102,8 @@ def _check_number(name: str, value: object, lowest: int, highest: int | None, wh
     whole = isinstance(value, int) and not isinstance(value, bool)
     if whole and lowest <= value and (highest is None or value <= highest):  # type: ignore[operator]
         return
-    allowed = f"{lowest} to {highest}" if highest is not None else f"{lowest} or more"
-    raise UsageError(f"{name} is {value!r}; allowed: a whole number, {allowed} ({why}). Change it.")
+    allowed = f"from {lowest} to {highest}" if highest is not None else f"of {lowest} or more"
+    raise UsageError(f"--{name} is {value!r}, but must be a whole number {allowed} ({why}).")
 
 
 def _prepare(directory: Path, settings: dict[str, object]) -> None:
@@ -157,7 +157,9 @@ def _record_all(
     """Record the clips, with a progress bar if asked for."""
     with _mapper(min(workers, max(1, len(clips) // 4))) as mapped:
         recorded = mapped(partial(record, directory), clips)
-        for _ in tqdm(recorded, total=len(clips), desc="synth", unit="clip", disable=not progress):
+        for _ in progress_bar(
+            recorded, total=len(clips), desc="synth", unit="clip", disable=not progress
+        ):
             pass
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import resample_poly
 
 from avemotion.data.corpora.crema_d import (
     AUDIO_FOLDER,
@@ -133,6 +132,8 @@ def write_flv(
         samples: float64 (samples,) in (-1, 1).
         sample_rate: Hz of `samples`; the track is resampled to 44.1 kHz.
     """
+    from scipy.signal import resample_poly
+
     common = gcd(FLV_SAMPLE_RATE, sample_rate)
     track = resample_poly(samples, FLV_SAMPLE_RATE // common, sample_rate // common)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avemotion.data.corpora.crema_d import EMOTIONS
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, require
 
 FloatArray = npt.NDArray[np.float64]
 TableName = Literal["complementary", "human"]
@@ -96,8 +96,7 @@ def find_tables(name: str) -> ConfusionTables:
     Raises:
         UsageError: there is no such pair.
     """
-    if name not in TABLES:
-        raise UsageError(f"tables is {name!r}; allowed: {', '.join(TABLES)}. Choose one of them.")
+    require(name in TABLES, "--tables", name, " or ".join(TABLES))
     return TABLES[name]
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter, sosfilt
 
 from avemotion.data.corpora.synthetic.phones import PHONES, SPOKEN
 
@@ -186,6 +185,8 @@ def _pitch_track(
 
 def _source(pitch: FloatArray, tilt: float, breath: float, rng: np.random.Generator) -> FloatArray:
     """The sound of the glottis: float64 (samples,), about unit power."""
+    from scipy.signal import lfilter
+
     blocks = np.arange(len(pitch))
     times = np.arange(len(pitch) * _BLOCK) / _BLOCK - 0.5
     phase = np.cumsum(np.interp(times, blocks, pitch)) / SAMPLE_RATE % 1.0
@@ -208,6 +209,8 @@ def _through_tract(source: FloatArray, formants: FloatArray, tract: float) -> Fl
         formants: float64 (blocks, 3), Hz; a fourth stays at 3,500 Hz.
         tract: factor on all formants.
     """
+    from scipy.signal import sosfilt
+
     fourth = np.full((len(formants), 1), 3500.0)
     centres = np.concatenate([formants, fourth], axis=1) * tract
     widths = np.array([70.0, 100.0, 150.0, 220.0])
@@ -241,6 +244,8 @@ def speak(
     Returns:
         A speech of 1.8 to 2.6 s, silence before and after included.
     """
+    from scipy.signal import lfilter
+
     manner = MANNERS[emotion]
     rate = manner.rate**strength * voice.rate * rng.uniform(0.93, 1.07)
     score = _score(sentence, rate, rng)

@@ -1,0 +1,49 @@
+"""The header of a checkpoint: its metadata, which can be read without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from avemotion.errors import UsageError
+from avemotion.models.metadata import CheckpointMetadata
+
+KIND = "avemotion/checkpoint/6"
+"""Marks our checkpoints and the version of their header."""
+
+_KIND_OF_0_1 = "avemotion/ar5/1"
+
+
+def read_header(path: Path) -> CheckpointMetadata:
+    """Read a checkpoint's metadata.
+
+    Raises:
+        UsageError: There is no such file, it is no checkpoint that this version can read, or its
+            metadata are none that it can have.
+    """
+    if not path.is_file():
+        raise UsageError(f"No checkpoint at {path}. Train one with `avemotion fit`.")
+    try:
+        with safe_open(path, "np") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UsageError(
+            f"{path} is not a checkpoint of avemotion: it is no safetensors file ({error}). "
+            "Only files written by `avemotion fit` can be used."
+        ) from error
+    if header.get("kind") == _KIND_OF_0_1:
+        raise UsageError(
+            f"{path} was written by avemotion 0.1, whose checkpoints name neither model nor "
+            "inputs: this version cannot read them. Train the model anew with `avemotion fit`."
+        )
+    if header.get("kind") != KIND:
+        raise UsageError(
+            f"{path} is a checkpoint of another kind ({header.get('kind', 'unmarked')}); "
+            f"this version reads {KIND}. Train one with `avemotion fit`."
+        )
+    try:
+        return CheckpointMetadata.from_dict(json.loads(header.get("metadata", "null")))
+    except (UsageError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
