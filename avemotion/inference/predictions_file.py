@@ -26,6 +26,7 @@ from avemotion.inference.result_file import (
     writable,
 )
 from avemotion.inference.runtimes.interface import RuntimeName
+from avemotion.progress import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
