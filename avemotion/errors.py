@@ -72,6 +72,12 @@ def are(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what another package raised; its class where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def require(holds: bool, name: str, value: object, allowed: str) -> None:
     """Refuse a value.
 

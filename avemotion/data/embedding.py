@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from avemotion.data.embeddings import (
 )
 from avemotion.data.shards import write_shard
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
-from avemotion.encoders.interface import EncoderIdentity
+from avemotion.encoders.interface import PREFIX, EncoderIdentity
 from avemotion.encoders.registry import encoder as loaded
 from avemotion.encoders.registry import entry_of, name_of
 from avemotion.errors import require
-from avemotion.features.table import ClipSignals, embedding
+from avemotion.features.table import ClipSignals, embedding, is_table
 from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
 from avemotion.parallel.pool import run_all
@@ -89,7 +90,8 @@ def embed(
     require(1 <= views <= 64, "--views", views, "from 1 to 64")
     stream = entry_of(name_of(encoder)).stream
     store = FeatureStore(data)
-    store.check_has([READ_FEATURE[stream]], encoder)
+    if not is_table(f"{PREFIX}{name_of(encoder)}"):
+        store.check_has([READ_FEATURE[stream]], encoder)
     identity, views = loaded(encoder).identity, views if embedding(encoder).has_views else 1
     folder = folder_of(data, identity.feature)
     tasks = {
@@ -132,12 +134,25 @@ def _embed_shard(task: _Task) -> None:
     """Make the embeddings of one shard; runs in a process of its own."""
     store, made = FeatureStore(task.store), embedding(task.encoder)
     identity = loaded(task.encoder).identity
+    of_table = is_table(identity.feature)
+    signals_of = partial(_presence if of_table else _signals, stream=made.stream)
     rows = [row for row in store.rows if row.shard == task.shard and row.status in USABLE]
     features = {
         row.clip: ClipFeatures({identity.feature: made.of(signals, task.views)})
-        for row, signals in zip(rows, _signals(store, rows, made.stream), strict=True)
+        for row, signals in zip(rows, signals_of(store, rows), strict=True)
     }
     write_shard(task.path, features, made_from(task.shard_sha256, identity))
+
+
+def _presence(
+    store: FeatureStore, rows: Sequence[ManifestRow], stream: str
+) -> Iterator[ClipSignals]:
+    """Yield what a table needs to know of each clip: whether it has what the table is about."""
+    for row in rows:
+        there = row.status in ("av", stream)
+        faces = np.zeros((1, 1, 1, 1), np.uint8) if there and stream == "video" else None
+        samples = np.zeros(1, np.int16) if there and stream == "audio" else None
+        yield ClipSignals(row.clip, store.settings.seed, faces, samples)
 
 
 def _signals(

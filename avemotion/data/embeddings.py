@@ -15,6 +15,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from avemotion.encoders.interface import PREFIX, EncoderIdentity
+from avemotion.encoders.registry import TABLES
 from avemotion.errors import UsageError, require, require_keys, require_type
 from avemotion.files import read_json, write_json
 
@@ -31,16 +32,16 @@ class Made:
     views: int
     """Views of each clip: the first is the clip as it is."""
 
+    @property
+    def key(self) -> list[str | int]:
+        """What a run must have read to be gone on with, ready for JSON."""
+        e = self.encoder
+        return [e.name, e.weights_sha256, e.precision, e.version, self.views]
+
 
 def folder_of(store: Path, feature: str) -> Path:
     """Return the folder of an embedding in a store."""
     return store / "embeddings" / feature.removeprefix(PREFIX)
-
-
-def embeddings_in(store: Path) -> list[str]:
-    """Return the embeddings that a store has, finished or not: names of features."""
-    found = sorted((store / "embeddings").glob("*/encoder.json"))
-    return [f"{PREFIX}{path.parent.name}" for path in found]
 
 
 def made_in(store: Path, feature: str) -> Made | None:
@@ -60,6 +61,16 @@ def made_in(store: Path, feature: str) -> Made | None:
         return Made(EncoderIdentity.from_dict(given["encoder"]), given["views"])
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error} {anew}") from error
+
+
+def command_in(store: Path, feature: str) -> str:
+    """Return the options of `embed` that make an embedding, with its views if it is there."""
+    name = feature.removeprefix(PREFIX)
+    kind, _, table = name.partition(".")
+    spec = f"{kind}:{table}.csv" if kind in TABLES else name
+    made = made_in(store, feature)
+    views = f" --views {made.views}" if made and kind not in TABLES else ""
+    return f"--data {store} --encoder {spec}{views}"
 
 
 def claim(store: Path, made: Made) -> None:
@@ -82,8 +93,8 @@ def claim(store: Path, made: Made) -> None:
 
 
 def made_from(shard_sha256: str, identity: EncoderIdentity) -> str:
-    """Return what a file of embeddings says of its making: the hashes of shard and weights."""
-    return f"{shard_sha256} {identity.weights_sha256}"
+    """Return what a file of embeddings says of its making."""
+    return f"{shard_sha256} {identity.weights_sha256} {identity.precision} {identity.version}"
 
 
 def is_current(path: Path, shard_sha256: str, identity: EncoderIdentity) -> bool:
@@ -117,7 +128,8 @@ def current_file(store: Path, identity: EncoderIdentity, shard: str, shard_sha25
     path = folder_of(store, identity.feature) / f"{shard}.safetensors"
     if not is_current(path, shard_sha256, identity):
         raise UsageError(
-            f"{path} is missing, damaged, or was made before the store changed. Run `avemotion "
-            f"embed` with --encoder {identity.name} again: it makes this file anew."
+            f"{path} is missing, damaged, or was made before the store changed. Run the same "
+            f"`avemotion embed` again ({command_in(store, identity.feature)}): it makes this file "
+            "anew."
         )
     return path

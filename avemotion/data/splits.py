@@ -113,6 +113,11 @@ def sentence_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
     Raises:
         UsageError: There are fewer than two sentences.
     """
+    if unknown := sum(not row.sentence for row in rows):
+        raise UsageError(
+            f"--protocol sentences needs the sentence of each clip; {unknown} have none. Choose "
+            "another --protocol."
+        )
     spoken = sorted({row.sentence for row in rows})
     if len(spoken) < 2:
         raise UsageError(

@@ -33,7 +33,7 @@ from avemotion.data.annotations import (
     read_units,
 )
 from avemotion.data.checksums import JOURNAL_NAME, check_tables, sha256_of
-from avemotion.data.embeddings import Made, current_file, made_in
+from avemotion.data.embeddings import Made, command_in, current_file, made_in
 from avemotion.data.task import Task
 from avemotion.data.types import Rating
 from avemotion.encoders.interface import EncoderIdentity
@@ -331,10 +331,13 @@ class FeatureStore:
         if found is None:
             raise UsageError(
                 f"{self.directory} has no {name}{f', which {reader} reads' if reader else ''}. "
-                f"Make it: `avemotion embed --data {self.directory} --encoder "
-                f"{name.partition(':')[2].replace('-table.', '-table:')}`."
+                f"Make it: `avemotion embed {command_in(self.directory, name)}`."
             )
         return found
+
+    def makings(self, names: Sequence[str]) -> list[Made]:
+        """Return how each embedding among some features was made; errors are those of `made`."""
+        return [self.made(name) for name in names if is_embedding(name)]
 
     def encoders_of(self, names: Sequence[str]) -> tuple[EncoderIdentity, ...]:
         """Return what made each embedding among some features.
@@ -342,7 +345,7 @@ class FeatureStore:
         Raises:
             UsageError: The store has no such embedding.
         """
-        return tuple(self.made(name).encoder for name in names if is_embedding(name))
+        return tuple(one.encoder for one in self.makings(names))
 
     def file_of(self, name: str, shard: str) -> Path:
         """Return the file that holds a feature of a shard's clips.

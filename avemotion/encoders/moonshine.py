@@ -17,17 +17,15 @@ from numpy.typing import NDArray
 
 from avemotion.compat import missing_package
 from avemotion.config import SAMPLE_RATE
-from avemotion.encoders.interface import EncoderIdentity, pooled
+from avemotion.encoders.interface import EncoderIdentity, frames_in_parts, pooled
 from avemotion.encoders.weights import sha256_of_weights
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, first_line
 
 FILE = Path("assets", "tiny-en", "encoder_model.ort")
 """The encoder in the package."""
 BLOCKS = 4
 """Blocks of the graph whose outputs are read; each is a layer of the embedding."""
-LONGEST_SECONDS = 10.0
-"""Longer sounds are read in equal parts of at most this length, and pooled as one: attention takes
-memory with the square of it."""
+_LONGEST = 10 * SAMPLE_RATE  # samples
 _SHORTEST = 1_600  # samples; below about 1,100 the graph has no frame
 
 
@@ -53,7 +51,7 @@ class Moonshine:
             raise missing_package(f"The encoder {name}", error) from error
         except Exception as error:  # what onnxruntime raises is not known
             raise UsageError(
-                f"{path} cannot be loaded ({str(error).splitlines()[0]}). Install it anew: "
+                f"{path} cannot be loaded ({first_line(error)}). Install it anew: "
                 f"pip install --force-reinstall {package}=={REVISION}"
             ) from error
         self.identity = EncoderIdentity(
@@ -62,14 +60,11 @@ class Moonshine:
 
     def encode(self, signal: NDArray[np.float32], clip: str) -> NDArray[np.float32]:
         """Return mean and deviation over time of each block, float32 (4, 2, 288)."""
-        parts = -(-len(signal) // round(LONGEST_SECONDS * SAMPLE_RATE))
-        frames = [self._frames(part) for part in np.array_split(signal, parts)]
-        return pooled(np.concatenate(frames, axis=1))
+        return pooled(frames_in_parts(signal, _LONGEST, _SHORTEST, self._frames))
 
     def _frames(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what each block gives, float32 (block, frame, 288)."""
-        whole = np.pad(signal, (0, max(0, _SHORTEST - len(signal))))[None]
-        fed = {"input_values": whole, "attention_mask": np.ones(whole.shape, np.int64)}
+        fed = {"input_values": signal[None], "attention_mask": np.ones((1, len(signal)), np.int64)}
         return np.concatenate(self._session.run(None, fed))
 
 

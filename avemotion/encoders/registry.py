@@ -73,15 +73,9 @@ def name_of(spec: str) -> str:
         UsageError: There is no such encoder.
     """
     kind, _, file = spec.partition(":")
-    if file and kind in TABLES:
-        name = f"{kind}.{Path(file).stem}"
-        if not name.isprintable() or set(name) & set('/\\:*?"<>|,'):
-            raise UsageError(
-                f"The table is called {Path(file).name!r}: rename it, in plain letters."
-            )
-        return name
-    entry_of(spec)
-    return spec
+    name = f"{kind}.{Path(file).stem}" if file and kind in TABLES else spec
+    entry_of(name)
+    return name
 
 
 def entry_of(name: str) -> EncoderEntry:
@@ -90,9 +84,16 @@ def entry_of(name: str) -> EncoderEntry:
     Raises:
         UsageError: There is none of that name.
     """
-    kind = name.partition(".")[0]
-    if kind in TABLES and name != kind:
+    kind, _, rest = name.partition(".")
+    if kind in TABLES and rest:
+        if not name.isprintable() or ".." in name or set(name) & set('/\\:*?"<>|,'):
+            raise UsageError(f"The table is called {rest!r}: rename it, in plain letters.")
         return EncoderEntry(TABLES[kind], (), "avemotion.encoders.table:Table", "", "")
+    if name.partition(":")[0] in TABLES:
+        raise UsageError(
+            f"{name} names a file. Embed it; models then read {kind.partition(':')[0]}.NAME, after "
+            "the file's name without suffix."
+        )
     if name not in ENCODERS:
         raise UsageError(
             f"There is no encoder {name!r}. Encoders: {', '.join(ENCODERS)}, and tables of "
@@ -101,9 +102,8 @@ def entry_of(name: str) -> EncoderEntry:
     return ENCODERS[name]
 
 
-@cache
 def encoder(spec: str) -> Encoder:
-    """Load an encoder, once in a process.
+    """Load an encoder, once in a process; a table again when its file changed.
 
     Args:
         spec: See `name_of`.
@@ -119,6 +119,14 @@ def encoder(spec: str) -> Encoder:
             f"{PREFIX}{name} is a table of features: other clips than those in it have none, so "
             "they cannot be classified from their files."
         )
+    path = Path(file)
+    changed = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else (0, 0)
+    return _loaded(name, file, changed if file else (0, 0))
+
+
+@cache
+def _loaded(name: str, file: str, changed: tuple[int, int]) -> Encoder:
+    entry = entry_of(name)
     module, _, attribute = entry.home.partition(":")
     loaded: Encoder = getattr(import_module(module), attribute)(name, file or entry.weights)
     if entry.shape and loaded.shape != entry.shape:

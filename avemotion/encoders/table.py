@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class Table:
         """
         self._path = Path(file)
         self._rows = _read(self._path)
+        stems = Counter(Path(name).stem for name in self._rows)
+        self._by_stem = {Path(n).stem: n for n in self._rows if stems[Path(n).stem] == 1}
         self._frames = max(len(rows) for rows in self._rows.values()) > 1
         values = len(next(iter(self._rows.values()))[0])
         self.shape = (2, values) if self._frames else (values,)
@@ -41,12 +44,13 @@ class Table:
         Raises:
             UsageError: The table lacks the clip.
         """
-        if clip not in self._rows:
+        name = clip if clip in self._rows else self._by_stem.get(clip)
+        if name is None:
             raise UsageError(
                 f"{self._path} has no row for the clip {clip}. Add it: its column `clip` names "
-                "files without folder and suffix."
+                "files, with or without folder and suffix, each in one way."
             )
-        rows = np.array(self._rows[clip])
+        rows = np.array(self._rows[name])
         found = np.stack([rows.mean(axis=0), rows.std(axis=0)]) if self._frames else rows[0]
         return found.astype(np.float32)
 
@@ -77,7 +81,7 @@ def _read(path: Path) -> dict[str, list[list[float]]]:
                 raise ValueError("a cell is missing, or no finite number")
         except ValueError as error:
             raise UsageError(f"{path}, line {number}: {error}.") from error
-        rows.setdefault(Path(cells[index]).stem, []).append(values)
+        rows.setdefault(Path(cells[index].strip()).name, []).append(values)
     if not rows:
         raise UsageError(f"{path} has no rows.")
     return rows

@@ -8,7 +8,9 @@ from typing import Any
 from avemotion.compat import import_torchaudio, mend_torchvision, missing_package, quiet
 from avemotion.encoders.interface import EncoderIdentity
 from avemotion.encoders.weights import folder_with_weights, sha256_of_weights
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, first_line
+
+_UNUSED = {"masked_spec_embed"}  # in training alone
 
 
 def load(name: str, repository: str) -> tuple[Any, Path, EncoderIdentity]:
@@ -33,13 +35,24 @@ def load(name: str, repository: str) -> tuple[Any, Path, EncoderIdentity]:
         raise missing_package(f"The encoder {name}", error) from error
     try:
         with quiet("transformers"):
-            model = AutoModel.from_pretrained(folder, use_safetensors=True, dtype="float32")
+            model, found = AutoModel.from_pretrained(
+                folder,
+                use_safetensors=True,
+                dtype="float32",
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except Exception as error:  # what a damaged file makes it raise is not known
         raise UsageError(
-            f"The weights in {folder} cannot be loaded ({str(error).splitlines()[0]}). Get the "
+            f"The weights in {folder} cannot be loaded ({first_line(error)}). Get the "
             f"files of {repository} anew."
         ) from error
-    files = sorted(folder.glob("*.safetensors"))
+    if missing := set(found["missing_keys"]) - _UNUSED:  # they would be random numbers
+        raise UsageError(
+            f"The weights in {folder} lack {min(missing)} and {len(missing) - 1} others. Get the "
+            f"files of {repository} anew."
+        )
+    files = [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("*config.json"))]
     identity = EncoderIdentity(name, revision, sha256_of_weights(files), "float32")
     return model.eval(), folder, identity
 

@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from avemotion.compat import missing_package
 from avemotion.config import SAMPLE_RATE
-from avemotion.encoders.interface import pooled
+from avemotion.encoders.interface import frames_in_parts, pooled
 from avemotion.encoders.transformers_loading import load, shape_of
 from avemotion.errors import UsageError
 
-LONGEST_SECONDS = 30.0
-"""Longer sounds are read in equal parts of at most this length, and pooled as one."""
-_SHORTEST = 1_600  # samples
+_LONGEST, _SHORTEST = 30 * SAMPLE_RATE, 1_600  # samples
 
 
 class TransformersSpeech:
@@ -36,7 +34,7 @@ class TransformersSpeech:
             from transformers import AutoFeatureExtractor
 
             kind: Any = AutoFeatureExtractor
-            self._extractor = kind.from_pretrained(folder)
+            self._extractor = kind.from_pretrained(folder, trust_remote_code=False)
         except ModuleNotFoundError as error:
             raise missing_package(f"The encoder {name}", error) from error
         except (OSError, ValueError) as error:
@@ -44,25 +42,22 @@ class TransformersSpeech:
                 f"{folder}/preprocessor_config.json is missing or damaged: {error}"
             ) from error
         self.shape = shape_of(self._model.config)
-        if self._model.config.is_encoder_decoder:  # of Whisper's two halves, the one that hears
+        if self._model.config.is_encoder_decoder:  # of Whisper, its encoder
             self._model = self._model.get_encoder()
 
     def encode(self, signal: NDArray[np.float32], clip: str) -> NDArray[np.float32]:
         """Return mean and deviation over time of each layer, float32 (layer, 2, value)."""
-        parts = -(-len(signal) // round(LONGEST_SECONDS * SAMPLE_RATE))
-        frames = [self._frames(part) for part in np.array_split(signal, parts)]
-        return pooled(np.concatenate(frames, axis=1))
+        return pooled(frames_in_parts(signal, _LONGEST, _SHORTEST, self._frames))
 
     def _frames(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what each layer gives, float32 (layer, frame, value)."""
         import torch
 
-        whole = np.pad(signal, (0, max(0, _SHORTEST - len(signal))))
-        read = self._extractor(whole, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        read = self._extractor(signal, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         key = self._extractor.model_input_names[0]
         with torch.inference_mode():
             states = self._model(read[key], output_hidden_states=True).hidden_states
         found = torch.cat(list(states)).float().numpy()
         if key == "input_features":  # Whisper pads to 30 s: 50 frames a second
-            found = found[:, : -(-len(whole) * 50 // SAMPLE_RATE)]
+            found = found[:, : -(-len(signal) * 50 // SAMPLE_RATE)]
         return np.asarray(found)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avemotion.compat import missing_package
-from avemotion.errors import UsageError
+from avemotion.errors import UsageError, first_line
 
 ENCODERS_VARIABLE = "AVEMOTION_ENCODERS"
 """Environment variable: a folder with one folder for each encoder, called by its name."""
@@ -37,7 +37,9 @@ def folder_with_weights(name: str, repository: str) -> tuple[Path, str]:
     if not list(folder.glob("*.safetensors")):
         raise UsageError(
             f"{folder} has no .safetensors file. Weights in other formats are pickled, and loading "
-            f"them may execute code, so they are refused. Get model.safetensors of {repository}."
+            f"them may execute code, so they are refused. If {repository} has no model.safetensors,"
+            " convert them where you trust them: transformers.AutoModel.from_pretrained(...)"
+            ".save_pretrained(FOLDER)."
         )
     return folder, revision
 
@@ -45,7 +47,6 @@ def folder_with_weights(name: str, repository: str) -> tuple[Path, str]:
 def _downloaded(name: str, repository: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ModuleNotFoundError as error:
         raise missing_package(f"The encoder {name}", error) from error
     try:
@@ -56,10 +57,10 @@ def _downloaded(name: str, repository: str) -> Path:
                 etag_timeout=_ANSWER_SECONDS,
             )
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # of the hub, the network or the disk
         raise UsageError(
-            f"The weights of {name} could not be downloaded from {repository} ({reason}). Try "
+            f"The weights of {name} could not be downloaded from {repository} "
+            f"({first_line(error)}). Try "
             f"again, or copy its files into a folder {name} and name the folder above it with "
             f"{ENCODERS_VARIABLE}."
         ) from error

@@ -16,7 +16,7 @@ from avemotion.data.store import USABLE, FeatureStore
 from avemotion.data.types import Split
 from avemotion.errors import UsageError, are, counted
 from avemotion.evaluation.checkpoints import Trained
-from avemotion.features.table import feature
+from avemotion.features.table import feature, is_table
 from avemotion.models.inputs import names_of
 
 DEFAULT_MAPPING: Mapping[str, str] = {"calm": "neutral"}
@@ -168,6 +168,11 @@ def _check_readable(one: Trained, store: FeatureStore) -> None:
     """
     names = names_of(one.metadata.inputs)
     store.check_has(names, one.metadata.experiment.model)
+    if tables := [name for name in names if is_table(name)]:
+        raise UsageError(
+            f"{one.path} reads {' and '.join(tables)}, a table of features, which belongs to one "
+            "corpus: it cannot be tested on another."
+        )
     if one.metadata.encoders != (found := store.encoders_of(names)):
         raise UsageError(
             f"{one.path} reads embeddings that other weights made than those in "

@@ -33,7 +33,7 @@ from avemotion.training.provenance import changed_options, precision_advice, ver
 WITHOUT_TRAINING = ("holdout", "other-corpus")
 """Protocols that score checkpoints of `fit`."""
 
-_GUARDED = ("protocol", "data", "clips", "conditions", "models", "training")
+_GUARDED = ("protocol", "data", "clips", "conditions", "models", "training", "encoders")
 """Metadata that all folds in one folder share."""
 
 ASKED_NAME = "asked.json"
@@ -126,7 +126,7 @@ class EvaluationPlan:
             "training": {model: settings["training"] for model, settings in systems},
             "reported": self._reported(store),
             "data": store.content_hash(),
-            "encoders": [asdict(one) for one in store.encoders_of(self._reads())],
+            "encoders": [one.key for one in store.makings(self._reads())],
             "clips": hashlib.sha256("\n".join(row.clip for row in rows).encode()).hexdigest(),
             "conditions": list(CONDITIONS),
             "command": self.command(store.directory, runs, out),

@@ -123,6 +123,21 @@ class FaceTracker:
         """Forget all faces; numbers go on."""
         self._last_seen.clear()
 
+    def take_over(
+        self, boxes: list[Box], numbers: list[int], start_seconds: float, seen_seconds: float
+    ) -> None:
+        """Take over the faces of a window that were numbered before.
+
+        Args:
+            boxes: As for `of`.
+            numbers: Of each face.
+            start_seconds: As for `of`.
+            seen_seconds: When the faces are seen.
+        """
+        for number, box in zip(numbers, boxes, strict=True):
+            self._last_seen[number] = _Sighting(start_seconds, seen_seconds, box)
+            self._count = max(self._count, number)
+
     def of(
         self,
         boxes: list[Box],

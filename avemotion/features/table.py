@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -320,7 +319,6 @@ ENCODED_LEVEL_DB = -26.0
 """
 
 
-@cache
 def embedding(spec: str) -> Feature:
     """Return the feature that an encoder makes; the encoder is loaded when one is computed.
 
@@ -332,13 +330,13 @@ def embedding(spec: str) -> Feature:
     Raises:
         UsageError: There is no such encoder, or the table cannot be read.
     """
-    name = name_of(spec)
-    entry = entry_of(name)
-    shape = entry.shape if spec == name else encoder(spec).shape
-
+    entry = entry_of(name_of(spec))
+    shape = entry.shape or (encoder(spec).shape if ":" in spec else ())
     altered = entry.stream == "audio" and bool(entry.weights)  # a table has one row a clip
 
     def compute(clip: ClipSignals, view: int) -> NDArray[np.float32]:
+        if not entry.weights:
+            return encoder(spec).encode(np.zeros(0, np.float32), clip.name)
         if entry.stream == "video":
             return encoder(spec).encode(clip.shown(view), clip.name)
         sound = _as_int16(clip.heard())

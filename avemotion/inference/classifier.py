@@ -273,11 +273,11 @@ def _check_encoders(checkpoint: Path, metadata: CheckpointMetadata) -> None:
         ours = encoder(theirs.name).identity
         if ours != theirs:
             raise UsageError(
-                f"{checkpoint} learned from another revision of {theirs.name} than is installed:\n"
+                f"{checkpoint} learned from other weights of {theirs.name} than are installed:\n"
                 f"  model:     {theirs.revision}, {theirs.precision}, SHA-256 "
                 f"{theirs.weights_sha256}\n"
                 f"  installed: {ours.revision}, {ours.precision}, SHA-256 {ours.weights_sha256}\n"
-                "Install that revision, or train the model anew."
+                "Get those weights, or train the model anew."
             )
 
 

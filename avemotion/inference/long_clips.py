@@ -196,7 +196,7 @@ class WindowPool:
                 f"because: {reason}"
             )
         for text, number, at in self._warnings.values():
-            if number >= len(windows):
+            if number >= self._windows:
                 yield text
             else:
                 yield f"in {number} of {self._windows} windows, first at {at:.1f} s: {text}"

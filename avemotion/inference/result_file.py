@@ -172,11 +172,12 @@ def result_file(
 
 
 def _check_asked(partial: Path, note: Path, asked: dict[str, Any]) -> None:
-    """Refuse to go on with the rows of something else; rows without a note are removed."""
-    if not (partial.exists() and note.exists()):
-        partial.unlink(missing_ok=True)
-        return
+    """Refuse to go on with the rows of something else."""
     remedy = f"Delete {partial} to start anew, or give another --out."
+    if not partial.exists():
+        return
+    if not note.exists():
+        raise UsageError(f"{partial} has the rows of a run of which nothing is known. {remedy}")
     before, now = read_json(note, remedy), json.loads(json.dumps(asked))
     other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if other:

@@ -26,7 +26,7 @@ from avemotion.inference.preparation import (
 from avemotion.inference.request import InferenceRequest
 from avemotion.inference.timeline_rows import TimelineRow
 from avemotion.media.sources import MediaFile
-from avemotion.media.types import Box, ClipMedia, Sound, VideoFrames
+from avemotion.media.types import ClipMedia, Sound, VideoFrames
 from avemotion.media.windows import MediaWindow, stream_windows
 
 _WARNED_GAP_SECONDS = 0.1  # of missing sound in a window
@@ -77,19 +77,24 @@ class People:
 
     def numbers(self, window: MediaWindow, faces: Sequence[FaceCrops]) -> list[int]:
         """Return the numbers of the faces of a window, in their order."""
+        self._add_cuts(window)
+        boxes = [face.box for face in faces if face.box]
         seen = [_middle_seconds(window, face) for face in faces if face.box]
-        return self._of(window, [face.box for face in faces if face.box], seen)
+        return self._tracker.of(boxes, window.start_seconds, seen, self._cuts)
 
     def again(self, window: MediaWindow, rows: Sequence[TimelineRow]) -> None:
-        """Take over the faces of a window that an earlier run answered."""
-        boxes = [row.face_box for row in rows if row.face_box]
-        middle = window.frame_seconds[len(window.frame_seconds) // 2] if boxes else 0.0
-        self._of(window, boxes, [middle] * len(boxes))
+        """Take over the faces of a window that an earlier run answered, and their numbers."""
+        self._add_cuts(window)
+        faces = [(row.face_box, row.face) for row in rows if row.face_box and row.face]
+        if faces:
+            boxes, numbers = map(list, zip(*faces, strict=True))
+            # When each was seen is not in the rows; a face on all frames, in the middle.
+            middle = window.frame_seconds[len(window.frame_seconds) // 2]
+            self._tracker.take_over(boxes, numbers, window.start_seconds, middle)
 
-    def _of(self, window: MediaWindow, boxes: list[Box], seen: list[float]) -> list[int]:
+    def _add_cuts(self, window: MediaWindow) -> None:
         if window.frames is not None:
             self._cuts.add(window.frames, window.frame_seconds)
-        return self._tracker.of(boxes, window.start_seconds, seen, self._cuts)
 
 
 def _middle_seconds(window: MediaWindow, face: FaceCrops) -> float:

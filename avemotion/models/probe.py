@@ -70,7 +70,7 @@ class Probe(Learner):
     Settings = ProbeSettings
     about = About(
         title="Probe",
-        source="our own: logistic regression on frozen encoders, as the field evaluates them",
+        source="avemotion; logistic regression (scikit-learn) on embeddings",
         modalities=("audio", "video", "av"),
         extra="speech",
     )
@@ -146,8 +146,9 @@ class Probe(Learner):
         """
         assert clips.targets is not None
         s, targets = self.settings, clips.targets.numpy()
-        people = len(set(actors))
+        people, most = len(set(actors)), int(np.bincount(targets).max())
         require(people >= s.groups, "--probe.groups", s.groups, f"at most the {people} actors")
+        require(s.groups <= most, "--probe.groups", s.groups, f"at most {most} clips")
         left_out = {}
         for stream, vectors in self.vectors_of(clips).items():
             search = _Search(vectors.numpy(), targets, len(self.task.labels), s)

@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from avemotion.compat import missing_package
-from avemotion.config import ExperimentSettings
+from avemotion.config import ExperimentSettings, TrainingSettings
 from avemotion.data.task import Task
 from avemotion.errors import UsageError, settings_from
 
@@ -149,7 +149,7 @@ def _plain(settings: Any) -> dict[str, Any]:
 _LEARNERS_TAKE = (
     ("labels", "intended", "learns intended emotions alone"),
     ("balance", "none", "is fitted once, to each clip alike"),
-    ("views", "one", "is fitted once, to view 0 of each clip"),
+    ("views", "one", "is fitted once, and has no choice of views"),
 )
 """Settings of the training, the value that learners take, and why."""
 
@@ -180,8 +180,8 @@ def with_settings(
         )
     training = experiment.training
     if not kind.learns_in_epochs:  # nothing is hidden from it in training
-        if not kind.answers_alone:
-            training = replace(training, modality_dropout=0.0)
+        hidden = TrainingSettings().modality_dropout if kind.answers_alone else 0.0
+        training = replace(training, modality_dropout=hidden)
         for name, value, why in _LEARNERS_TAKE:
             if (given := getattr(training, name)) != value:
                 raise UsageError(

@@ -97,7 +97,7 @@ def open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> 
     run = {
         "experiment": experiment.to_dict(),
         "data": store.content_hash(),
-        "encoders": [asdict(one) for one in store.encoders_of(names_of(inputs_of(experiment)))],
+        "encoders": [one.key for one in store.makings(names_of(inputs_of(experiment)))],
         "split_versions": split_versions(),
         "finished": False,
     }
@@ -112,7 +112,7 @@ def open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> 
         )
     if found.get("encoders") != run["encoders"]:
         raise UsageError(
-            f"{out} holds a run on embeddings that other weights made than those in "
+            f"{out} holds a run on embeddings that were made otherwise than those in "
             f"{store.directory}. Give another --out, or remove that folder."
         )
     if found.get("experiment") != run["experiment"]:

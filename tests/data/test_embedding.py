@@ -88,7 +88,7 @@ def test_it_goes_on_where_it_stopped(copy: Path) -> None:
     (folder / "1002.safetensors").unlink()
     (folder / "1003.safetensors").write_bytes(b"half a fi")
     with pytest.raises(
-        UsageError, match="1002.safetensors is missing.*--encoder moonshine-tiny ag"
+        UsageError, match="1002.safetensors is missing.*--encoder moonshine-tiny --views 2"
     ):
         FeatureStore(copy).check_has([NAME])
     assert avemotion.embed(copy, views=2, progress=False).made == 2

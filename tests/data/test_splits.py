@@ -98,6 +98,12 @@ def test_neither_actors_nor_sentences_of_a_test_are_in_its_training(
         assert {r.clip for r in learned} == {r.clip for r in others}
 
 
+def test_clips_without_a_sentence_cannot_be_held_out() -> None:
+    rows = [row("1001", "fear", 0), replace(row("1002", "fear", 1), sentence="")]
+    with pytest.raises(UsageError, match="needs the sentence of each clip; 1 have none"):
+        PROTOCOLS["sentences"](rows)
+
+
 def test_one_sentence_cannot_be_held_out() -> None:
     with pytest.raises(UsageError, match="needs clips of two sentences or more; the store has 'IE"):
         PROTOCOLS["sentences"]([row("1001", "fear", 0), row("1002", "fear", 1)])

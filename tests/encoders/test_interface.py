@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -70,6 +70,19 @@ def test_a_table_is_named_after_its_file_and_cannot_be_computed() -> None:
     assert is_table("embedding:audio-table.egemaps")
     with pytest.raises(UsageError, match="is a table of features: other clips than those in it"):
         encoder("video-table.openface")
+
+
+def test_where_weights_come_from_does_not_matter_but_their_hash_does() -> None:
+    assert replace(IDENTITY, revision="a folder") == IDENTITY
+    for change in ({"weights_sha256": "cd" * 32}, {"precision": "float32"}, {"version": 99}):
+        assert replace(IDENTITY, **change) != IDENTITY
+
+
+def test_a_file_is_no_name_of_a_table_in_a_store() -> None:
+    with pytest.raises(UsageError, match="names a file. Embed it; models then read audio-table.NA"):
+        entry_of("audio-table:x.csv")
+    with pytest.raises(UsageError, match="rename it, in plain letters"):
+        entry_of("video-table.a/../../b")
 
 
 @pytest.mark.parametrize("stem", ["a,b", "a:b", "a\nb"])

@@ -35,6 +35,21 @@ def test_frames_are_pooled(tmp_path: Path) -> None:
     assert table.encode(NOTHING, "y").tolist() == [[5.0], [0.0]]
 
 
+def test_names_that_end_alike_are_clips_of_their_own(tmp_path: Path) -> None:
+    table = Table("audio-table.mine", str(written(tmp_path, "clip,a\na.1,1\na.2,2\n")))
+    assert table.shape == (1,)
+    assert [table.encode(NOTHING, name).tolist() for name in ("a.1", "a.2")] == [[1.0], [2.0]]
+    with pytest.raises(UsageError, match="no row for the clip a"):
+        table.encode(NOTHING, "a")
+
+
+def test_a_table_that_changed_is_read_again(tmp_path: Path) -> None:
+    path = written(tmp_path, "clip,a\nx,1\n")
+    before = encoder(f"audio-table:{path}").identity
+    written(tmp_path, "clip,a\nx,22\n")
+    assert encoder(f"audio-table:{path}").identity != before
+
+
 def test_its_identity_changes_with_its_content(tmp_path: Path) -> None:
     one = Table("t", str(written(tmp_path, "clip,a\nx,1\n"))).identity
     other = Table("t", str(written(tmp_path, "clip,a\nx,2\n"))).identity

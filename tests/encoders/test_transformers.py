@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from avemotion.compat import import_torchaudio, mend_torchvision
 from avemotion.encoders import registry
@@ -149,6 +150,16 @@ def test_damaged_weights_are_refused(small: Any) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(UsageError, match="The weights in .* cannot be loaded .* files of facebook"):
         encoder("wav2vec2-base")
+
+
+def test_weights_that_lack_a_layer_are_refused(small: Any) -> None:
+    """Else the layer would be random, and another one in each process."""
+    path = small("dinov2-small") / "model.safetensors"
+    arrays = load_file(path)
+    del arrays["encoder.layer.1.mlp.fc1.weight"]
+    save_file(arrays, path, {"format": "pt"})
+    with pytest.raises(UsageError, match="lack encoder.layer.1.mlp.fc1.weight and 0 others"):
+        encoder("dinov2-small")
 
 
 @pytest.mark.parametrize("missing", ["config.json", "preprocessor_config.json"])

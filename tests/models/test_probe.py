@@ -153,6 +153,12 @@ def test_a_label_that_a_group_lacks_is_not_impossible() -> None:
     assert torch.isfinite(probe(batch)).all()
 
 
+def test_more_groups_than_clips_of_any_label_are_refused() -> None:
+    batch, _ = clips(each=3)
+    with pytest.raises(UsageError, match="--probe.groups is 4, but must be at most 3 clips"):
+        probe_of("audio").learn_clips(batch, [str(i) for i in range(9)])
+
+
 def test_too_few_actors_are_refused() -> None:
     batch, _ = clips()
     with pytest.raises(UsageError, match="--probe.groups is 4, but must be at most the 2 actors"):
@@ -235,7 +241,7 @@ def test_another_revision_of_the_encoder_is_refused(run: Path, tmp_path: Path) -
     header["metadata"] = header["metadata"].replace(sha, "0" * 64)
     other = tmp_path / "checkpoint.safetensors"
     save_file(load_file(path), other, header)
-    with pytest.raises(UsageError, match="(?s)another revision of moonshine-tiny.*SHA-256 0000"):
+    with pytest.raises(UsageError, match="(?s)other weights of moonshine-tiny.*SHA-256 0000"):
         avemotion.Classifier(other)
 
 
