@@ -78,6 +78,12 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def any_of(words: Collection[str]) -> str:
+    """Return words as a choice: a, b or c."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def require(holds: bool, name: str, value: object, allowed: str) -> None:
     """Refuse a value.
 
@@ -168,8 +174,7 @@ def _is_a(value: object, kind: Any) -> bool:
 def type_name(kind: Any) -> str:
     """Say in words what a value of a type is, as `require_type` takes them."""
     if get_origin(kind) is Literal:
-        *others, last = get_args(kind)
-        return f"{', '.join(others)} or {last}" if others else last
+        return any_of(get_args(kind))
     if get_origin(kind) is tuple:
         return f"a list of {type_name(get_args(kind)[0])}"
     if get_origin(kind) in (dict, Mapping):

@@ -24,7 +24,7 @@ import avemotion
 from avemotion.config import PreprocessSettings, TrainingSettings
 from avemotion.data.store import FeatureStore
 from avemotion.errors import AvemotionError, UsageError
-from avemotion.evaluation import evaluate as evaluation
+from avemotion.evaluation import cross_validation
 from avemotion.training import trainer
 
 SETTINGS = PreprocessSettings(views=1)
@@ -144,7 +144,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     given = arguments.parse_args()
     trainer.train = _stop
-    evaluation.train_and_test = _stop
+    cross_validation.train_and_test = _stop
     found: dict[str, Counter[str]] = {}
     mended: dict[str, bool] = {}  # by the advice
     with tempfile.TemporaryDirectory() as temporary:

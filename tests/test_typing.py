@@ -56,7 +56,7 @@ rows: int = avemotion.write_timeline("a.mp4", out=Path("a.csv")).rows
 clips: int = avemotion.synth(Path("synthetic")).clips
 exported: Path = avemotion.export(Path("run"), Path("a.onnx")).file
 answers = [result.to_dict() for result in avemotion.classify([Path("a.mp4")])]
-demonstrated: Prediction = avemotion.demo().prediction
+demonstrated: Prediction = avemotion.demo().predictions[0]
 avemotion.app(port=0)
 
 classify_clip(7)  # type: ignore[arg-type]

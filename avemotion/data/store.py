@@ -37,7 +37,7 @@ from avemotion.data.embeddings import Made, command_in, current_file, made_in
 from avemotion.data.task import Task
 from avemotion.data.types import Rating
 from avemotion.encoders.interface import EncoderIdentity
-from avemotion.errors import UsageError, settings_from
+from avemotion.errors import UsageError, any_of, settings_from
 from avemotion.features.table import feature, is_embedding
 from avemotion.files import read_csv, read_json
 from avemotion.progress import progress_bar
@@ -165,7 +165,7 @@ def _checked(row: ManifestRow) -> ManifestRow:
         if not getattr(row, name):
             raise ValueError(f"its {name} is empty")
     if row.status not in STATUS_WORDS:
-        raise ValueError(f"its status is {row.status!r}, but must be {' or '.join(STATUS_WORDS)}")
+        raise ValueError(f"its status is {row.status!r}, but must be {any_of(STATUS_WORDS)}")
     return row
 
 

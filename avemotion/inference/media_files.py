@@ -35,17 +35,24 @@ def media_files(given: Sequence[Path | str]) -> MediaFiles:
         given: Paths.
 
     Raises:
-        UsageError: A folder holds no media file, or nothing matches a pattern.
+        UsageError: Nothing matches a pattern, or all that is given are folders without media.
     """
     paths: dict[Path, None] = {}
     left_out: dict[Path, None] = {}
+    empty: list[Path] = []
     for path in _matched(given):
         if path.is_dir():
             media, others = _in_folder(path)
-            paths |= dict.fromkeys(media)
+            paths |= dict.fromkeys(media or [path])  # among others, it is a failure of its own
+            empty += [] if media else [path]
             left_out |= dict.fromkeys(others)
         else:
             paths[path] = None
+    if empty and len(paths) == len(empty):
+        raise UsageError(
+            f"{empty[0]} is a folder without a video, sound or picture file. Give another folder, "
+            "or the files by their names."
+        )
     return MediaFiles(tuple(paths), tuple(path for path in left_out if path not in paths))
 
 
@@ -64,11 +71,7 @@ def _matched(given: Sequence[Path | str]) -> Iterator[Path]:
 
 
 def _in_folder(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return a folder's media, and its other files.
-
-    Raises:
-        UsageError: There are no media.
-    """
+    """Return a folder's media, and its other files."""
     files = sorted(
         path
         for path in folder.rglob("*")
@@ -81,9 +84,4 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Path]]:
         suffix = path.suffix.lower()
         is_picture = suffix in PICTURE_SUFFIXES and path.with_suffix("") not in moving
         (media if suffix in _MOVING or is_picture else others).append(path)
-    if not media:
-        raise UsageError(
-            f"{folder} is a folder without a video, sound or picture file. Give another folder, or "
-            "the files by their names."
-        )
     return media, others

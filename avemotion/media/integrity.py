@@ -113,7 +113,7 @@ def is_plainly_whole(path: Path, is_video: bool) -> bool:
         file.seek(0)
         if is_video:
             head = file.read(5)
-            return head[:3] == b"FLV" and bool(head[4] & _FLV_HAS_VIDEO)
+            return len(head) == 5 and head[:3] == b"FLV" and bool(head[4] & _FLV_HAS_VIDEO)
         try:
             with wave.open(file) as sound:
                 return bool(sound.getnframes())

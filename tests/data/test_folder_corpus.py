@@ -196,7 +196,9 @@ def test_a_table_that_cannot_be_opened_is_no_missing_one(tmp_path: Path) -> None
 def test_pointers_get_no_advice_of_another_corpus(tmp_path: Path) -> None:
     for name in ("sad/a.mp4", "happy/b.mp4"):
         write_pointer(touch(tmp_path, name) / name)
-    with pytest.raises(UsageError, match="All 2 media.*Put the media files themselves") as caught:
+    with pytest.raises(
+        UsageError, match="All of the 2 media.*Put the media files themselves"
+    ) as caught:
         avemotion.preprocess(tmp_path, corpus="folder", out=tmp_path / "out", progress=False)
     assert "git lfs pull" not in str(caught.value)
 

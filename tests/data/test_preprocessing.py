@@ -213,7 +213,7 @@ def test_pointers_alone_are_a_wrong_call(tmp_path: Path):
     corpus = voices(tmp_path / "corpus", actors=1)
     for path in (corpus / "AudioWAV").iterdir():
         write_pointer(path)
-    with pytest.raises(UsageError, match="All 2 media files .*git lfs pull"):
+    with pytest.raises(UsageError, match="All of the 2 media files .*git lfs pull"):
         run(corpus, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -229,5 +229,5 @@ def test_too_few_actors_or_a_missing_class_is_refused() -> None:
     check_trainable(one_actor + [row("1002", "fear", 9)], EMOTIONS, "av")
     check_trainable([row(actor, "fear", 0) for actor in ("1001", "1002")], ("fear",), "av")
     check_trainable([row("1001", "fear", i) for i in range(2)], ("fear",), "av", least_actors=1)
-    with pytest.raises(UsageError, match="1 clips of 1 actors are left"):
+    with pytest.raises(UsageError, match="1 clip of 1 actor is left"):
         check_trainable(one_actor[:1], EMOTIONS, "av", least_actors=1)

@@ -161,7 +161,11 @@ def test_rows_that_do_not_fit_the_arrays_are_noticed(store: Path, change: Callab
     ("column", "value", "message"),
     [
         (3, "joy", "the emotion of 1001_DFA_ANG_XX is 'joy', but must be one of anger, disgust"),
-        (7, "avx", "row 1 of .* is wrong .its status is 'avx', but must be av, video or audio"),
+        (
+            7,
+            "avx",
+            "row 1 of .* is wrong .its status is 'avx', but must be av, video, audio, excl",
+        ),
         (0, "", "row 1 of .* is wrong .its clip is empty"),
         (1, "", "row 1 of .* is wrong .its actor is empty"),
         (6, "", "row 1 of .* is wrong .its shard is empty"),

@@ -52,6 +52,7 @@ def test_each_file_is_taken_once_in_the_order_given(folder: Path) -> None:
 def test_nothing_found_is_said(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="empty is a folder without a video, sound or picture"):
-        media_files([folder, tmp_path / "empty"])
+        media_files([tmp_path / "empty"])
+    assert media_files([folder, tmp_path / "empty"]).paths[-1] == tmp_path / "empty"
     with pytest.raises(UsageError, match=r"no file matches .*\*\.avi"):
         media_files([folder / "*.avi"])

@@ -142,5 +142,7 @@ def test_a_data_frame_has_the_columns_of_the_table(
 
 def test_without_pandas_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UsageError, match="to_frame needs pandas, which is not installed: pip inst"):
+    with pytest.raises(
+        UsageError, match="to_frame needs pandas, which is not installed: `pip inst"
+    ):
         avemotion.to_frame([])

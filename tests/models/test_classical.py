@@ -160,7 +160,7 @@ def test_only_the_chosen_clips_are_learned(tmp_path: Path) -> None:
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
     learner_of("knn")
-    with pytest.raises(UsageError, match=r"features hog needs skimage.*'avemotion\[images\]'"):
+    with pytest.raises(UsageError, match=r"features hog needs skimage.*pip install '.\[images\]'"):
         learner_of("knn", features="hog")
 
 
