@@ -71,7 +71,7 @@ MAKERS = {
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Writes a small network of a kind where its weights are looked for; returns its folder."""
     monkeypatch.setenv("AVEMOTION_ENCODERS", str(tmp_path))
-    registry.encoder.cache_clear()
+    registry._loaded.cache_clear()
 
     def write(name: str) -> Path:
         folder = tmp_path / name
@@ -89,7 +89,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         return folder
 
     yield write
-    registry.encoder.cache_clear()
+    registry._loaded.cache_clear()
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
@@ -189,7 +189,7 @@ def test_without_a_network_it_says_where_to_put_the_files(
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-    registry.encoder.cache_clear()
+    registry._loaded.cache_clear()
     with pytest.raises(UsageError, match="could not be downloaded .*AVEMOTION_ENCODERS"):
         encoder("wavlm-base-plus")
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -118,7 +118,7 @@ def test_what_is_missing_there_is_named(clip: Path, exported: Path) -> None:
     words = ("export", exported / "av", "again.onnx")
     done = run_with_imports(IMPORTS, *words)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "is not installed: `pip install .` in the checkout" in done.stderr
+    assert "`pip install '.[onnx]'` in the checkout" in done.stderr
     without = [name for name in IMPORTS if name != "onnxruntime"]
     words = ("classify", clip, "--checkpoint", exported / "av", "--runtime", "onnx")
     done = run_with_imports(without, *words)

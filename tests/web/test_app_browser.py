@@ -163,12 +163,23 @@ def rows_of(page: Any, link: str) -> list[str]:
     return Path(saved.value.path()).read_text().splitlines()
 
 
+WATCHING = """() => {
+  window.said = [];
+  const [doing, bar, stop] = ["file-doing", "file-progress", "stop"].map(
+    (id) => document.getElementById(id));
+  new MutationObserver(() => window.said.push([doing.textContent, !bar.hidden, !stop.hidden]))
+    .observe(doing, { childList: true });
+}"""
+"""Keeps what the page says while it reads a file; some of it is gone in a moment."""
+
+
 def test_a_long_clip_is_drawn_over_time(page: Any, clip: Path, app: App, tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mkv", clip).rename(tmp_path / f"{HOSTILE[:-4]}.mkv")
+    page.evaluate(WATCHING)
     page.set_input_files("#choose", film)
-    page.wait_for_selector("#file-doing:has-text(' of 0:1')")  # how far it is
-    assert page.is_visible("#file-progress") and page.is_visible("#stop")
     page.wait_for_selector("#result:not([hidden])")
+    said = page.evaluate("window.said")
+    assert [one for one in said if " of 0:1" in one[0] and one[1:] == [True, True]]  # how far it is
     page.wait_for_selector("#file-status", state="hidden")
     table = rows_of(page, "#save-csv")
     lines = [json.loads(line) for line in rows_of(page, "#save-jsonl")]
