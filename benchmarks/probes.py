@@ -69,6 +69,7 @@ def main() -> None:
                 ["views of a clip", "strengths tried", "s a fold", "min for 91 on two cores"], rows
             ),
         ],
+        {f"{views} views, {tried} strengths": float(s) for views, tried, s, _ in rows},
     )
 
 
