@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT / "data_prep"))
 from ravdess import LANDMARKS_FILE, fill, read_landmarks  # noqa: E402
 
 ALL_LEARN = TrainingSettings(validation=0.0, early_stopping=False)
+SYSTEM = "probe/audio"
 FACE = "video-table.landmarks"
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     if given.crema:
-        _publish_crema_d(given.out, *_crema_d(given.crema, given.work / "crema_d", given.jobs))
+        _crema_d(given.crema, given.work / "crema_d", given.out, given.jobs)
     if given.ravdess:
         _publish_ravdess(given.out, *_ravdess(given.ravdess, given.work / "ravdess", given.jobs))
 
@@ -50,12 +51,22 @@ Found = dict[str, EvaluationResults]
 """Protocol -> results."""
 
 
-def _crema_d(crema: Path, work: Path, jobs: int | None) -> tuple[Found, dict[str, Records]]:
+VIEWS = {1: "the clips alone", 3: "the clips and two other recordings of each"}
+
+
+def _crema_d(crema: Path, work: Path, out: Path, jobs: int | None) -> None:
     settings = PreprocessSettings(views=1, features=("waveform",))
-    store = avemotion.preprocess(crema, out=work / "features", settings=settings).store
-    avemotion.embed(store, jobs=jobs)
     protocols: tuple[Protocol, ...] = ("stratified", "sentences")
-    return _evaluated(store, work, protocols, ("audio",), ProbeSettings(), jobs)
+    found: dict[int, Found] = {}
+    for views in VIEWS:
+        folder = work / f"views-{views}"
+        store = avemotion.preprocess(crema, out=folder / "features", settings=settings).store
+        avemotion.embed(store, views=views, jobs=jobs)
+        found[views], records = _evaluated(
+            store, folder, protocols, ("audio",), ProbeSettings(), jobs
+        )
+        _predictions(out, f"crema_d-views-{views}", records)
+    _publish_crema_d(out, found)
 
 
 def _ravdess(folder: Path, work: Path, jobs: int | None) -> tuple[Found, dict[str, Records]]:
@@ -141,9 +152,8 @@ def _row(name: str, results: EvaluationResults, system: str) -> list[str]:
     return [name, uar, war]
 
 
-def _publish_crema_d(out: Path, found: Found, records: Mapping[str, Records]) -> None:
-    _predictions(out, "crema_d", records)
-    results = found["stratified"]
+def _publish_crema_d(out: Path, found: Mapping[int, Found]) -> None:
+    results = found[1]["stratified"]
     people = results.humans["audio"]
     heard = 100 * float(np.mean([group.majority for group in people.by_emotion]))
     publish(
@@ -159,8 +169,14 @@ def _publish_crema_d(out: Path, found: Found, records: Mapping[str, Records]) ->
             table(
                 ["", "UAR", "WAR"],
                 [
-                    _row("actors held out (`stratified`)", results, "probe/audio"),
-                    _row("sentences, too (`sentences`)", found["sentences"], "probe/audio"),
+                    *(
+                        _row(f"{held_out}; learned from {words}", found[v][protocol], SYSTEM)
+                        for v, words in VIEWS.items()
+                        for protocol, held_out in (
+                            ("stratified", "actors held out"),
+                            ("sentences", "actors and sentences"),
+                        )
+                    ),
                     ["people, majority of each clip's raters", f"{heard:.1f}",
                      f"{100 * people.majority:.1f}"],
                 ],
@@ -168,7 +184,11 @@ def _publish_crema_d(out: Path, found: Found, records: Mapping[str, Records]) ->
             "With sentences held out a fold learns from a third fewer clips, so not all of the "
             "difference is words.",
         ],
-        {protocol: one.scores["probe/audio"].recall for protocol, one in found.items()},
+        {
+            f"{views} views, {protocol}": results.scores[SYSTEM].recall
+            for views, each in found.items()
+            for protocol, results in each.items()
+        },
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ class EmbedReport:
 def embed(
     data: Path | str = "features",
     encoder: str = "moonshine-tiny",
-    views: int = 3,
+    views: int = 1,
     jobs: int | None = None,
     progress: bool = True,
 ) -> EmbedReport:
@@ -69,9 +69,9 @@ def embed(
         encoder: Name of an encoder (moonshine-tiny, wavlm-base-plus, dinov2-small...), or a table
             of features of your own: video-table:FILE.csv or audio-table:FILE.csv, with a column
             `clip`.
-        views: Embeddings of each voice: of the clip, and of it as other recordings would have it
-            (a room, noise, a narrow channel), so that what learns from them does not fall for the
-            recording. Faces and tables have one.
+        views: Embeddings of each voice: of the clip, and, from 2 on, of it as other recordings
+            would have it (a room, noise, a narrow channel), so that what learns from them does not
+            fall for the recording. Faces and tables have one.
         jobs: Processes; by default one a core.
         progress: Show a progress bar.
 
