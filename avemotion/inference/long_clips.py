@@ -110,6 +110,7 @@ class WindowPool:
         self._reasons = Counter[str]()
         self._warnings: dict[str, tuple[str, int, float]] = {}
         self._windows = 0
+        self._windows_answered = 0
         self.seconds = 0.0
         """End of the last window."""
         self.surest: PreparedClip | None = None
@@ -120,6 +121,7 @@ class WindowPool:
         """Add the answers of the next window."""
         window = answers[0].window
         self._windows += 1
+        self._windows_answered += any(answer.prediction is not None for answer in answers)
         self.seconds = window.end_seconds
         for text in dict.fromkeys(text for answer in answers for text in answer.warnings):
             # Texts that differ in their figures alone are one.
@@ -196,7 +198,7 @@ class WindowPool:
                 f"because: {reason}"
             )
         for text, number, at in self._warnings.values():
-            if number >= self._windows:
+            if number >= self._windows_answered:
                 yield text
             else:
                 yield f"in {number} of {self._windows} windows, first at {at:.1f} s: {text}"
