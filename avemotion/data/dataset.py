@@ -61,13 +61,16 @@ class ClipDataset(Dataset[Batch[Tensor]]):
         }
 
     def _map(self, store: FeatureStore, shard: str) -> dict[str, Tensor]:
+        plain = [name for name in self.names if not is_embedding(name)]
+        files = [(store.shard(shard), plain)] if plain else []
+        files += [(store.file_of(n, shard), [n]) for n in self.names if is_embedding(n)]
         found: dict[str, Tensor] = {}
-        for name in self.names:
-            wanted = [name]
-            wanted += [f"{name}_lengths"] * bool(feature(name).columns)
-            wanted += [f"{name}_offsets"] * feature(name).varies
+        for path, names in files:
+            wanted = list(names)
+            wanted += [f"{name}_lengths" for name in names if feature(name).columns]
+            wanted += [f"{name}_offsets" for name in names if feature(name).varies]
             # On the CPU they are memory-mapped, not read.
-            with safe_open(store.file_of(name, shard), "pt", device=self._device) as file:
+            with safe_open(path, "pt", device=self._device) as file:
                 found |= {key: file.get_tensor(key) for key in wanted}
         return found
 

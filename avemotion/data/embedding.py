@@ -96,9 +96,7 @@ def embed(
     folder = folder_of(data, identity.feature)
     tasks = {
         shard: _Task(data, encoder, views, shard, digest, folder / f"{shard}.safetensors")
-        for shard, digest in {
-            row.shard: row.shard_sha256 for row in store.rows if row.status in USABLE
-        }.items()
+        for shard, digest in store.shard_hashes.items()
     }
     store.check_shards(progress)
     with claimed(folder):

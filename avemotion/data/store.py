@@ -219,7 +219,7 @@ class FeatureStore:
                 )
             if row.status in USABLE:
                 self._clips.setdefault(row.shard, []).append(row.clip)
-        self._hashes = {r.shard: r.shard_sha256 for r in self.rows if r.status in USABLE}
+        self.shard_hashes = {r.shard: r.shard_sha256 for r in self.rows if r.status in USABLE}
         self._indices = {clip: i for clips in self._clips.values() for i, clip in enumerate(clips)}
 
     @property
@@ -261,14 +261,14 @@ class FeatureStore:
             UsageError: One is missing or was changed since.
         """
         bar = progress_bar(
-            self._hashes, unit="file", desc="check", delay=1, leave=False, disable=not progress
+            self.shard_hashes, unit="file", desc="check", delay=1, leave=False, disable=not progress
         )
         for name in bar:
             found = sha256_of(path := self.shard(name))
-            if found != self._hashes[name]:
+            if found != self.shard_hashes[name]:
                 raise UsageError(
                     f"{path} is damaged: its SHA-256 is {found}, but manifest.csv lists "
-                    f"{self._hashes[name]}. {_MAKE_ANEW}"
+                    f"{self.shard_hashes[name]}. {_MAKE_ANEW}"
                 )
 
     def read(self, row: ManifestRow, name: str) -> NDArray[Any]:
@@ -306,7 +306,7 @@ class FeatureStore:
         for name in made:
             identity = self.made(name, reader).encoder
             for shard in self._clips:
-                current_file(self.directory, identity, shard, self._hashes[shard])
+                current_file(self.directory, identity, shard, self.shard_hashes[shard])
         plain = [name for name in names if name not in made]
         if missing := [name for name in plain if name not in self.settings.features]:
             wanted = ",".join([*self.settings.features, *missing])
@@ -355,7 +355,9 @@ class FeatureStore:
         """
         if not is_embedding(name):
             return self.shard(shard)
-        return current_file(self.directory, self.made(name).encoder, shard, self._hashes[shard])
+        return current_file(
+            self.directory, self.made(name).encoder, shard, self.shard_hashes[shard]
+        )
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the store's settings, manifest and votes, in hexadecimal.

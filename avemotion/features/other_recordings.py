@@ -9,22 +9,21 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from avemotion.config import SAMPLE_RATE
+from avemotion.features.recording_changes import (
+    EDGE_ORDER,
+    HIGH_EDGE_HZ,
+    LOW_EDGE_HZ,
+    LOWEST_NOISE_HZ,
+    NOISE_FALL_DB,
+    NOISE_SNR_DB,
+    REVERBERATION_SECONDS,
+)
 from avemotion.features.waveform_effects import add_at_snr, room
 from avemotion.media.audio import to_int16
 
 ROOM_CHANCE, NOISE_CHANCE, CHANNEL_CHANCE = 0.25, 0.5, 0.5
 """Chances of a room, of noise in it, and of a narrow channel: those of training by default."""
-REVERBERATION_SECONDS = (0.2, 0.9)
-"""Time in which a room's sound falls by 60 dB: from a living room to a bare hall."""
-SNR_DB = (0.0, 30.0)
-"""Signal-to-noise ratio in dB."""
-FALL_DB = 10.0
-"""Steepest fall of the noise, in dB a decade of frequency: 0 is white, 10 is pink."""
-LOW_EDGE_HZ, HIGH_EDGE_HZ = (50.0, 400.0), (3_000.0, 7_500.0)
-"""Ends of a narrow channel, 3 dB down, drawn evenly in logarithm."""
 
-_LOWEST_NOISE_HZ = 50.0  # below, coloured noise is white: it would be all rumble
-_EDGE_ORDER = 8
 _FULL_SCALE = 32_768
 
 
@@ -46,7 +45,7 @@ def other_recording(samples: NDArray[np.int16], rng: np.random.Generator) -> NDA
         changed = room(samples, rng.uniform(*REVERBERATION_SECONDS), rng)
         samples = to_int16(changed / _FULL_SCALE)
     if drawn[1]:
-        samples = add_at_snr(samples, _noise(len(samples), rng), rng.uniform(*SNR_DB))
+        samples = add_at_snr(samples, _noise(len(samples), rng), rng.uniform(*NOISE_SNR_DB))
     if drawn[2]:
         samples = _through_channel(samples, rng)
     return samples
@@ -55,12 +54,12 @@ def other_recording(samples: NDArray[np.int16], rng: np.random.Generator) -> NDA
 def _noise(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
     size = int(2 ** math.ceil(math.log2(max(length, 2))))
     frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
-    decades = np.log10(np.maximum(frequencies, _LOWEST_NOISE_HZ) / _LOWEST_NOISE_HZ)
-    colour = 10 ** (-rng.uniform(0, FALL_DB) * decades / 20)
+    decades = np.log10(np.maximum(frequencies, LOWEST_NOISE_HZ) / LOWEST_NOISE_HZ)
+    colour = 10 ** (-rng.uniform(0, NOISE_FALL_DB) * decades / 20)
     return np.fft.irfft(np.fft.rfft(rng.standard_normal(size)) * colour, size)[:length]
 
 
 def _through_channel(samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
     edges = [math.exp(rng.uniform(*np.log(ends))) for ends in (LOW_EDGE_HZ, HIGH_EDGE_HZ)]
-    band = scipy.signal.butter(_EDGE_ORDER, edges, "bandpass", fs=SAMPLE_RATE, output="sos")
+    band = scipy.signal.butter(EDGE_ORDER, edges, "bandpass", fs=SAMPLE_RATE, output="sos")
     return to_int16(scipy.signal.sosfilt(band, samples.astype(np.float64)) / _FULL_SCALE)

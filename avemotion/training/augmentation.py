@@ -18,9 +18,10 @@ from avemotion.config import SAMPLE_RATE, TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.data.store import FeatureStore
 from avemotion.features.batched_spectrograms import middle
+from avemotion.features.recording_changes import NOISE_FALL_DB, NOISE_SNR_DB
 from avemotion.features.table import feature, is_embedding
 from avemotion.models.inputs import Input, names_of
-from avemotion.training.sound_augmentation import NOISE_FALL_DB, NOISE_SNR_DB, augment_waveforms
+from avemotion.training.sound_augmentation import augment_waveforms
 
 MASKED_BANDS = 10
 """Widest band of frequencies that is masked, in rows of the spectrogram."""

@@ -12,27 +12,24 @@ import torch
 from torch import Tensor
 
 from avemotion.config import SAMPLE_RATE, TrainingSettings
+from avemotion.features.recording_changes import (
+    EDGE_ORDER,
+    HIGH_EDGE_HZ,
+    LOW_EDGE_HZ,
+    LOWEST_NOISE_HZ,
+    NOISE_FALL_DB,
+    NOISE_SNR_DB,
+    REVERBERATION_SECONDS,
+)
 
-NOISE_SNR_DB = (0.0, 30.0)
-"""Signal-to-noise ratio of added noise in dB: drawn evenly between the two for each clip."""
-NOISE_FALL_DB = 10.0
-"""Steepest fall of that noise, in dB a decade of frequency: 0 is white, 10 is pink."""
 BABBLE_SHARE = 0.5
 """Share of the noise that is babble: other clips of the batch, speaking at once."""
 BABBLE_VOICES = 4
 """Clips that speak at once."""
-REVERBERATION_SECONDS = (0.2, 0.9)
-"""Time in which a room's sound falls by 60 dB: from a living room to a bare hall."""
 DIRECT_DB = (-3.0, 12.0)
 """Direct sound over reverberation in dB: from across the room to close to the microphone."""
-LOW_EDGE_HZ = (50.0, 400.0)
-"""Lower end of a narrow channel, 3 dB down, drawn evenly in logarithm."""
-HIGH_EDGE_HZ = (3_000.0, 7_500.0)
-"""Upper end: a telephone has 3,400 Hz, speech codecs up to 7 kHz."""
 
-_EDGE_ORDER = 8  # of a Butterworth filter's response at either end
 _BLOCK = 4096  # transforms of an odd length take many times as long
-_LOWEST_NOISE_HZ = 50.0  # below, coloured noise is white: it would be all rumble
 
 
 def augment_waveforms(waveforms: Tensor, lengths: Tensor, settings: TrainingSettings) -> Tensor:
@@ -78,7 +75,7 @@ def add_noise(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
     """
     samples, size = sound.shape[1], _transform_size(sound.shape[1])
     fall_db = _drawn(0.0, NOISE_FALL_DB, which)
-    frequencies = _frequencies(size, sound).clamp(min=_LOWEST_NOISE_HZ) / _LOWEST_NOISE_HZ
+    frequencies = _frequencies(size, sound).clamp(min=LOWEST_NOISE_HZ) / LOWEST_NOISE_HZ
     colour = frequencies ** (-fall_db / 20)[:, None]
     white = torch.randn(len(which), size, device=sound.device)
     noise = torch.fft.irfft(torch.fft.rfft(white) * colour, size)[:, :samples]
@@ -140,8 +137,8 @@ def limit_band(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
     )
     size = _transform_size(sound.shape[1])
     frequencies = _frequencies(size, sound).clamp(min=1.0)
-    below = (low / frequencies) ** (2 * _EDGE_ORDER)
-    above = (frequencies / high) ** (2 * _EDGE_ORDER)
+    below = (low / frequencies) ** (2 * EDGE_ORDER)
+    above = (frequencies / high) ** (2 * EDGE_ORDER)
     response = ((1 + below) * (1 + above)).rsqrt()
     found: Tensor = torch.fft.irfft(torch.fft.rfft(sound[which], size) * response, size)
     return found[:, : sound.shape[1]]
