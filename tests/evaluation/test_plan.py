@@ -17,6 +17,7 @@ ASKED = {
     "conditions": ["blur"],
     "models": {"ar5": {"width": 1.0}},
     "training": {"ar5": {"epochs": 2}},
+    "encoders": ["moonshine-tiny:1a"],
     "versions": versions(),
 }
 
@@ -34,6 +35,7 @@ ASKED = {
         "training", {"ar5": {"epochs": 3}},
         r"other training \(there -> asked\):\n  ar5.epochs: 2 -> 3",
     ),
+    ("encoders", ["moonshine-tiny:2b"], "other encoders"),
 ])  # fmt: skip
 def test_another_evaluation_is_told_apart(
     tmp_path: Path, name: str, other: object, words: str
