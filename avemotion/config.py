@@ -179,6 +179,8 @@ class TrainingSettings:
     """Chance that it sounds in a room."""
     sound_channel: float = 0.5
     """Chance that it comes through a narrow channel, as of telephones and codecs."""
+    sound_equaliser: float = 0.0
+    """Chance that another microphone colours it: a smooth random response of some 6 dB."""
     sound_gain_db: float = 0.0
     """Largest change of its level, up or down, in decibels."""
     modality_dropout: float = 0.15
@@ -251,7 +253,7 @@ class TrainingSettings:
         for name in ("label_smoothing", "scale", "shift", "cutout", "weight_averaging"):
             value = getattr(self, name)
             require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
-        for name in ("sound_noise", "sound_room", "sound_channel"):
+        for name in ("sound_noise", "sound_room", "sound_channel", "sound_equaliser"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"--training.{name}", value, "from 0 to 1")
         gain_db = self.sound_gain_db

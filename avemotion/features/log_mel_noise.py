@@ -5,7 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from avemotion.features.recording_changes import NOISE_FALL_DB, NOISE_SNR_DB
 from avemotion.features.spectrogram import mel_edges, mel_values
+
+
+def noisy(log_mels: Tensor, lengths: Tensor) -> Tensor:
+    """Add noise of random level and colour to each sound: see `with_noise`."""
+    low, high = NOISE_SNR_DB
+    snr_db = low + (high - low) * torch.rand(len(lengths))
+    return with_noise(log_mels, lengths, snr_db, NOISE_FALL_DB * torch.rand(len(lengths)))
 
 
 def with_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tensor) -> Tensor:

@@ -16,3 +16,7 @@ HIGH_EDGE_HZ = (3_000.0, 7_500.0)
 """Upper end: a telephone has 3,400 Hz, speech codecs up to 7 kHz."""
 EDGE_ORDER = 8
 """Of a Butterworth filter's response at either end."""
+EQUALISER_DB = 6.0
+"""Standard deviation of a microphone's response, from one point to another."""
+EQUALISER_KNOTS = 8
+"""Points, equally far apart in mel, between which that response is linear."""

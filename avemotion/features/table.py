@@ -7,8 +7,8 @@ encoder are a feature, too: see `avemotion.encoders`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -135,8 +135,9 @@ class Feature:
     """Of a spectrogram."""
     of_waveforms: Callable[[Tensor, Tensor], Tensor] | None = None
     """Computes it for a batch of waveforms in training: see `batched_spectrograms`."""
-    add_noise: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None
-    """Adds noise to a batch in training where there are no waveforms: see `log_mel_noise`."""
+    changes: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(default_factory=dict)
+    """How training changes clips where there are no waveforms: names as in the settings
+    (``noise`` for `sound_noise`), and functions of spectrograms and lengths: see `mel_changes`."""
 
     @property
     def varies(self) -> bool:
@@ -191,10 +192,20 @@ def _power_spectrograms(waveforms: Tensor, lengths: Tensor) -> Tensor:
     return power_spectrograms(waveforms, lengths)
 
 
-def _log_mel_noise(log_mels: Tensor, lengths: Tensor, snr_db: Tensor, fall_db: Tensor) -> Tensor:
-    from avemotion.features.log_mel_noise import with_noise  # needs torch
+def _noisy_log_mels(log_mels: Tensor, lengths: Tensor) -> Tensor:
+    from avemotion.features.log_mel_noise import noisy  # needs torch
 
-    return with_noise(log_mels, lengths, snr_db, fall_db)
+    return noisy(log_mels, lengths)
+
+
+def _mel_change(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    def change(mels: Tensor, lengths: Tensor) -> Tensor:
+        from avemotion.features import mel_changes  # needs torch
+
+        found: Tensor = getattr(mel_changes, name)(mels, lengths)
+        return found
+
+    return change
 
 
 def _band_hertz(bands: int, sample_rate: int) -> NDArray[np.float64]:
@@ -257,7 +268,7 @@ FEATURES: dict[str, Feature] = {
             columns_a_second=100.0,
         ),
         of_waveforms=_log_mels,
-        add_noise=_log_mel_noise,
+        changes={"noise": _noisy_log_mels},
     ),
     "mel": Feature(  # decibels above 80 below the loudest place, the first 3 s
         "audio",
@@ -275,6 +286,11 @@ FEATURES: dict[str, Feature] = {
             mel=True,
             columns_a_second=MEL_RATE / MEL_STEP,
         ),
+        changes={
+            "noise": _mel_change("noisy"),
+            "channel": _mel_change("through_channel"),
+            "equaliser": _mel_change("equalised"),
+        },
     ),
     "waveform": Feature(  # 16 kHz, without noise
         "audio",

@@ -18,10 +18,11 @@ from avemotion.config import SAMPLE_RATE, TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.data.store import FeatureStore
 from avemotion.features.batched_spectrograms import middle
-from avemotion.features.recording_changes import NOISE_FALL_DB, NOISE_SNR_DB
 from avemotion.features.table import feature, is_embedding
 from avemotion.models.inputs import Input, names_of
 from avemotion.training.sound_augmentation import augment_waveforms
+
+_SOUND_CHANGES = ("room", "channel", "equaliser", "gain_db", "noise")
 
 MASKED_BANDS = 10
 """Widest band of frequencies that is masked, in rows of the spectrogram."""
@@ -108,7 +109,7 @@ def heard_anew(
         Clips with the features.
     """
     if "waveform" not in batch.inputs:
-        return _noisy(batch, settings.sound_noise)
+        return _changed(batch, settings)
     seconds = [f.longest_seconds for f in map(feature, names) if f.stream == "audio"]
     limit = round(max(seconds) * SAMPLE_RATE)  # a clip of minutes is not changed as a whole
     heard, lengths = middle(batch.inputs["waveform"], batch.lengths["waveform"], limit)
@@ -125,19 +126,18 @@ def heard_anew(
     return replace(batch, inputs=inputs, lengths=found)
 
 
-def _noisy(batch: Batch[Tensor], chance: float) -> Batch[Tensor]:
-    """Add noise of random level and colour to spectrograms that take some."""
+def _changed(batch: Batch[Tensor], settings: TrainingSettings) -> Batch[Tensor]:
+    """Change spectrograms for which there are no waveforms, as far as it is known how."""
     changed = {}
     for name, array in batch.inputs.items():
-        add_noise = feature(name).add_noise
-        if add_noise and chance:
-            lengths, spectrograms = batch.lengths[name], array.float()[:, None]
+        for what, change in feature(name).changes.items():
+            if not (chance := getattr(settings, f"sound_{what}")):
+                continue
+            lengths, spectrograms = batch.lengths[name], changed.get(name, array).float()[:, None]
             chosen = (torch.rand(len(lengths)) < chance).nonzero()[:, 0].to(array.device)
-            low, high = NOISE_SNR_DB
-            snr_db = low + (high - low) * torch.rand(len(chosen))
-            fall_db = NOISE_FALL_DB * torch.rand(len(chosen))
-            noisy = add_noise(spectrograms[chosen], lengths[chosen], snr_db, fall_db)
-            changed[name] = spectrograms.index_copy(0, chosen, noisy)[:, 0]
+            if len(chosen):
+                altered = change(spectrograms[chosen], lengths[chosen])
+                changed[name] = spectrograms.index_copy(0, chosen, altered)[:, 0]
     return batch.with_inputs(**changed)
 
 
@@ -208,19 +208,17 @@ def hide_modalities(batch: Batch[Tensor], chance: float) -> Batch[Tensor]:
 def left_out(store: FeatureStore, inputs: Sequence[Input], settings: TrainingSettings) -> str:
     """Return which changes of the sound have no effect; empty where all have, or nothing is heard.
 
-    Rooms, narrow channels and gains need waveforms from which training computes what is read; noise
-    needs them, or a log-mel. Embeddings are never changed in training.
+    Rooms and gains need waveforms from which training computes what is read; noise, narrow channels
+    and equalisers need them, or a feature that takes such `changes`. Embeddings are never changed.
     """
     names = trained_names(store, inputs)
     heard = [name for name in names if feature(name).stream == "audio" and not is_embedding(name)]
     sound = [name for name in heard if name != "waveform"]
     if not sound:
         return ""
-    asked = {"room": settings.sound_room, "channel": settings.sound_channel}
-    asked["gain_db"] = settings.sound_gain_db
-    if not any(feature(name).add_noise for name in sound):
-        asked["noise"] = settings.sound_noise
-    lost = [f"--training.sound_{name} {value:g}" for name, value in asked.items() if value]
+    taken = {what for name in sound for what in feature(name).changes}
+    asked = {w: getattr(settings, f"sound_{w}") for w in _SOUND_CHANGES if w not in taken}
+    lost = [f"--training.sound_{what} {value:g}" for what, value in asked.items() if value]
     if "waveform" in store.settings.features:
         lacking = f"training does not compute {' or '.join(sound)} anew"
         return f"{lacking}: {', '.join(lost)} without effect" if lost else ""

@@ -1,6 +1,7 @@
 """Change the waveforms of a training batch, so that a network hears each clip anew in each step.
 
-In the order of a recording: a room, noise in it, a narrow channel, and the noise of the recorder.
+In the order of a recording: a room, noise in it, the microphone, a narrow channel, and the noise of
+the recorder.
 All functions work on whole batches on the device that holds them.
 """
 
@@ -14,6 +15,8 @@ from torch import Tensor
 from avemotion.config import SAMPLE_RATE, TrainingSettings
 from avemotion.features.recording_changes import (
     EDGE_ORDER,
+    EQUALISER_DB,
+    EQUALISER_KNOTS,
     HIGH_EDGE_HZ,
     LOW_EDGE_HZ,
     LOWEST_NOISE_HZ,
@@ -38,7 +41,7 @@ def augment_waveforms(waveforms: Tensor, lengths: Tensor, settings: TrainingSett
     Args:
         waveforms: int16 or float (clip, sample) in int16 steps; zeros after the sound of a clip.
         lengths: int64 (clip,): samples of each clip; 0 without sound.
-        settings: Chances of a room, of noise and of a narrow channel, and the range of the gain.
+        settings: Chances of each, and the range of the gain.
 
     Returns:
         float32 (clip, sample) in int16 steps, neither rounded nor limited; zeros after the sound.
@@ -48,6 +51,7 @@ def augment_waveforms(waveforms: Tensor, lengths: Tensor, settings: TrainingSett
     for chance, change in (
         (s.sound_room, reverberate),
         (s.sound_noise, add_noise),
+        (s.sound_equaliser, equalise),
         (s.sound_channel, limit_band),
     ):
         chosen = (torch.rand(len(sound)) < chance).to(sound.device) & (lengths > 0)
@@ -122,6 +126,22 @@ def reverberate(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
     response[:, 0] += direct.sqrt()
     size = _transform_size(sound.shape[1] + len(tail))
     spectrum = torch.fft.rfft(sound[which], size) * torch.fft.rfft(response, size)
+    found: Tensor = torch.fft.irfft(spectrum, size)[:, : sound.shape[1]]
+    return _at_level_of(sound[which], found, lengths[which])
+
+
+def equalise(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
+    """Let another microphone colour some clips: a smooth response, drawn from a normal law.
+
+    Arguments and result are those of `reverberate`.
+    """
+    size = _transform_size(sound.shape[1])
+    knots = EQUALISER_DB * torch.randn(len(which), EQUALISER_KNOTS, device=sound.device)
+    mel = 2595 * torch.log10(1 + _frequencies(size, sound) / 700)
+    place = mel / mel[-1] * (EQUALISER_KNOTS - 1)
+    left = place.long().clamp(max=EQUALISER_KNOTS - 2)
+    decibels = torch.lerp(knots[:, left], knots[:, left + 1], place - left)
+    spectrum = torch.fft.rfft(sound[which], size) * 10 ** (decibels / 20)
     found: Tensor = torch.fft.irfft(spectrum, size)[:, : sound.shape[1]]
     return _at_level_of(sound[which], found, lengths[which])
 
