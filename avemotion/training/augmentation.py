@@ -128,7 +128,7 @@ def heard_anew(
 
 def _changed(batch: Batch[Tensor], settings: TrainingSettings) -> Batch[Tensor]:
     """Change spectrograms for which there are no waveforms, as far as it is known how."""
-    changed = {}
+    changed: dict[str, Tensor] = {}
     for name, array in batch.inputs.items():
         for what, change in feature(name).changes.items():
             if not (chance := getattr(settings, f"sound_{what}")):
