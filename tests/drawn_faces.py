@@ -9,13 +9,14 @@ from avemotion.config import PreprocessSettings
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.store_writer import StoreWriter
 from avemotion.data.types import Clip, Corpus
+from avemotion.features.table import ClipSignals
 from avemotion.features.types import ClipFeatures
 
 SKIN = {"happy": 240, "neutral": 150, "angry": 80}
 LABELS = tuple(SKIN)
 """Not in alphabetical order: a model must not take it for granted."""
 ACTORS, TAKES = 6, 5
-SETTINGS = PreprocessSettings(views=1, features=("faces", "image"), face="whole")
+SETTINGS = PreprocessSettings(views=1, features=("faces", "image", "stills"), face="whole")
 
 
 def drawn_face(label: str, seed: int) -> np.ndarray:
@@ -78,4 +79,4 @@ def _row(clip: Clip) -> ManifestRow:
 def _features(clip: Clip) -> ClipFeatures:
     seed = int(clip.name.replace("_", ""))
     faces = np.repeat(drawn_face(clip.emotion, seed)[None, None], 20, axis=1)
-    return ClipFeatures({"faces": faces, "image": faces[:, 10]}, {})
+    return ClipFeatures.of(ClipSignals(clip.name, 0, faces, None), SETTINGS.features, views=1)

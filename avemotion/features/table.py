@@ -25,6 +25,7 @@ from avemotion.config import (
 from avemotion.encoders.interface import PREFIX
 from avemotion.encoders.registry import TABLES, encoder, entry_of, name_of
 from avemotion.errors import UsageError
+from avemotion.features.crops import crop_faces
 from avemotion.features.mel import (
     MEL_RANGE_DB,
     MEL_RATE,
@@ -46,9 +47,14 @@ from avemotion.features.spectrogram import (
     power_spectrogram,
 )
 from avemotion.features.views import view_rng
+from avemotion.media.types import Box
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+STILL_SIDE = 48
+"""Rows and columns of the feature `stills`: those of FER2013."""
 
 
 @dataclass(slots=True)
@@ -121,6 +127,8 @@ class Feature:
     """Computes a view of it."""
     columns: Callable[[int], int] | None = None
     """Samples of the sound -> how many of the last axis hold sound; None where all always do."""
+    moves: bool = True
+    """Whether frames are read for how they change; a picture, which has one frame, is refused."""
     has_views: bool = True
     """Whether the views of a clip differ: those of faces do, sound is heard in one way."""
     offset: float = 0.0
@@ -180,6 +188,14 @@ def _as_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     return np.asarray(whole, np.int16)
 
 
+def _stills(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the middle square of each crop, uint8 (20, 48, 48)."""
+    rows, columns = faces.shape[1:]
+    side = min(rows, columns)
+    top, left = (rows - side) // 2, (columns - side) // 2
+    return crop_faces(faces, Box(left, top, side, side), (STILL_SIDE, STILL_SIDE))
+
+
 def _log_mels(waveforms: Tensor, lengths: Tensor) -> Tensor:
     from avemotion.features.batched_spectrograms import log_mels  # needs torch
 
@@ -234,6 +250,17 @@ FEATURES: dict[str, Feature] = {
         offset=127.0,
         scale=128.0,
         highest=255.0,
+    ),
+    "stills": Feature(  # the 20 sampled faces, each a small picture: a picture is as good as a clip
+        "video",
+        "frames",
+        np.uint8,
+        (FACE_FRAMES, STILL_SIDE, STILL_SIDE),
+        lambda clip, view: _stills(clip.shown(view)),
+        offset=127.0,
+        scale=128.0,
+        highest=255.0,
+        moves=False,
     ),
     "power": Feature(  # the thesis' spectrogram, high frequencies first
         "audio",
@@ -378,7 +405,10 @@ def levelled(samples: NDArray[np.int16]) -> NDArray[np.float32]:
 def shows_motion(names: Iterable[str]) -> bool:
     """Return whether one of the features needs frames that change; a picture has none."""
     about = map(feature, names)
-    return any(f.kind == "frames" or (f.kind == "embedding" and f.stream == "video") for f in about)
+    return any(
+        (f.kind == "frames" and f.moves) or (f.kind == "embedding" and f.stream == "video")
+        for f in about
+    )
 
 
 def check_features(names: Iterable[str]) -> None:

@@ -78,9 +78,8 @@ class Miene(EmotionModel):
             blocks += [_Block(channels, width, stride=2 if number else 1), _Block(width, width, 1)]
             channels = width
         self.trunk = nn.Sequential(*blocks)
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(last, len(task.labels)) for name in ("label", "votes")}
-        )
+        heads = ("label", "votes") if settings.votes_share else ("label",)
+        self.heads = nn.ModuleDict({name: nn.Linear(last, len(task.labels)) for name in heads})
 
     @classmethod
     def reads(cls, modality: Modality, settings: MieneSettings) -> tuple[Input, ...]:

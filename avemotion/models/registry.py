@@ -27,6 +27,7 @@ MODELS = {
     "ar5": "avemotion.models.ar5:AR5",
     "miene": "avemotion.models.miene:Miene",
     "stimme": "avemotion.models.stimme:Stimme",
+    "miene_stimme": "avemotion.models.miene_stimme:MieneStimme",
     "probe": "avemotion.models.probe:Probe",
     "ar1": "avemotion.models.thesis_pictures:AR1",
     "ar2": "avemotion.models.thesis_pictures:AR2",
