@@ -19,7 +19,7 @@ from avemotion.data.task import NEUTRAL, Task
 from avemotion.errors import require, require_types
 from avemotion.models.base import About, EmotionModel
 from avemotion.models.inputs import Input
-from avemotion.models.miene import Miene, MieneSettings
+from avemotion.models.miene import Miene, MieneSettings, standardised
 from avemotion.models.stimme import Stimme, StimmeSettings
 
 FACE, VOICE = "stills", "mel"
@@ -73,8 +73,10 @@ class MieneStimme(EmotionModel):
         return tuple(part for stream, part in both.items() if modality in ("av", stream))
 
     def read(self, batch: Batch[Tensor]) -> Batch[Tensor]:
-        """Return the faces as floats, and the spectrograms as `Stimme` reads them."""
+        """Return the faces as `Miene` reads them, and the spectrograms as `Stimme` reads them."""
         clips = super().read(batch)
+        if FACE in clips.inputs:
+            clips = clips.with_inputs(**{FACE: standardised(clips.inputs[FACE])})
         if VOICE not in clips.inputs:
             return clips
         heard = self.voice.read(batch)

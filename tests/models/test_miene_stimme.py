@@ -139,3 +139,15 @@ def test_it_is_exported(modality: str, tmp_path: Path) -> None:
 def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"--miene_stimme.{name} is {value}"):
         MieneStimmeSettings(**{name: value})
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(0.25, 0), (0.5, 100), (1.0, -20)])
+def test_light_and_contrast_change_no_answer(gain: float, offset: int) -> None:
+    network, metadata = untrained("video")
+    clips = tensors(metadata, 4)
+    faces = clips.inputs["stills"] // 4 * 4  # a quarter of them is whole again
+    faces = faces.clamp(40, 220)
+    changed = (faces * gain + offset).to(torch.uint8)
+    assert torch.equal(changed.float(), faces * gain + offset)
+    found = [probabilities(network, clips.with_inputs(stills=f)) for f in (faces, changed)]
+    np.testing.assert_allclose(found[1], found[0], atol=1e-4)
