@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from avemotion.evaluation.metrics.human_baseline import ratings as ratings
     from avemotion.evaluation.report.page import report as report
     from avemotion.inference.classifier import Classifier as Classifier
-    from avemotion.inference.classifier import classify_clip as classify_clip
-    from avemotion.inference.classifier import classify_faces as classify_faces
-    from avemotion.inference.classifier import classify_image as classify_image
     from avemotion.inference.classify_clips import classify as classify
     from avemotion.inference.classify_clips import classify_clips as classify_clips
     from avemotion.inference.data_frames import to_frame as to_frame
+    from avemotion.inference.one_clip import classify_clip as classify_clip
+    from avemotion.inference.one_clip import classify_faces as classify_faces
+    from avemotion.inference.one_clip import classify_image as classify_image
     from avemotion.inference.prediction import ClipFailure as ClipFailure
     from avemotion.inference.prediction import Prediction as Prediction
     from avemotion.inference.predictions_file import write_predictions as write_predictions
@@ -52,10 +52,10 @@ _HOMES = {
     "app": "web.serving",
     "cite": "evaluation.citations",
     "classify": "inference.classify_clips",
-    "classify_clip": "inference.classifier",
+    "classify_clip": "inference.one_clip",
     "classify_clips": "inference.classify_clips",
-    "classify_faces": "inference.classifier",
-    "classify_image": "inference.classifier",
+    "classify_faces": "inference.one_clip",
+    "classify_image": "inference.one_clip",
     "demo": "cli.demonstration",
     "embed": "data.embedding",
     "evaluate": "evaluation.evaluate",

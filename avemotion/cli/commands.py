@@ -218,6 +218,7 @@ def _classify(command: Command) -> int:
     from avemotion.inference.media_files import media_files
     from avemotion.inference.prediction import Prediction
     from avemotion.inference.runtimes.loading import find_checkpoint
+    from avemotion.inference.runtimes.packaged import model_name
 
     def add(parser: Any) -> None:
         parser.add_argument(
@@ -233,7 +234,12 @@ def _classify(command: Command) -> int:
             help="write the answers to FILE.csv, or to FILE.jsonl, one JSON object a line; after "
             "an interruption the same command goes on where it stopped",
         )
-        add_function(parser, avemotion.classify, {"clips", "parts"})
+        parser.add_argument(
+            "--adapt",
+            action="store_true",
+            help="adapt the answers to the setting of these clips, 20 or more, without labels",
+        )
+        add_function(parser, avemotion.classify, {"clips", "parts", "adapt"})
         parser.add_argument(
             "--timeline", action="store_true", help="classify one long video over time"
         )
@@ -249,7 +255,8 @@ def _classify(command: Command) -> int:
         del values[name]
     files = {name: values.pop(name) for name in ("out", "plot")}
     if values["checkpoint"] is None:
-        print(f"model: {find_checkpoint(None, values['runtime'])}", file=sys.stderr)
+        found = find_checkpoint(None, values["runtime"])
+        print(f"model: {model_name(found)}", file=sys.stderr)
     if values.pop("timeline"):
         return _classify_timeline(values, files, settings)
     out, plot = files["out"], files["plot"]
@@ -282,6 +289,8 @@ def _classify_timeline(values: dict[str, Any], files: dict[str, Any], settings: 
         raise UsageError(f"--timeline takes one video, but {len(clips)} are given.")
     if values.pop("parts"):
         raise UsageError("--parts does not go with --timeline: leave one of them out.")
+    if values.pop("adapt"):
+        raise UsageError("--adapt does not go with --timeline: leave one of them out.")
     if as_json and any(files.values()):
         raise UsageError("--json prints rows, --out and --plot write them: give one or the other.")
     if any(files.values()):

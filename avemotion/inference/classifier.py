@@ -1,10 +1,10 @@
-"""From a clip to its emotion: `Classifier`, `classify_clip` and `classify_faces`."""
+"""From clips to their emotions: `Classifier`, a loaded model."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from avemotion.config import AskedModality, FaceChoice, TimelineSettings
 from avemotion.data.batch import STREAMS, Arrays, concatenate, only
 from avemotion.encoders.registry import encoder
 from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
-from avemotion.features.table import shows_motion
+from avemotion.inference.adaptation import Adaptation
 from avemotion.inference.isolated_preparation import ClipTask, prepare_all, task_of
 from avemotion.inference.long_clips import announces_length, is_large, predict_long
 from avemotion.inference.prediction import Prediction
@@ -25,11 +25,12 @@ from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip, pre
 from avemotion.inference.request import InferenceRequest
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
+from avemotion.inference.runtimes.packaged import model_name
 from avemotion.inference.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.inference.timeline_windows import window_rows
 from avemotion.media.sources import DecodedClip, MediaFile, Source, as_media, source_name
-from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
+from avemotion.parallel.processes import cores
 
 _WINDOWS = TimelineSettings()
 
@@ -67,6 +68,7 @@ class Classifier:
         """
         self.checkpoint = find_checkpoint(checkpoint, runtime)
         self._runtime = load_runtime(self.checkpoint, device)
+        self._adaptation: Adaptation | None = None
         _check_encoders(self.checkpoint, self.metadata)
 
     @property
@@ -101,6 +103,39 @@ class Classifier:
         """Predict the emotion of every face in one clip; see `avemotion.classify_faces`."""
         return self._classify(source, self.request(modality, "all"), parts, isolated)
 
+    def adapt(self, sources: Iterable[Source], modality: AskedModality = "auto") -> None:
+        """Adapt all later answers to a setting, from unlabelled clips of it.
+
+        What the model says of all these clips alike is taken out of its answers (see
+        `avemotion.inference.adaptation`), of which each says so. An earlier adaptation is replaced.
+
+        Args:
+            sources: 20 or more clips of one setting: a camera, a microphone, a speaker. Each
+                emotion should be about as frequent as any other. Clips that fail are left out.
+            modality: As for `classify_clip`.
+
+        Raises:
+            UsageError: Fewer than 20 could be answered, or the model does not support the modality.
+
+        Examples:
+            >>> from avemotion import Classifier
+            >>> classifier = Classifier()
+            >>> classifier.adapt(["clip.mp4"] * 20)
+            >>> classifier.classify("clip.mp4").warnings[-1]
+            'adapted to 20 unlabelled clips of the same setting'
+        """
+        request = self.request(modality)
+        parts = {"video", "audio"} <= set(self.metadata.answers)
+        tasks = [task_of(source, request, parts) for source in sources]
+        outcomes = [
+            found
+            for found in prepare_all(answer_or_prepare, tasks, cores())
+            if not isinstance(found, AvemotionError)
+        ]
+        self._adaptation = None
+        plain = self.complete(outcomes, parts)
+        self._adaptation = Adaptation.to(one for clip in plain for one in clip)
+
     def _classify(
         self, source: Source, request: InferenceRequest, parts: bool, isolated: bool
     ) -> list[Prediction]:
@@ -124,11 +159,14 @@ class Classifier:
             The predictions of each clip.
         """
         prepared = [one for clip in outcomes for one in clip if isinstance(one, PreparedClip)]
-        answers = iter(self.answer(prepared, parts))
+        answers = iter(self._plain_answers(prepared, parts))
         return [
-            [one if isinstance(one, Prediction) else next(answers) for one in clip]
+            [self._adapted(one if isinstance(one, Prediction) else next(answers)) for one in clip]
             for clip in outcomes
         ]
+
+    def _adapted(self, prediction: Prediction) -> Prediction:
+        return self._adaptation.applied(prediction) if self._adaptation else prediction
 
     def timeline(
         self,
@@ -205,6 +243,10 @@ class Classifier:
         Returns:
             One prediction per clip, in the same order.
         """
+        return [self._adapted(one) for one in self._plain_answers(clips, parts)]
+
+    def _plain_answers(self, clips: Sequence[PreparedClip], parts: bool) -> list[Prediction]:
+        """Predict as the model does, without adaptation."""
         if not clips:
             return []
         batch = concatenate([clip.arrays for clip in clips])
@@ -253,7 +295,7 @@ class Classifier:
             frames_sampled=clip.frames_sampled,
             face_box=clip.face_box,
             face=clip.face,
-            checkpoint=str(self.checkpoint),
+            checkpoint=model_name(self.checkpoint),
             warnings=clip.warnings + more_warnings,
             units=dict(zip(self.metadata.task.units, units.tolist(), strict=True)),
             parts={modality: self._by_emotion(part) for modality, part in parts.items()},
@@ -321,7 +363,7 @@ def _answer_or_prepare(
     if is_long and not isinstance(media, DecodedClip):
         classifier = model()
         found = yield from predict_long(
-            media, name, request, lambda window: classifier.answer([window], parts)[0]
+            media, name, request, lambda window: classifier._plain_answers([window], parts)[0]
         )
         if found:
             yield found
@@ -333,153 +375,3 @@ def _answer_or_prepare(
 def _last(steps: Iterator[Any]) -> Any:
     """Return what is yielded last."""
     return deque(steps, maxlen=1).pop()
-
-
-def classify_clip(
-    source: Source,
-    checkpoint: Path | str | None = None,
-    modality: AskedModality = "auto",
-    device: str = "auto",
-    runtime: RuntimeName = "auto",
-    *,
-    parts: bool = False,
-    isolated: bool = False,
-) -> Prediction:
-    """Predict the emotion of one clip; to classify many, keep a `Classifier`.
-
-    Of several faces, the largest and most central one counts; `classify_faces` returns a
-    prediction for each. The 20 frames are spread evenly over the clip's duration, also at a
-    variable frame rate. A file longer than 10 s is classified in windows over the whole of it, as
-    `timeline` does by default; the prediction is the geometric mean of theirs, and names the
-    strongest windows.
-
-    Args:
-        source: Path of a media file, its content as bytes, an open binary file (read from its
-            start; a pipe is read to its end), or a `DecodedClip` of arrays.
-        checkpoint: The model; see `find_checkpoint`.
-        modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that the clip and the model
-            have.
-        device: ``auto``, ``cpu``, ``cuda``...
-        runtime: See `find_checkpoint`.
-        parts: Also return the predictions from each modality alone.
-        isolated: Decode in a separate process, which may crash, hang, or run out of memory.
-
-    Returns:
-        The prediction. Its `warnings` name a missing modality and other peculiarities of the clip.
-
-    Raises:
-        MediaError: The clip cannot be read.
-        MissingModalityError: The clip lacks the face or the sound that the prediction needs.
-        UsageError: The model does not exist or support the modality, its runtime is not installed,
-            or the source is not a clip.
-
-    Examples:
-        >>> from avemotion import classify_clip
-        >>> prediction = classify_clip("clip.mp4")
-        >>> prediction.modality, prediction.label in prediction.probabilities
-        ('av', True)
-    """
-    classifier = Classifier(checkpoint, device, runtime)
-    return classifier.classify(source, modality, parts=parts, isolated=isolated)
-
-
-def check_reads_pictures(name: str, metadata: CheckpointMetadata) -> None:
-    """Refuse a model that needs motion where a picture is to be classified.
-
-    Args:
-        name: What the message calls the picture.
-        metadata: Of the model.
-
-    Raises:
-        UsageError: It reads several frames of a clip, or no face at all.
-    """
-    names = names_of(metadata.inputs)
-    if shows_motion(names) or "video" not in metadata.answers:
-        experiment = metadata.experiment
-        raise UsageError(
-            f"{name} is a picture, but the model {experiment.system} reads clips. Use a model for "
-            "pictures: one that `avemotion models` lists with the input image."
-        )
-
-
-def classify_image(
-    source: Source | NDArray[np.uint8],
-    checkpoint: Path | str | None = None,
-    device: str = "auto",
-    runtime: RuntimeName = "auto",
-    *,
-    isolated: bool = False,
-) -> Prediction:
-    """Predict the emotion of the face in one picture, by a model for pictures.
-
-    Of several faces, the largest and most central one counts; `classify_faces` returns a
-    prediction for each. A picture of at most twice the size of those of training is taken as a face
-    as a whole, with a warning, where these were faces themselves.
-
-    Args:
-        source: Path of a picture, its content as bytes, an open binary file, or an array: uint8
-            (row, column) grey, or (row, column, 3) RGB.
-        checkpoint: The model; see `find_checkpoint`.
-        device: ``auto``, ``cpu``, ``cuda``...
-        runtime: See `find_checkpoint`.
-        isolated: Decode in a separate process, which may crash, hang, or run out of memory.
-
-    Raises:
-        MediaError: The picture cannot be read, or is a video.
-        MissingModalityError: No face was found.
-        UsageError: The model does not exist or reads clips, its runtime is not installed, or the
-            source is no picture.
-
-    Examples:
-        >>> from avemotion import classify_image
-        >>> prediction = classify_image("face.jpg", "pictures.safetensors")
-        >>> prediction.frames_sampled, prediction.label in prediction.probabilities
-        (1, True)
-    """
-    classifier = Classifier(checkpoint, device, runtime)
-    if isinstance(source, np.ndarray):
-        source = DecodedClip(source[None], frame_rate=1.0, name="picture")
-    name = source_name(source)
-    check_reads_pictures(name, classifier.metadata)
-    found = classifier.classify(source, "video", isolated=isolated)
-    if found.frames_sampled != 1:
-        raise MediaError(f"{name} is a video, or animated. Use classify_clip")
-    return found
-
-
-def classify_faces(
-    source: Source,
-    checkpoint: Path | str | None = None,
-    modality: AskedModality = "auto",
-    device: str = "auto",
-    runtime: RuntimeName = "auto",
-    *,
-    parts: bool = False,
-    isolated: bool = False,
-) -> list[Prediction]:
-    """Predict the emotion of every face in one clip.
-
-    Args:
-        source: As for `classify_clip`.
-        checkpoint: The model; see `find_checkpoint`.
-        modality: As for `classify_clip`. The audio is the same for every face.
-        device: ``auto``, ``cpu``, ``cuda``...
-        runtime: See `find_checkpoint`.
-        parts: Also return the predictions from each modality alone.
-        isolated: Decode in a separate process, which may crash, hang, or run out of memory.
-
-    Returns:
-        One prediction per face, numbered from 1; the face that `classify_clip` uses comes first,
-        of a file longer than 10 s the face that is in most windows. Without a face, a single
-        prediction from the audio.
-
-    Raises:
-        MediaError, MissingModalityError, UsageError: As for `classify_clip`.
-
-    Examples:
-        >>> from avemotion import classify_faces
-        >>> [(prediction.face, prediction.modality) for prediction in classify_faces("clip.mp4")]
-        [(1, 'av')]
-    """
-    classifier = Classifier(checkpoint, device, runtime)
-    return classifier.classify_faces(source, modality, parts=parts, isolated=isolated)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from avemotion.config import AskedModality, FaceChoice
 from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
+from avemotion.inference.adaptation import adapted
 from avemotion.inference.classifier import Classifier, answer_or_prepare
 from avemotion.inference.isolated_preparation import ClipTask, prepare_all, task_of
 from avemotion.inference.media_files import media_files
@@ -104,6 +105,7 @@ def classify(
     runtime: RuntimeName = "auto",
     face: FaceChoice = "main",
     parts: bool = False,
+    adapt: bool = False,
 ) -> Iterator[Prediction | ClipFailure]:
     """Predict the emotion of each clip; a clip that fails stops no other.
 
@@ -112,20 +114,24 @@ def classify(
     Args:
         clips: Media files, folders of such, and patterns; see `media_files`.
         checkpoint: The model (a checkpoint or an exported .onnx), or the folder of its run; by
-            default $AVEMOTION_CHECKPOINT, else runs/latest.
+            default $AVEMOTION_CHECKPOINT, else runs/latest, else avemotion-1, the model that comes
+            with the package.
         modality: ``av``, ``video`` or ``audio``; ``auto`` uses all that a clip and the model have.
         device: ``auto``, ``cpu``, ``cuda``...
         runtime: ``auto`` uses onnx for an exported model, torch for a checkpoint. In the folder of
             a run, ``onnx`` uses checkpoint.onnx, the others checkpoint.safetensors.
         face: ``main``, the largest and most central face, or ``all``.
         parts: Also return the predictions from face and voice alone.
+        adapt: Adapt the answers to the setting of these clips, 20 or more, without labels (see
+            `Classifier.adapt`); all of them are answered first.
 
     Yields:
         For each clip in order, a prediction (with ``all``, one per face) or a `ClipFailure`.
 
     Raises:
         UsageError: There is no such model, its runtime is not installed, or it does not support
-            the modality; or a folder or pattern holds no media file.
+            the modality; or a folder or pattern holds no media file, or there are too few clips to
+            adapt to.
 
     Examples:
         >>> from pathlib import Path
@@ -136,6 +142,10 @@ def classify(
     _check_several(clips)
     given = media_files(clips).paths
     classifier = Classifier(checkpoint, device, runtime)
+    if adapt:
+        answers = list(classify_clips(given, classifier, modality, face=face, parts=parts))
+        yield from adapted(answers)
+        return
     if len(given) != 1:
         yield from classify_clips(given, classifier, modality, face=face, parts=parts)
         return

@@ -13,6 +13,7 @@ from typing import Any
 from avemotion.config import AskedModality, FaceChoice
 from avemotion.errors import UsageError
 from avemotion.files import partial_name
+from avemotion.inference.adaptation import adapted
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.classify_clips import classify_clips
 from avemotion.inference.media_files import media_files
@@ -63,6 +64,7 @@ def write_predictions(
     runtime: RuntimeName = "auto",
     face: FaceChoice = "main",
     parts: bool = False,
+    adapt: bool = False,
     progress: bool = True,
 ) -> PredictionsReport:
     """Write the predictions of many clips to a file; a clip that fails has a row with the reason.
@@ -79,6 +81,8 @@ def write_predictions(
         runtime: As for `classify`.
         face: As for `classify`.
         parts: As for `classify`.
+        adapt: As for `classify`. The rows are written once all clips are answered, so that an
+            interrupted run begins anew.
         progress: Show a progress bar.
 
     Returns:
@@ -108,12 +112,23 @@ def write_predictions(
         "modality": modality,
         "face": face,
         "parts": parts,
+        "adapt": adapt,
     }
     found = _Counts()
     with result_file(out, table.columns, UNIT, asked) as results:
         left = _not_answered(files.paths, results.earlier, out)
+        if adapt and results.earlier:
+            raise UsageError(
+                f"{partial_name(out)} has the rows of an interrupted run, but adapted answers are "
+                "written at once. Delete it to start anew, or give another --out."
+            )
         found.add_earlier(results.earlier)
         answers = classify_clips(left, classifier, modality, face=face, parts=parts)
+
+        def write(rows: Sequence[Prediction | ClipFailure]) -> None:
+            results.write([(rounded(table.cells(row)), row.to_dict()) for row in rows])
+            found.add(rows)
+
         with (
             closing(answers),
             progress_bar(
@@ -124,11 +139,16 @@ def write_predictions(
                 disable=not progress,
             ) as bar,
         ):
+            plain = []
             for _, rows in groupby(answers, key=lambda row: row.clip):
                 clip = list(rows)
-                results.write([(rounded(table.cells(row)), row.to_dict()) for row in clip])
-                found.add(clip)
+                if adapt:
+                    plain += clip
+                else:
+                    write(clip)
                 bar.update()
+            if adapt:
+                write(adapted(plain))
     return PredictionsReport(
         out=out,
         clips=len(files.paths),

@@ -21,6 +21,7 @@ from avemotion.inference.result_file import (
     result_file,
 )
 from avemotion.inference.runtimes.interface import RuntimeName
+from avemotion.inference.runtimes.packaged import model_name
 from avemotion.inference.timeline_rows import (
     UNIT,
     TimelineRow,
@@ -168,7 +169,7 @@ def write_timeline(
         rows=modalities.total(),
         modalities=dict(modalities),
         labels={label: n for label in classifier.labels if (n := emotions[label])},
-        checkpoint=str(classifier.checkpoint),
+        checkpoint=model_name(classifier.checkpoint),
         synthetic=synthetic,
         files=tuple(file for file in (out, plot) if file),
     )

@@ -25,8 +25,9 @@ from avemotion.errors import AvemotionError, MediaError, MissingModalityError
 from avemotion.features.face_detection import find_faces
 from avemotion.features.table import feature
 from avemotion.files import csv_rows
-from avemotion.inference.classifier import Classifier, check_reads_pictures
+from avemotion.inference.classifier import Classifier
 from avemotion.inference.long_clips import WindowPool
+from avemotion.inference.one_clip import check_reads_pictures
 from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
 from avemotion.inference.timeline_rows import smoothed, table_columns, table_row
 from avemotion.inference.timeline_windows import WindowAnswer, window_rows

@@ -26,6 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from avemotion.errors import AvemotionError
 from avemotion.features.table import shows_motion
 from avemotion.inference.runtimes.interface import Runtime
+from avemotion.inference.runtimes.packaged import model_name
 from avemotion.models.inputs import names_of
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess
@@ -128,15 +129,18 @@ class _Site:
         """Cancel what is being read: the server is about to end."""
         self._reader.stop()
 
+    def _model_name(self) -> str:
+        """Return the model's name, or its path without the folders of this machine."""
+        name = model_name(self._checkpoint)
+        return "/".join(Path(name).parts[-3:])
+
     async def about(self, _: Request) -> Response:
         """Describe the model and the limits to the page."""
         metadata = self._runtime.metadata
         names = names_of(metadata.inputs)
         return JSONResponse(
             {
-                "model": "/".join(
-                    self._checkpoint.parts[-3:]
-                ),  # without the folders of this machine
+                "model": self._model_name(),
                 "modality": metadata.experiment.modality,
                 "labels": metadata.labels,
                 "units": metadata.task.units,

@@ -15,6 +15,7 @@ from avemotion.compat import install_line
 from avemotion.errors import UsageError
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
+from avemotion.inference.runtimes.packaged import model_name
 
 _MOST_MEBIBYTES, _MOST_MINUTES = 2**20, 24 * 60
 
@@ -33,7 +34,7 @@ def app(
 
     Args:
         checkpoint: The model, or the folder of its run; by default $AVEMOTION_CHECKPOINT, else
-            runs/latest.
+            runs/latest, else the model that comes with the package, avemotion-1.
         runtime: See `classify`.
         host: Address to listen on; other than 127.0.0.1, others can use the page too.
         port: Port to listen on; 0 takes a free one.
@@ -74,7 +75,7 @@ def app(
         everywhere = host in ("0.0.0.0", "::")  # all interfaces, not an address to open
         address = f"http://{'127.0.0.1' if everywhere else shown}:{listener.getsockname()[1]}"
         others = "; for others: this machine's name or address in place of 127.0.0.1" * everywhere
-        echo(f"{address}  (model: {path}; Ctrl-C ends it{others})")
+        echo(f"{address}  (model: {model_name(path)}; Ctrl-C ends it{others})")
         with _hangup_ends_it(), suppress(KeyboardInterrupt):  # it runs until then
             PageServer(server).run(sockets=[listener])
 

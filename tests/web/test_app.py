@@ -37,7 +37,7 @@ import avemotion
 from avemotion.config import PreprocessSettings
 from avemotion.data.spectrogram_plot import spectrogram_png
 from avemotion.features.extraction import extract
-from avemotion.inference.classifier import classify_clip, classify_image
+from avemotion.inference.one_clip import classify_clip, classify_image
 from avemotion.inference.runtimes.loading import load_runtime
 from avemotion.inference.timeline import write_timeline
 from avemotion.web.live import WINDOW_SECONDS, CameraImage, LiveWindow

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
 from avemotion.errors import UsageError
 from avemotion.inference.runtimes.interface import Runtime, RuntimeName
+from avemotion.inference.runtimes.packaged import PACKAGED, packaged_file
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, ONNX_NAME
 
 ONNX_SUFFIX = ".onnx"
@@ -20,13 +22,17 @@ CHECKPOINT_VARIABLE = "AVEMOTION_CHECKPOINT"
 def find_checkpoint(checkpoint: Path | str | None = None, runtime: RuntimeName = "auto") -> Path:
     """Return the model's file: the argument, ``AVEMOTION_CHECKPOINT``, or ``runs/latest``.
 
+    Where none of them is given or there, it is the model that comes with the package.
+
     Args:
-        checkpoint: A checkpoint, an exported model (``.onnx``), or the folder of a run with one.
+        checkpoint: A checkpoint, an exported model (``.onnx``), the folder of a run with one, or
+            ``avemotion-1``, the model that comes with the package.
         runtime: In the folder of a run, ``onnx`` uses the exported model, the others the
-            checkpoint.
+            checkpoint. Of the packaged model, ``auto`` uses the checkpoint where torch is
+            installed.
 
     Raises:
-        UsageError: There is no model, it does not fit the runtime, or the variable is empty.
+        UsageError: The model does not fit the runtime, or the variable is empty.
     """
     if runtime not in get_args(RuntimeName):
         allowed = ", ".join(get_args(RuntimeName))
@@ -38,11 +44,10 @@ def find_checkpoint(checkpoint: Path | str | None = None, runtime: RuntimeName =
             f"variable {CHECKPOINT_VARIABLE}, or unset that variable to use {LATEST}."
         )
     if named is None and not LATEST.exists():
-        raise UsageError(
-            "No model found: avemotion comes without trained weights. Train one with "
-            "`avemotion fit` (it is then found in runs/latest), or name one with --checkpoint or "
-            f"the environment variable {CHECKPOINT_VARIABLE}."
-        )
+        named = PACKAGED
+    if named == PACKAGED:
+        with_torch = runtime == "torch" or (runtime == "auto" and find_spec("torch") is not None)
+        return packaged_file(".safetensors" if with_torch else ONNX_SUFFIX)
     path = Path(LATEST if named is None else named)
     if path.is_symlink():  # `runs/latest`: the run that it points to is the one to name
         path = path.parent / path.readlink()
