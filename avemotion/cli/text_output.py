@@ -275,6 +275,8 @@ def prediction_text(result: Prediction | ClipFailure) -> str:
     lines += [f"  {part} alone: {_in_order(says)}" for part, says in result.parts.items()]
     if result.strongest_windows:
         lines.append("  strongest: " + "; ".join(map(window_text, result.strongest_windows)))
+    if result.reliability:
+        lines.append(f"  reliability: {result.reliability}")
     lines += [f"  warning: {warning}" for warning in result.warnings]
     return "\n".join(lines)
 

@@ -30,6 +30,7 @@ from avemotion.inference.timeline_rows import TimelineRow, most_probable, smooth
 from avemotion.inference.timeline_windows import window_rows
 from avemotion.media.sources import DecodedClip, MediaFile, Source, as_media, source_name
 from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.reliability import reliability_of
 from avemotion.parallel.processes import cores
 
 _WINDOWS = TimelineSettings()
@@ -299,6 +300,7 @@ class Classifier:
             warnings=clip.warnings + more_warnings,
             units=dict(zip(self.metadata.task.units, units.tolist(), strict=True)),
             parts={modality: self._by_emotion(part) for modality, part in parts.items()},
+            reliability=reliability_of(self.metadata.reliability, clip.modality),
         )
 
     def _by_emotion(self, scores: NDArray[np.floating]) -> dict[str, float]:

@@ -27,6 +27,7 @@ from avemotion.inference.timeline_windows import People, WindowAnswer, window_an
 from avemotion.media.sources import MediaFile
 from avemotion.media.windows import known_seconds, stream_windows
 from avemotion.models.recording_conditions import measured, recording_warnings
+from avemotion.models.reliability import reliability_of
 
 _WINDOWS = TimelineSettings()
 _STRONGEST = 3
@@ -167,7 +168,8 @@ class WindowPool:
             clip=self._name,
             label=most_probable(probabilities),
             probabilities=probabilities,
-            modality=used.pop() if len(used) == 1 else "av",
+            modality=(modality := used.pop() if len(used) == 1 else "av"),
+            reliability=reliability_of(self._request.metadata.reliability, modality),
             faces_found=sum(one.faces_found for one in found),
             frames_sampled=sum(one.frames_sampled for one in found),
             face_box=next((w.prediction.face_box for w in sure if w.prediction.face_box), None),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from avemotion.media.types import Box
+from avemotion.models.reliability import Reliability
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ class Prediction:
     """Probability of each action unit, 0 to 1; empty where the model has none."""
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
     """Probabilities by emotion from ``video`` and from ``audio`` alone, if requested."""
+    reliability: Reliability | None = None
+    """How often the model's answers from this modality are right, and on what that was measured;
+    None where it was not. A warning says where a clip is unlike those."""
     strongest_windows: tuple[StrongWindow, ...] = ()
     """Of a clip longer than 10 s, whose prediction is the mean of those of its windows: up to three
     windows that do not overlap, those with the most probable emotions, the surest first."""

@@ -19,6 +19,7 @@ from avemotion.encoders.interface import EncoderIdentity
 from avemotion.errors import UsageError, require, require_keys, require_type, settings_from
 from avemotion.models.inputs import Input
 from avemotion.models.recording_conditions import TrainedRange, ranges_from
+from avemotion.models.reliability import Reliability, reliabilities_from
 from avemotion.parallel.cluster_check import split_versions
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -61,6 +62,9 @@ class CheckpointMetadata:
     recordings: tuple[TrainedRange, ...] = ()
     """How the training clips were recorded, and the scores on worse recordings; empty where that
     was not measured: `fit` does, `evaluate` does not."""
+    reliability: tuple[Reliability, ...] = ()
+    """How often its answers are right about people that it has never met, by modality; empty where
+    that was not measured."""
     encoders: tuple[EncoderIdentity, ...] = ()
     """What made the embeddings that it reads; empty where it reads none."""
     split_versions: dict[str, str] = field(default_factory=split_versions)
@@ -141,6 +145,7 @@ class CheckpointMetadata:
                 ),
                 "split": split,
                 "recordings": ranges_from(given["recordings"]),
+                "reliability": reliabilities_from(given["reliability"]),
                 "encoders": _encoders(given["encoders"]),
             }
         )

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import FeatureStore
+from avemotion.errors import counted
 from avemotion.files import write_atomically
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import model_class
+from avemotion.models.reliability import Reliability
 from avemotion.training.answered_pictures import ANSWERS_NAME, draw_answers
 from avemotion.training.model_card import CARD_NAME, model_card
 from avemotion.training.recording_ranges import recording_ranges
@@ -20,7 +23,11 @@ from avemotion.training.recording_ranges import recording_ranges
 def finish(out: Path, store: FeatureStore) -> CheckpointMetadata:
     """Score worse recordings, draw curves and answers, and write the card."""
     network, metadata = load_checkpoint(out / CHECKPOINT_NAME)
-    metadata = replace(metadata, recordings=recording_ranges(store, network, metadata))
+    metadata = replace(
+        metadata,
+        recordings=recording_ranges(store, network, metadata),
+        reliability=_reliability(store, metadata),
+    )
     save_checkpoint(out / CHECKPOINT_NAME, network, metadata)
     with (out / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
@@ -33,6 +40,21 @@ def finish(out: Path, store: FeatureStore) -> CheckpointMetadata:
     card = model_card(store, metadata, sum(p.numel() for p in network.parameters()))
     write_atomically(out / CARD_NAME, lambda path: path.write_text(card, encoding="utf-8"))
     return metadata
+
+
+def _reliability(store: FeatureStore, metadata: CheckpointMetadata) -> tuple[Reliability, ...]:
+    """Return what the validation clips say of the model's answers; nothing without such clips."""
+    experiment = metadata.experiment
+    recall = metadata.scores.get("val_uar")
+    if recall is None:
+        return ()
+    rows = part_of(store.usable(experiment.modality), metadata.split, "validation")
+    people = (
+        "" if metadata.split.unit == "part" else f" of {counted(len(actors_of(rows)), 'actor')}"
+    )
+    chose = " that also chose the epoch" if experiment.training.early_stopping else ""
+    words = f"{counted(len(rows), 'validation clip')}{people} of {metadata.corpus_in_words}{chose}"
+    return (Reliability(experiment.modality, recall, words),)
 
 
 def draw_curves(

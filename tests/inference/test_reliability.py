@@ -1,0 +1,91 @@
+"""How often answers are right is measured by `fit`, carried by the model, and said with answers."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from app_maker import save_model
+from media_maker import speech_like
+
+import avemotion
+from avemotion.cli import main
+from avemotion.errors import UsageError
+from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
+from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.reliability import Reliability
+
+KNOWN = (
+    Reliability("audio", 0.336, "RAVDESS"),
+    Reliability("av", None, "no corpus with both was at hand"),
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = save_model(tmp_path_factory.mktemp("model"))
+    network, metadata = load_checkpoint(path)
+    save_checkpoint(path, network, replace(metadata, reliability=KNOWN))
+    return path
+
+
+def test_an_answer_says_what_is_known_of_answers_from_its_modality(
+    model: Path, small_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voice = str(sorted((small_corpus / "AudioWAV").glob("*.wav"))[0])
+    video = str(sorted((small_corpus / "VideoFlash").glob("*.flv"))[0])
+    classifier = avemotion.Classifier(model)
+    assert classifier.classify(voice).reliability == KNOWN[0]
+    assert classifier.classify(video).reliability == KNOWN[1]
+    assert classifier.classify(video, "video").reliability is None
+    assert main(["classify", voice, video, "--checkpoint", str(model)]) == 0
+    printed = capsys.readouterr().out
+    assert "  reliability: right in about 34 of 100 such clips (RAVDESS)\n" in printed
+    assert "  reliability: not measured (no corpus with both was at hand)\n" in printed
+    assert main(["classify", voice, "--json", "--checkpoint", str(model)]) == 0
+    shown = json.loads(capsys.readouterr().out)["reliability"]
+    assert shown["expected_accuracy"] == 0.336 and shown["measured_on"] == "RAVDESS"
+    avemotion.write_predictions(
+        [voice, video], tmp_path / "a.csv", checkpoint=model, progress=False
+    )
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert [row["expected_accuracy"] for row in csv.DictReader(file)] == ["0.336000", ""]
+
+
+def test_a_long_clip_has_that_of_the_modality_of_its_windows(model: Path) -> None:
+    sound = speech_like(24.0)
+    answer = avemotion.Classifier(model).classify(
+        avemotion.DecodedClip(waveform=sound, sample_rate=16_000)
+    )
+    assert answer.modality == "audio" and answer.reliability == KNOWN[0]
+
+
+def test_fit_measures_it_on_the_validation_clips(fitted: Path) -> None:
+    _, metadata = load_checkpoint(fitted / "ar5" / "video" / "checkpoint.safetensors")
+    (known,) = metadata.reliability
+    assert known.modality == "video"
+    assert known.expected_accuracy == metadata.scores["val_uar"]
+    actors = len(metadata.split.validation)
+    assert f" of {actors} actor" in known.measured_on
+    assert known.measured_on.endswith("of a synthetic corpus that also chose the epoch")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            [{"modality": "touch", "expected_accuracy": 0.5, "measured_on": ""}],
+            "modality is 'touch'",
+        ),
+        ([{"modality": "av", "expected_accuracy": 1.5, "measured_on": ""}], "is 1.5, but must be"),
+        ([{"modality": "av", "expected_accuracy": 0.5}], "measured_on"),
+        ("none", "must be a list"),
+    ],
+)
+def test_what_nobody_measured_is_refused(model: Path, values: object, message: str) -> None:
+    _, metadata = load_checkpoint(model)
+    plain = json.loads(json.dumps(metadata.to_dict()))
+    assert CheckpointMetadata.from_dict(plain) == metadata
+    with pytest.raises(UsageError, match=message):
+        CheckpointMetadata.from_dict(plain | {"reliability": values})
