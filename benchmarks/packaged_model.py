@@ -43,10 +43,13 @@ VOICE = TrainingSettings(
     sound_channel=0.25, sound_equaliser=0.5,
 )  # fmt: skip
 VOICE_CHANNELS = (32, 64, 128)
-NEUTRAL_LESS = 1.0
-"""Taken off the logit of neutral: people who talk look neutral to a network of photographs."""
+PRIOR_SHARE = 0.5
+"""Share of the logarithm of the emotions' frequencies in FER2013 that is taken out."""
 EXPRESSIVE_SHARE = 0.5
+"""Frames that count: people who talk look neutral to a network of photographs."""
 FRAMES = 10
+CROP_MARGIN = 0.05
+"""With it a face is cut as those of FER2013 are: see `avemotion.data.corpora.fer2013.SETTINGS`."""
 
 
 def main() -> None:
@@ -141,8 +144,7 @@ def together(
     with torch.no_grad():
         head.weight.copy_(learned.weight[chosen] / (seen.temperature or 1.0))
         head.bias.copy_(learned.bias[chosen] / (seen.temperature or 1.0))
-        head.bias -= (shares / shares.sum()).log()
-        head.bias[EMOTIONS.index("neutral")] -= NEUTRAL_LESS
+        head.bias -= PRIOR_SHARE * (shares / shares.sum()).log()
         for weights in (network.voice.answer[1].weight, network.voice.answer[1].bias):
             weights /= heard.temperature or 1.0
     metadata = CheckpointMetadata(
@@ -151,7 +153,9 @@ def together(
         corpus_clips=heard.corpus_clips,
         task=network.task,
         inputs=network.inputs,
-        preprocessing=PreprocessSettings(views=1, features=("stills", "mel")),
+        preprocessing=PreprocessSettings(
+            views=1, features=("stills", "mel"), crop_margin=CROP_MARGIN
+        ),
         split=heard.split,
         epoch=heard.epoch,
         scores={},

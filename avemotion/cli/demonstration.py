@@ -1,4 +1,4 @@
-"""All steps on a small synthetic corpus: the command `demo`.
+"""A real photograph, then all steps on a small synthetic corpus: the command `demo`.
 
 Real settings scaled down, so that it takes minutes on two cores; each step can be interrupted, and
 a second run goes on where the first stopped.
@@ -26,7 +26,9 @@ from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.predictions import read_records
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.inference.classifier import Classifier
+from avemotion.inference.one_clip import classify_image
 from avemotion.inference.prediction import Prediction
+from avemotion.inference.runtimes.packaged import PACKAGED
 from avemotion.training.fit import fit
 
 ACTORS, CLIPS_PER_ACTOR = 12, 30
@@ -52,10 +54,10 @@ class DemoReport:
 def demo(
     out: Path = Path("demo"), *, progress: bool = True, echo: Callable[[str], None] = print
 ) -> DemoReport:
-    """Run synth, preprocess, fit (av, video, audio), evaluate and classify in one folder.
+    """Classify a photograph, then run synth, preprocess, fit, evaluate and classify in one folder.
 
     Args:
-        out: Folder of the corpus, the features and the runs.
+        out: Folder of the photograph, the corpus, the features and the runs.
         progress: Show progress bars.
         echo: Called with the text that each step prints.
 
@@ -72,8 +74,9 @@ def demo(
         True
     """
     corpus, features, runs = out / "crema", out / "features", out / "runs"
+    _classify_photograph(out, echo)
 
-    echo(f"$ avemotion synth {corpus} --actors {ACTORS} --clips-per-actor {CLIPS_PER_ACTOR}")
+    echo(f"\n$ avemotion synth {corpus} --actors {ACTORS} --clips-per-actor {CLIPS_PER_ACTOR}")
     written = synth(corpus, actors=ACTORS, clips_per_actor=CLIPS_PER_ACTOR, progress=progress)
     echo(synth_text(written))
 
@@ -111,11 +114,27 @@ def demo(
     system = classifier.metadata.experiment.system
     echo("\n" + answers_text(tuple(clips), predictions, report, system))
     echo(
-        f"\nNow open {scores / 'report' / 'index.html'}. To try this model (it knows drawn faces "
-        f"alone): avemotion classify FILE --checkpoint {run}, or avemotion app with the "
-        "same option."
+        f"\nNow open {scores / 'report' / 'index.html'}. To ask {PACKAGED} about your own "
+        "photographs, videos and camera: avemotion classify FILE, and avemotion app. To ask the "
+        f"model that was just trained, which knows drawn faces alone: add --checkpoint {run}"
     )
     return DemoReport(report, predictions, tuple(clips))
+
+
+def _classify_photograph(out: Path, echo: Callable[[str], None]) -> None:
+    """Ask the model that comes with the package about a real face."""
+    try:
+        from skimage import data
+    except ImportError:  # it comes with an extra
+        return
+    import cv2
+
+    path = out / "astronaut.png"
+    out.mkdir(parents=True, exist_ok=True)
+    photograph = data.astronaut()  # NASA, in the public domain; RGB
+    cv2.imwrite(str(path), photograph[..., ::-1])
+    echo(f"$ avemotion classify {path} --checkpoint {PACKAGED}")
+    echo(prediction_text(classify_image(path, PACKAGED)))
 
 
 def _unseen_clips(corpus: Path, report: EvaluationResults) -> dict[str, Path]:

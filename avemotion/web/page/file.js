@@ -117,6 +117,13 @@ function furtherFaces(number, isLong, isStill) {
     `${isLong ? " of each moment" : ""}; for all of them: avemotion classify --face all`;
 }
 
+function reliabilityText(known) {
+  if (!known) return "";
+  return known.expected_accuracy === null
+    ? `How often such answers are right was not measured (${known.measured_on}).`
+    : `Such answers are right for about ${Math.round(100 * known.expected_accuracy)} of 100 clips (${known.measured_on}).`;
+}
+
 function show({ prediction, images, further_faces: further }) {
   const isStill = prediction.frames_sampled === 1;
   const isLong = !byId("timeline").hidden;
@@ -132,6 +139,7 @@ function show({ prediction, images, further_faces: further }) {
     ` A face was found in ${prediction.faces_found} of ${prediction.frames_sampled} frames.`;
   byId("result-evidence").textContent =
     `From ${RESTS_ON[prediction.modality]}${isStill ? " of one image" : ""}.${frames}`;
+  byId("result-reliability").textContent = reliabilityText(prediction.reliability);
   byId("result-parts").textContent = Object.entries(prediction.parts)
     .map(([modality, part]) => `${ALONE[modality]} alone: ${most(part)}.`).join(" ");
   const strongest = prediction.strongest_windows;
