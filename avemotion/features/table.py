@@ -138,7 +138,9 @@ class Feature:
     highest: float = 1.0
     """A high value, for random clips."""
     longest_seconds: float = LONGEST_SOUND_SECONDS
-    """Of longer sounds, only the middle is read."""
+    """Of longer sounds, only a part is read: see `part_read`."""
+    part_read: Literal["first", "middle"] = "middle"
+    """Which part."""
     axes: SpectrogramAxes | None = None
     """Of a spectrogram."""
     of_waveforms: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -307,6 +309,7 @@ FEATURES: dict[str, Feature] = {
         has_views=False,
         highest=MEL_RANGE_DB,
         longest_seconds=MEL_SECONDS,
+        part_read="first",
         axes=SpectrogramAxes(
             hertz=lambda: _band_hertz(MEL_SHAPE[0], MEL_RATE),
             to_decibels=lambda mels: mels.astype(np.float64) - MEL_RANGE_DB,

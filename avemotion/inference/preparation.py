@@ -313,11 +313,12 @@ def _recording_warnings(
 
 
 def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Iterator[str]:
-    limit = min(feature(name).longest_seconds for name in names)
+    shortest = min(map(feature, names), key=lambda about: about.longest_seconds)
+    limit, part = shortest.longest_seconds, shortest.part_read
     sound = media.sound_seconds if used != "video" else 0.0
     video = media.frames.duration_seconds if media.frames and used != "audio" else 0.0
     frames = f"{FACE_FRAMES} evenly spaced frames" if shows_motion(names) else "its middle frame"
-    audio = f"the middle {limit:.0f} s of audio" if sound > limit else "all audio"
+    audio = f"the {part} {limit:.0f} s of audio" if sound > limit else "all audio"
     if max(sound, video) > LONG_CLIP_SECONDS:
         parts = {"av": f"{frames} and {audio}", "video": frames, "audio": audio}[used]
         yield (
@@ -325,6 +326,6 @@ def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Itera
             f"prediction uses {parts}"
         )
     elif sound > limit:
-        yield f"the audio lasts {sound:.1f} s; the prediction uses its middle {limit:.0f} s"
+        yield f"the audio lasts {sound:.1f} s; the prediction uses its {part} {limit:.0f} s"
     if 0 < video < MIN_COVERED_SHARE * sound:
         yield f"the video lasts only {video:.1f} of the {sound:.1f} s of audio"

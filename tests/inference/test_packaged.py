@@ -137,3 +137,13 @@ def test_it_answers_where_torch_is_not_installed(small_corpus: Path, tmp_path: P
     done = subprocess.run(words, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [expected.label, PACKAGED, "audio"]
+
+
+def test_of_a_longer_sound_the_first_seconds_are_heard_and_said() -> None:
+    sound = speech_like(6.0)
+    long, first = (
+        avemotion.classify_clip(avemotion.DecodedClip(waveform=s, sample_rate=16_000))
+        for s in (sound, sound[: 3 * 16_000])
+    )
+    assert long.probabilities == pytest.approx(first.probabilities, abs=1e-6)
+    assert "the audio lasts 6.0 s; the prediction uses its first 3 s" in long.warnings
