@@ -129,7 +129,9 @@ def open_run(
             f"{out} holds a run on embeddings that were made otherwise than those in "
             f"{store.directory}. Give another --out, or remove that folder."
         )
-    if changed := differences(_settings_in(found), _settings_in(run)):
+    theirs, ours = _settings_in(found), _settings_in(run)
+    if theirs != ours:
+        changed = differences(theirs, ours)
         raise UsageError(
             f"{out} holds a run with other settings (its setting -> yours):\n  "
             + "\n  ".join(changed)
@@ -149,7 +151,8 @@ def open_run(
 
 def _settings_in(run: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a run, and the SHA-256 of what it began with, if anything."""
-    return {**(run.get("experiment") or {}), "init": run.get("init")}
+    experiment = run.get("experiment")
+    return {**(experiment if isinstance(experiment, dict) else {}), "init": run.get("init")}
 
 
 def mark_finished(out: Path, counts: dict[str, Any]) -> None:
