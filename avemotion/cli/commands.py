@@ -21,6 +21,7 @@ from avemotion.cli.options import (
     names,
     pairs,
 )
+from avemotion.config import DEFAULT_MODEL
 from avemotion.errors import UsageError
 
 
@@ -103,16 +104,18 @@ def _embed(command: Command) -> int:
 def _fit(command: Command) -> int:
     from avemotion.cli.text_output import fit_text
 
-    models = command.models()
+    initial = command.initial_settings()
+    models = command.models(next(iter(initial), DEFAULT_MODEL))
 
     def add(parser: Any) -> None:
         add_config(parser)
         add_function(parser, avemotion.fit, {"settings"})
-        add_models(parser, models)
+        add_models(parser, models, initial)
 
     values = command.parse(add)
     settings = {name: values.pop(name) for name in models}
-    print(fit_text(avemotion.fit(**values, settings=settings.get(values["model"]))))
+    model = values["model"] or models[0]
+    print(fit_text(avemotion.fit(**values, settings=settings.get(model))))
     return OK
 
 

@@ -15,6 +15,7 @@ from avemotion.cli.wrong_words import Options
 from avemotion.config import DEFAULT_MODEL, MODALITIES
 from avemotion.errors import UsageError
 from avemotion.models.registry import model_names, settings_class
+from avemotion.training.initial_weights import InitialWeights
 
 _NOTHING = ("null", "()")
 """Defaults that stand for: not given."""
@@ -77,10 +78,27 @@ class Command:
             return ""
         return str(getattr(given, name))
 
-    def models(self) -> list[str]:
+    def initial_settings(self) -> dict[str, Any]:
+        """Return the model of ``--init``, or of ``init`` in an experiment file, and its settings.
+
+        Raises:
+            UsageError: That is no checkpoint.
+        """
+        init, config = self.option("init"), self.option("config")
+        if not init and config:
+            init = str(_content(Path(config)).get("init") or "")
+        if not init:
+            return {}
+        found = InitialWeights.of(Path(init))
+        return {found.metadata.experiment.model: found.settings}
+
+    def models(self, default: str = DEFAULT_MODEL) -> list[str]:
         """Return the models that the words, or an experiment file that they name, ask for.
 
         Only their settings are options: another model's module need not be imported.
+
+        Args:
+            default: The model that is meant where none is named.
         """
         parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
         parser.add_argument("--model")
@@ -89,21 +107,25 @@ class Command:
         try:
             given, _ = parser.parse_known_args(_config_first(self.words))
         except ArgumentError:  # a word is missing, which `parse` reports
-            return [DEFAULT_MODEL]
+            return [default]
         named = [given.model, *given.models.split(",")]
         if given.config:
             named += _models_in(Path(given.config))
-        return list(dict.fromkeys(filter(None, named))) or [DEFAULT_MODEL]
+        return list(dict.fromkeys(filter(None, named))) or [default]
+
+
+def _content(config: Path) -> dict[Any, Any]:
+    """Return what an experiment file holds; nothing where it cannot be read, as `parse` reports."""
+    try:
+        found = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _models_in(config: Path) -> list[str]:
     """Return the models that an experiment file names, or has settings of."""
-    try:
-        found = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError):  # which `parse` reports
-        return []
-    if not isinstance(found, dict):
-        return []
+    found = _content(config)
     named = found.get("models") or found.get("model") or ""
     listed = named.split(",") if isinstance(named, str) else named
     if not isinstance(listed, list):  # which `parse` reports
@@ -147,15 +169,23 @@ def add_config(parser: Any) -> None:
     parser.add_argument("--config", action="config", help="YAML file of an experiment (configs/)")
 
 
-def add_models(parser: Any, names: Sequence[str]) -> None:
+def add_models(
+    parser: Any, names: Sequence[str], defaults: Mapping[str, Any] | None = None
+) -> None:
     """Make options of models' own settings: ``--ar5.width`` and the like.
+
+    Args:
+        parser: Gets them.
+        names: The models.
+        defaults: Model -> its settings where nothing is given, if not the best known values.
 
     Raises:
         UsageError: There is no such model.
     """
     for name in names:
         kind = settings_class(name)
-        parser.add_argument(f"--{name}", type=kind, default=kind(), help=f"settings of {name}")
+        default = (defaults or {}).get(name) or kind()
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"settings of {name}")
 
 
 def as_path(word: str | Path) -> Path:

@@ -156,6 +156,7 @@ def fit_text(report: FitReport) -> str:
         f"{system}: trained on {trained}, epoch {metadata.epoch} ({how}), {test} held out; "
         f"{counted(report.clips, 'clip')} for training and validation."
     )
+    lines += report.initial
     if report.without_effect:
         lines.append(f"{report.without_effect}.")
     if report.left_out:

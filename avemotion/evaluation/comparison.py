@@ -13,7 +13,7 @@ from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR, UNKNOWN_GROUPS
 from avemotion.errors import UsageError, are, counted
 from avemotion.evaluation.checkpoints import Trained, answers_of
-from avemotion.evaluation.holdout import check_same_data, unseen
+from avemotion.evaluation.holdout import check_same_data, notes_on_initial_weights, unseen
 from avemotion.evaluation.other_corpus import open_other, unnamed
 from avemotion.evaluation.plan import WITHOUT_TRAINING
 from avemotion.evaluation.predictions import CorruptedPredictions, Predictions
@@ -34,10 +34,12 @@ def opened(
     Raises:
         UsageError: They cannot be tested on it.
     """
+    notes: list[str] = []
     if protocol == "other-corpus":
-        return open_other(store, trained, mapping)
-    check_same_data(trained, store)
-    return store, []
+        store, notes = open_other(store, trained, mapping)
+    else:
+        check_same_data(trained, store)
+    return store, notes + notes_on_initial_weights(store, trained)
 
 
 def scored(

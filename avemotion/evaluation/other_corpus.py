@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from avemotion.config import differences
-from avemotion.data.corpora import folder
+from avemotion.data.corpora import folder, people_of
 from avemotion.data.relabelled import RelabelledStore
 from avemotion.data.splits import actors_of
 from avemotion.data.store import USABLE, FeatureStore
@@ -22,7 +22,6 @@ from avemotion.models.inputs import names_of
 DEFAULT_MAPPING: Mapping[str, str] = {"calm": "neutral"}
 """Labels of other names that count as a model's, where store and model have them."""
 
-_SAME_PEOPLE = {"ravdess_landmarks": "ravdess"}  # data_prep/ravdess.py: drawn faces, real voices
 _UNREAD = ("views", "seed", "features")  # of view 0, these change nothing that a model relies on
 _OF_FACES = ("grid", "crop_margin", "equalise", "reader")
 
@@ -44,7 +43,8 @@ def open_other(
     """
     labels = _shared_labels(trained)
     for one in trained.values():
-        _check_other(one, store)
+        for learned in _learned(one):
+            _check_other(learned, store)
         _check_readable(one, store)
     partners = partners_of(store, labels, mapping)
     other = RelabelledStore(store.directory, labels, partners)
@@ -113,6 +113,15 @@ def _shared_labels(trained: Mapping[str, Trained]) -> tuple[str, ...]:
     return labels
 
 
+def _learned(one: Trained) -> list[Trained]:
+    """Return a checkpoint as it is, and as it would be had it learned what its weights had."""
+    before = [
+        replace(one.metadata, corpus=o.corpus, split=o.split, synthetic={} if o.synthetic else None)
+        for o in one.metadata.initialised_from
+    ]
+    return [one, *(replace(one, metadata=metadata) for metadata in before)]
+
+
 def _check_other(one: Trained, store: FeatureStore) -> None:
     """Refuse a checkpoint that learned from this corpus.
 
@@ -128,7 +137,7 @@ def _check_other(one: Trained, store: FeatureStore) -> None:
     alike = (one.metadata.synthetic is None) == (store.synthetic is None)
     if corpus == folder.NAME == store.info["corpus"]:
         _check_other_people(one, store)
-    elif alike and _people(corpus) == _people(store.info["corpus"]):
+    elif alike and people_of(corpus) == people_of(store.info["corpus"]):
         raise UsageError(
             f"{one.path} learned from {corpus}, and {store.directory} is of "
             f"{store.info['corpus']}: the same people would be tested. Give a store of another "
@@ -154,10 +163,6 @@ def _seen_by(one: Trained) -> set[str]:
     """Return the names of the actors who trained or chose the epoch; none of an official split."""
     split = one.metadata.split
     return {*split.train, *split.validation} if split.unit == "actor" else set()
-
-
-def _people(corpus: str) -> str:
-    return _SAME_PEOPLE.get(corpus, corpus)
 
 
 def _check_readable(one: Trained, store: FeatureStore) -> None:

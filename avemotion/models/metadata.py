@@ -33,6 +33,43 @@ LATEST = Path("runs", "latest")
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """A checkpoint whose weights a training began with."""
+
+    name: str
+    """Its run (``ar5/av``) or file, without the folders that hold it."""
+    sha256: str
+    """SHA-256 of the file, hexadecimal."""
+    corpus: str
+    """Name of the corpus that it learned from."""
+    corpus_clips: int
+    """Clips of that corpus in its feature store."""
+    synthetic: bool
+    """Whether that corpus is synthetic."""
+    split: Split
+    """Who trained it, chose its epoch, and was held out."""
+    made_anew: tuple[str, ...]
+    """Weights that were not taken over, since labels or units differ; none where all were."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no checkpoint can have.
+
+        Raises:
+            UsageError: A value is of another type; the message names it.
+        """
+        for key, kind in (("name", str), ("sha256", str), ("corpus", str), ("corpus_clips", int)):
+            require_type(getattr(self, key), kind, f"initialised_from.{key}")
+        require_type(self.synthetic, bool, "initialised_from.synthetic")
+
+    @property
+    def corpus_in_words(self) -> str:
+        """The corpus that it learned from; a part of one is called partial."""
+        return (
+            "a synthetic corpus" if self.synthetic else corpus_text(self.corpus, self.corpus_clips)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointMetadata:
     """How a network was made, and what it can be used for."""
 
@@ -67,6 +104,9 @@ class CheckpointMetadata:
     that was not measured."""
     encoders: tuple[EncoderIdentity, ...] = ()
     """What made the embeddings that it reads; empty where it reads none."""
+    initialised_from: tuple[Origin, ...] = ()
+    """What training began with, and what that had begun with, and so on; empty where it began with
+    weights of its own."""
     split_versions: dict[str, str] = field(default_factory=split_versions)
     """Versions of the packages that decided the split: NumPy and scikit-learn."""
     version: str = field(default_factory=lambda: installed_version("avemotion"))
@@ -125,15 +165,6 @@ class CheckpointMetadata:
             UsageError: A key is missing or unknown, or a value of another type or out of range.
         """
         given = dict(require_keys(values, [f.name for f in fields(cls)], "metadata"))
-        parts = require_keys(given["split"], [f.name for f in fields(Split)], "split")
-        unit = parts["unit"]
-        require(unit in ("actor", "part"), "split.unit", unit, "actor or part")
-        try:
-            train, validation, test = (_texts(parts[name], f"split.{name}") for name in PARTS)
-            without = _texts(parts["held_out_sentences"], "split.held_out_sentences")
-            split = Split(train, validation, test, unit, without)
-        except ValueError as error:
-            raise UsageError(f"split is wrong: {error}.") from error
         return cls(
             **given
             | {
@@ -143,12 +174,38 @@ class CheckpointMetadata:
                 "preprocessing": settings_from(
                     PreprocessSettings, given["preprocessing"], "preprocessing"
                 ),
-                "split": split,
+                "split": _split(given["split"], "split"),
                 "recordings": ranges_from(given["recordings"]),
                 "reliability": reliabilities_from(given["reliability"]),
                 "encoders": _encoders(given["encoders"]),
+                "initialised_from": _origins(given["initialised_from"]),
             }
         )
+
+
+def _split(values: object, name: str) -> Split:
+    parts = require_keys(values, [f.name for f in fields(Split)], name)
+    unit = parts["unit"]
+    require(unit in ("actor", "part"), f"{name}.unit", unit, "actor or part")
+    try:
+        train, validation, test = (_texts(parts[part], f"{name}.{part}") for part in PARTS)
+        without = _texts(parts["held_out_sentences"], f"{name}.held_out_sentences")
+        return Split(train, validation, test, unit, without)
+    except ValueError as error:
+        raise UsageError(f"{name} is wrong: {error}.") from error
+
+
+def _origins(values: object) -> tuple[Origin, ...]:
+    name = "initialised_from"
+    require(isinstance(values, list | tuple), name, values, "a list")
+    assert isinstance(values, list | tuple)
+    found = []
+    for each in values:
+        given = require_keys(each, [f.name for f in fields(Origin)], name)
+        split = _split(given["split"], f"{name}.split")
+        anew = _texts(given["made_anew"], f"{name}.made_anew")
+        found.append(Origin(**given | {"split": split, "made_anew": anew}))
+    return tuple(found)
 
 
 def _task(values: object) -> Task:

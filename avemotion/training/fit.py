@@ -13,6 +13,7 @@ from avemotion.files import claimed
 from avemotion.models.header import read_header
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
+from avemotion.training.initial_weights import InitialWeights, initial_notes
 from avemotion.training.neutral_threshold import learned_task
 from avemotion.training.runs import choose_latest, finished_run, mark_finished, open_run
 
@@ -33,6 +34,9 @@ class FitReport:
     """Whether the folder already held this run, finished."""
     without_effect: str = ""
     """What the store's features do not allow; empty where nothing is lost."""
+    initial: tuple[str, ...] = ()
+    """With `init`: what training began with, and which held-out actors are not unseen therefore; a
+    sentence each."""
     latest: Path | None = None
     """The run that ``runs/latest`` points to; None where the run is in no folder ``runs``."""
 
@@ -40,9 +44,10 @@ class FitReport:
 def fit(
     *,
     data: Path = Path("features"),
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     modality: Modality | None = None,
     out: Path | None = None,
+    init: Path | None = None,
     settings: Any | None = None,
     training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
     progress: bool = True,
@@ -54,9 +59,11 @@ def fit(
 
     Args:
         data: Feature store written by `preprocess`.
-        model: Name of the model: see ``avemotion models``.
+        model: Name of the model: see ``avemotion models``; by default ar5.
         modality: What the model reads: `av`, `video` or `audio`; by default the first that it can.
         out: Folder of the run; by default ``runs/MODEL/MODALITY``.
+        init: Checkpoint, or folder of a run, whose weights training begins with; model, modality
+            and the model's own settings are by default its own.
         settings: An instance of the model's `Settings`; by default its best known values.
         training: How the model is trained.
         progress: Show a progress bar.
@@ -66,7 +73,7 @@ def fit(
 
     Raises:
         UsageError: There is no such model, the store cannot be used, has too few actors or lacks an
-            emotion or a feature, or `out` holds another run.
+            emotion or a feature, the weights of `init` do not fit, or `out` holds another run.
 
     Examples:
         >>> from avemotion import fit
@@ -77,7 +84,13 @@ def fit(
     """
     data, out = Path(data), out and Path(out)
     store = FeatureStore(data)
-    if done := finished_run(store, model, modality, out, settings, training):
+    initial = None if init is None else InitialWeights.of(Path(init))
+    if initial is not None:
+        initial.check_asked(model, modality, out)
+        model, modality = initial.metadata.experiment.model, initial.metadata.experiment.modality
+        settings = initial.settings if settings is None else settings
+    model = model or DEFAULT_MODEL
+    if done := finished_run(store, model, modality, out, settings, training, initial):
         return _report(done.folder, read_header(done.folder / CHECKPOINT_NAME), True, done.counts)
 
     # What needs torch is loaded here: that takes seconds, and a finished run says so at once.
@@ -96,7 +109,9 @@ def fit(
     rows, official = store.usable(experiment.modality), training.split == "official"
     inputs = inputs_of(experiment)
     store.check_has(names_of(inputs), experiment.model)
-    check_learns(learned_task(store.task, training), experiment)
+    check_learns(task := learned_task(store.task, training), experiment)
+    if initial is not None:
+        initial.check_fits(task, experiment)
     check_trainable(rows, store.labels, experiment.modality, official=official)
     test = () if official else take_actors(everyone, training.holdout, training.seed)
     split = split_for(rows, test, training)
@@ -108,14 +123,15 @@ def fit(
     }
     store.check_shards(progress)
     with claimed(out):
-        finished = open_run(out, experiment, store)
+        finished = open_run(out, experiment, store, initial)
         if finished:
             _, metadata = load_checkpoint(out / CHECKPOINT_NAME)
         else:
             from avemotion.training.trainer import train  # Lightning takes seconds to load
 
-            train(store, split, experiment, out, progress)
+            train(store, split, experiment, out, progress, initial)
             metadata = finish(out, store)
+        counts["initial"] = initial_notes(store, metadata)
         mark_finished(out, counts)
         forget_state(out)
     return _report(out, metadata, finished, counts)
@@ -129,5 +145,5 @@ def _report(
         metadata=metadata,
         was_finished=was_finished,
         latest=choose_latest(out),
-        **counts,
+        **counts | {"initial": tuple(counts["initial"])},  # JSON has lists alone
     )

@@ -25,6 +25,7 @@ from avemotion.features.table import shows_motion
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
 from avemotion.models.registry import defaults_of, model_class
+from avemotion.training.initial_weights import initial_notes
 from avemotion.training.provenance import changed_options, versions
 
 CARD_NAME = "model_card.md"
@@ -73,6 +74,7 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
         of_pictures=store.info["corpus"] in PICTURES,
         corpus=store.info["corpus"],
         clips=store.info["clips"],
+        initial_notes=initial_notes(store, metadata),
         parts_note=store.info["parts_note"],
         whole=_whole(store),
         parts=_parts(store, metadata),
@@ -160,5 +162,7 @@ def _commands(store: FeatureStore, metadata: CheckpointMetadata) -> list[str]:
         commands.append(shlex.join(words))
     experiment = metadata.experiment
     words = ["avemotion", "fit", "--data", "FEATURES", "--model", experiment.model]
-    words += ["--modality", experiment.modality, *changed_options(experiment)]
+    initialised = bool(metadata.initialised_from)
+    words += ["--init", "INITIAL"] if initialised else []
+    words += ["--modality", experiment.modality, *changed_options(experiment, initialised)]
     return [*commands, shlex.join(words)]

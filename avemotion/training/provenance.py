@@ -13,13 +13,19 @@ from avemotion.models.registry import defaults_of
 from avemotion.parallel.cluster_check import package_versions
 
 
-def changed_options(experiment: ExperimentSettings) -> list[str]:
-    """Return the options of model and training that are not defaults, as words of a command."""
+def changed_options(experiment: ExperimentSettings, initialised: bool = False) -> list[str]:
+    """Return the options of model and training that are not defaults, as words of a command.
+
+    Args:
+        experiment: The settings.
+        initialised: Whether training began with a checkpoint (``--init``), whose settings are then
+            the model's defaults and not known here: all of them are returned.
+    """
     default = {"settings": defaults_of(experiment.model), "training": asdict(TrainingSettings())}
     given, words = experiment.to_dict(), []
     for part, option in (("settings", experiment.model), ("training", "training")):
         for name, value in given[part].items():
-            if value != default[part][name]:
+            if value != default[part][name] or (initialised and part == "settings"):
                 plain = json.dumps(value) if not isinstance(value, str) else value
                 words += [f"--{option}.{name}", plain]
     return words

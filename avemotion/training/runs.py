@@ -22,12 +22,13 @@ from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST
 from avemotion.models.registry import inputs_of, settings_class
 from avemotion.parallel.cluster_check import split_versions
+from avemotion.training.initial_weights import InitialWeights
 from avemotion.training.provenance import precision_advice
 
 RUN_NAME = "run.json"
 """What a run was asked for, and whether it is finished."""
 
-COUNTS = {"clips", "left_out", "without_effect"}
+COUNTS = {"clips", "left_out", "without_effect", "initial"}
 """What ``run.json`` keeps of a finished run's `FitReport`."""
 
 
@@ -48,6 +49,7 @@ def finished_run(
     out: Path | None,
     settings: Any | None,
     training: TrainingSettings,
+    initial: InitialWeights | None,
 ) -> FinishedRun | None:
     """Return the run that `fit` is asked for, if it is finished; needs no torch to see it.
 
@@ -75,6 +77,8 @@ def finished_run(
     ]
     if found.get("experiment") not in ours or found.get("data") != store.content_hash():
         return None
+    if found.get("init") != _identity(initial):
+        return None
     return FinishedRun(out, counts)
 
 
@@ -86,7 +90,16 @@ def _run_in(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> bool:
+def _identity(initial: InitialWeights | None) -> str | None:
+    return None if initial is None else initial.sha256
+
+
+def open_run(
+    out: Path,
+    experiment: ExperimentSettings,
+    store: FeatureStore,
+    initial: InitialWeights | None = None,
+) -> bool:
     """Write ``run.json`` into a new run's folder; return whether this run is already finished.
 
     Raises:
@@ -96,6 +109,7 @@ def open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> 
     path = out / RUN_NAME
     run = {
         "experiment": experiment.to_dict(),
+        "init": _identity(initial),
         "data": store.content_hash(),
         "encoders": [one.key for one in store.makings(names_of(inputs_of(experiment)))],
         "split_versions": split_versions(),
@@ -115,8 +129,9 @@ def open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> 
             f"{out} holds a run on embeddings that were made otherwise than those in "
             f"{store.directory}. Give another --out, or remove that folder."
         )
-    if found.get("experiment") != run["experiment"]:
-        changed = differences(found.get("experiment"), run["experiment"])
+    theirs, ours = _settings_in(found), _settings_in(run)
+    if theirs != ours:
+        changed = differences(theirs, ours)
         raise UsageError(
             f"{out} holds a run with other settings (its setting -> yours):\n  "
             + "\n  ".join(changed)
@@ -132,6 +147,12 @@ def open_run(out: Path, experiment: ExperimentSettings, store: FeatureStore) -> 
             + "\nInstall its versions to go on, or give another --out to start anew."
         )
     return bool(found.get("finished"))
+
+
+def _settings_in(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run, and the SHA-256 of what it began with, if anything."""
+    experiment = run.get("experiment")
+    return {**(experiment if isinstance(experiment, dict) else {}), "init": run.get("init")}
 
 
 def mark_finished(out: Path, counts: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ from avemotion.models.registry import create, with_settings
 from avemotion.progress import on_terminal, progress_bar
 from avemotion.training.augmentation import trained_names
 from avemotion.training.balancing import Trainable, balanced
+from avemotion.training.initial_weights import InitialWeights
 from avemotion.training.learning import learn
 from avemotion.training.lightning import pl
 from avemotion.training.lightning_module import EmotionModule
@@ -121,6 +122,7 @@ def train(
     experiment: ExperimentSettings,
     out: Path,
     progress: bool = True,
+    initial: InitialWeights | None = None,
 ) -> CheckpointMetadata:
     """Train one network on a split; an interrupted run in the same folder is resumed.
 
@@ -130,6 +132,7 @@ def train(
         experiment: Modality, network and training settings.
         out: Folder of the run; made if need be.
         progress: Show a progress bar.
+        initial: What the network begins with; by default random weights.
 
     Returns:
         Metadata of the finished checkpoint, ``out/checkpoint.safetensors``. The state for resuming
@@ -158,8 +161,12 @@ def train(
     read = trained_names(store, network.inputs)
     # Where training reads waveforms, the stored spectrograms are for statistics and checks alone.
     dataset = ClipDataset(store, train_rows, names, votes, device if read == names else "cpu")
-    network.prepare(dataset)
-    recorder = RunRecorder(out, _initial_metadata(store, split, experiment, network))
+    metadata = _initial_metadata(store, split, experiment, network)
+    if initial is None:
+        network.prepare(dataset)
+    else:  # statistics of the clips are taken over, too: its weights learned with them
+        metadata = replace(metadata, initialised_from=initial.take_over(network))
+    recorder = RunRecorder(out, metadata)
     validation = None
     if validation_rows:
         validation = batches(ClipDataset(store, validation_rows, names, device=device), 64)

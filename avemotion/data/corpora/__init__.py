@@ -45,6 +45,11 @@ TITLES: dict[str, str] = {
 CITATIONS: dict[str, str] = {corpus.NAME: corpus.CITATION for corpus in _ALL}
 """Name of a corpus -> BibTeX of the publication that describes it; empty where there is none."""
 
+_SAME_PEOPLE = {
+    "ravdess_landmarks": ravdess.NAME,  # data_prep/ravdess.py: drawn faces, real voices
+    ck_plus_units.NAME: ck_plus.NAME,
+}
+
 _SETTINGS: dict[str, PreprocessSettings] = {c.NAME: c.SETTINGS for c in _OF_PICTURES}
 
 _WHOLE = {crema_d.NAME: crema_d.CLIPS, ravdess.NAME: ravdess.CLIPS, fer2013.NAME: fer2013.CLIPS}
@@ -89,6 +94,11 @@ def corpus_text(name: str, clips: int) -> str:
     if whole is None or clips >= whole:
         return title
     return f"{clips:,} of {title}'s {whole:,} clips (a partial corpus)"
+
+
+def people_of(name: str) -> str:
+    """Return the corpus whose people are in a corpus: by default itself."""
+    return _SAME_PEOPLE.get(name, name)
 
 
 def people_reported(name: str) -> dict[str, float]:
