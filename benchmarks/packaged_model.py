@@ -28,11 +28,11 @@ from avemotion.config import ExperimentSettings, PreprocessSettings, TrainingSet
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
-from avemotion.inference.runtimes.packaged import packaged_file
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
 from avemotion.models.metadata import CheckpointMetadata
 from avemotion.models.miene import Miene
 from avemotion.models.miene_stimme import MieneStimme
+from avemotion.models.packaged import packaged_file
 from avemotion.models.registry import create, settings_of, with_settings
 from avemotion.models.stimme import Stimme
 

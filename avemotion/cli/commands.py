@@ -221,7 +221,7 @@ def _classify(command: Command) -> int:
     from avemotion.inference.media_files import media_files
     from avemotion.inference.prediction import Prediction
     from avemotion.inference.runtimes.loading import find_checkpoint
-    from avemotion.inference.runtimes.packaged import model_name
+    from avemotion.models.packaged import model_name
 
     def add(parser: Any) -> None:
         parser.add_argument(

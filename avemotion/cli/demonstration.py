@@ -28,7 +28,7 @@ from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.one_clip import classify_image
 from avemotion.inference.prediction import Prediction
-from avemotion.inference.runtimes.packaged import PACKAGED
+from avemotion.models.packaged import PACKAGED
 from avemotion.training.fit import fit
 
 ACTORS, CLIPS_PER_ACTOR = 12, 30

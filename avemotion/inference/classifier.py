@@ -25,11 +25,11 @@ from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip, pre
 from avemotion.inference.request import InferenceRequest
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
-from avemotion.inference.runtimes.packaged import model_name
 from avemotion.inference.timeline_rows import TimelineRow, most_probable, smoothed
 from avemotion.inference.timeline_windows import window_rows
 from avemotion.media.sources import DecodedClip, MediaFile, Source, as_media, source_name
 from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.packaged import model_name
 from avemotion.models.reliability import reliability_of
 from avemotion.parallel.processes import cores
 

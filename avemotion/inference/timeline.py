@@ -21,7 +21,6 @@ from avemotion.inference.result_file import (
     result_file,
 )
 from avemotion.inference.runtimes.interface import RuntimeName
-from avemotion.inference.runtimes.packaged import model_name
 from avemotion.inference.timeline_rows import (
     UNIT,
     TimelineRow,
@@ -31,6 +30,7 @@ from avemotion.inference.timeline_rows import (
     table_row,
 )
 from avemotion.media.windows import known_seconds
+from avemotion.models.packaged import model_name
 
 _WINDOWS = TimelineSettings()
 

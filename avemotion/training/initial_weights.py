@@ -22,6 +22,7 @@ from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError, counted
 from avemotion.models.header import read_header
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata, Origin
+from avemotion.models.packaged import PACKAGED, packaged_file
 from avemotion.models.registry import create, model_class, settings_of, with_settings
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ class InitialWeights:
         """Read what a checkpoint says of itself.
 
         Args:
-            init: The checkpoint, or the folder of its run.
+            init: The checkpoint, the folder of its run, or ``avemotion-1``.
 
         Raises:
             UsageError: There is no checkpoint, or this version cannot read it.
         """
         path = init / CHECKPOINT_NAME if init.is_dir() else init
+        if str(init) == PACKAGED:
+            path = packaged_file(".safetensors")
         metadata = read_header(path)
         return cls(path, sha256_of(path), metadata)
 

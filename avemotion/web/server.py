@@ -26,8 +26,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from avemotion.errors import AvemotionError
 from avemotion.features.table import shows_motion
 from avemotion.inference.runtimes.interface import Runtime
-from avemotion.inference.runtimes.packaged import model_name
 from avemotion.models.inputs import names_of
+from avemotion.models.packaged import model_name
 from avemotion.parallel.isolated_worker import TaskFailure
 from avemotion.parallel.isolation import IsolatedProcess
 from avemotion.web.answering import Upload, answer, prepare

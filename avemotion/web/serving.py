@@ -15,7 +15,7 @@ from avemotion.compat import install_line
 from avemotion.errors import UsageError
 from avemotion.inference.runtimes.interface import RuntimeName
 from avemotion.inference.runtimes.loading import find_checkpoint, load_runtime
-from avemotion.inference.runtimes.packaged import model_name
+from avemotion.models.packaged import model_name
 
 _MOST_MEBIBYTES, _MOST_MINUTES = 2**20, 24 * 60
 

@@ -14,8 +14,8 @@ from media_maker import speech_like
 import avemotion
 from avemotion.cli import main
 from avemotion.data.corpora.crema_d import EMOTION_BY_CODE, EMOTIONS
-from avemotion.inference.runtimes.packaged import PACKAGED, packaged_file
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.packaged import PACKAGED, packaged_file
 
 MOST_BYTES = 10_000_000
 

@@ -9,8 +9,8 @@ from typing import get_args
 
 from avemotion.errors import UsageError
 from avemotion.inference.runtimes.interface import Runtime, RuntimeName
-from avemotion.inference.runtimes.packaged import PACKAGED, packaged_file
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST, ONNX_NAME
+from avemotion.models.packaged import PACKAGED, packaged_file
 
 ONNX_SUFFIX = ".onnx"
 """Suffix of exported models; any other file counts as a checkpoint."""

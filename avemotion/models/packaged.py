@@ -1,4 +1,4 @@
-"""The model that comes with the package, and what it is called."""
+"""The model that comes with the package, and what it is called; this module needs no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGED = "avemotion-1"
 """Name of the model that comes with the package; ``--checkpoint avemotion-1`` chooses it."""
 
-_FOLDER = Path(__file__).parents[2] / "packaged"
+_FOLDER = Path(__file__).parents[1] / "packaged"
 
 
 def packaged_file(suffix: str) -> Path:
