@@ -62,8 +62,8 @@ def fit(
         model: Name of the model: see ``avemotion models``; by default ar5.
         modality: What the model reads: `av`, `video` or `audio`; by default the first that it can.
         out: Folder of the run; by default ``runs/MODEL/MODALITY``.
-        init: Checkpoint, folder of a run, or avemotion-1, whose weights training begins with; model, modality
-            and the model's own settings are by default its own.
+        init: Checkpoint, folder of a run, or avemotion-1, whose weights training begins with;
+            model, modality and the model's own settings are by default its own.
         settings: An instance of the model's `Settings`; by default its best known values.
         training: How the model is trained.
         progress: Show a progress bar.
