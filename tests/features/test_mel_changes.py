@@ -61,7 +61,12 @@ def test_a_narrow_channel_is_that_of_waveforms(monkeypatch: pytest.MonkeyPatch) 
     middle = (slice(None), slice(None), slice(6, 90), slice(2, int(lengths) - 2))
     apart = (ours[middle] - theirs[middle]).abs()
     assert float(apart.median()) < 0.5 and float(apart.mean()) < 1.5
-    above = (slice(None), slice(None), slice(104, 108), middle[-1])  # around 6.4 kHz: 44 dB down, less what the peak lost
+    above = (
+        slice(None),
+        slice(None),
+        slice(104, 108),
+        middle[-1],
+    )  # around 6.4 kHz: 44 dB down, less what the peak lost
     lost = spectrograms(clean)[0][above].mean() - ours[above].mean()
     assert 36 < float(lost) < 46
 
