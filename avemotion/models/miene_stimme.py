@@ -18,6 +18,7 @@ from avemotion.data.batch import Batch
 from avemotion.data.task import NEUTRAL, Task
 from avemotion.errors import require, require_types
 from avemotion.models.base import About, EmotionModel
+from avemotion.models.folding import folded
 from avemotion.models.inputs import Input
 from avemotion.models.miene import Miene, MieneSettings, standardised
 from avemotion.models.stimme import Stimme, StimmeSettings
@@ -94,6 +95,10 @@ class MieneStimme(EmotionModel):
         if VOICE in batch.inputs:
             found.append(self.voice(batch).log_softmax(dim=1) * batch.present["audio"][:, None])
         return torch.stack(found).sum(dim=0)
+
+    def folded(self) -> MieneStimme:
+        """Return a copy without batch normalisations."""
+        return folded(self)
 
     def _seen(self, stills: Tensor) -> Tensor:
         """Return log-probabilities pooled over frames, float (clip, label).

@@ -151,3 +151,11 @@ def test_light_and_contrast_change_no_answer(gain: float, offset: int) -> None:
     assert torch.equal(changed.float(), faces * gain + offset)
     found = [probabilities(network, clips.with_inputs(stills=f)) for f in (faces, changed)]
     np.testing.assert_allclose(found[1], found[0], atol=1e-4)
+
+
+def test_the_faster_copy_answers_the_same() -> None:
+    network, metadata = untrained()
+    fast, clips = network.folded(), tensors(metadata, 6)
+    assert not [m for m in fast.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    np.testing.assert_allclose(probabilities(fast, clips), probabilities(network, clips), atol=1e-5)
+    assert [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
