@@ -187,7 +187,7 @@ class LiveWindow:
             if len(boxes) * 2 < FACE_FRAMES:
                 continue
             steady = Box(*(round(side) for side in np.median(boxes, axis=0).tolist()))
-            crops, _ = face_crops(frames, steady, metadata.preprocessing)
+            crops, _ = face_crops(frames, [steady] * FACE_FRAMES, metadata.preprocessing)
             signals = ClipSignals("", 0, crops[None], None, metadata.preprocessing.crop_size)
             features = ClipFeatures.of(signals, names_of(metadata.inputs), views=1)
             clips[number] = as_batch(features, "video")

@@ -1,0 +1,168 @@
+"""Follow a face that moves over a clip: where it is on each frame, along a smooth path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemotion.features.face_cascade import look_alike, look_around, region
+from avemotion.features.face_tracking import Face
+from avemotion.features.scene_cuts import cuts_among
+from avemotion.media.types import Box
+
+MOVES = 0.15
+"""A face moves where an edge of it is off the one box by more than this share of the box' width.
+
+Beside the outer corners of the eyes the crop has so much room. The heads of CREMA-D stay within
+half of it, with all that the cascade is off."""
+
+SUSPECTED = 0.1
+"""Where what is known without a further search is off by more, it is worth one."""
+
+_REACH = 0.6  # how far a face is from where it is expected, in widths
+_CLOSE = 0.2  # where its image was seen
+_SIZES = (0.8, 1.25)  # and how much smaller or larger
+_FAR = 3  # frames: so far on, a face is expected to move as it did
+_SMOOTH_PLACE = 7  # frames that decide where the face is on one
+_SMOOTH_SIZE = 15  # cascades are less sure of its size
+_MEDIAN = 3  # of so many frames one may be wrong
+
+
+def follow(frames: Sequence[NDArray[np.uint8]], seen: Face) -> Face:
+    """Look for a face on the other frames, from those nearest to where it was seen outward.
+
+    First for its image on the frame nearest in time, which is quick, then for any face. A scene cut
+    ends the way: what is beyond it is somebody else.
+
+    Args:
+        frames: uint8 (height, width) each.
+        seen: The cascade's square of the face, float64 (4,), by frame.
+
+    Returns:
+        The squares by frame, in the order of time, those of `seen` among them.
+    """
+    known = dict(seen)
+    scene = np.searchsorted(cuts_among(np.stack(frames)), np.arange(len(frames)), side="right")
+    scenes = {int(scene[frame]) for frame in seen}
+    left = {frame for frame in range(len(frames)) if int(scene[frame]) in scenes} - known.keys()
+    while left:
+        frame = min(left, key=lambda k: (min(abs(k - other) for other in known), k))
+        left.remove(frame)
+        expected = _expected(known, frame, frames[frame].shape)
+        nearest = min(known, key=lambda k: (abs(k - frame), k))
+        image, _ = region(frames[nearest], known[nearest], margin=0.0)
+        box = look_alike(frames[frame], image, expected, _REACH)
+        box = _nearest(frames[frame], expected, _REACH) if box is None else box
+        if box is not None:
+            known[frame] = box
+    return dict(sorted(known.items()))
+
+
+def refined(frames: Sequence[NDArray[np.uint8]], followed: Face) -> Face:
+    """Return the squares as the cascade sees them: images alone drift, and have one size.
+
+    Args:
+        frames: uint8 (height, width) each.
+        followed: The result of `follow`.
+    """
+    seen = {frame: _nearest(frames[frame], box, _CLOSE) for frame, box in followed.items()}
+    return {frame: followed[frame] if box is None else box for frame, box in seen.items()}
+
+
+def _nearest(
+    frame: NDArray[np.uint8], expected: NDArray[np.float64], margin: float
+) -> NDArray[np.float64] | None:
+    """Return the face that is nearest to where it is expected; None without one."""
+    found = look_around(frame, expected, margin, _SIZES)
+    if not len(found):
+        return None
+    off = np.abs(_centres(found) - _centres(expected[None])).max(axis=1)
+    return np.asarray(found[off.argmin()])
+
+
+def _expected(known: Face, frame: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return where a face should be: between two frames, or on its way from the nearest two."""
+    at = sorted(known)
+    nearest = min(at, key=lambda k: abs(k - frame))
+    behind = [k for k in at if 0 < abs(k - nearest) <= _FAR]
+    if at[0] < frame < at[-1] or not behind or abs(frame - nearest) > _FAR:
+        boxes = np.array([known[k] for k in at])
+        return np.asarray(_between(np.array(at), boxes, np.array([frame]))[0])
+    other = max(behind, key=lambda k: abs(k - nearest))
+    step = (known[nearest] - known[other])[:2] / (nearest - other)
+    place = known[nearest][:2] + step * (frame - nearest)
+    side = known[nearest][2]
+    inside = np.clip(place, 0, np.maximum(0, np.array(shape[::-1]) - side))  # found whole, or not
+    return np.concatenate([inside, [side, side]])
+
+
+def smooth_path(seen: Face, frames: int) -> NDArray[np.float64]:
+    """Return the squares of a face on all frames, without the jitter of the searches.
+
+    Between the frames that show it the face moves evenly, before and after it stays.
+
+    Args:
+        seen: The square of the face, float64 (4,), by frame.
+        frames: Number of frames.
+
+    Returns:
+        float64 (frame, 4).
+    """
+    from scipy.ndimage import median_filter  # loaded for the few clips that need it
+    from scipy.signal import savgol_filter
+
+    at = np.array(sorted(seen))
+    boxes = np.array([seen[int(k)] for k in at])
+    values = np.column_stack([_centres(boxes), np.log(boxes[:, 2])])
+    values = median_filter(values, size=(_MEDIAN, 1), mode="nearest")
+    values = _between(at, values, np.arange(frames))
+
+    def smoothed(part: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+        odd = min(window, frames - (frames + 1) % 2)
+        return np.asarray(savgol_filter(part, odd, min(1, odd - 1), axis=0, mode="interp"))
+
+    centres = smoothed(values[:, :2], _SMOOTH_PLACE)
+    sides = np.exp(smoothed(values[:, 2:], _SMOOTH_SIZE))
+    return np.hstack([centres - sides / 2, sides, sides])
+
+
+def furthest_off(squares: NDArray[np.float64], square: NDArray[np.float64]) -> float:
+    """Return how far the edges of squares are from those of one, at most, as a share of its side.
+
+    Args:
+        squares: float64 (frame, 4).
+        square: float64 (4,).
+    """
+    edges = [np.concatenate([s[..., :2], s[..., :2] + s[..., 2:]], -1) for s in (squares, square)]
+    return float(np.abs(edges[0] - edges[1]).max() / square[2])
+
+
+def boxes_at(
+    boxes: Sequence[Box], positions: NDArray[np.intp], others: NDArray[np.intp]
+) -> list[Box]:
+    """Return the boxes on other frames of a video: those of a path lie between its own.
+
+    Args:
+        boxes: On some frames.
+        positions: Numbers of these frames, int (box,), ascending; they may repeat.
+        others: Numbers of the other frames, int (other,).
+
+    Returns:
+        A box for each of the others.
+    """
+    at, first = np.unique(positions, return_index=True)
+    edges = np.array([boxes[index].edges for index in first])
+    return [Box(*map(round, box)) for box in _between(at, edges, others).tolist()]
+
+
+def _between(
+    at: NDArray[np.intp], values: NDArray[np.float64], others: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Interpolate each column of values, float64 (position, value)."""
+    return np.column_stack([np.interp(others, at, column) for column in values.T])
+
+
+def _centres(squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(squares[:, :2] + squares[:, 2:] / 2)
