@@ -42,7 +42,7 @@ class Extraction:
     searched_frames_with_face: int = 0
     """Those on which the clip's face was found."""
     box: Box | None = None
-    """The crop, in pixels of the video; of a face that moves, on the middle frame of view 0."""
+    """The crop, in pixels of the video; of a face that moves that on the middle frame of view 0."""
     video_seconds: float = 0.0
     """Length of the video."""
     sound_seconds: float = 0.0

@@ -27,10 +27,9 @@ from avemotion.features.face_cascade import (
     search,
 )
 from avemotion.features.face_path import (
-    MOVES,
-    SUSPECTED,
     follow,
-    furthest_off,
+    may_move,
+    moves,
     refined,
     smooth_path,
 )
@@ -206,10 +205,9 @@ def _track(frames: Sequence[NDArray[np.uint8]], chosen: Face, searched: int) -> 
     square, least = _middle(chosen), min(MIN_FACES, len(frames))
     squares = np.tile(square, (len(frames), 1))
     found, seen = _check_frames(frames, squares, chosen)
-    if not all(found) or furthest_off(np.array(list(seen.values())), square) > SUSPECTED:
+    if not all(found) or may_move(np.array(list(seen.values())), square):
         followed = follow(frames, chosen)
-        path = smooth_path(followed, len(frames))
-        if len(followed) >= least and furthest_off(path, square) > MOVES:
+        if len(followed) >= least and moves(smooth_path(followed, len(frames)), square):
             squares = smooth_path(refined(frames, followed), len(frames))
             found, _ = _check_frames(frames, squares, followed)
     if sum(found) < least:

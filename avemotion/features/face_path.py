@@ -12,22 +12,17 @@ from avemotion.features.face_tracking import Face
 from avemotion.features.scene_cuts import cuts_among
 from avemotion.media.types import Box
 
-MOVES = 0.15
-"""A face moves where an edge of it is off the one box by more than this share of the box' width.
-
-Beside the outer corners of the eyes the crop has so much room. The heads of CREMA-D stay within
-half of it, with all that the cascade is off."""
-
-SUSPECTED = 0.1
-"""Where what is known without a further search is off by more, it is worth one."""
-
+# Shares of the width by which an edge is off the one box. On real clips of CREMA-D it is 0.03 to
+# 0.12 on single frames, most of that the cascade's jitter; faces that drift by 0.4 widths in all
+# begin to be cut (benchmarks/results/faces.md).
+_MOVES = 0.15  # a face moves
+_MAY_MOVE = 0.1  # what is known without a further search makes it worth one
 _REACH = 0.6  # how far a face is from where it is expected, in widths
 _CLOSE = 0.2  # where its image was seen
 _SIZES = (0.8, 1.25)  # and how much smaller or larger
 _FAR = 3  # frames: so far on, a face is expected to move as it did
 _SMOOTH_PLACE = 7  # frames that decide where the face is on one
 _SMOOTH_SIZE = 15  # cascades are less sure of its size
-_MEDIAN = 3  # of so many frames one may be wrong
 
 
 def follow(frames: Sequence[NDArray[np.uint8]], seen: Face) -> Face:
@@ -99,44 +94,64 @@ def _expected(known: Face, frame: int, shape: tuple[int, ...]) -> NDArray[np.flo
 
 
 def smooth_path(seen: Face, frames: int) -> NDArray[np.float64]:
-    """Return the squares of a face on all frames, without the jitter of the searches.
+    """Return the boxes of a face on all frames, without the jitter of the searches.
 
-    Between the frames that show it the face moves evenly, before and after it stays.
+    Between the frames that show it the face moves evenly; before and after them it stays.
 
     Args:
-        seen: The square of the face, float64 (4,), by frame.
+        seen: The box of the face by frame, all of one shape.
         frames: Number of frames.
 
     Returns:
         float64 (frame, 4).
     """
-    from scipy.ndimage import median_filter  # loaded for the few clips that need it
-    from scipy.signal import savgol_filter
-
     at = np.array(sorted(seen))
     boxes = np.array([seen[int(k)] for k in at])
     values = np.column_stack([_centres(boxes), np.log(boxes[:, 2])])
-    values = median_filter(values, size=(_MEDIAN, 1), mode="nearest")
+    beside = np.concatenate([values[:1], values, values[-1:]])
+    values = np.median([beside[:-2], beside[1:-1], beside[2:]], axis=0)  # one may be wrong
     values = _between(at, values, np.arange(frames))
-
-    def smoothed(part: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-        odd = min(window, frames - (frames + 1) % 2)
-        return np.asarray(savgol_filter(part, odd, min(1, odd - 1), axis=0, mode="interp"))
-
-    centres = smoothed(values[:, :2], _SMOOTH_PLACE)
-    sides = np.exp(smoothed(values[:, 2:], _SMOOTH_SIZE))
-    return np.hstack([centres - sides / 2, sides, sides])
+    centres = _smoothed(values[:, :2], _SMOOTH_PLACE)
+    sizes = np.exp(_smoothed(values[:, 2:], _SMOOTH_SIZE)) * (1.0, boxes[0, 3] / boxes[0, 2])
+    return np.hstack([centres - sizes / 2, sizes])
 
 
-def furthest_off(squares: NDArray[np.float64], square: NDArray[np.float64]) -> float:
-    """Return how far the edges of squares are from those of one, at most, as a share of its side.
+def _smoothed(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Fit a line to the values around each, float64 (frame, value)."""
+    window = min(window, len(values))
+    smooth = np.empty_like(values)
+    for frame in range(len(values)):
+        start = min(max(0, frame - window // 2), len(values) - window)
+        around = np.arange(start, start + window) - frame
+        line = np.polyfit(around, values[start : start + window], min(1, window - 1))
+        smooth[frame] = line[-1]
+    return smooth
+
+
+def moves(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> bool:
+    """Tell whether a face leaves its one box.
 
     Args:
-        squares: float64 (frame, 4).
-        square: float64 (4,).
+        boxes: Where it is on each frame, float64 (frame, 4), without jitter.
+        box: The one box, float64 (4,).
     """
-    edges = [np.concatenate([s[..., :2], s[..., :2] + s[..., 2:]], -1) for s in (squares, square)]
-    return float(np.abs(edges[0] - edges[1]).max() / square[2])
+    return _furthest_off(boxes, box) > _MOVES
+
+
+def may_move(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> bool:
+    """Tell whether it is worth a search if a face leaves its one box; as for `moves`.
+
+    Args:
+        boxes: Where it was found on some frames, float64 (frame, 4).
+        box: The one box, float64 (4,).
+    """
+    return _furthest_off(boxes, box) > _MAY_MOVE
+
+
+def _furthest_off(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> float:
+    """Return how far edges of boxes are from those of one, at most, as a share of its width."""
+    edges = [np.concatenate([b[..., :2], b[..., :2] + b[..., 2:]], -1) for b in (boxes, box)]
+    return float(np.abs(edges[0] - edges[1]).max() / box[2])
 
 
 def boxes_at(
@@ -164,5 +179,5 @@ def _between(
     return np.column_stack([np.interp(others, at, column) for column in values.T])
 
 
-def _centres(squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(squares[:, :2] + squares[:, 2:] / 2)
+def _centres(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(boxes[:, :2] + boxes[:, 2:] / 2)

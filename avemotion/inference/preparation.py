@@ -48,8 +48,8 @@ class PreparedClip:
     frames_sampled: int
     """Frames searched for a face: 20, 1 of a picture, or 0 without a video."""
     face_box: Box | None
-    """The crop in pixels of the upright video, of a face that moves on the middle one of the 20
-    frames; None without a face."""
+    """The crop in pixels of the upright video, of a face that moves that on the middle one of the
+    20 frames; None without a face."""
     face: int | None
     """Number of the face, from 1, where all faces were requested and there is one."""
     warnings: tuple[str, ...]
@@ -67,8 +67,8 @@ class FaceCrops:
     found: tuple[bool, ...] = ()
     """For each of the 20 frames, whether the face was found in it; empty without a face."""
     box: Box | None = None
-    """The crop in pixels of the upright video, of a face that moves on the middle one of the 20
-    frames; None without a face."""
+    """The crop in pixels of the upright video, of a face that moves that on the middle one of the
+    20 frames; None without a face."""
     number: int | None = None
     """From 1, where all faces were requested; None without a face."""
     missing: str = ""
