@@ -18,8 +18,12 @@ from avemotion.media.types import Box
 _MOVES = 0.15  # a face moves
 _MAY_MOVE = 0.1  # what is known without a further search makes it worth one
 _REACH = 0.6  # how far a face is from where it is expected, in widths
-_CLOSE = 0.2  # where its image was seen
 _SIZES = (0.8, 1.25)  # and how much smaller or larger
+_CLOSE = 0.2  # the same where its image was seen, which says less about its size
+_CLOSE_SIZES = (0.6, 1.6)
+_PAST_BORDER = 0.1  # so much of a face that is cut by the border does not matter, in widths
+_AT_BORDER = 0.05  # so near to it, a face that seems smaller than before is cut
+_SMALLER = 0.95
 _FAR = 3  # frames: so far on, a face is expected to move as it did
 _SMOOTH_PLACE = 7  # frames that decide where the face is on one
 _SMOOTH_SIZE = 15  # cascades are less sure of its size
@@ -28,29 +32,36 @@ _SMOOTH_SIZE = 15  # cascades are less sure of its size
 def follow(frames: Sequence[NDArray[np.uint8]], seen: Face) -> Face:
     """Look for a face on the other frames, from those nearest to where it was seen outward.
 
-    First for its image on the frame nearest in time, which is quick, then for any face. A scene cut
-    ends the way: what is beyond it is somebody else.
+    First for its image on the frame nearest in time, which is quick, then for any face. The way
+    ends at a scene cut, beyond which is somebody else, and where it leads out of the frame: what is
+    still seen of the face passes for a smaller one.
 
     Args:
         frames: uint8 (height, width) each.
         seen: The cascade's square of the face, float64 (4,), by frame.
 
     Returns:
-        The squares by frame, in the order of time, those of `seen` among them.
+        The squares by frame, in the order of time, those of `seen` among them, but for what seems
+        smaller at the border.
     """
-    known = dict(seen)
+    usual = float(np.median([square[2] for square in seen.values()]))
+    shape = frames[0].shape
+    known = {k: square for k, square in seen.items() if not _is_rest(square, usual, shape)}
     scene = np.searchsorted(cuts_among(np.stack(frames)), np.arange(len(frames)), side="right")
     scenes = {int(scene[frame]) for frame in seen}
     left = {frame for frame in range(len(frames)) if int(scene[frame]) in scenes} - known.keys()
     while left:
         frame = min(left, key=lambda k: (min(abs(k - other) for other in known), k))
         left.remove(frame)
-        expected = _expected(known, frame, frames[frame].shape)
+        expected = _expected(known, frame)
+        if _past_border(expected, shape) > _PAST_BORDER:
+            left -= set(range(frame) if frame < min(known) else range(frame, len(frames)))
+            continue
         nearest = min(known, key=lambda k: (abs(k - frame), k))
         image, _ = region(frames[nearest], known[nearest], margin=0.0)
         box = look_alike(frames[frame], image, expected, _REACH)
-        box = _nearest(frames[frame], expected, _REACH) if box is None else box
-        if box is not None:
+        box = _nearest(frames[frame], expected, _REACH, _SIZES) if box is None else box
+        if box is not None and not _is_rest(box, known[nearest][2], shape):
             known[frame] = box
     return dict(sorted(known.items()))
 
@@ -62,22 +73,27 @@ def refined(frames: Sequence[NDArray[np.uint8]], followed: Face) -> Face:
         frames: uint8 (height, width) each.
         followed: The result of `follow`.
     """
-    seen = {frame: _nearest(frames[frame], box, _CLOSE) for frame, box in followed.items()}
+    seen = {
+        frame: _nearest(frames[frame], box, _CLOSE, _CLOSE_SIZES) for frame, box in followed.items()
+    }
     return {frame: followed[frame] if box is None else box for frame, box in seen.items()}
 
 
 def _nearest(
-    frame: NDArray[np.uint8], expected: NDArray[np.float64], margin: float
+    frame: NDArray[np.uint8],
+    expected: NDArray[np.float64],
+    margin: float,
+    sizes: tuple[float, float],
 ) -> NDArray[np.float64] | None:
     """Return the face that is nearest to where it is expected; None without one."""
-    found = look_around(frame, expected, margin, _SIZES)
+    found = look_around(frame, expected, margin, sizes)
     if not len(found):
         return None
     off = np.abs(_centres(found) - _centres(expected[None])).max(axis=1)
     return np.asarray(found[off.argmin()])
 
 
-def _expected(known: Face, frame: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _expected(known: Face, frame: int) -> NDArray[np.float64]:
     """Return where a face should be: between two frames, or on its way from the nearest two."""
     at = sorted(known)
     nearest = min(at, key=lambda k: abs(k - frame))
@@ -87,10 +103,18 @@ def _expected(known: Face, frame: int, shape: tuple[int, ...]) -> NDArray[np.flo
         return np.asarray(_between(np.array(at), boxes, np.array([frame]))[0])
     other = max(behind, key=lambda k: abs(k - nearest))
     step = (known[nearest] - known[other])[:2] / (nearest - other)
-    place = known[nearest][:2] + step * (frame - nearest)
-    side = known[nearest][2]
-    inside = np.clip(place, 0, np.maximum(0, np.array(shape[::-1]) - side))  # found whole, or not
-    return np.concatenate([inside, [side, side]])
+    return np.concatenate([known[nearest][:2] + step * (frame - nearest), known[nearest][2:]])
+
+
+def _is_rest(square: NDArray[np.float64], side: float, shape: tuple[int, ...]) -> bool:
+    """Tell whether a square is what the border leaves of a face whose side was larger."""
+    return _past_border(square, shape) > -_AT_BORDER and bool(square[2] < _SMALLER * side)
+
+
+def _past_border(square: NDArray[np.float64], shape: tuple[int, ...]) -> float:
+    """Return how far a square is past the border of a frame, in widths; below 0, inside."""
+    past = max(-square[:2].min(), (square[:2] + square[2:] - shape[::-1]).max())
+    return float(past / square[2])
 
 
 def smooth_path(seen: Face, frames: int) -> NDArray[np.float64]:
