@@ -19,8 +19,7 @@ _MOVES = 0.15  # a face moves
 _MAY_MOVE = 0.1  # what is known without a further search makes it worth one
 _REACH = 0.6  # how far a face is from where it is expected, in widths
 _SIZES = (0.8, 1.25)  # and how much smaller or larger
-_CLOSE = 0.2  # the same where its image was seen, which says less about its size
-_CLOSE_SIZES = (0.6, 1.6)
+_CLOSE = 0.2  # how far from where its image was seen
 _PAST_BORDER = 0.1  # so much of a face that is cut by the border does not matter, in widths
 _AT_BORDER = 0.05  # so near to it, a face that seems smaller than before is cut
 _SMALLER = 0.95
@@ -60,7 +59,7 @@ def follow(frames: Sequence[NDArray[np.uint8]], seen: Face) -> Face:
         nearest = min(known, key=lambda k: (abs(k - frame), k))
         image, _ = region(frames[nearest], known[nearest], margin=0.0)
         box = look_alike(frames[frame], image, expected, _REACH)
-        box = _nearest(frames[frame], expected, _REACH, _SIZES) if box is None else box
+        box = _nearest(frames[frame], expected, _REACH) if box is None else box
         if box is not None and not _is_rest(box, known[nearest][2], shape):
             known[frame] = box
     return dict(sorted(known.items()))
@@ -73,20 +72,15 @@ def refined(frames: Sequence[NDArray[np.uint8]], followed: Face) -> Face:
         frames: uint8 (height, width) each.
         followed: The result of `follow`.
     """
-    seen = {
-        frame: _nearest(frames[frame], box, _CLOSE, _CLOSE_SIZES) for frame, box in followed.items()
-    }
+    seen = {frame: _nearest(frames[frame], box, _CLOSE) for frame, box in followed.items()}
     return {frame: followed[frame] if box is None else box for frame, box in seen.items()}
 
 
 def _nearest(
-    frame: NDArray[np.uint8],
-    expected: NDArray[np.float64],
-    margin: float,
-    sizes: tuple[float, float],
+    frame: NDArray[np.uint8], expected: NDArray[np.float64], margin: float
 ) -> NDArray[np.float64] | None:
     """Return the face that is nearest to where it is expected; None without one."""
-    found = look_around(frame, expected, margin, sizes)
+    found = look_around(frame, expected, margin, _SIZES)
     if not len(found):
         return None
     off = np.abs(_centres(found) - _centres(expected[None])).max(axis=1)
