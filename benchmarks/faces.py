@@ -1,7 +1,8 @@
-"""How steady the face's box is, and which faces are found in larger and busy frames.
+"""How steady the face's box is, which faces are found in larger and busy frames, and followed.
 
 Steady: by how much the box moves when found on other frames of the clip. Found: real faces, pasted
-small, tilted, dark and several at once, by the first search alone and with the second.
+small, tilted, dark and several at once, by the first search alone and with the second. Followed:
+real faces, pasted on a way across the frame, in crops along it and in those of one box.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from decoding import found_clips
+from moving_faces import INSIDE_SHARE, moving_table
 from numpy.typing import NDArray
 from pasted_faces import FRAMES, Head, Pasted, busy_frames, pictures, read_head
 from reporting import parser, publish, table
@@ -170,16 +172,17 @@ def main() -> None:
             spreads.append(spread * FACE_WIDTH / wide)
             found, drawn = found + seen, drawn + given.draws * FACE_FRAMES
         pasted, pasted_result = pasted_table(clips, given.only)
+        moving, moving_result = moving_table(clips, given.only)
     mean = np.mean(spreads, axis=0)
     publish(
         given.out,
         "faces",
         "How steady the face's box is",
         [
-            f"{called}. A clip has one box, so within a clip nothing moves. Here it is found anew "
-            f"on {given.draws} draws of 20 frames, evenly spread, each with another start: "
-            "standard deviation of its centre and width over the draws, in pixels of the video and "
-            f"in pixels of the crop ({FACE_WIDTH} wide).",
+            f"{called}. Where a face stays, a clip has one box, so within a clip nothing moves. "
+            f"Here it is found anew on {given.draws} draws of 20 frames, evenly spread, each with "
+            "another start: standard deviation of its centre and width over the draws, in pixels "
+            f"of the video and in pixels of the crop ({FACE_WIDTH} wide).",
             table(
                 ["clip", "face on, of 20", "width", "across", "down", "of width"]
                 + ["crop: across", "down", "of width"],
@@ -195,6 +198,13 @@ def main() -> None:
             "faces, all are asked for. *False*: a box that overlaps no face by 0.3 (intersection "
             "over union). Processor time of a search on one thread, mean.",
             pasted,
+            "## Faces that move",
+            "The same faces and frames; the face moves evenly, during the clip by so many widths "
+            "of its box. *One box*: the best that one can do, the true box in the middle of the "
+            "way on all frames. *Crops*: those that are cut. *Inside*: the share of crops that "
+            f"hold at least {INSIDE_SHARE:.0%} of what the frame shows of the face's true box. "
+            "Processor time of the search, mean.",
+            moving,
         ],
         {
             "found": found,
@@ -203,6 +213,7 @@ def main() -> None:
             "down_crop_pixels": round(float(mean[1]), 3),
             "width_crop_pixels": round(float(mean[2]), 3),
             **pasted_result,
+            **{name: round(share, 3) for name, share in moving_result.items()},
         },
     )
 

@@ -54,13 +54,21 @@ class Pasted:
     """Counter-clockwise."""
     drift: float = 0.0
     """How far it moves across during the clip, in widths of the box."""
+    bend: float = 0.0
+    """How much lower it is at both ends of its way than in the middle, in widths of the box."""
+    growth: float = 1.0
+    """How many times larger it is at the end than at the start."""
+    hidden: range = range(0)
+    """Frames on which it is not there."""
 
     def box(self, frame: int = FRAMES // 2) -> Box:
         """Return where the face is on a frame, in pixels."""
+        time = frame / (FRAMES - 1) - 0.5
         height = self.share * HEIGHT
         width = height * self.head.box.width / self.head.box.height
-        x = self.across * WIDTH + self.drift * width * (frame / (FRAMES - 1) - 0.5)
-        y = self.down * HEIGHT
+        x = self.across * WIDTH + self.drift * width * time
+        y = self.down * HEIGHT + self.bend * width * (2 * time) ** 2
+        height, width = height * self.growth**time, width * self.growth**time
         return Box(
             round(x - width / 2), round(y - height / 2), round(width), round(height)
         )  # fmt: skip
@@ -109,7 +117,8 @@ def busy_frames(
     for number, (down, across) in enumerate(shake):
         frame = wide[down : down + HEIGHT, across : across + WIDTH].astype(np.float32)
         for face in pasted:
-            _paste(frame, face, number)
+            if number not in face.hidden:
+                _paste(frame, face, number)
         frame = frame * light + _NOISE * max(light, 0.3) * rng.standard_normal(
             frame.shape, np.float32
         )

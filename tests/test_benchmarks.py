@@ -69,6 +69,13 @@ def test_faces_reports_how_steady_a_box_is(few_clips: Path, tmp_path: Path):
     assert "| a face of 17% of the height | 2 " in page
 
 
+def test_faces_reports_how_many_crops_hold_a_face_that_moves(few_clips: Path, tmp_path: Path):
+    chosen = "30 %, moves by 1.5"
+    result = run("faces", tmp_path, "--clips", few_clips, "--draws", 2, "--only", chosen)
+    assert result["pasted"] == 0
+    assert result["inside_crops"] > 0.9 > 0.5 > result["inside_one_box"] > 0
+
+
 def test_preprocess_reports_ratios_over_decoding(few_clips: Path, tmp_path: Path):
     quick = ("--repeats", 1, "--worker-clips", 4, "--worker-repeats", 1, "--memory-clips", 24)
     result = run("preprocess", tmp_path, "--clips", few_clips, *quick)

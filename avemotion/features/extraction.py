@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avemotion.config import FACE_FRAMES, PreprocessSettings
 from avemotion.features.crops import face_crops, scaled_box, whole_crops
 from avemotion.features.face_detection import find_face, no_face
+from avemotion.features.face_path import boxes_at
 from avemotion.features.frame_sampling import GRIDS
 from avemotion.features.table import ClipSignals, shows_motion
 from avemotion.features.types import ClipFeatures
@@ -41,7 +42,7 @@ class Extraction:
     searched_frames_with_face: int = 0
     """Those on which the clip's face was found."""
     box: Box | None = None
-    """The crop, in pixels of the video."""
+    """The crop, in pixels of the video; of a face that moves that on the middle frame of view 0."""
     video_seconds: float = 0.0
     """Length of the video."""
     sound_seconds: float = 0.0
@@ -196,11 +197,12 @@ def _faces(
     track = find_face([video.frames[index] for index in views[0]])
     if track is None:
         return None, replace(found, no_face=no_face(video.decoded))
-    crops, box = face_crops(video.frames, track.box, settings, track.tilt_degrees)
+    path = boxes_at(track.boxes, grids[0], video.requested_indices)
+    crops, boxes = face_crops(video.frames, path, settings, track.tilt_degrees)
     return np.stack([crops[view] for view in views]), replace(
         found,
         faces_found=sum(track.found),
         searched_frames=track.searched_frames,
         searched_frames_with_face=track.searched_frames_with_face,
-        box=scaled_box(box, video.scale),
+        box=scaled_box(boxes[views[0][FACE_FRAMES // 2]], video.scale),
     )

@@ -1,8 +1,9 @@
-"""Find the face of a clip: one steady box for all frames, and on which of them a face is seen.
+"""Find the face of a clip: where to crop each frame, and on which of them a face is seen.
 
 Viola-Jones Haar cascades, as in the thesis. On real clips their boxes jitter by a few pixels while
-the head is nearly still, so a few frames are searched and one box is chosen. Whether a frame
-*has* a face is decided on that frame's own pixels.
+the head is nearly still, so a few frames are searched and one box is chosen; only where the face
+leaves it, the boxes follow on a smooth path: see `face_path`. Whether a frame *has* a face is
+decided on that frame's own pixels.
 """
 
 from __future__ import annotations
@@ -14,16 +15,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemotion.config import FACE_FRAMES, FACE_HEIGHT, FACE_WIDTH
+from avemotion.config import FACE_FRAMES
+from avemotion.features.crops import square_crop
 from avemotion.features.face_cascade import (
+    LIKENESS,
     MIN_FACE_SHARE,
-    ROI_FACE,
     cut,
+    look_alike,
     look_around,
     region,
     search,
 )
-from avemotion.features.face_tracking import is_same_face, ranked_faces
+from avemotion.features.face_path import (
+    follow,
+    may_move,
+    moves,
+    refined,
+    smooth_path,
+)
+from avemotion.features.face_tracking import Face, Seen, is_same_face, overlaps, ranked_faces
 from avemotion.features.second_search import (
     TILTS,
     brightened,
@@ -44,13 +54,8 @@ MIN_FACES = 5
 # found on the other searched frames, these need no search; any doubt means a search at length.
 _GLANCE_HEIGHT = 90  # pixels: at least a quarter of the frame's height is the face
 _SEARCH_HEIGHT = 180  # frames are searched at this height: half of CREMA-D's
-_LIKENESS = 0.75  # correlation with the clip's typical face above which a frame needs no search
+_GLANCE_REACH = 0.25  # how far around the face in the middle, in widths
 _CHECK_FACE = 32  # side in pixels of the face in that check
-
-# The cascade's square reaches from mid-forehead to the lower lip. A crop of 80 : 98 that holds
-# brows and chin is 0.9 of it wide, and its centre lies a little lower.
-_CROP_WIDTH = 0.9
-_CROP_DROP = 0.06
 
 
 def no_face(decoded: int) -> str:
@@ -67,8 +72,9 @@ def no_face(decoded: int) -> str:
 class FaceTrack:
     """Where a clip's face is, and on which frames it was seen."""
 
-    box: Box
-    """The crop, of the same shape (80 : 98) as the faces."""
+    boxes: tuple[Box, ...]
+    """For each frame searched the crop, of the same shape (80 : 98) as the faces: one and the same
+    where the face stays, a smooth path where it moves."""
     found: tuple[bool, ...]
     """For each frame searched: is there a face in the box?"""
     searched_frames: int
@@ -76,9 +82,14 @@ class FaceTrack:
     searched_frames_with_face: int
     """Those on which the clip's face was found."""
     tilt_degrees: float = 0.0
-    """How far the head leans, counter-clockwise; the box is upright, about the same centre."""
+    """How far the head leans, counter-clockwise; boxes are upright, about the same centre."""
     note: str = ""
     """What the second search did to find it; empty where the first one did."""
+
+    @property
+    def box(self) -> Box:
+        """The crop on the middle frame."""
+        return self.boxes[len(self.boxes) // 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +151,15 @@ def find_faces(frames: Sequence[NDArray[np.uint8]], again: bool = True) -> Found
 def _add_other(
     tracks: list[FaceTrack],
     frames: Sequence[NDArray[np.uint8]],
-    group: dict[int, NDArray[np.float64]],
+    group: Face,
     searched: int,
 ) -> bool:
     """Add a further face; return whether it is among the tracks, now or before."""
-    edges = _crop_box(_middle(group)).edges
-    if any(is_same_face(edges, track.box.edges) for track in tracks):
-        return True
+    edges = square_crop(_middle(group)).edges
+    for known in tracks:
+        there = np.median([known.boxes[frame].edges for frame in group], axis=0)
+        if is_same_face(edges, np.asarray(there)):
+            return True
     track = _track(frames, group, searched) if 2 * len(group) >= searched else None
     tracks += [track] if track else []
     return track is not None
@@ -169,12 +182,12 @@ def _found_again(frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]) ->
                 continue
             turned = [turned_frame(frame, degrees) for frame in lit]
             if track := _track(turned, group, len(keys)):
-                box = turned_back(track.box, frames[0].shape, degrees)
+                boxes = tuple(turned_back(box, frames[0].shape, degrees) for box in track.boxes)
                 tilt = (
                     f"the head is tilted by about {abs(degrees):.0f} degrees: it is turned upright"
                 )
                 note = "; ".join(filter(None, (tilt, dark)))
-                return replace(track, box=box, tilt_degrees=degrees, note=note)
+                return replace(track, boxes=boxes, tilt_degrees=degrees, note=note)
     return None
 
 
@@ -183,24 +196,26 @@ def _searched_frames(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.intp]:
     return np.unique(indices.astype(np.intp)[1:-1])
 
 
-def _middle(boxes: dict[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+def _middle(boxes: Face) -> NDArray[np.float64]:
     return np.asarray(np.median(np.array(list(boxes.values())), axis=0))
 
 
-def _track(
-    frames: Sequence[NDArray[np.uint8]], chosen: dict[int, NDArray[np.float64]], searched: int
-) -> FaceTrack | None:
+def _track(frames: Sequence[NDArray[np.uint8]], chosen: Face, searched: int) -> FaceTrack | None:
     """Look for a face on all frames; None where it is seen on too few."""
-    square = _middle(chosen)
-    found = _check_frames(frames, square, set(chosen))
-    if sum(found) < min(MIN_FACES, len(frames)):
+    square, least = _middle(chosen), min(MIN_FACES, len(frames))
+    squares = np.tile(square, (len(frames), 1))
+    found, seen = _check_frames(frames, squares, chosen)
+    if not all(found) or may_move(np.array(list(seen.values())), square):
+        followed = follow(frames, chosen)
+        if len(followed) >= least and moves(smooth_path(followed, len(frames)), square):
+            squares = smooth_path(refined(frames, followed), len(frames))
+            found, _ = _check_frames(frames, squares, followed)
+    if sum(found) < least:
         return None
-    return FaceTrack(_crop_box(square), found, searched, len(chosen))
+    return FaceTrack(tuple(map(square_crop, squares)), found, searched, len(chosen))
 
 
-def _glance(
-    frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
-) -> dict[int, NDArray[np.float64]]:
+def _glance(frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]) -> Face:
     """Find a single large face in the middle of the clip, and it on all searched frames.
 
     Returns:
@@ -213,34 +228,18 @@ def _glance(
     if len(faces) != 1:
         return {}
     template, _ = region(middle, faces[0], margin=0.0)
-    boxes: dict[int, NDArray[np.float64]] = {}
+    boxes: Face = {}
     for k in keys:
-        box = faces[0] if frames[k] is middle else _tracked(frames[k], template, faces[0])
+        box = faces[0]
+        if frames[k] is not middle:
+            box = look_alike(frames[k], template, box, _GLANCE_REACH)
         if box is None:
             return {}
         boxes[int(k)] = box
     return boxes
 
 
-def _tracked(
-    frame: NDArray[np.uint8], template: NDArray[np.uint8], square: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
-    """Return the box of a face seen on another frame; None where nothing is like it."""
-    around, (x, y) = region(frame, square, margin=0.25)
-    if around.shape[0] < template.shape[0] or around.shape[1] < template.shape[1]:
-        return None
-    scores = cv2.matchTemplate(around, template, cv2.TM_CCOEFF_NORMED)
-    _, best, _, (column, row) = cv2.minMaxLoc(scores)
-    if not best > _LIKENESS:  # a flat region has no score
-        return None
-    side = square[2]
-    scale = side / ROI_FACE
-    return np.array([x + column * scale, y + row * scale, side, side])
-
-
-def _search_at_length(
-    frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
-) -> dict[int, NDArray[np.float64]]:
+def _search_at_length(frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]) -> Seen:
     """Search some frames, and all others where few of them show a face.
 
     Returns:
@@ -255,37 +254,33 @@ def _search_at_length(
 
 
 def _check_frames(
-    frames: Sequence[NDArray[np.uint8]], square: NDArray[np.float64], keys: set[int]
-) -> tuple[bool, ...]:
+    frames: Sequence[NDArray[np.uint8]],
+    squares: NDArray[np.float64],
+    known: Face,
+) -> tuple[tuple[bool, ...], Face]:
     """Tell for each frame whether the face is there, from that frame's own pixels.
 
     A frame that looks like the faces already found needs no search: the correlation of its small
-    crop with their mean is quick. Any other frame is searched around the box.
+    crop with their mean is quick. Any other frame is searched around its square.
+
+    Returns:
+        Whether each frame has the face; and of those searched, now or before, where it is.
     """
-    small = np.stack([_thumbnail(cut(frame, square)) for frame in frames])
+    small = np.stack([_thumbnail(cut(f, s)) for f, s in zip(frames, squares, strict=True)])
     small -= small.mean(axis=1, keepdims=True)
     small /= np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6)  # a flat one stays 0
-    typical = small[sorted(keys)].mean(axis=0)
+    typical = small[sorted(known)].mean(axis=0)
     typical /= max(float(np.linalg.norm(typical)), 1e-6)
     likeness = small @ typical
-    return tuple(
-        k in keys or bool(likeness[k] > _LIKENESS) or len(look_around(frame, square)) > 0
-        for k, frame in enumerate(frames)
-    )
+    seen = dict(known)
+    for k in np.flatnonzero(~(likeness > LIKENESS)).tolist():  # a flat region has none
+        if k not in known and len(near := look_around(frames[k], squares[k])):
+            seen[k] = near[overlaps(squares[k], near).argmax()]
+    found = tuple(k in seen or bool(likeness[k] > LIKENESS) for k in range(len(frames)))
+    return found, seen
 
 
 def _thumbnail(face: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the face as float32 (32 x 32,)."""
     small = cv2.resize(face, (_CHECK_FACE, _CHECK_FACE), interpolation=cv2.INTER_LINEAR)
     return np.asarray(small, np.float32).ravel()
-
-
-def _crop_box(square: NDArray[np.float64]) -> Box:
-    """Turn the cascade's square into the upright crop around brows and chin."""
-    x, y, side = square[0], square[1], square[2]
-    width = _CROP_WIDTH * side
-    height = width * FACE_HEIGHT / FACE_WIDTH
-    centre_x, centre_y = x + side / 2, y + side / 2 + _CROP_DROP * side
-    return Box(
-        round(centre_x - width / 2), round(centre_y - height / 2), round(width), round(height)
-    )

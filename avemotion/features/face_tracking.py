@@ -13,13 +13,20 @@ from avemotion.media.types import Box
 
 _SAME_FACE_IOU = 0.4  # boxes overlapping more than this show the same face
 _PART_SHARE = 0.3  # a box that shares more of its area with a face shows a part of it
+_STEP = 0.5  # a face that moves goes so far from frame to frame at most, in widths
+_STEP_SIZE = 1.35  # and becomes so much larger or smaller from one searched frame to the next
+_LEAST_WAY = 3  # frames
 _SAME_PERSON_IOU = 0.3  # boxes of one face overlap more than this from one window to the next
 _REMEMBERED_SECONDS = 5.0  # a face that is away for longer comes back under a new number
 
+Face = dict[int, NDArray[np.float64]]
+"""The box of a face, float64 (4,): x, y, width, height, by frame."""
 
-def ranked_faces(
-    seen: dict[int, NDArray[np.float64]], shape: tuple[int, ...]
-) -> list[dict[int, NDArray[np.float64]]]:
+Seen = dict[int, NDArray[np.float64]]
+"""All boxes, float64 (face, 4), by frame."""
+
+
+def ranked_faces(seen: Seen, shape: tuple[int, ...]) -> list[Face]:
     """Tell the faces apart, and rank them.
 
     Args:
@@ -27,21 +34,79 @@ def ranked_faces(
         shape: Height and width of the frames.
 
     Returns:
-        The box of each face by frame. Of those on at least half as many frames as the commonest
-        one, the largest and most central comes first; then the others, commonest first.
+        The box of each face by frame; of one that moves, along its way. Of those on at least half
+        as many frames as the commonest one, the largest and most central comes first; then the
+        others, commonest first.
     """
     faces = []
     left = dict(seen)
     while face := _commonest(left):
         faces.append(face)
-        mean = np.median(np.array(list(face.values())), axis=0)
-        left = {
-            frame: boxes[[not is_same_face(box, face.get(frame, mean)) for box in boxes]]
-            for frame, boxes in left.items()
-        }
+        left = _without(left, face)
+    faces = _with_ways(faces, seen)
     often = [face for face in faces if 2 * len(face) >= len(faces[0])]
     often.sort(key=lambda face: _prominence(face, shape), reverse=True)
     return often + [face for face in faces if 2 * len(face) < len(faces[0])]
+
+
+def _without(seen: Seen, face: Face) -> Seen:
+    """Leave out a face and its parts; where it was not seen, what is where it mostly was."""
+    mean = np.median(np.array(list(face.values())), axis=0)
+    return {
+        frame: boxes[[not is_same_face(box, face.get(frame, mean)) for box in boxes]]
+        for frame, boxes in seen.items()
+    }
+
+
+def _with_ways(faces: list[Face], seen: Seen) -> list[Face]:
+    """Join what is at each place on few of the frames only: a face that moves. Commonest first.
+
+    Just what is then on more than half of the frames is joined: what cascades see once or twice is
+    rarely a face.
+    """
+    often = [face for face in faces if 2 * len(face) > len(seen)]
+    rare = [face for face in faces if 2 * len(face) <= len(seen)]
+    for face in often:
+        seen = _without(seen, face)
+    while True:
+        way = _longest_way(seen)
+        if len(way) < _LEAST_WAY or 2 * len(way) <= len(seen):
+            return sorted([*often, *rare], key=len, reverse=True)
+        often.append(way)
+        seen = _without(seen, way)
+        rest = [{k: box for k, box in face.items() if not _is_part(k, box, way)} for face in rare]
+        rare = [face for face in rest if face]
+
+
+def _is_part(frame: int, box: NDArray[np.float64], way: Face) -> bool:
+    return frame in way and is_same_face(box, way[frame])
+
+
+def _longest_way(seen: Seen) -> Face:
+    """Return, of what is seen as it moves, that on most frames (then the largest)."""
+    ways = [_way(frame, box, seen) for frame, boxes in seen.items() for box in boxes]
+    return max(ways, key=lambda way: (len(way), max(box[2] for box in way.values())), default={})
+
+
+def _way(start: int, box: NDArray[np.float64], seen: Seen) -> Face:
+    """Go from a box on a frame to the nearest one on the frames after it, and before it."""
+    way = {start: box}
+    frames = sorted(seen)
+    for side in ([k for k in frames if k > start], [k for k in frames[::-1] if k < start]):
+        at, last = start, box
+        for frame in side:
+            steps = [_step(last, other) / abs(frame - at) for other in seen[frame]]
+            if steps and min(steps) <= _STEP:
+                at, last = frame, seen[frame][int(np.argmin(steps))]
+                way[frame] = last
+    return way
+
+
+def _step(box: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return how far one box is from another, in widths; infinite where its size differs."""
+    if not 1 / _STEP_SIZE < other[2] / box[2] < _STEP_SIZE:
+        return np.inf
+    return float(np.abs(box[:2] + box[2:] / 2 - other[:2] - other[2:] / 2).max() / box[2])
 
 
 def is_same_face(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
@@ -57,7 +122,7 @@ def is_same_face(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     return bool(shared.prod() > _PART_SHARE * min(box[2:].prod(), other[2:].prod()))
 
 
-def _prominence(face: dict[int, NDArray[np.float64]], shape: tuple[int, ...]) -> float:
+def _prominence(face: Face, shape: tuple[int, ...]) -> float:
     """Return the width of a face, less where it is off the centre: half of it at the edge."""
     x, y, width, height = np.median(np.array(list(face.values())), axis=0)
     off = max(
@@ -67,9 +132,9 @@ def _prominence(face: dict[int, NDArray[np.float64]], shape: tuple[int, ...]) ->
     return float(width * (1 - min(off, 1.0) / 2))
 
 
-def _commonest(seen: dict[int, NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
+def _commonest(seen: Seen) -> Face:
     """Return, of the faces seen, the one on most frames (then the largest): its box by frame."""
-    best: dict[int, NDArray[np.float64]] = {}
+    best: Face = {}
     best_rank = (0, 0.0)
     for boxes in seen.values():
         for box in boxes:

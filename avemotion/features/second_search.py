@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.features.face_cascade import CASCADE_SIDE, look_around, search
-from avemotion.features.face_tracking import overlaps, ranked_faces
+from avemotion.features.face_path import follow
+from avemotion.features.face_tracking import Face, Seen, overlaps, ranked_faces
 from avemotion.media.types import Box
 
 TILTS = (30.0, -30.0)
@@ -47,9 +48,7 @@ def brightened(frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     return [np.asarray(cv2.LUT(frame, levels), np.uint8) for frame in frames]
 
 
-def small_faces(
-    frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]
-) -> list[dict[int, NDArray[np.float64]]]:
+def small_faces(frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp]) -> list[Face]:
     """Search for faces down to 4 % of the height, without those of one cascade alone.
 
     Args:
@@ -59,12 +58,23 @@ def small_faces(
     Returns:
         The box of each face, float64 (4,), by frame, the most prominent face first.
     """
-    return _confirmed({int(key): frames[key] for key in keys}, _FINE_HEIGHT)
+    faces = _confirmed({int(key): frames[key] for key in keys}, _FINE_HEIGHT)
+    return [
+        face if 2 * len(face) >= len(keys) else _along_its_way(frames, keys, face) for face in faces
+    ]
+
+
+def _along_its_way(frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp], face: Face) -> Face:
+    """Add where a face has moved to on other frames to search; both cascades must see it."""
+    way = follow(frames, face)
+    further = {int(key): way[key] for key in keys if key in way and key not in face}
+    seen = {key: _confirmed_face(frames[key], box) for key, box in further.items()}
+    return face | {key: box for key, box in seen.items() if box is not None}
 
 
 def tilted_faces(
     frames: Sequence[NDArray[np.uint8]], keys: NDArray[np.intp], degrees: float
-) -> list[dict[int, NDArray[np.float64]]]:
+) -> list[Face]:
     """Search turned frames, as `small_faces` does, for faces down to 8 % of the height.
 
     Args:
@@ -80,12 +90,10 @@ def tilted_faces(
     return _confirmed(turned, round(_TILTED_HEIGHT * larger))
 
 
-def _confirmed(
-    frames: Mapping[int, NDArray[np.uint8]], height: int
-) -> list[dict[int, NDArray[np.float64]]]:
+def _confirmed(frames: Mapping[int, NDArray[np.uint8]], height: int) -> list[Face]:
     """Search some frames whole, and look for what is found there on the others."""
     keys = list(frames)
-    seen: dict[int, NDArray[np.float64]] = {}
+    seen: Seen = {}
     for share in _LOOKS:
         key = keys[round(share * (len(keys) - 1))]
         if any(np.array_equal(frames[key], frames[other]) for other in seen):
@@ -97,9 +105,7 @@ def _confirmed(
     return [_followed(frames, face) for face in faces]
 
 
-def _followed(
-    frames: Mapping[int, NDArray[np.uint8]], face: dict[int, NDArray[np.float64]]
-) -> dict[int, NDArray[np.float64]]:
+def _followed(frames: Mapping[int, NDArray[np.uint8]], face: Face) -> Face:
     """Look for a face on the other frames, near where it was; both cascades must see it."""
     known = np.median(np.array(list(face.values())), axis=0)
     followed = dict(face)

@@ -48,8 +48,8 @@ class Prediction:
     """Frames searched for a face: 20 (of a long clip, 20 of each window), 1 of a picture, or 0
     without a video."""
     face_box: Box | None
-    """The crop in pixels of the upright video, of a long clip that in the surest window; None
-    without a face."""
+    """The crop in pixels of the upright video, of a face that moves that on the middle one of the
+    20 frames, of a long clip that in the surest window; None without a face."""
     face: int | None
     """Number of the face, from 1, where all faces were requested and there is one."""
     checkpoint: str

@@ -48,7 +48,8 @@ class PreparedClip:
     frames_sampled: int
     """Frames searched for a face: 20, 1 of a picture, or 0 without a video."""
     face_box: Box | None
-    """The crop in pixels of the upright video; None without a face."""
+    """The crop in pixels of the upright video, of a face that moves that on the middle one of the
+    20 frames; None without a face."""
     face: int | None
     """Number of the face, from 1, where all faces were requested and there is one."""
     warnings: tuple[str, ...]
@@ -66,7 +67,8 @@ class FaceCrops:
     found: tuple[bool, ...] = ()
     """For each of the 20 frames, whether the face was found in it; empty without a face."""
     box: Box | None = None
-    """The crop in pixels of the upright video; None without a face."""
+    """The crop in pixels of the upright video, of a face that moves that on the middle one of the
+    20 frames; None without a face."""
     number: int | None = None
     """From 1, where all faces were requested; None without a face."""
     missing: str = ""
@@ -154,14 +156,11 @@ def crop_faces_of(
         return [FaceCrops(missing=no_face(video.decoded))]
     faces = []
     for number, track in enumerate(tracks, 1):
-        crops, box = face_crops(frames, track.box, settings, track.tilt_degrees)
+        crops, boxes = face_crops(frames, track.boxes, settings, track.tilt_degrees)
+        box = scaled_box(boxes[FACE_FRAMES // 2], video.scale)
         shown = number if request.face == "all" else None
         notes = (track.note,) if track.note else ()
-        faces.append(
-            FaceCrops(
-                crops, track.found, scaled_box(box, video.scale), shown, notes=notes + left_out
-            )
-        )
+        faces.append(FaceCrops(crops, track.found, box, shown, notes=notes + left_out))
     return faces
 
 

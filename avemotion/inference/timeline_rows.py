@@ -43,7 +43,8 @@ class TimelineRow:
     faces_found: int
     """Sampled frames in which the face was found, 0 to 20."""
     face_box: Box | None
-    """The crop in pixels of the upright video; None without a face."""
+    """The crop in pixels of the upright video, of a face that moves that on the middle one of the
+    window's 20 frames; None without a face."""
     reason: str
     """Why there is no prediction; empty where there is one."""
     warnings: tuple[str, ...]

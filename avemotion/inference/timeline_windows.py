@@ -171,7 +171,7 @@ def _crop_again(
     down, across = window.scale
     box = scaled_box(row.face_box, (1 / down, 1 / across))
     middle = window.frames[len(window.frames) // 2][None]
-    (crop,) = crop_faces(middle, box, request.metadata.preprocessing.crop_size)
+    (crop,) = crop_faces(middle, [box], request.metadata.preprocessing.crop_size)
     return np.asarray(crop)
 
 

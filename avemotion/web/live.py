@@ -16,7 +16,8 @@ from avemotion.config import FACE_FRAMES
 from avemotion.data.batch import Arrays, concatenate
 from avemotion.features.crops import face_crops
 from avemotion.features.face_detection import find_face, find_faces
-from avemotion.features.face_tracking import FaceTracker, is_same_face
+from avemotion.features.face_path import may_move, moves, smooth_path
+from avemotion.features.face_tracking import Face, FaceTracker, is_same_face
 from avemotion.features.frame_sampling import even_grid
 from avemotion.features.table import ClipSignals, shows_motion
 from avemotion.features.types import ClipFeatures
@@ -171,7 +172,7 @@ class LiveWindow:
             window.popleft()
 
     def _answers(self, newest: _Seen) -> dict[int, NDArray[np.floating]]:
-        """Classify the window as `classify` does a clip: 20 frames, one box for all of them.
+        """Classify the window as `classify` does a clip: 20 frames, one box or a path of boxes.
 
         Returns:
             Number of a face -> float (output,), of those found in half of the frames.
@@ -183,11 +184,14 @@ class LiveWindow:
         metadata = self._runtime.metadata
         clips: dict[int, Arrays] = {}
         for number in newest.boxes:
-            boxes = [seen.boxes[number].edges for seen in sampled if number in seen.boxes]
+            boxes = {
+                frame: seen.boxes[number].edges
+                for frame, seen in enumerate(sampled)
+                if number in seen.boxes
+            }
             if len(boxes) * 2 < FACE_FRAMES:
                 continue
-            steady = Box(*(round(side) for side in np.median(boxes, axis=0).tolist()))
-            crops, _ = face_crops(frames, steady, metadata.preprocessing)
+            crops, _ = face_crops(frames, _path(boxes), metadata.preprocessing)
             signals = ClipSignals("", 0, crops[None], None, metadata.preprocessing.crop_size)
             features = ClipFeatures.of(signals, names_of(metadata.inputs), views=1)
             clips[number] = as_batch(features, "video")
@@ -214,3 +218,13 @@ class LiveWindow:
             probabilities=dict(zip(task.labels, (pooled / pooled.sum()).tolist(), strict=True)),
             units=dict(zip(task.units, units.mean(axis=0).tolist(), strict=True)),
         )
+
+
+def _path(seen: Face) -> list[Box]:
+    """Return the crops of a face on all sampled frames, from its boxes on those that show it."""
+    found = np.array(list(seen.values()))
+    steady = np.median(found, axis=0)
+    path = np.tile(steady, (FACE_FRAMES, 1))
+    if may_move(found, steady) and moves(smoothed := smooth_path(seen, FACE_FRAMES), steady):
+        path = smoothed
+    return [Box(*map(round, box)) for box in path.tolist()]

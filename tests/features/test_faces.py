@@ -169,26 +169,26 @@ def test_face_at_the_border_gives_whole_crops(real_videos):
     track = find_face(cut)
     assert overlap(track.box, box) > 0.6
     assert track.box.y + track.box.height > cut.shape[1]
-    assert crop_faces(cut, track.box).shape == (20, 98, 80)
+    assert crop_faces(cut, track.boxes).shape == (20, 98, 80)
 
 
 def test_crops_inside_the_frame_are_plain_slices(frames):
     box = Box(150, 60, 160, 196)
-    crops = crop_faces(frames, box)
+    crops = crop_faces(frames, [box] * 20)
     for crop, frame in zip(crops, frames, strict=True):
         expected = cv2.resize(frame[60:256, 150:310], (80, 98), interpolation=cv2.INTER_AREA)
         np.testing.assert_array_equal(crop, expected)
 
 
 def test_crops_of_the_very_size_are_untouched(frames):
-    crops = crop_faces(frames, Box(100, 50, FACE_WIDTH, FACE_HEIGHT))
+    crops = crop_faces(frames, [Box(100, 50, FACE_WIDTH, FACE_HEIGHT)] * 20)
     np.testing.assert_array_equal(crops, frames[:, 50 : 50 + FACE_HEIGHT, 100 : 100 + FACE_WIDTH])
 
 
 @pytest.mark.parametrize("x, y", [(-30, -20), (430, 300), (-10, 290), (200, -40)])
 def test_past_the_border_the_last_pixels_repeat(frames, x, y):
     """Written out with clipped indices instead of padding."""
-    crops = crop_faces(frames[:2], Box(x, y, FACE_WIDTH, FACE_HEIGHT))
+    crops = crop_faces(frames[:2], [Box(x, y, FACE_WIDTH, FACE_HEIGHT)] * 2)
     rows = np.clip(np.arange(y, y + FACE_HEIGHT), 0, frames.shape[1] - 1)
     columns = np.clip(np.arange(x, x + FACE_WIDTH), 0, frames.shape[2] - 1)
     np.testing.assert_array_equal(crops, frames[:2][:, rows][:, :, columns])
@@ -197,17 +197,18 @@ def test_past_the_border_the_last_pixels_repeat(frames, x, y):
 def test_faces_are_equalised_after_they_were_cropped_and_resized(frames):
     """The thesis' order, by the definition of equalisation: its cumulated share of grey values."""
     box = Box(150, 60, 160, 196)
-    ours, _ = face_crops(frames, box, PreprocessSettings(equalise=True))
-    for crop, plain in zip(ours, crop_faces(frames, box), strict=True):
+    ours, _ = face_crops(frames, [box] * 20, PreprocessSettings(equalise=True))
+    for crop, plain in zip(ours, crop_faces(frames, [box] * 20), strict=True):
         counts = np.bincount(plain.ravel(), minlength=256)
         below = counts.cumsum() - counts[counts > 0][0]
         expected = np.rint(below * 255.0 / (plain.size - counts[counts > 0][0]))[plain]
         assert np.abs(crop - expected).max() <= 1  # rounding
     whole = np.stack([cv2.equalizeHist(frame) for frame in frames])
-    assert np.abs(crop_faces(whole, box).astype(int) - ours).mean() > 5
+    assert np.abs(crop_faces(whole, [box] * 20).astype(int) - ours).mean() > 5
 
 
 def test_the_margin_of_a_crop_is_a_share_of_it(frames):
-    crops, box = face_crops(frames, Box(150, 60, 160, 200), PreprocessSettings(crop_margin=0.1))
-    assert box == Box(134, 40, 192, 240)
-    np.testing.assert_array_equal(crops, crop_faces(frames, box))
+    settings = PreprocessSettings(crop_margin=0.1)
+    crops, boxes = face_crops(frames, [Box(150, 60, 160, 200)] * 20, settings)
+    assert boxes == [Box(134, 40, 192, 240)] * 20
+    np.testing.assert_array_equal(crops, crop_faces(frames, boxes))

@@ -102,9 +102,9 @@ def test_a_tilted_face_is_found_and_cropped_upright(frames, degrees):
     track = find_face(tilted)
     assert is_at(track, upright) and track.tilt_degrees == np.copysign(30, degrees)
     settings = PreprocessSettings()
-    plain, _ = face_crops(frames, upright, settings)
-    turned, _ = face_crops(tilted, track.box, settings, track.tilt_degrees)
-    as_it_is, _ = face_crops(tilted, track.box, settings)
+    plain, _ = face_crops(frames, [upright] * 20, settings)
+    turned, _ = face_crops(tilted, track.boxes, settings, track.tilt_degrees)
+    as_it_is, _ = face_crops(tilted, track.boxes, settings)
     like = [np.corrcoef(plain.ravel(), crops.ravel())[0, 1] for crops in (turned, as_it_is)]
     assert like[0] > 0.6 and like[0] > like[1] + 0.2
 
