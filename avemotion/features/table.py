@@ -195,7 +195,8 @@ def _stills(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rows, columns = faces.shape[1:]
     side = min(rows, columns)
     top, left = (rows - side) // 2, (columns - side) // 2
-    return crop_faces(faces, Box(left, top, side, side), (STILL_SIDE, STILL_SIDE))
+    middle = [Box(left, top, side, side)] * len(faces)
+    return crop_faces(faces, middle, (STILL_SIDE, STILL_SIDE))
 
 
 def _log_mels(waveforms: Tensor, lengths: Tensor) -> Tensor:
