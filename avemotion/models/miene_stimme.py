@@ -34,6 +34,8 @@ class MieneStimmeSettings:
     """Channels of each stage of the face network: see `--miene.channels`."""
     voice_channels: tuple[int, ...] = StimmeSettings.channels
     """Channels of each stage of the voice network: see `--stimme.channels`."""
+    range_db: float = StimmeSettings.range_db
+    """Decibels below the loudest place that are heard: see `--stimme.range_db`."""
     frames: int = 10
     """Frames of the face that are read, evenly among the 20 sampled ones."""
     expressive_share: float = 1.0
@@ -65,7 +67,8 @@ class MieneStimme(EmotionModel):
             places = torch.linspace(0, FACE_FRAMES - 1, settings.frames).round().long()
             self.register_buffer("frames", places, persistent=False)
         if modality != "video":
-            self.voice = Stimme(task, "audio", StimmeSettings(settings.voice_channels))
+            voice = StimmeSettings(settings.voice_channels, range_db=settings.range_db)
+            self.voice = Stimme(task, "audio", voice)
 
     @classmethod
     def reads(cls, modality: Modality, settings: MieneStimmeSettings) -> tuple[Input, ...]:

@@ -81,7 +81,9 @@ def test_the_features_of_a_clip_are_those_that_are_asked_for() -> None:
 
 @pytest.mark.parametrize("names", [(), ("faces", "faces"), ("faces", "smell")])
 def test_wrong_names_are_refused(names: tuple[str, ...]) -> None:
-    with pytest.raises(UsageError, match="--features is .*one or more of faces, image, stills, power"):
+    with pytest.raises(
+        UsageError, match="--features is .*one or more of faces, image, stills, power"
+    ):
         check_features(names)
     with pytest.raises(UsageError, match="no feature 'smell'. Features: faces, image"):
         feature("smell")

@@ -182,12 +182,6 @@ def test_wrong_input_is_named_and_stops_no_other(
 
 
 class TestWhichModelAnswers:
-    def test_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.delenv("AVEMOTION_CHECKPOINT", raising=False)
-        with pytest.raises(UsageError, match="avemotion fit"):
-            find_checkpoint()
-
     def test_latest_then_variable_then_argument(
         self, fitted: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

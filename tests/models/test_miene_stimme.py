@@ -88,8 +88,10 @@ def test_a_clip_of_one_face_is_answered_as_the_face_network_answers_the_picture(
     )
 
 
-def test_the_voice_is_heard_as_its_own_network_hears_it() -> None:
-    network, metadata = untrained("audio")
+@pytest.mark.parametrize("range_db", [40.0, 20.0])
+def test_the_voice_is_heard_as_its_own_network_hears_it(range_db: float) -> None:
+    network, metadata = untrained("audio", range_db=range_db)
+    assert network.voice.settings.range_db == range_db
     clips = tensors(metadata, 5)
     np.testing.assert_allclose(
         probabilities(network, clips), probabilities(network.voice, clips), atol=1e-5
