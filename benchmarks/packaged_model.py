@@ -43,7 +43,7 @@ VOICE = TrainingSettings(
     sound_channel=0.25, sound_equaliser=0.75,
 )  # fmt: skip
 VOICE_SETTINGS = {"channels": [32, 64, 128], "range_db": 30.0}
-"""Noise further below the voice than `range_db` tells a network how loud somebody was, in the studio
+"""Noise further below the voice than `range_db` tells a network how loud somebody was in the studio
 that it learned from, and misleads it in others."""
 PRIOR_SHARE = 0.5
 """Share of the logarithm of the emotions' frequencies in FER2013 that is taken out."""
