@@ -57,13 +57,16 @@ CROP_MARGIN = 0.05
 def main() -> None:
     given = _options().parse_args()
     face_store, voice_store = _stores(given)
-    values = yaml.safe_load((ROOT / "configs" / "miene.yaml").read_text(encoding="utf-8"))
+    runs = given.work / "runs"
     face = avemotion.fit(
-        data=face_store, model="miene", modality="video", out=given.work / "runs" / "face",
-        training=TrainingSettings(**values["training"]),
+        data=face_store, model="miene", modality="video", out=runs / "face",
+        training=_at_most(_face_training(), given.epochs),
     ).checkpoint  # fmt: skip
-    voice = _voice(voice_store, given.work / "runs" / "voice", holdout=0.0, validation=0.1)
-    heard = _voice(voice_store, given.work / "runs" / "voice-holdout", holdout=0.2, validation=0.0)
+    learned = _at_most(VOICE, given.epochs)
+    voice = _voice(voice_store, runs / "voice", replace(learned, holdout=0.0, validation=0.1))
+    heard = _voice(
+        voice_store, runs / "voice-holdout", replace(learned, holdout=0.2, validation=0.0)
+    )
     network, metadata = together(face, voice, FeatureStore(face_store))
     model = given.work / "avemotion-1.safetensors"
     save_checkpoint(model, network, metadata)
@@ -84,6 +87,7 @@ def _options() -> argparse.ArgumentParser:
     arguments.add_argument("--crema", type=Path, required=True, help="CREMA-D, with some media")
     arguments.add_argument("--ravdess", type=Path, required=True, help="RAVDESS' speech")
     arguments.add_argument("--work", type=Path, required=True, help="stores and runs; kept")
+    arguments.add_argument("--epochs", type=int, help="at most so many, to try it out")
     arguments.add_argument("--install", action="store_true", help="write it into the package")
     return arguments
 
@@ -104,11 +108,20 @@ def _stores(given: argparse.Namespace) -> tuple[Path, Path]:
     return faces, voices
 
 
-def _voice(store: Path, out: Path, holdout: float, validation: float) -> Path:
+def _face_training() -> TrainingSettings:
+    values = yaml.safe_load((ROOT / "configs" / "miene.yaml").read_text(encoding="utf-8"))
+    return TrainingSettings(**values["training"])
+
+
+def _at_most(training: TrainingSettings, epochs: int | None) -> TrainingSettings:
+    return replace(training, epochs=min(training.epochs, epochs or training.epochs))
+
+
+def _voice(store: Path, out: Path, training: TrainingSettings) -> Path:
     return avemotion.fit(
         data=store, model="stimme", modality="audio", out=out,
         settings=settings_of("stimme", VOICE_SETTINGS),
-        training=replace(VOICE, holdout=holdout, validation=validation),
+        training=training,
     ).checkpoint  # fmt: skip
 
 

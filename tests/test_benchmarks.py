@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_maker import write_takes
+from media_maker import make_wav, speech_like, write_takes
 from voices_maker import run as run_voices
 from voices_maker import write_voices
 
@@ -184,16 +184,22 @@ def test_recordings_are_compared_before_and_after(tmp_path: Path):
     assert len(kept) > 20 * 5 and kept[0] == "condition,actor,emotion,right,answers"
 
 
-def test_voices_goes_on_from_what_is_kept(tmp_path: Path):
-    table = write_voices(tmp_path / "table")
+def write_votes(table: Path, crema: Path) -> Path:
+    """A checkout of CREMA-D without media: votes for the clips of a table of invented voices."""
     votes = ["", "fileName", "A", "D", "F", "H", "N", "S"]
     names = (table / "names.txt").read_text().split()[1:-1]
-    crema = tmp_path / "crema" / "processedResults"
-    crema.mkdir(parents=True)
+    (crema / "processedResults").mkdir(parents=True, exist_ok=True)
     rows = [f"1{n:05d},{name},1,1,1,1,4,1" for n, name in enumerate(names)]
-    (crema / "tabulatedVotes.csv").write_text("\n".join([",".join(votes), *rows]) + "\n")
+    lines = "\n".join([",".join(votes), *rows]) + "\n"
+    (crema / "processedResults" / "tabulatedVotes.csv").write_text(lines)
+    return crema
+
+
+def test_voices_goes_on_from_what_is_kept(tmp_path: Path):
+    table = write_voices(tmp_path / "table")
+    crema = write_votes(table, tmp_path / "crema")
     store = tmp_path / "store"
-    made = run_voices(table, "--crema", crema.parent, "--out", store)
+    made = run_voices(table, "--crema", crema, "--out", store)
     assert made.returncode == 0, made.stderr
     words = ("--data", store, "--epochs", 1)
     first = run("voices", tmp_path / "out", *words, "--work", tmp_path / "a")
@@ -279,9 +285,9 @@ def test_app_counts_pictures(few_clips: Path, tmp_path: Path):
     assert result["processor_ms"] < 2000 / 15  # 15 a second of two cores
 
 
-def test_systems_goes_on_where_it_stopped(tmp_path: Path):
-    """Pictures that tell their emotion by the slant of stripes; FER+ agrees with each label."""
-    media, rng = tmp_path / "fer", np.random.default_rng(0)
+def write_striped_pictures(media: Path) -> Path:
+    """FER2013 of pictures that tell their emotion by the slant of stripes; FER+ agrees with it."""
+    rng = np.random.default_rng(0)
     media.mkdir()
     codes = {0: "anger", 1: "disgust", 2: "fear", 3: "happiness", 4: "sadness", 5: "surprise",
              6: "neutral"}  # fmt: skip
@@ -306,6 +312,11 @@ def test_systems_goes_on_where_it_stopped(tmp_path: Path):
                                 *(10 * (a == emotion) for a in answers),
                             ]
                         )
+    return media
+
+
+def test_systems_goes_on_where_it_stopped(tmp_path: Path):
+    media = write_striped_pictures(tmp_path / "fer")
     options = ("--media", media, "--work", tmp_path / "work", "--epochs", 1, "--only")
     first = run("systems", tmp_path / "out", *options, "naive Bayes, HOG", table="systems-trial")
     assert list(first) == ["naive Bayes, HOG"]
@@ -318,3 +329,25 @@ def test_systems_goes_on_where_it_stopped(tmp_path: Path):
     assert table.count("not run yet") > 10 and table.count("needs weights") == 3
     lines = (tmp_path / "out" / "systems-trial" / "miene.csv").read_text().splitlines()
     assert lines[0] == "picture,label,votes" and len(lines) == 1 + 14
+
+
+def test_the_packaged_model_is_made_and_measured(tmp_path: Path):
+    crema = tmp_path / "crema"
+    avemotion.synth(crema, actors=6, clips_per_actor=6, progress=False)
+    for number in range(1, 4):
+        folder = tmp_path / "ravdess" / f"Actor_{number:02d}"
+        folder.mkdir(parents=True)
+        for emotion in range(1, 9):
+            name = f"03-01-{emotion:02d}-01-01-01-{number:02d}.wav"
+            make_wav(folder / name, speech_like(1.0, seed=emotion))
+    work = tmp_path / "work"
+    result = run(
+        "packaged_model", tmp_path / "out", "--epochs", 1, "--work", work, "--crema", crema,
+        "--fer2013", write_striped_pictures(tmp_path / "fer"),
+        "--mels", write_voices(tmp_path / "table"), "--ravdess", tmp_path / "ravdess",
+    )  # fmt: skip
+    assert positive(result, "FER2013, PrivateTest", "RAVDESS", "RAVDESS, adapted, speaker")
+    found = avemotion.Classifier(work / "avemotion-1.safetensors").metadata
+    assert found.answers == ("av", "video", "audio") and not found.split.test
+    assert [one.modality for one in found.reliability] == ["video", "audio", "av"]
+    assert {one.quality for one in found.recordings} >= {"brightness", "speech_level_db"}
