@@ -25,11 +25,12 @@ from reporting import parser
 
 import avemotion
 from avemotion.config import ExperimentSettings, PreprocessSettings, TrainingSettings
+from avemotion.data.checksums import sha256_of
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
-from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.metadata import CheckpointMetadata, Origin
 from avemotion.models.miene import Miene
 from avemotion.models.miene_stimme import MieneStimme
 from avemotion.models.packaged import packaged_file
@@ -45,11 +46,11 @@ VOICE = TrainingSettings(
 VOICE_SETTINGS = {"channels": [32, 64, 128], "range_db": 30.0}
 """Noise further below the voice than `range_db` tells a network how loud somebody was in the studio
 that it learned from, and misleads it in others."""
-PRIOR_SHARE = 0.5
+PRIOR_SHARE = 0.25
 """Share of the logarithm of the emotions' frequencies in FER2013 that is taken out."""
-EXPRESSIVE_SHARE = 0.5
+EXPRESSIVE_SHARE = 0.6
 """Frames that count: people who talk look neutral to a network of photographs."""
-FRAMES = 10
+FRAMES = 20
 CROP_MARGIN = 0.05
 """With it a face is cut as those of FER2013 are: see `avemotion.data.corpora.fer2013.SETTINGS`."""
 
@@ -69,8 +70,9 @@ def main() -> None:
     )
     network, metadata = together(face, voice, FeatureStore(face_store))
     model = given.work / "avemotion-1.safetensors"
-    save_checkpoint(model, network, metadata)
+    save_checkpoint(model, network.half(), metadata)
     network, metadata = load_checkpoint(model)  # rounded, as everyone will have it
+    assert isinstance(network, MieneStimme)
     figures = measure(given, network, face, heard)
     save_checkpoint(model, network.half(), replace(metadata, **figures.of_metadata))
     figures.publish(given.out)
@@ -94,12 +96,7 @@ def _options() -> argparse.ArgumentParser:
 
 def _stores(given: argparse.Namespace) -> tuple[Path, Path]:
     """Return the stores of the pictures and of the voices."""
-    faces = avemotion.preprocess(
-        given.fer2013, corpus="fer2013", out=given.work / "faces",
-        settings=PreprocessSettings(
-            views=1, features=("image",), face="whole", crop_rows=48, crop_columns=48
-        ),
-    ).store  # fmt: skip
+    faces = avemotion.preprocess(given.fer2013, corpus="fer2013", out=given.work / "faces").store
     voices = given.work / "voices"
     if not voices.exists():
         script = ROOT / "data_prep" / "crema_d_mel.py"
@@ -176,9 +173,22 @@ def together(
         epoch=heard.epoch,
         scores={},
         synthetic=None,
-        temperature=1.0,
+        initialised_from=(_origin(face, seen),),
     )
     return network.eval(), metadata
+
+
+def _origin(path: Path, seen: CheckpointMetadata) -> Origin:
+    """Say whom the face network learned from, beside the voices."""
+    return Origin(
+        name=seen.experiment.system,
+        sha256=sha256_of(path),
+        corpus=seen.corpus,
+        corpus_clips=seen.corpus_clips,
+        synthetic=seen.synthetic is not None,
+        split=seen.split,
+        made_anew=(),
+    )
 
 
 if __name__ == "__main__":

@@ -240,7 +240,8 @@ def _classify(command: Command) -> int:
         parser.add_argument(
             "--adapt",
             action="store_true",
-            help="adapt the answers to the setting of these clips, 20 or more, without labels",
+            help="adapt the answers to the setting of these clips, 20 or more, without labels; "
+            "each emotion is taken to be as frequent as any other",
         )
         add_function(parser, avemotion.classify, {"clips", "parts", "adapt"})
         parser.add_argument(

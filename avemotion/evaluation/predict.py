@@ -13,7 +13,7 @@ from avemotion.data.splits import part_of
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.features.corruptions import Condition, conditions_for
-from avemotion.features.table import shows_motion
+from avemotion.features.table import reads_frames
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
@@ -79,7 +79,7 @@ def predict_corrupted(
     return {
         condition.name: predict(store, rows, model, metadata, fold, condition)
         for condition in conditions_for(metadata.experiment.modality)
-        if shows_motion(names_of(model.inputs)) or not condition.of_motion
+        if reads_frames(names_of(model.inputs)) or not condition.of_motion
     }
 
 

@@ -319,8 +319,8 @@ FEATURES: dict[str, Feature] = {
         ),
         changes={
             "noise": _mel_change("noisy"),
-            "channel": _mel_change("through_channel"),
             "equaliser": _mel_change("equalised"),
+            "channel": _mel_change("through_channel"),
         },
     ),
     "waveform": Feature(  # 16 kHz, without noise
@@ -404,6 +404,12 @@ def levelled(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     """
     gain = 10 ** ((ENCODED_LEVEL_DB - speech_level_db(samples)) / 20)
     return (samples * (gain / 32_768)).astype(np.float32)
+
+
+def reads_frames(names: Iterable[str]) -> bool:
+    """Return whether one of the features is of several frames of a clip."""
+    about = map(feature, names)
+    return any(f.kind == "frames" or (f.kind == "embedding" and f.stream == "video") for f in about)
 
 
 def shows_motion(names: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.config import FaceChoice
 from avemotion.errors import UsageError, counted
 from avemotion.inference.prediction import ClipFailure, Prediction
 from avemotion.inference.timeline_rows import most_probable
@@ -66,12 +67,16 @@ class Adaptation:
             few = f"fewer than {FEWEST_CLIPS} clips were answered from {prediction.modality}"
             return replace(prediction, warnings=(*prediction.warnings, f"not adapted: {few}"))
         shares = self._without_lean(prediction.modality, prediction.probabilities)
-        note = f"adapted to {self.clips[prediction.modality]} unlabelled clips of the same setting"
+        note = (
+            f"adapted to {self.clips[prediction.modality]} unlabelled clips, each emotion taken to "
+            "be as frequent as any other"
+        )
         return replace(
             prediction,
             label=most_probable(shares),
             probabilities=shares,
             parts={m: self._without_lean(m, p) for m, p in prediction.parts.items()},
+            strongest_windows=(),  # of a long clip: they are of the answers before
             warnings=(*prediction.warnings, note),
         )
 
@@ -81,6 +86,16 @@ class Adaptation:
         logits = _logs([shares])[0] - self.means[modality]
         found = np.exp(logits - logits.max())
         return dict(zip(shares, (found / found.sum()).tolist(), strict=True))
+
+
+def check_adapts(adapt: bool, face: FaceChoice) -> None:
+    """Refuse to adapt to faces in place of clips: one person in many frames would weigh double.
+
+    Raises:
+        UsageError: Both are asked for.
+    """
+    if adapt and face == "all":
+        raise UsageError("--adapt does not go with --face all: leave one of them out.")
 
 
 def adapted(answers: Sequence[Prediction | ClipFailure]) -> list[Prediction | ClipFailure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -112,7 +113,8 @@ class Classifier:
 
         Args:
             sources: 20 or more clips of one setting: a camera, a microphone, a speaker. Each
-                emotion should be about as frequent as any other. Clips that fail are left out.
+                emotion is taken to be as frequent as any other: where one is not, the commonest is
+                underrated. Clips that fail are left out.
             modality: As for `classify_clip`.
 
         Raises:
@@ -123,19 +125,18 @@ class Classifier:
             >>> classifier = Classifier()
             >>> classifier.adapt(["clip.mp4"] * 20)
             >>> classifier.classify("clip.mp4").warnings[-1]
-            'adapted to 20 unlabelled clips of the same setting'
+            'adapted to 20 unlabelled clips, each emotion taken to be as frequent as any other'
         """
+        check_several(sources)
         request = self.request(modality)
         parts = {"video", "audio"} <= set(self.metadata.answers)
         tasks = [task_of(source, request, parts) for source in sources]
-        outcomes = [
-            found
-            for found in prepare_all(answer_or_prepare, tasks, cores())
-            if not isinstance(found, AvemotionError)
-        ]
-        self._adaptation = None
-        plain = self.complete(outcomes, parts)
-        self._adaptation = Adaptation.to(one for clip in plain for one in clip)
+        plain: list[Prediction] = []
+        with closing(prepare_all(answer_or_prepare, tasks, cores())) as outcomes:
+            for outcome in outcomes:
+                if not isinstance(outcome, AvemotionError):
+                    plain += self._plain([outcome], parts)[0]
+        self._adaptation = Adaptation.to(plain)
 
     def _classify(
         self, source: Source, request: InferenceRequest, parts: bool, isolated: bool
@@ -159,10 +160,14 @@ class Classifier:
         Returns:
             The predictions of each clip.
         """
+        return [[self._adapted(one) for one in clip] for clip in self._plain(outcomes, parts)]
+
+    def _plain(self, outcomes: Sequence[Outcome], parts: bool) -> list[list[Prediction]]:
+        """Predict what workers prepared, without adaptation."""
         prepared = [one for clip in outcomes for one in clip if isinstance(one, PreparedClip)]
         answers = iter(self._plain_answers(prepared, parts))
         return [
-            [self._adapted(one if isinstance(one, Prediction) else next(answers)) for one in clip]
+            [one if isinstance(one, Prediction) else next(answers) for one in clip]
             for clip in outcomes
         ]
 
@@ -305,6 +310,19 @@ class Classifier:
 
     def _by_emotion(self, scores: NDArray[np.floating]) -> dict[str, float]:
         return dict(zip(self.labels, scores.tolist(), strict=True))
+
+
+def check_several(sources: Iterable[Source]) -> None:
+    """Refuse a single clip: a string would be taken letter by letter.
+
+    Raises:
+        UsageError: It is one, or no list of clips.
+    """
+    is_one = isinstance(sources, str | bytes | os.PathLike | DecodedClip)
+    if is_one or hasattr(sources, "read") or not isinstance(sources, Iterable):
+        raise UsageError(
+            f"clips must be a list, not {type(sources).__name__}. Put a single clip in a list, too."
+        )
 
 
 def _check_encoders(checkpoint: Path, metadata: CheckpointMetadata) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
@@ -10,13 +9,13 @@ from pathlib import Path
 
 from avemotion.config import AskedModality, FaceChoice
 from avemotion.errors import AvemotionError, MediaError, MissingModalityError, UsageError
-from avemotion.inference.adaptation import adapted
-from avemotion.inference.classifier import Classifier, answer_or_prepare
+from avemotion.inference.adaptation import adapted, check_adapts
+from avemotion.inference.classifier import Classifier, answer_or_prepare, check_several
 from avemotion.inference.isolated_preparation import ClipTask, prepare_all, task_of
 from avemotion.inference.media_files import media_files
 from avemotion.inference.prediction import ClipFailure, Prediction
 from avemotion.inference.runtimes.interface import RuntimeName
-from avemotion.media.sources import DecodedClip, Source
+from avemotion.media.sources import Source
 from avemotion.parallel.processes import cores
 
 _BATCH = 8  # clips in a call of the network
@@ -60,7 +59,7 @@ def classify_clips(
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more.")
-    _check_several(sources)
+    check_several(sources)
     classifier = classifier or Classifier()
     if not isinstance(classifier, Classifier):
         raise UsageError(
@@ -70,15 +69,6 @@ def classify_clips(
     request = classifier.request(modality, face)
     tasks = [task_of(source, request, parts) for source in sources]
     return _answers(tasks, classifier, parts, workers or cores())
-
-
-def _check_several(sources: Iterable[Source]) -> None:
-    """Refuse a single clip: a string would be taken letter by letter."""
-    is_one = isinstance(sources, str | bytes | os.PathLike | DecodedClip)
-    if is_one or hasattr(sources, "read") or not isinstance(sources, Iterable):
-        raise UsageError(
-            f"clips must be a list, not {type(sources).__name__}. Put a single clip in a list, too."
-        )
 
 
 def _answers(
@@ -122,8 +112,9 @@ def classify(
             a run, ``onnx`` uses checkpoint.onnx, the others checkpoint.safetensors.
         face: ``main``, the largest and most central face, or ``all``.
         parts: Also return the predictions from face and voice alone.
-        adapt: Adapt the answers to the setting of these clips, 20 or more, without labels (see
-            `Classifier.adapt`); all of them are answered first.
+        adapt: Adapt the answers to the setting of these clips, 20 or more, without labels; each
+            emotion is taken to be as frequent as any other (see `Classifier.adapt`). All of them
+            are answered first.
 
     Yields:
         For each clip in order, a prediction (with ``all``, one per face) or a `ClipFailure`.
@@ -139,7 +130,8 @@ def classify(
         >>> [result.modality for result in classify([Path("clip.mp4")], modality="audio")]
         ['audio']
     """
-    _check_several(clips)
+    check_several(clips)
+    check_adapts(adapt, face)
     given = media_files(clips).paths
     classifier = Classifier(checkpoint, device, runtime)
     if adapt:

@@ -61,8 +61,8 @@ class Prediction:
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
     """Probabilities by emotion from ``video`` and from ``audio`` alone, if requested."""
     reliability: Reliability | None = None
-    """How often the model's answers from this modality are right, and on what that was measured;
-    None where it was not. A warning says where a clip is unlike those."""
+    """How often the model's answers from this modality were right, and on which clips; None where
+    nothing is known. It is of those clips, not of this one."""
     strongest_windows: tuple[StrongWindow, ...] = ()
     """Of a clip longer than 10 s, whose prediction is the mean of those of its windows: up to three
     windows that do not overlap, those with the most probable emotions, the surest first."""

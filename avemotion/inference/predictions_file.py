@@ -13,7 +13,7 @@ from typing import Any
 from avemotion.config import AskedModality, FaceChoice
 from avemotion.errors import UsageError
 from avemotion.files import partial_name
-from avemotion.inference.adaptation import adapted
+from avemotion.inference.adaptation import adapted, check_adapts
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.classify_clips import classify_clips
 from avemotion.inference.media_files import media_files
@@ -27,6 +27,7 @@ from avemotion.inference.result_file import (
     writable,
 )
 from avemotion.inference.runtimes.interface import RuntimeName
+from avemotion.models.packaged import model_name
 from avemotion.progress import progress_bar
 
 
@@ -100,6 +101,7 @@ def write_predictions(
     """
     out = Path(out)
     check_output("--out", out, TABLE_SUFFIXES)
+    check_adapts(adapt, face)
     files = media_files(clips)
     classifier = Classifier(checkpoint, device, runtime)
     table = PredictionTable(
@@ -157,7 +159,7 @@ def write_predictions(
         modalities=dict(found.modalities),
         failures=tuple(found.failures),
         left_out=files.left_out,
-        checkpoint=str(classifier.checkpoint),
+        checkpoint=model_name(classifier.checkpoint),
         synthetic=classifier.metadata.synthetic is not None,
     )
 

@@ -15,7 +15,7 @@ from avemotion.errors import MissingModalityError
 from avemotion.features.crops import face_crops, scaled_box, whole_crops
 from avemotion.features.extraction import FrameChooser
 from avemotion.features.face_detection import FaceTrack, find_face, find_faces, no_face
-from avemotion.features.table import ClipSignals, feature, shows_motion
+from avemotion.features.table import ClipSignals, feature, reads_frames, shows_motion
 from avemotion.features.types import ClipFeatures
 from avemotion.inference.request import InferenceRequest
 from avemotion.media.reader import read_arrays, read_clip
@@ -316,7 +316,7 @@ def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Itera
     limit, part = shortest.longest_seconds, shortest.part_read
     sound = media.sound_seconds if used != "video" else 0.0
     video = media.frames.duration_seconds if media.frames and used != "audio" else 0.0
-    frames = f"{FACE_FRAMES} evenly spaced frames" if shows_motion(names) else "its middle frame"
+    frames = f"{FACE_FRAMES} evenly spaced frames" if reads_frames(names) else "its middle frame"
     audio = f"the {part} {limit:.0f} s of audio" if sound > limit else "all audio"
     if max(sound, video) > LONG_CLIP_SECONDS:
         parts = {"av": f"{frames} and {audio}", "video": frames, "audio": audio}[used]

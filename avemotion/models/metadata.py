@@ -100,7 +100,7 @@ class CheckpointMetadata:
     """How the training clips were recorded, and the scores on worse recordings; empty where that
     was not measured: `fit` does, `evaluate` does not."""
     reliability: tuple[Reliability, ...] = ()
-    """How often its answers are right about people that it has never met, by modality; empty where
+    """How often its answers were right on clips that it had not learned, by modality; empty where
     that was not measured."""
     encoders: tuple[EncoderIdentity, ...] = ()
     """What made the embeddings that it reads; empty where it reads none."""
@@ -144,6 +144,12 @@ class CheckpointMetadata:
         if self.synthetic is not None:
             return "a synthetic corpus"
         return corpus_text(self.corpus, self.corpus_clips)
+
+    @property
+    def learned_from_in_words(self) -> str:
+        """That corpus, and those that the weights it began with had learned from."""
+        corpora = (self.corpus_in_words, *(o.corpus_in_words for o in self.initialised_from))
+        return " and ".join(dict.fromkeys(corpora))
 
     @property
     def answers(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""How often a model is right about people that it has never met; this module needs no torch."""
+"""How often a model was right, and on which clips; this module needs no torch."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ class Reliability:
         """Return it in words.
 
         >>> str(Reliability("audio", 0.336, "RAVDESS"))
-        'right in about 34 of 100 such clips (RAVDESS)'
+        'right in 34 of 100, measured on RAVDESS'
         """
         if self.expected_accuracy is None:
-            return f"not measured ({self.measured_on})"
-        right = f"{100 * self.expected_accuracy:.0f} of 100"
-        return f"right in about {right} such clips ({self.measured_on})"
+            return f"not measured: {self.measured_on}"
+        return f"right in {100 * self.expected_accuracy:.0f} of 100, measured on {self.measured_on}"
 
 
 def reliability_of(known: Sequence[Reliability], modality: str) -> Reliability | None:

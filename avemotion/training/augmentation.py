@@ -219,7 +219,8 @@ def left_out(store: FeatureStore, inputs: Sequence[Input], settings: TrainingSet
     taken = {what for name in sound for what in feature(name).changes}
     asked = {w: getattr(settings, f"sound_{w}") for w in _SOUND_CHANGES if w not in taken}
     lost = [f"--training.sound_{what} {value:g}" for what, value in asked.items() if value]
-    if "waveform" in store.settings.features:
+    takes_waveforms = any(feature(name).of_waveforms for name in sound)
+    if "waveform" in store.settings.features or not takes_waveforms:
         lacking = f"training does not compute {' or '.join(sound)} anew"
         return f"{lacking}: {', '.join(lost)} without effect" if lost else ""
     return (

@@ -16,6 +16,7 @@ from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import model_class
 from avemotion.models.reliability import Reliability
 from avemotion.training.answered_pictures import ANSWERS_NAME, draw_answers
+from avemotion.training.initial_weights import seen_before
 from avemotion.training.model_card import CARD_NAME, model_card
 from avemotion.training.recording_ranges import recording_ranges
 
@@ -43,17 +44,22 @@ def finish(out: Path, store: FeatureStore) -> CheckpointMetadata:
 
 
 def _reliability(store: FeatureStore, metadata: CheckpointMetadata) -> tuple[Reliability, ...]:
-    """Return what the validation clips say of the model's answers; nothing without such clips."""
+    """Return what the validation clips say of the model's answers.
+
+    Nothing without such clips, or where some of them trained the weights that it began with.
+    """
     experiment = metadata.experiment
     recall = metadata.scores.get("val_uar")
-    if recall is None:
+    if recall is None or seen_before(store, metadata):
         return ()
     rows = part_of(store.usable(experiment.modality), metadata.split, "validation")
-    people = (
-        "" if metadata.split.unit == "part" else f" of {counted(len(actors_of(rows)), 'actor')}"
+    actors = f" of {counted(len(actors_of(rows)), 'actor')}"
+    people = ", whose people may have trained it" if metadata.split.unit == "part" else actors
+    in_epochs = model_class(experiment.model).learns_in_epochs
+    chose = (
+        ", which also chose the epoch" if experiment.training.early_stopping and in_epochs else ""
     )
-    chose = " that also chose the epoch" if experiment.training.early_stopping else ""
-    words = f"{counted(len(rows), 'validation clip')}{people} of {metadata.corpus_in_words}{chose}"
+    words = f"{counted(len(rows), 'validation clip')}{people}, {metadata.corpus_in_words}{chose}"
     return (Reliability(experiment.modality, recall, words),)
 
 

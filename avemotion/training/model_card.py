@@ -21,7 +21,7 @@ from avemotion.data.corpora import PICTURES, TITLES, CorpusName, whole_corpus
 from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR
-from avemotion.features.table import shows_motion
+from avemotion.features.table import feature, reads_frames, shows_motion
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
 from avemotion.models.registry import defaults_of, model_class
@@ -70,6 +70,8 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
         official=metadata.split.unit == "part",
         in_epochs=model_class(metadata.experiment.model).learns_in_epochs,
         reads_motion=shows_motion(names_of(metadata.inputs)),
+        reads_frames=reads_frames(names_of(metadata.inputs)),
+        sound_part=_sound_part(names_of(metadata.inputs)),
         titles=TITLES,
         of_pictures=store.info["corpus"] in PICTURES,
         corpus=store.info["corpus"],
@@ -120,6 +122,11 @@ def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, 
         }
         for part, use in uses.items()
     ]
+
+
+def _sound_part(names: Sequence[str]) -> str:
+    """Return which part of a longer sound is read."""
+    return next((f.part_read for f in map(feature, names) if f.stream == "audio"), "middle")
 
 
 def _by_emotion(rows: Sequence[ManifestRow], labels: Sequence[str]) -> list[int]:

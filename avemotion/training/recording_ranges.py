@@ -61,7 +61,7 @@ class _Media:
     def __init__(self, store: FeatureStore, quality: Quality) -> None:
         self.store, self.quality = store, quality
         self._waveforms = Waveforms(store)
-        names = ("faces", "image") if quality.stream == "video" else ("waveform",)
+        names = ("faces", "image", "stills") if quality.stream == "video" else ("waveform",)
         stored = store.settings.features
         self._name = next((name for name in names if name in stored), None)
         self.is_stored = self._name is not None

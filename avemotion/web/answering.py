@@ -261,7 +261,8 @@ def _images(clip: PreparedClip) -> dict[str, str]:
         if about.kind == "image":
             images["faces"] = _face_url(array[0])
         elif about.kind == "frames":
-            images["faces"] = _face_url(contact_sheet(array[0]))
+            is_still = clip.frames_sampled == 1
+            images["faces"] = _face_url(array[0, 0] if is_still else contact_sheet(array[0]))
         elif about.kind == "spectrogram":
             columns = clip.arrays.lengths[name][0]
             png = spectrogram_png(array[0, :, :columns], name)

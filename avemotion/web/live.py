@@ -19,7 +19,7 @@ from avemotion.features.face_detection import find_face, find_faces
 from avemotion.features.face_path import may_move, moves, smooth_path
 from avemotion.features.face_tracking import Face, FaceTracker, is_same_face
 from avemotion.features.frame_sampling import even_grid
-from avemotion.features.table import ClipSignals, shows_motion
+from avemotion.features.table import ClipSignals, reads_frames
 from avemotion.features.types import ClipFeatures
 from avemotion.inference.preparation import as_batch
 from avemotion.inference.runtimes.interface import Runtime
@@ -111,7 +111,7 @@ class LiveWindow:
             runtime: A model that supports video alone.
         """
         self._runtime = runtime
-        self._reads_window = shows_motion(names_of(runtime.metadata.inputs))
+        self._reads_window = reads_frames(names_of(runtime.metadata.inputs))
         self._window: deque[_Seen] = deque()
         self._answered: deque[tuple[float, int, NDArray[np.floating]]] = deque()
         self._tracker = FaceTracker(_GAP_SECONDS)

@@ -24,7 +24,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from avemotion.errors import AvemotionError
-from avemotion.features.table import shows_motion
+from avemotion.features.table import reads_frames
 from avemotion.inference.runtimes.interface import Runtime
 from avemotion.models.inputs import names_of
 from avemotion.models.packaged import model_name
@@ -144,10 +144,10 @@ class _Site:
                 "modality": metadata.experiment.modality,
                 "labels": metadata.labels,
                 "units": metadata.task.units,
-                "corpus": metadata.corpus_in_words,
+                "corpus": metadata.learned_from_in_words,
                 "synthetic": metadata.synthetic is not None,
                 "camera": "video" in metadata.answers,
-                "window_seconds": WINDOW_SECONDS if shows_motion(names) else 0,
+                "window_seconds": WINDOW_SECONDS if reads_frames(names) else 0,
                 "smooth_seconds": SMOOTH_SECONDS,
                 "upload_bytes": self._limits.upload_bytes,
                 "length_seconds": self._limits.length_seconds,

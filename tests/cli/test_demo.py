@@ -20,9 +20,13 @@ def test_all_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     report = avemotion.demo(tmp_path / "demo", progress=False, echo=lines.append)
     text = "\n".join(lines)
+    photograph = text[: text.index("$ avemotion synth")]
+    assert (
+        "astronaut.png --checkpoint avemotion-1" in photograph and "happiness (from" in photograph
+    )
     steps = ["synth", "preprocess", "fit --modality av", "fit --modality video"]
     steps += ["fit --modality audio", "evaluate", "classify"]
-    positions = [text.index(f"$ avemotion {step}") for step in steps]
+    positions = [text.rindex(f"$ avemotion {step}") for step in steps]
     assert positions == sorted(positions)
     table = text[text.index("$ avemotion evaluate") :]
     systems = ("ar5/av  ", "ar5/video  ", "ar5/audio  ")

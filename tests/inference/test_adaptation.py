@@ -19,6 +19,8 @@ from avemotion.inference import adaptation
 from avemotion.inference.adaptation import Adaptation
 from avemotion.inference.prediction import ClipFailure, Prediction
 
+ADAPTED = "adapted to {} unlabelled clips, each emotion taken to be as frequent as any other"
+
 LABELS = ("anger", "calm", "sadness")
 
 
@@ -62,7 +64,7 @@ def test_a_lean_that_all_clips_share_is_taken_out(lean: list[float], seed: int) 
         found = setting.applied(one)
         np.testing.assert_allclose(list(found.probabilities.values()), shares, atol=1e-6)
         assert found.probabilities[found.label] == max(found.probabilities.values())
-        assert found.warnings == ("first", "adapted to 30 unlabelled clips of the same setting")
+        assert found.warnings == ("first", ADAPTED.format(30))
 
 
 def test_each_modality_has_its_own_lean() -> None:
@@ -171,6 +173,7 @@ def test_a_long_clip_is_adapted_once(
     for isolated in (False, True):
         found = classifier.classify(long, isolated=isolated)
         assert found.probabilities == pytest.approx(wanted.probabilities, abs=1e-6)
+        assert plain.strongest_windows and not found.strongest_windows
 
 
 def test_only_whole_clips_are_adapted(
@@ -182,3 +185,25 @@ def test_only_whole_clips_are_adapted(
     assert "--adapt does not go with --timeline" in capsys.readouterr().err
     assert main(["classify", str(voices[0]), "--adapt", "--checkpoint", str(model)]) == 2
     assert "Only 1 clip could be answered" in capsys.readouterr().err
+
+
+def test_faces_are_no_clips_and_one_clip_is_no_list(voices: list[Path], tmp_path: Path) -> None:
+    model = save_model(tmp_path)
+    with pytest.raises(UsageError, match="--adapt does not go with --face all"):
+        list(avemotion.classify(voices, checkpoint=model, adapt=True, face="all"))
+    classifier = avemotion.Classifier(model)
+    with pytest.raises(UsageError, match="clips must be a list, not str"):
+        classifier.adapt(str(voices[0]))
+
+
+def test_an_adaptation_that_fails_leaves_the_one_before(
+    voices: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = avemotion.Classifier(save_model(tmp_path))
+    monkeypatch.setattr(adaptation, "FEWEST_CLIPS", 4)
+    classifier.adapt(voices)
+    found = classifier.classify(voices[0])
+    monkeypatch.setattr(adaptation, "FEWEST_CLIPS", 20)
+    with pytest.raises(UsageError, match="Only 4 clips"):
+        classifier.adapt(voices)
+    assert classifier.classify(voices[0]) == found

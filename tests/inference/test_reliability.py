@@ -41,8 +41,8 @@ def test_an_answer_says_what_is_known_of_answers_from_its_modality(
     assert classifier.classify(video, "video").reliability is None
     assert main(["classify", voice, video, "--checkpoint", str(model)]) == 0
     printed = capsys.readouterr().out
-    assert "  reliability: right in about 34 of 100 such clips (RAVDESS)\n" in printed
-    assert "  reliability: not measured (no corpus with both was at hand)\n" in printed
+    assert "  reliability: right in 34 of 100, measured on RAVDESS\n" in printed
+    assert "  reliability: not measured: no corpus with both was at hand\n" in printed
     assert main(["classify", voice, "--json", "--checkpoint", str(model)]) == 0
     shown = json.loads(capsys.readouterr().out)["reliability"]
     assert shown["expected_accuracy"] == 0.336 and shown["measured_on"] == "RAVDESS"
@@ -68,7 +68,7 @@ def test_fit_measures_it_on_the_validation_clips(fitted: Path) -> None:
     assert known.expected_accuracy == metadata.scores["val_uar"]
     actors = len(metadata.split.validation)
     assert f" of {actors} actor" in known.measured_on
-    assert known.measured_on.endswith("of a synthetic corpus that also chose the epoch")
+    assert known.measured_on.endswith(", a synthetic corpus, which also chose the epoch")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from store_maker import written
 from avemotion.config import TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.features.log_mel_noise import with_noise
+from avemotion.features.mel import mel, mel_columns
 from avemotion.features.spectrogram import log_mel, mel_edges
 from avemotion.features.waveform_effects import add_at_snr
 from avemotion.models.inputs import Input
@@ -162,6 +163,22 @@ def test_without_waveforms_the_set_share_of_clips_gets_noise_where_they_sound() 
     assert torch.equal(heard(0.0), clips)
 
 
+@pytest.mark.parametrize("what", ["noise", "channel", "equaliser"])
+def test_without_waveforms_mels_are_changed_by_their_own_chances(what: str) -> None:
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    sound = torch.from_numpy(mel(rng.normal(0, 500, 40_000))).float()
+    clips, lengths = sound.expand(200, -1, -1), torch.full((200,), mel_columns(40_000))
+    batch = Batch({"mel": clips}, {"audio": lengths > 0}, {"mel": lengths})
+    silent = {f"sound_{name}": 0.0 for name in ("noise", "room", "channel", "equaliser")}
+    settings = TrainingSettings(**(silent | {f"sound_{what}": 0.3}))
+    found = heard_anew(batch, ["mel"], settings).inputs["mel"]
+    changed = (found - clips).abs().amax(dim=(1, 2)) > 0.01
+    assert found.shape == clips.shape and 40 < int(changed.sum()) < 80
+    untouched = heard_anew(batch, ["mel"], TrainingSettings(**silent)).inputs["mel"]
+    assert torch.equal(untouched, clips)
+
+
 def test_silence_gets_no_more_than_its_own_level() -> None:
     silent = torch.zeros(1, 1, 64, 500)
     unheard = with_noise(silent, torch.tensor([0]), *torch.zeros(2, 1))
@@ -226,6 +243,9 @@ def test_what_a_store_does_not_allow_is_said(tmp_path: Path) -> None:
     assert "sound_noise" not in said and "noise is the same in each epoch" in said
     assert f"{lost}, --training.sound_noise 0.5" in left_out(powers, [Input("power")], asked)
     assert left_out(log_mels, [Input("faces")], asked) == ""
+    said = left_out(log_mels, [Input("mel")], asked)  # waveforms would not help
+    room, gain = "--training.sound_room 0.2", "--training.sound_gain_db 6"
+    assert said == f"training does not compute mel anew: {room}, {gain} without effect"
     quiet = TrainingSettings(sound_noise=0.0, sound_room=0.0, sound_channel=0.0)
     assert "without effect" not in left_out(powers, [Input("power")], quiet)
 

@@ -12,11 +12,12 @@ from avemotion.training import sound_augmentation
 from avemotion.training.sound_augmentation import (
     add_noise,
     augment_waveforms,
+    equalise,
     limit_band,
     reverberate,
 )
 
-SILENT = {"sound_noise": 0.0, "sound_room": 0.0, "sound_channel": 0.0, "sound_gain_db": 0.0}
+SILENT = {f"sound_{what}": 0.0 for what in ("noise", "room", "channel", "equaliser", "gain_db")}
 
 
 def voices(clips: int = 6, samples: int = 20_000) -> tuple[Tensor, Tensor]:
@@ -93,6 +94,21 @@ def test_a_narrow_channel_cuts_both_ends(monkeypatch: pytest.MonkeyPatch) -> Non
         middle = slice(4_096, 12_288)  # a tone that begins and ends is no pure tone
         change = 20 * (found[:, middle].std() / tone[:, middle].std()).log10()
         assert float(change) == pytest.approx(gain_db, abs=0.5)
+
+
+def test_a_microphone_is_smooth_and_keeps_the_level() -> None:
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    sound = torch.from_numpy(rng.normal(0, 500, (2, 16_384))).float()
+    lengths, which = torch.tensor([16_384, 16_384]), torch.tensor([0, 1])
+    found = equalise(sound, lengths, which)
+    torch.testing.assert_close(
+        decibels(found, lengths), decibels(sound, lengths), atol=1e-3, rtol=0
+    )
+    gains = 20 * (torch.fft.rfft(found) / torch.fft.rfft(sound)).abs().log10()
+    curve = gains[:, 96:-105].reshape(2, -1, 12).median(dim=2).values  # each some 12 Hz
+    assert float(curve.diff(dim=1).abs().max()) < 1.0 and float(curve.std(dim=1).min()) > 1.5
+    assert not torch.allclose(curve[0], curve[1], atol=2.0)
 
 
 def test_a_room_repeats_the_sound_and_keeps_its_level(monkeypatch: pytest.MonkeyPatch) -> None:

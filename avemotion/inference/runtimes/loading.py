@@ -32,7 +32,8 @@ def find_checkpoint(checkpoint: Path | str | None = None, runtime: RuntimeName =
             installed.
 
     Raises:
-        UsageError: The model does not fit the runtime, or the variable is empty.
+        UsageError: The model does not fit the runtime, the variable is empty, or ``runs/latest``
+            points to nothing.
     """
     if runtime not in get_args(RuntimeName):
         allowed = ", ".join(get_args(RuntimeName))
@@ -43,9 +44,15 @@ def find_checkpoint(checkpoint: Path | str | None = None, runtime: RuntimeName =
             f"The name of the model is empty. Name one with --checkpoint or the environment "
             f"variable {CHECKPOINT_VARIABLE}, or unset that variable to use {LATEST}."
         )
+    if named is None and LATEST.is_symlink() and not LATEST.exists():
+        raise UsageError(
+            f"{LATEST} points to {LATEST.readlink()}, which is not there. Remove that link, train "
+            "a model with `avemotion fit`, or name one with --checkpoint "
+            f"({PACKAGED} comes with the package)."
+        )
     if named is None and not LATEST.exists():
         named = PACKAGED
-    if named == PACKAGED:
+    if str(named) == PACKAGED:
         with_torch = runtime == "torch" or (runtime == "auto" and find_spec("torch") is not None)
         return packaged_file(".safetensors" if with_torch else ONNX_SUFFIX)
     path = Path(LATEST if named is None else named)

@@ -120,8 +120,8 @@ function furtherFaces(number, isLong, isStill) {
 function reliabilityText(known) {
   if (!known) return "";
   return known.expected_accuracy === null
-    ? `How often such answers are right was not measured (${known.measured_on}).`
-    : `Such answers are right for about ${Math.round(100 * known.expected_accuracy)} of 100 clips (${known.measured_on}).`;
+    ? `How often answers from this are right was not measured: ${known.measured_on}.`
+    : `Answers from this were right in ${Math.round(100 * known.expected_accuracy)} of 100, measured on ${known.measured_on}.`;
 }
 
 function show({ prediction, images, further_faces: further }) {
