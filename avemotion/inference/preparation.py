@@ -288,7 +288,7 @@ def _warnings(
         yield (
             "the model was trained on synthetic data: its predictions say nothing about real people"
         )
-    if used != request.wanted:
+    if used != request.wanted and _sampled(media) != 1:  # nobody expects a picture to sound
         missing = face.missing if used == "audio" else media.no_sound
         yield f"answered from {used} alone: {missing}"
     if used != "audio":

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,9 @@ def test_a_photograph_of_a_smile_is_happiness(astronaut: np.ndarray) -> None:
     assert (found.label, found.checkpoint) == ("happiness", PACKAGED)
     assert found.probabilities["happiness"] > 0.8 and tuple(found.probabilities) == EMOTIONS
     assert found.reliability is not None and found.reliability.modality == "video"
+    assert found.warnings == ()
+    picture = avemotion.DecodedClip(astronaut[None], frame_rate=1.0, name="picture")
+    assert avemotion.classify_clip(picture) == replace(found, clip="picture")
 
 
 @pytest.mark.parametrize("light", [0.3, 0.6])
