@@ -213,7 +213,8 @@ class _Sheet:
         centre = y + FACE_HEIGHT / 2
         note: dict[str, Any] = {"fontsize": 11, "color": _MUTED, "ha": "center", "va": "center"}
         strip = self.faces[y : y + FACE_HEIGHT, x : x + _FACES_WIDTH]
-        faces = _drawn(store, "frames", "image")
+        stored = store.settings.features
+        faces = next((name for name in ("faces", "stills", "image") if name in stored), "")
         if row.status == "audio" or not faces:
             strip[:] = _BLANK
             why = "no face" if row.status == "audio" else "faces are not stored"
@@ -221,7 +222,7 @@ class _Sheet:
         else:
             strip[:] = _side_by_side(_frames(store.read(row, faces)[0]))[..., None]
         left = x + _STRIP_WIDTH - _MEL_WIDTH
-        sound = _drawn(store, "spectrogram")
+        sound = _drawn_sound(store)
         if row.status == "video" or not sound:
             why = "no sound" if row.status == "video" else "no spectrogram"
             self.write(left + _MEL_WIDTH / 2, centre, why, **note)
@@ -241,18 +242,19 @@ class _Sheet:
 
 def _title(store: FeatureStore) -> str:
     """Return the name of the drawn spectrogram in words."""
-    return _drawn(store, "spectrogram").replace("_", "-") or "sound"
+    return _drawn_sound(store).replace("_", "-") or "sound"
 
 
-def _drawn(store: FeatureStore, *kinds: str) -> str:
-    """Return the feature of a store that shows most: its last of the first kind; "" for none."""
+def _drawn_sound(store: FeatureStore) -> str:
+    """Return the spectrogram of a store that shows most: its last one; "" for none."""
     found = store.settings.features
-    return next((n for kind in kinds for n in reversed(found) if feature(n).kind == kind), "")
+    return next((name for name in reversed(found) if feature(name).kind == "spectrogram"), "")
 
 
 def _frames(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return some frames of a view, uint8 (frame, 98, 80); a picture stands for all of them."""
-    return faces[list(FRAMES)] if faces.ndim == 3 else np.stack([_fitted(faces)] * len(FRAMES))
+    some = faces[list(FRAMES)] if faces.ndim == 3 else [faces] * len(FRAMES)
+    return np.stack([_fitted(face) for face in some])
 
 
 def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -176,7 +176,8 @@ def test_spectrograms_stand_beside_faces_low_frequencies_below(drawn: tuple[Path
 @pytest.mark.parametrize(
     ("names", "words"),
     [(("image",), "and the sound."), (("power", "log_mel"), "and the log-mel."),
-     (("faces", "power"), "and the power.")],
+     (("faces", "power"), "and the power."), (("stills", "mel"), "and the mel."),
+     (("faces", "stills"), "and the sound.")],
 )  # fmt: skip
 def test_a_store_of_other_features_is_drawn_too(
     small_corpus: Path, tmp_path: Path, names: tuple[str, ...], words: str
@@ -193,9 +194,11 @@ def test_a_store_of_other_features_is_drawn_too(
     assert heading(store, lay_out(store.rows))[-1].endswith(words)
     sheet = cv2.imread(str(image))[:, :, 0]
     faces = [store.read(row, names[0])[0] for row in store.usable("av")]
-    if names == ("image",):
-        for face in faces[: lay_out(store.rows).each]:
+    for face in faces[: lay_out(store.rows).each]:
+        if names == ("image",):
             position(sheet, face)
+        if names == ("faces", "stills"):
+            position(sheet, face[FRAMES[0]])
 
 
 def test_the_heading_counts_and_names_what_failed(drawn: tuple[Path, np.ndarray]):
