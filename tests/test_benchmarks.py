@@ -352,3 +352,16 @@ def test_the_packaged_model_is_made_and_measured(tmp_path: Path):
     assert [one.modality for one in found.reliability] == ["video", "audio", "av"]
     assert [origin.corpus for origin in found.initialised_from] == ["fer2013"]
     assert {one.quality for one in found.recordings} >= {"brightness", "speech_level_db"}
+
+
+def test_fine_tuning_is_compared_with_learning_from_scratch(tmp_path: Path):
+    for number in (1, 2, 17, 18):
+        folder = tmp_path / "ravdess" / f"Actor_{number:02d}"
+        folder.mkdir(parents=True)
+        for emotion in range(1, 9):
+            name = f"03-01-{emotion:02d}-01-01-01-{number:02d}.wav"
+            make_wav(folder / name, speech_like(1.0, seed=emotion))
+    words = ("--ravdess", tmp_path / "ravdess", "--work", tmp_path / "work", "--sizes", 2)
+    result = run("fine_tuning", tmp_path / "out", *words, "--repeats", 1, "--epochs", 1)
+    assert list(result) == ["2"] and set(result["2"]) == {"from scratch", "--init avemotion-1"}
+    assert "| actors learned" in (tmp_path / "out" / "fine_tuning.md").read_text()

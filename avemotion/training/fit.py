@@ -63,7 +63,8 @@ def fit(
         modality: What the model reads: `av`, `video` or `audio`; by default the first that it can.
         out: Folder of the run; by default ``runs/MODEL/MODALITY``.
         init: Checkpoint, folder of a run, or avemotion-1, whose weights training begins with;
-            model, modality and the model's own settings are by default its own.
+            model, modality and the model's own settings are by default its own; of face and voice
+            one alone may be trained on, where the model has a part for it.
         settings: An instance of the model's `Settings`; by default its best known values.
         training: How the model is trained.
         progress: Show a progress bar.
@@ -87,7 +88,8 @@ def fit(
     initial = None if init is None else InitialWeights.of(Path(init))
     if initial is not None:
         initial.check_asked(model, modality, out)
-        model, modality = initial.metadata.experiment.model, initial.metadata.experiment.modality
+        model = initial.metadata.experiment.model
+        modality = modality or initial.metadata.experiment.modality
         settings = initial.settings if settings is None else settings
     model = model or DEFAULT_MODEL
     if done := finished_run(store, model, modality, out, settings, training, initial):

@@ -71,10 +71,14 @@ class InitialWeights:
     def check_asked(self, model: str | None, modality: Modality | None, out: Path | None) -> None:
         """Refuse another model or modality than the checkpoint's, and its own folder.
 
+        Of a model for face and voice the part for one of them may be asked for.
+
         Raises:
             UsageError: The message says which.
         """
         experiment = self.metadata.experiment
+        if experiment.modality == "av":
+            modality = None
         for name, asked, found in (
             ("model", model, experiment.model),
             ("modality", modality, experiment.modality),
@@ -125,6 +129,8 @@ class InitialWeights:
                 "that is finished."
             )
         weights, own = given.state_dict(), network.state_dict()
+        if network.modality != given.modality:  # the part for face or voice of a model for both
+            weights = {name: values for name, values in weights.items() if name in own}
         orders = _orders(network, theirs.task)
         taken: dict[str, Tensor] = {}
         misfits = sorted(weights.keys() - own.keys())
@@ -134,7 +140,7 @@ class InitialWeights:
                 taken[name] = _reordered(found, order)
             elif not order:
                 misfits.append(name)
-        if misfits or network.inputs != given.inputs:
+        if misfits or not set(network.inputs) <= set(given.inputs):
             raise self._misfit(network, misfits)
         network.load_state_dict(taken, strict=False)
         origin = Origin(

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from network_maker import metadata_of
+from network_maker import EXPERIMENTS, metadata_of
 from safetensors.torch import load_file
 
 import avemotion
 from avemotion.cli import main
 from avemotion.cli.text_output import fit_text
-from avemotion.config import ExperimentSettings, PreprocessSettings, TrainingSettings
+from avemotion.config import ExperimentSettings, Modality, PreprocessSettings, TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.store import FeatureStore, ManifestRow
@@ -569,3 +569,38 @@ def test_damaged_metadata_of_initial_weights_are_refused(
     plain["initialised_from"][0][key] = value
     with pytest.raises(UsageError, match=message):
         type(metadata).from_dict(plain)
+
+
+class TestAPart:
+    """Of a model for face and voice, the part for one of them begins with its own weights."""
+
+    def saved(self, tmp_path: Path, model: str, **settings: object) -> Path:
+        torch.manual_seed(0)
+        experiment = with_settings(ExperimentSettings(model, "av", settings))
+        network = create(Task(EMOTIONS), experiment)
+        ours = replace(metadata_of(EXPERIMENTS["av"]), experiment=experiment, inputs=network.inputs)
+        save_checkpoint(tmp_path / "both.safetensors", network, ours)
+        return tmp_path / "both.safetensors"
+
+    @pytest.mark.parametrize(("modality", "part"), [("audio", "voice."), ("video", "face.")])
+    def test_is_taken_over(self, tmp_path: Path, modality: Modality, part: str) -> None:
+        sizes = {"face_channels": [8], "voice_channels": [8]}
+        init = InitialWeights.of(self.saved(tmp_path, "miene_stimme", **sizes))
+        init.check_asked("miene_stimme", modality, tmp_path / "run")
+        torch.manual_seed(1)
+        network = create(Task(EMOTIONS), ExperimentSettings("miene_stimme", modality, dict(sizes)))
+        (origin,) = init.take_over(network)
+        theirs = {n: w for n, w in load_file(init.path).items() if n.startswith(part)}
+        assert equal(network.state_dict(), theirs) == theirs.keys() == network.state_dict().keys()
+        assert origin.made_anew == ()
+
+    def test_that_does_not_fit_is_refused(self, tmp_path: Path) -> None:
+        """AR5's last layers are of both embeddings."""
+        init = InitialWeights.of(self.saved(tmp_path, "ar5", width=0.25))
+        network = create(Task(EMOTIONS), ExperimentSettings("ar5", "audio", {"width": 0.25}))
+        with pytest.raises(UsageError, match="do not fit: the shape of classifier"):
+            init.take_over(network)
+
+    def test_a_part_does_not_begin_another(self, first: Path, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="--modality is audio, but --init"):
+            InitialWeights.of(first).check_asked(None, "audio", tmp_path / "run")
