@@ -131,10 +131,10 @@ def measure(
     found.of_metadata["recordings"] = _recordings(given, face, heard)
     found.of_metadata["reliability"] = (
         Reliability(
-            "video", found.result["FER2013, PrivateTest"],
-            "photographs of the collection that it learned from (FER2013, PrivateTest); on videos "
-            "it was not measured",
+            "picture", found.result["FER2013, PrivateTest"],
+            "photographs of the collection that it learned from (FER2013, PrivateTest)",
         ),
+        Reliability("video", None, "no videos of strangers were at hand"),
         Reliability(
             "audio", found.result["RAVDESS"],
             "the voices of RAVDESS, which it did not learn, but which chose its recipe",

@@ -349,7 +349,7 @@ def test_the_packaged_model_is_made_and_measured(tmp_path: Path):
     assert positive(result, "FER2013, PrivateTest", "RAVDESS", "RAVDESS, adapted, speaker")
     found = avemotion.Classifier(work / "avemotion-1.safetensors").metadata
     assert found.answers == ("av", "video", "audio") and not found.split.test
-    assert [one.modality for one in found.reliability] == ["video", "audio", "av"]
+    assert [one.modality for one in found.reliability] == ["picture", "video", "audio", "av"]
     assert [origin.corpus for origin in found.initialised_from] == ["fer2013"]
     assert {one.quality for one in found.recordings} >= {"brightness", "speech_level_db"}
 

@@ -76,6 +76,7 @@ class Adaptation:
             label=most_probable(shares),
             probabilities=shares,
             parts={m: self._without_lean(m, p) for m, p in prediction.parts.items()},
+            reliability=None,  # it is of answers that are not adapted
             strongest_windows=(),  # of a long clip: they are of the answers before
             warnings=(*prediction.warnings, note),
         )

@@ -305,7 +305,9 @@ class Classifier:
             warnings=clip.warnings + more_warnings,
             units=dict(zip(self.metadata.task.units, units.tolist(), strict=True)),
             parts={modality: self._by_emotion(part) for modality, part in parts.items()},
-            reliability=reliability_of(self.metadata.reliability, clip.modality),
+            reliability=reliability_of(
+                self.metadata.reliability, clip.modality, is_picture=clip.frames_sampled == 1
+            ),
         )
 
     def _by_emotion(self, scores: NDArray[np.floating]) -> dict[str, float]:

@@ -33,7 +33,8 @@ class PredictionTable:
             *(f"{part}_p_{label}" for part in self.parts for label in self.labels),
             *("modality", "faces_found", "frames_sampled"),
             *("face_x", "face_y", "face_width", "face_height"),
-            *("strongest_windows", "expected_accuracy", "checkpoint", "reason", "warnings"),
+            *("strongest_windows", "expected_accuracy", "measured_on"),
+            *("checkpoint", "reason", "warnings"),
         ]
 
     def cells(self, result: Prediction | ClipFailure) -> list[object]:
@@ -54,6 +55,7 @@ class PredictionTable:
             *box_cells(result.face_box),
             "; ".join(map(window_text, result.strongest_windows)) or None,
             result.reliability and result.reliability.expected_accuracy,
+            result.reliability and result.reliability.measured_on,
             *(result.checkpoint, "", "; ".join(result.warnings)),
         ]
 

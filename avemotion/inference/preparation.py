@@ -268,7 +268,7 @@ def _used_modality(name: str, face: FaceCrops, media: ClipMedia, request: Infere
         return present
     reasons = (
         face.missing if wanted != "audio" else "",
-        media.no_sound if wanted != "video" else "",
+        media.no_sound if wanted != "video" and _sampled(media) != 1 else "",
     )
     missing = "; ".join(filter(None, reasons))
     if wanted == "av" and present:

@@ -97,6 +97,8 @@ class MieneStimme(EmotionModel):
             found.append(self._seen(batch.inputs[FACE]) * batch.present["video"][:, None])
         if VOICE in batch.inputs:
             found.append(self.voice(batch).log_softmax(dim=1) * batch.present["audio"][:, None])
+        if not found:  # nobody is seen or heard
+            return torch.zeros(len(batch), len(self.task.labels))
         return torch.stack(found).sum(dim=0)
 
     def folded(self) -> MieneStimme:

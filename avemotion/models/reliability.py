@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from avemotion.config import MODALITIES, Modality
 from avemotion.errors import UsageError, require, require_keys, require_type
@@ -13,8 +14,8 @@ from avemotion.errors import UsageError, require, require_keys, require_type
 class Reliability:
     """How often answers from a modality were right, where that was measured."""
 
-    modality: Modality
-    """What the answers are from."""
+    modality: Modality | Literal["picture"]
+    """What the answers are from; a picture where it is known of pictures alone."""
     expected_accuracy: float | None
     """Share of such answers that are right, each emotion being as frequent as any other (mean
     recall), 0 to 1; None where it was not measured."""
@@ -27,8 +28,9 @@ class Reliability:
         Raises:
             UsageError: A value is of another type or out of range.
         """
-        allowed = " or ".join(MODALITIES)
-        require(self.modality in MODALITIES, "reliability.modality", self.modality, allowed)
+        allowed = (*MODALITIES, "picture")
+        right = self.modality in allowed
+        require(right, "reliability.modality", self.modality, " or ".join(allowed))
         require_type(self.measured_on, str, "reliability.measured_on")
         if (expected := self.expected_accuracy) is not None:
             require_type(expected, float, "reliability.expected_accuracy")
@@ -38,16 +40,21 @@ class Reliability:
         """Return it in words.
 
         >>> str(Reliability("audio", 0.336, "RAVDESS"))
-        'right in 34 of 100, measured on RAVDESS'
+        'right in 34 of 100, each emotion counting the same, measured on RAVDESS'
         """
         if self.expected_accuracy is None:
             return f"not measured: {self.measured_on}"
-        return f"right in {100 * self.expected_accuracy:.0f} of 100, measured on {self.measured_on}"
+        right = f"right in {100 * self.expected_accuracy:.0f} of 100"
+        return f"{right}, each emotion counting the same, measured on {self.measured_on}"
 
 
-def reliability_of(known: Sequence[Reliability], modality: str) -> Reliability | None:
-    """Return what is known of answers from a modality; None where nothing is."""
-    return next((one for one in known if one.modality == modality), None)
+def reliability_of(
+    known: Sequence[Reliability], modality: str, is_picture: bool = False
+) -> Reliability | None:
+    """Return what is known of answers from a modality, or from a picture; None for nothing."""
+    found = {one.modality: one for one in known}
+    of_pictures = found.get("picture") if is_picture else None
+    return of_pictures or found.get(modality)  # type: ignore[call-overload]
 
 
 def reliabilities_from(values: object) -> tuple[Reliability, ...]:

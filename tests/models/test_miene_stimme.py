@@ -161,3 +161,11 @@ def test_the_faster_copy_answers_the_same() -> None:
     assert not [m for m in fast.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     np.testing.assert_allclose(probabilities(fast, clips), probabilities(network, clips), atol=1e-5)
     assert [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+
+def test_a_clip_without_face_and_voice_says_nothing() -> None:
+    """As where what one of them says alone is asked of a batch that has the other."""
+    network, metadata = untrained()
+    clips = hidden(tensors(metadata, 3), "audio", "video")
+    for batch in (clips, Batch({}, clips.present)):
+        np.testing.assert_allclose(probabilities(network, batch), 1 / 6, atol=1e-6)
