@@ -58,6 +58,7 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, default=TrainingSettings().epochs)
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     store = avemotion.preprocess(
         given.media, corpus=given.corpus, out=given.work / "features"
     ).store
