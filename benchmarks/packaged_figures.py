@@ -26,6 +26,7 @@ from avemotion.evaluation.metrics.fairness import fairness
 from avemotion.evaluation.metrics.scores import Score, score
 from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.features.corruptions import Condition, conditions_for
+from avemotion.inference.adaptation import lean_of, without_lean
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.miene_stimme import MieneStimme
@@ -182,13 +183,12 @@ def _predictions(shares: NDArray[np.floating], rows: Sequence[ManifestRow]) -> l
 
 
 def _adapted(shares: NDArray[np.floating], groups: Sequence[str]) -> NDArray[np.float64]:
-    """Take out what is said of all clips of a group alike, as `Adaptation` does."""
-    logs = np.log(np.maximum(shares.astype(np.float64), 1e-6))
-    names = np.array(groups)
+    """Adapt the answers to the clips of each group."""
+    found, names = np.empty(shares.shape), np.array(groups)
     for name in set(groups):
-        logs[names == name] -= logs[names == name].mean(axis=0)
-    powers = np.exp(logs)
-    return powers / powers.sum(axis=1, keepdims=True)
+        mine = shares[names == name]
+        found[names == name] = without_lean(mine, lean_of(mine))
+    return found
 
 
 def _under_conditions(

@@ -8,20 +8,16 @@ sound stay empty. Needs torch.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from avemotion.config import SAMPLE_RATE
 from avemotion.features.mel import MEL_RANGE_DB, MEL_RATE, MEL_SHAPE
+from avemotion.features.random_channels import channel_power, drawn
 from avemotion.features.recording_changes import (
-    EDGE_ORDER,
     EQUALISER_DB,
     EQUALISER_KNOTS,
-    HIGH_EDGE_HZ,
-    LOW_EDGE_HZ,
     LOWEST_NOISE_HZ,
     NOISE_FALL_DB,
     NOISE_SNR_DB,
@@ -36,9 +32,9 @@ def noisy(mels: Tensor, lengths: Tensor) -> Tensor:
     have some 2 in a column: a gamma distribution. Not modelled: the interference of voice and
     noise, and the correlation of noise in neighbouring bands and columns.
     """
-    snr_db = _drawn(*NOISE_SNR_DB, mels)
+    snr_db = drawn(*NOISE_SNR_DB, mels)
     hertz, heard = _band_hertz(mels), _heard_bands(mels)
-    fall_db = _drawn(0.0, NOISE_FALL_DB, mels)
+    fall_db = drawn(0.0, NOISE_FALL_DB, mels)
     colour = (hertz.clamp(min=LOWEST_NOISE_HZ) / LOWEST_NOISE_HZ) ** (-fall_db / 10)[:, None]
     colour = colour * heard  # Slaney's bands hold power densities: white noise is level
     sounding = _sounding(lengths, mels)
@@ -47,20 +43,14 @@ def noisy(mels: Tensor, lengths: Tensor) -> Tensor:
     voice = (power.sum(dim=-1) / lengths.clamp(min=1)[:, None] * widths).sum(dim=1)
     level = voice / (colour * widths).sum(dim=1) * 10 ** (-snr_db / 10)
     values = _independent_values(mels)[:, None].expand_as(power)
-    drawn = torch.distributions.Gamma(values, values).sample()
-    return _levelled(power + (level[:, None] * colour)[..., None] * drawn, sounding)
+    bands = torch.distributions.Gamma(values, values).sample()
+    return _levelled(power + (level[:, None] * colour)[..., None] * bands, sounding)
 
 
 def through_channel(mels: Tensor, lengths: Tensor) -> Tensor:
     """Send sounds through a channel of random band width, as telephones and codecs have."""
-    low, high = (
-        torch.exp(_drawn(math.log(ends[0]), math.log(ends[1]), mels))[:, None]
-        for ends in (LOW_EDGE_HZ, HIGH_EDGE_HZ)
-    )
-    hertz = _band_hertz(mels).clamp(min=1.0)
-    below = (low / hertz) ** (2 * EDGE_ORDER)
-    above = (hertz / high) ** (2 * EDGE_ORDER)
-    return _with_response(mels, lengths, -10 * ((1 + below) * (1 + above)).log10())
+    power = channel_power(_band_hertz(mels).clamp(min=1.0), mels)
+    return _with_response(mels, lengths, 10 * power.log10())
 
 
 def equalised(mels: Tensor, lengths: Tensor) -> Tensor:
@@ -88,11 +78,6 @@ def _levelled(power: Tensor, sounding: Tensor) -> Tensor:
 
 def _sounding(lengths: Tensor, mels: Tensor) -> Tensor:
     return torch.arange(mels.shape[-1], device=mels.device) < lengths[:, None]
-
-
-def _drawn(low: float, high: float, mels: Tensor) -> Tensor:
-    """Draw float (clip,) evenly between two ends."""
-    return (low + (high - low) * torch.rand(len(mels))).to(mels.device)
 
 
 def _band_hertz(mels: Tensor) -> Tensor:

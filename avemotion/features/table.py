@@ -414,11 +414,7 @@ def reads_frames(names: Iterable[str]) -> bool:
 
 def shows_motion(names: Iterable[str]) -> bool:
     """Return whether one of the features needs frames that change; a picture has none."""
-    about = map(feature, names)
-    return any(
-        (f.kind == "frames" and f.moves) or (f.kind == "embedding" and f.stream == "video")
-        for f in about
-    )
+    return reads_frames(name for name in names if feature(name).moves)
 
 
 def check_features(names: Iterable[str]) -> None:

@@ -57,7 +57,7 @@ class Adaptation:
                 f"{FEWEST_CLIPS} or more of one setting. Give more clips, or leave --adapt out."
             )
         return cls(
-            {m: _logs(shares).mean(axis=0) for m, shares in enough.items()},
+            {m: lean_of(_table(shares)) for m, shares in enough.items()},
             {m: len(shares) for m, shares in enough.items()},
         )
 
@@ -84,9 +84,8 @@ class Adaptation:
     def _without_lean(self, modality: str, shares: dict[str, float]) -> dict[str, float]:
         if modality not in self.means:
             return shares
-        logits = _logs([shares])[0] - self.means[modality]
-        found = np.exp(logits - logits.max())
-        return dict(zip(shares, (found / found.sum()).tolist(), strict=True))
+        (found,) = without_lean(_table([shares]), self.means[modality])
+        return dict(zip(shares, found.tolist(), strict=True))
 
 
 def check_adapts(adapt: bool, face: FaceChoice) -> None:
@@ -109,6 +108,21 @@ def adapted(answers: Sequence[Prediction | ClipFailure]) -> list[Prediction | Cl
     return [setting.applied(one) if isinstance(one, Prediction) else one for one in answers]
 
 
-def _logs(shares: Sequence[dict[str, float]]) -> NDArray[np.float64]:
-    """Return log-probabilities, float64 (clip, label)."""
-    return np.log(np.maximum([list(one.values()) for one in shares], _LEAST))
+def lean_of(shares: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the mean log-probabilities, (label,), of clips, float (clip, label)."""
+    return np.asarray(_logs(shares).mean(axis=0))
+
+
+def without_lean(shares: NDArray[np.floating], lean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take mean log-probabilities, (label,), out of the answers to clips, float (clip, label)."""
+    logits = _logs(shares) - lean
+    found = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def _logs(shares: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.log(np.maximum(shares.astype(np.float64), _LEAST))
+
+
+def _table(shares: Sequence[dict[str, float]]) -> NDArray[np.float64]:
+    return np.array([list(one.values()) for one in shares])

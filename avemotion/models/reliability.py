@@ -52,9 +52,9 @@ def reliability_of(
     known: Sequence[Reliability], modality: str, is_picture: bool = False
 ) -> Reliability | None:
     """Return what is known of answers from a modality, or from a picture; None for nothing."""
-    found = {one.modality: one for one in known}
+    found: dict[str, Reliability] = {one.modality: one for one in known}
     of_pictures = found.get("picture") if is_picture else None
-    return of_pictures or found.get(modality)  # type: ignore[call-overload]
+    return of_pictures or found.get(modality)
 
 
 def reliabilities_from(values: object) -> tuple[Reliability, ...]:

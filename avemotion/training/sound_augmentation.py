@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from avemotion.config import SAMPLE_RATE, TrainingSettings
+from avemotion.features.random_channels import channel_power, drawn
 from avemotion.features.recording_changes import (
-    EDGE_ORDER,
     EQUALISER_DB,
     EQUALISER_KNOTS,
-    HIGH_EDGE_HZ,
-    LOW_EDGE_HZ,
     LOWEST_NOISE_HZ,
     NOISE_FALL_DB,
     NOISE_SNR_DB,
@@ -78,7 +76,7 @@ def add_noise(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
         float (chosen, sample).
     """
     samples, size = sound.shape[1], _transform_size(sound.shape[1])
-    fall_db = _drawn(0.0, NOISE_FALL_DB, which)
+    fall_db = drawn(0.0, NOISE_FALL_DB, which)
     frequencies = _frequencies(size, sound).clamp(min=LOWEST_NOISE_HZ) / LOWEST_NOISE_HZ
     colour = frequencies ** (-fall_db / 20)[:, None]
     white = torch.randn(len(which), size, device=sound.device)
@@ -88,7 +86,7 @@ def add_noise(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
     sounding = torch.arange(samples, device=sound.device) < lengths[which, None]
     power = _mean_square(sound[which], lengths[which])
     level = power / _mean_square(noise * sounding, lengths[which]).clamp(min=1e-9)
-    level = level * 10 ** (-_drawn(*NOISE_SNR_DB, which) / 10)
+    level = level * 10 ** (-drawn(*NOISE_SNR_DB, which) / 10)
     return sound[which] + level.sqrt()[:, None] * noise
 
 
@@ -117,11 +115,11 @@ def reverberate(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
     Returns:
         float (chosen, sample), each at its own level.
     """
-    seconds = _drawn(*REVERBERATION_SECONDS, which)
+    seconds = drawn(*REVERBERATION_SECONDS, which)
     tail = torch.arange(int(REVERBERATION_SECONDS[1] * SAMPLE_RATE), device=sound.device)
     decay = torch.exp(-math.log(1000) * tail / SAMPLE_RATE / seconds[:, None])
     response = decay * torch.randn(len(which), len(tail), device=sound.device)
-    direct = 10 ** (_drawn(*DIRECT_DB, which) / 10)
+    direct = 10 ** (drawn(*DIRECT_DB, which) / 10)
     response = response / response.square().sum(dim=1, keepdim=True).sqrt()
     response[:, 0] += direct.sqrt()
     size = _transform_size(sound.shape[1] + len(tail))
@@ -151,22 +149,10 @@ def limit_band(sound: Tensor, lengths: Tensor, which: Tensor) -> Tensor:
 
     Arguments and result are those of `reverberate`; the level falls with what is cut off.
     """
-    low, high = (
-        torch.exp(_drawn(math.log(ends[0]), math.log(ends[1]), which))[:, None]
-        for ends in (LOW_EDGE_HZ, HIGH_EDGE_HZ)
-    )
     size = _transform_size(sound.shape[1])
-    frequencies = _frequencies(size, sound).clamp(min=1.0)
-    below = (low / frequencies) ** (2 * EDGE_ORDER)
-    above = (frequencies / high) ** (2 * EDGE_ORDER)
-    response = ((1 + below) * (1 + above)).rsqrt()
+    response = channel_power(_frequencies(size, sound).clamp(min=1.0), which).sqrt()
     found: Tensor = torch.fft.irfft(torch.fft.rfft(sound[which], size) * response, size)
     return found[:, : sound.shape[1]]
-
-
-def _drawn(low: float, high: float, which: Tensor) -> Tensor:
-    """Draw float (chosen,) evenly between two ends."""
-    return (low + (high - low) * torch.rand(len(which))).to(which.device)
 
 
 def _transform_size(samples: int) -> int:

@@ -5,9 +5,8 @@ import pytest
 import torch
 from media_maker import speech_like
 
-from avemotion.features import mel_changes
+from avemotion.features import mel_changes, random_channels
 from avemotion.features.mel import MEL_RANGE_DB, mel, mel_columns
-from avemotion.training import sound_augmentation
 from avemotion.training.sound_augmentation import limit_band
 
 SAMPLES = 40_000
@@ -31,7 +30,7 @@ def test_noise_is_as_loud_and_coloured_as_that_of_waveforms(
 ) -> None:
     monkeypatch.setattr(mel_changes, "NOISE_SNR_DB", (snr_db, snr_db))
     monkeypatch.setattr(mel_changes, "NOISE_FALL_DB", fall_db)
-    monkeypatch.setattr(mel_changes, "_drawn", lambda low, high, mels: torch.full((1,), high))
+    monkeypatch.setattr(mel_changes, "drawn", lambda low, high, mels: torch.full((1,), high))
     clean = voice()
     rng, spectrum = np.random.default_rng(1), np.fft.rfftfreq(SAMPLES, 1 / 16_000)
     shape = (np.maximum(spectrum, 50) / 50) ** (-fall_db / 20)
@@ -50,9 +49,8 @@ def test_noise_is_as_loud_and_coloured_as_that_of_waveforms(
 
 
 def test_a_narrow_channel_is_that_of_waveforms(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (mel_changes, sound_augmentation):
-        monkeypatch.setattr(module, "LOW_EDGE_HZ", (300.0, 300.0))
-        monkeypatch.setattr(module, "HIGH_EDGE_HZ", (3_400.0, 3_400.0))
+    monkeypatch.setattr(random_channels, "LOW_EDGE_HZ", (300.0, 300.0))
+    monkeypatch.setattr(random_channels, "HIGH_EDGE_HZ", (3_400.0, 3_400.0))
     clean = voice()
     waveform, which = torch.from_numpy(clean).float()[None], torch.tensor([0])
     narrow = limit_band(waveform, torch.tensor([SAMPLES]), which)[0].double().numpy()

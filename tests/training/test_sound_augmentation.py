@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from avemotion.config import TrainingSettings
+from avemotion.features import random_channels
 from avemotion.training import sound_augmentation
 from avemotion.training.sound_augmentation import (
     add_noise,
@@ -85,8 +86,8 @@ def test_voices_of_a_babble_are_equally_loud_however_short(monkeypatch: pytest.M
 
 
 def test_a_narrow_channel_cuts_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sound_augmentation, "LOW_EDGE_HZ", (300.0, 300.0))
-    monkeypatch.setattr(sound_augmentation, "HIGH_EDGE_HZ", (3_400.0, 3_400.0))
+    monkeypatch.setattr(random_channels, "LOW_EDGE_HZ", (300.0, 300.0))
+    monkeypatch.setattr(random_channels, "HIGH_EDGE_HZ", (3_400.0, 3_400.0))
     time = torch.arange(16_384) / 16_000
     for hertz, gain_db in ((150, -48.2), (300, -3.0), (1_000, 0.0), (3_400, -3.0), (5_000, -26.8)):
         tone = 1_000 * torch.sin(2 * math.pi * hertz * time)[None]
