@@ -200,6 +200,8 @@ class TrainingSettings:
     the middle row."""
     cutout: float = 0.0
     """Side of a grey square at a random place on the faces, as a share of the crop; 0 for none."""
+    degradation: float = 0.0
+    """Chance that a clip's faces are blurred, shown at a lower resolution, or compressed."""
     pixel_noise: float = 0.0
     """Standard deviation of white noise on the normalised faces."""
     clamp_weights: float | None = None
@@ -253,7 +255,8 @@ class TrainingSettings:
         for name in ("label_smoothing", "scale", "shift", "cutout", "weight_averaging"):
             value = getattr(self, name)
             require(0 <= value < 1, f"--training.{name}", value, "at least 0 and below 1")
-        for name in ("sound_noise", "sound_room", "sound_channel", "sound_equaliser"):
+        chances = ("sound_noise", "sound_room", "sound_channel", "sound_equaliser", "degradation")
+        for name in chances:
             value = getattr(self, name)
             require(0 <= value <= 1, f"--training.{name}", value, "from 0 to 1")
         gain_db = self.sound_gain_db

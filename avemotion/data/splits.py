@@ -20,7 +20,7 @@ from avemotion.data.types import UNKNOWN_ACTOR, Split
 from avemotion.errors import UsageError, are, counted
 
 FOLDS = 5
-"""Folds over actors of every protocol but leave-one-actor-out."""
+"""Folds over actors of a protocol that does not say how many."""
 SENTENCE_GROUPS = 3
 """Groups of sentences, each held out in turn."""
 
@@ -62,8 +62,18 @@ def leave_one_actor_out(rows: Sequence[ManifestRow]) -> list[Fold]:
 
 def five_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
     """Cut the sorted actors into five runs of neighbours, as the HiCMAE line of papers does."""
-    parts = np.array_split(np.array(actors_of(rows)), FOLDS)
-    return [Fold(f"fold-{i}", tuple(map(str, part))) for i, part in enumerate(parts, 1)]
+    return _runs_of_neighbours(rows, FOLDS)
+
+
+def ten_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
+    """Cut the sorted actors into ten runs of neighbours: nine in ten of them train."""
+    return _runs_of_neighbours(rows, 10)
+
+
+def _runs_of_neighbours(rows: Sequence[ManifestRow], folds: int) -> list[Fold]:
+    parts = np.array_split(np.array(actors_of(rows)), folds)
+    width = len(str(folds))
+    return [Fold(f"fold-{i:0{width}}", tuple(map(str, part))) for i, part in enumerate(parts, 1)]
 
 
 def stratified_folds(rows: Sequence[ManifestRow]) -> list[Fold]:
@@ -139,6 +149,7 @@ def official_fold(rows: Sequence[ManifestRow]) -> list[Fold]:
 
 
 PROTOCOLS: dict[str, Callable[[Sequence[ManifestRow]], list[Fold]]] = {
+    "10fold": ten_folds,
     "5fold": five_folds,
     "loso": leave_one_actor_out,
     "luna-jimenez": luna_jimenez_folds,
@@ -149,7 +160,8 @@ PROTOCOLS: dict[str, Callable[[Sequence[ManifestRow]], list[Fold]]] = {
 """Protocols that train, by name: from the manifest's usable clips to the folds."""
 
 MIN_ACTORS = {
-    "5fold": 5, "loso": 3, "luna-jimenez": 5, "official": 1, "sentences": 5, "stratified": 5
+    "10fold": 10, "5fold": 5, "loso": 3, "luna-jimenez": 5, "official": 1, "sentences": 5,
+    "stratified": 5,
 }  # fmt: skip
 """Fewest actors that a protocol makes sense with: one trains, one chooses, one is tested."""
 

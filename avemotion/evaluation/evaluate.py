@@ -26,6 +26,7 @@ _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as 
 Protocol = Literal[
     "holdout",
     "other-corpus",
+    "10fold",
     "5fold",
     "loso",
     "luna-jimenez",
@@ -61,9 +62,10 @@ def evaluate(
         protocol: ``holdout`` scores the checkpoints of `fit` on its held-out actors,
             ``other-corpus`` on all clips of a store of another corpus. The others train a model for
             each fold, system and seed, and test every actor once: ``loso`` leaves one actor out,
-            ``5fold`` cuts the sorted actors in five, ``stratified`` assigns them so that the folds
-            have about the same emotions, ``luna-jimenez`` takes RAVDESS' published folds.
-            ``sentences`` holds out actors and sentences at once, for what knows words.
+            ``5fold`` cuts the sorted actors in five (``10fold``: in ten), ``stratified`` assigns
+            them so that the folds have about the same emotions, ``luna-jimenez`` takes RAVDESS'
+            published folds. ``sentences`` holds out actors and sentences at once, for what knows
+            words.
             ``official`` takes the split that the corpus comes with; people may then be in several
             parts.
         models: Names of the models to compare; by default ar5, or all that `runs` offers.

@@ -20,6 +20,7 @@ from avemotion.data.store import FeatureStore
 from avemotion.features.batched_spectrograms import middle
 from avemotion.features.table import feature, is_embedding
 from avemotion.models.inputs import Input, names_of
+from avemotion.training.face_degradation import degrade_faces
 from avemotion.training.sound_augmentation import augment_waveforms
 
 _SOUND_CHANGES = ("room", "channel", "equaliser", "gain_db", "noise")
@@ -31,7 +32,7 @@ MASKED_SHARE = 0.2
 
 
 def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
-    """Mirror, rotate, scale, shear and shift each clip's faces alike; add noise and a square.
+    """Mirror, rotate, scale, shear and shift each clip's faces alike; degrade and cover them.
 
     Args:
         faces: float (clip, frame, row, column), normalised.
@@ -48,6 +49,8 @@ def augment_faces(faces: Tensor, settings: TrainingSettings) -> Tensor:
             align_corners=False,
         )
         faces = functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
+    if settings.degradation:
+        faces = degrade_faces(faces, settings.degradation)
     if settings.pixel_noise:
         faces = faces + settings.pixel_noise * torch.randn_like(faces)
     return _cut_out(faces, settings.cutout) if settings.cutout else faces

@@ -23,6 +23,7 @@ from avemotion.training.augmentation import (
     mask_spectrograms,
     mix,
 )
+from avemotion.training.face_degradation import through_jpeg
 
 NOTHING = {
     "mirror": False, "rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "pixel_noise": 0.0,
@@ -299,3 +300,24 @@ def test_cutout_is_one_grey_square_of_its_size_at_any_place() -> None:
 def test_without_shear_and_cutout_nothing_changes() -> None:
     images = torch.rand(2, 1, 20, 20)
     assert augment_faces(images, TrainingSettings(**NOTHING)) is images
+
+
+def test_degradation_spares_the_others_and_keeps_the_face() -> None:
+    torch.manual_seed(0)
+    images = faces(200)[:, :2] + 0.5 * torch.randn(200, 1, 98, 80)  # what is lost first
+    seen = augment_faces(images, TrainingSettings(**(NOTHING | {"degradation": 0.5})))
+    worse = (seen != images).flatten(1).any(dim=1)
+    assert 0.3 < worse.float().mean() < 0.6  # each of three changes to half of the half
+    plain = faces(200)[:, :2]
+    before, after = images - plain, seen - plain
+    assert after[worse].std() < 0.8 * before[worse].std()  # grain is lost
+    assert after[worse].mean().abs() < 0.05  # and nothing else is
+
+
+def test_compression_costs_more_at_a_lower_quality() -> None:
+    rng = np.random.default_rng(0)
+    face = faces(1)[0, 0].numpy() + 0.1 * rng.standard_normal((98, 80)).astype(np.float32)
+    lost = [float(np.abs(through_jpeg(face, quality) - face).mean()) for quality in (95, 60, 10)]
+    assert lost[0] < lost[1] < lost[2] < 0.2
+    flat = np.full((98, 80), 3.0, np.float32)
+    assert np.array_equal(through_jpeg(flat, 10), flat)

@@ -14,6 +14,7 @@ from avemotion.evaluation.report.tables import confusion_stem, one_line, score_r
 PROTOCOLS = {
     "holdout": "held-out actors",
     "loso": "leaving one actor out",
+    "10fold": "ten folds over actors",
     "5fold": "five folds over actors",
     "stratified": "five folds over actors, balanced in emotions",
     "sentences": "actors and sentences held out at once, in five folds and three groups",
