@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from avemotion.errors import UsageError
 from avemotion.models.metadata import CheckpointMetadata
 
-KIND = "avemotion/checkpoint/7"
+KIND = "avemotion/checkpoint/8"
 """Marks our checkpoints and the version of their header."""
 
 _KIND_OF_0_1 = "avemotion/ar5/1"

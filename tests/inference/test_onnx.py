@@ -273,7 +273,7 @@ class TestFilesThatAreNoModelsOfOurs:
         path = tmp_path / "x.onnx"
         self.refused(path, foreign().SerializeToString(), "another kind .unmarked")
         other = foreign(kind="avemotion/onnx/99").SerializeToString()
-        self.refused(path, other, "avemotion/onnx/99.*reads avemotion/onnx/7")
+        self.refused(path, other, "avemotion/onnx/99.*reads avemotion/onnx/8")
         self.refused(
             path, foreign(kind=KIND).SerializeToString(), "damaged: metadata lacks experiment"
         )

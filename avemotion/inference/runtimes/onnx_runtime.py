@@ -20,7 +20,7 @@ from avemotion.errors import UsageError
 from avemotion.models.inputs import graph_shapes
 from avemotion.models.metadata import CheckpointMetadata
 
-KIND = "avemotion/onnx/7"
+KIND = "avemotion/onnx/8"
 """Value of the metadata key ``kind``: marks exported models and the version of their metadata."""
 
 OUTPUT = "probabilities"
