@@ -68,12 +68,18 @@ def main() -> None:
     heard = _voice(
         voice_store, runs / "voice-holdout", replace(learned, holdout=0.2, validation=0.0)
     )
+    folds = avemotion.evaluate(
+        data=voice_store, protocol=given.protocol, models=("stimme",), modalities=("audio",),
+        robustness=False, jobs=given.jobs, out=given.work / "folds",
+        settings={"stimme": settings_of("stimme", VOICE_SETTINGS)},
+        training=replace(learned, validation=0.0),
+    )  # fmt: skip
     network, metadata = together(face, voice, FeatureStore(face_store))
     model = given.work / "avemotion-1.safetensors"
     save_checkpoint(model, network.half(), metadata)
     network, metadata = load_checkpoint(model)  # rounded, as everyone will have it
     assert isinstance(network, MieneStimme)
-    figures = measure(given, network, face, heard)
+    figures = measure(given, network, face, voice, heard, folds)
     save_checkpoint(model, network.half(), replace(metadata, **figures.of_metadata))
     figures.publish(given.out)
     if given.install:
@@ -90,6 +96,8 @@ def _options() -> argparse.ArgumentParser:
     arguments.add_argument("--ravdess", type=Path, required=True, help="RAVDESS' speech")
     arguments.add_argument("--work", type=Path, required=True, help="stores and runs; kept")
     arguments.add_argument("--epochs", type=int, help="at most so many, to try it out")
+    arguments.add_argument("--protocol", default="10fold", help="folds that score the voice")
+    arguments.add_argument("--jobs", type=int, default=None, help="folds at once")
     arguments.add_argument("--install", action="store_true", help="write it into the package")
     return arguments
 

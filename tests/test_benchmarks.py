@@ -345,8 +345,9 @@ def test_the_packaged_model_is_made_and_measured(tmp_path: Path):
         "packaged_model", tmp_path / "out", "--epochs", 1, "--work", work, "--crema", crema,
         "--fer2013", write_striped_pictures(tmp_path / "fer"),
         "--mels", write_voices(tmp_path / "table"), "--ravdess", tmp_path / "ravdess",
+        "--protocol", "5fold", "--jobs", 2,
     )  # fmt: skip
-    assert positive(result, "FER2013, PrivateTest", "RAVDESS", "RAVDESS, adapted, speaker")
+    assert positive(result, "FER2013, PrivateTest", "RAVDESS", "CREMA-D, 5 folds", "made pairs")
     found = avemotion.Classifier(work / "avemotion-1.safetensors").metadata
     assert found.answers == ("av", "video", "audio") and not found.split.test
     assert [one.modality for one in found.reliability] == ["picture", "video", "audio", "av"]

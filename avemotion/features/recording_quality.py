@@ -1,4 +1,4 @@
-"""How a clip was recorded: level, noise, clipping and light, each as one number.
+"""How a clip was recorded: level, noise, clipping, light and sharpness, each as one number.
 
 A model knows these numbers of its training clips. A clip far from them gets a warning, with what
 the model scored on clips that were corrupted so: see `avemotion.models.recording_conditions`.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,6 +78,20 @@ def brightness(faces: NDArray[np.uint8]) -> float:
     return float(faces.mean())
 
 
+def sharpness(faces: NDArray[np.uint8]) -> float:
+    """Return how much of the face crops' contrast is between neighbouring pixels.
+
+    The median over the crops of the standard deviation of the Laplacian beside that of the grey
+    values: about 0.9 of sharp pictures of 48 x 48, 0.3 where they are blurred by one pixel or shown
+    at half their size.
+    """
+    shares = []
+    for face in faces:
+        grey = face.astype(np.float32)
+        shares.append(cv2.Laplacian(grey, cv2.CV_32F).std() / max(float(grey.std()), 1.0))
+    return float(np.median(shares))
+
+
 def _frame_levels_db(samples: NDArray[np.int16]) -> NDArray[np.float64]:
     """Return the level of each whole frame in dB of full scale; silence is one int16 step."""
     whole = max(len(samples) // FRAME_SAMPLES, 1) * FRAME_SAMPLES
@@ -122,6 +137,15 @@ QUALITIES: dict[str, Quality] = {
         tolerance=5.0,
         shown="its mean grey is {:.0f} of 255",
         low="darker than those of training",
+    ),
+    "sharpness": Quality(
+        stream="video",
+        measure=sharpness,
+        family="blur (sigma in pixels)",
+        what="face",
+        tolerance=0.05,
+        shown="its sharpness is {:.2f}",
+        low="blurred, small or strongly compressed",
     ),
 }
 """What is measured of a recording, by name."""

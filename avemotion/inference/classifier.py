@@ -306,7 +306,10 @@ class Classifier:
             units=dict(zip(self.metadata.task.units, units.tolist(), strict=True)),
             parts={modality: self._by_emotion(part) for modality, part in parts.items()},
             reliability=reliability_of(
-                self.metadata.reliability, clip.modality, is_picture=clip.frames_sampled == 1
+                self.metadata.reliability,
+                clip.modality,
+                clip.departures,
+                is_picture=clip.frames_sampled == 1,
             ),
         )
 

@@ -26,7 +26,7 @@ from avemotion.inference.timeline_rows import mean_of_logarithms, most_probable
 from avemotion.inference.timeline_windows import People, WindowAnswer, window_answers
 from avemotion.media.sources import MediaFile
 from avemotion.media.windows import known_seconds, stream_windows
-from avemotion.models.recording_conditions import measured, recording_warnings
+from avemotion.models.recording_conditions import Departure, departures, measured
 from avemotion.models.reliability import reliability_of
 
 _WINDOWS = TimelineSettings()
@@ -163,18 +163,19 @@ class WindowPool:
         used = {one.modality for one in found}
         sure = sorted(windows, key=lambda window: -window.probability)
         parts = {part for one in found for part in one.parts}
+        unlike = self._departures(windows)
         return replace(
             found[0],
             clip=self._name,
             label=most_probable(probabilities),
             probabilities=probabilities,
             modality=(modality := used.pop() if len(used) == 1 else "av"),
-            reliability=reliability_of(self._request.metadata.reliability, modality),
+            reliability=reliability_of(self._request.metadata.reliability, modality, unlike),
             faces_found=sum(one.faces_found for one in found),
             frames_sampled=sum(one.frames_sampled for one in found),
             face_box=next((w.prediction.face_box for w in sure if w.prediction.face_box), None),
             face=face,
-            warnings=tuple(self._all_warnings(face, windows)),
+            warnings=(*self._all_warnings(face, windows), *(one.warning for one in unlike)),
             units={
                 unit: float(np.mean([one.units[unit] for one in found])) for unit in found[0].units
             },
@@ -204,8 +205,11 @@ class WindowPool:
                 yield text
             else:
                 yield f"in {number} of {self._windows} windows, first at {at:.1f} s: {text}"
+
+    def _departures(self, windows: Sequence[_Answered]) -> tuple[Departure, ...]:
+        """Compare the recording with those of training, by the mean over its windows."""
         qualities = _means(window.qualities for window in windows)
-        yield from recording_warnings(qualities, self._request.metadata.recordings)
+        return tuple(departures(qualities, {}, self._request.metadata.recordings))
 
 
 def _apart(sure: Iterable[_Answered]) -> Iterator[StrongWindow]:

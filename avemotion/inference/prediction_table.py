@@ -33,7 +33,7 @@ class PredictionTable:
             *(f"{part}_p_{label}" for part in self.parts for label in self.labels),
             *("modality", "faces_found", "frames_sampled"),
             *("face_x", "face_y", "face_width", "face_height"),
-            *("strongest_windows", "expected_accuracy", "measured_on"),
+            *("strongest_windows", "expected_accuracy", "measured_on", "condition"),
             *("checkpoint", "reason", "warnings"),
         ]
 
@@ -56,6 +56,7 @@ class PredictionTable:
             "; ".join(map(window_text, result.strongest_windows)) or None,
             result.reliability and result.reliability.expected_accuracy,
             result.reliability and result.reliability.measured_on,
+            (result.reliability and result.reliability.condition) or None,
             *(result.checkpoint, "", "; ".join(result.warnings)),
         ]
 

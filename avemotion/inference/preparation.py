@@ -23,7 +23,8 @@ from avemotion.media.sources import DecodedClip, Source, as_media, source_name
 from avemotion.media.timestamps import MIN_COVERED_SHARE
 from avemotion.media.types import Box, ClipMedia
 from avemotion.models.inputs import names_of
-from avemotion.models.recording_conditions import measured, recording_warnings
+from avemotion.models.recording_conditions import Departure, departures, measured
+from avemotion.models.training_distance import strangeness
 
 _WHOLE = "the picture is small: all of it is taken as the face, and no face was searched for"
 
@@ -56,6 +57,8 @@ class PreparedClip:
     """What was missing or unusual in the clip."""
     seconds: float
     """Duration of the longer of the streams that were read; 0 where it is unknown."""
+    departures: tuple[Departure, ...] = ()
+    """In what it is unlike the training clips; of a window nothing, since it is not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,7 @@ def prepare_clip(source: Source, request: InferenceRequest) -> list[PreparedClip
     sound = sound_features(stem, media, request)
     prepared = [combine(name, media, face, sound, request) for face in faces]
     return [
-        replace(clip, warnings=(*clip.warnings, *_recording_warnings(face, media, clip, request)))
-        for clip, face in zip(prepared, faces, strict=True)
+        _compared(clip, face, media, request) for clip, face in zip(prepared, faces, strict=True)
     ]
 
 
@@ -299,16 +301,19 @@ def _warnings(
     yield from _length_warnings(media, used, names_of(metadata.inputs))
 
 
-def _recording_warnings(
-    face: FaceCrops, media: ClipMedia, clip: PreparedClip, request: InferenceRequest
-) -> Iterator[str]:
-    """Yield in what a clip was recorded unlike those of training; windows are not compared."""
+def _compared(
+    clip: PreparedClip, face: FaceCrops, media: ClipMedia, request: InferenceRequest
+) -> PreparedClip:
+    """Return a clip with in what it is unlike those of training; windows are not compared."""
     found: dict[str, NDArray[Any]] = {}
     if clip.modality != "audio" and face.crops is not None:
         found["video"] = face.crops
     if clip.modality != "video" and media.sound is not None and media.sound.samples.any():
         found["audio"] = media.sound.samples
-    return recording_warnings(measured(found), request.metadata.recordings)
+    known = request.metadata
+    unlike = tuple(departures(measured(found), strangeness(found, known.spaces), known.recordings))
+    warnings = (*clip.warnings, *(one.warning for one in unlike))
+    return replace(clip, warnings=warnings, departures=unlike)
 
 
 def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Iterator[str]:

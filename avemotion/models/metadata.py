@@ -20,6 +20,7 @@ from avemotion.errors import UsageError, require, require_keys, require_type, se
 from avemotion.models.inputs import Input
 from avemotion.models.recording_conditions import TrainedRange, ranges_from
 from avemotion.models.reliability import Reliability, reliabilities_from
+from avemotion.models.training_distance import TrainingSpace, spaces_from
 from avemotion.parallel.cluster_check import split_versions
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -99,6 +100,9 @@ class CheckpointMetadata:
     recordings: tuple[TrainedRange, ...] = ()
     """How the training clips were recorded, and the scores on worse recordings; empty where that
     was not measured: `fit` does, `evaluate` does not."""
+    spaces: tuple[TrainingSpace, ...] = ()
+    """What the faces and voices of the training clips look like; empty where that was not measured:
+    `fit` does of many clips, `evaluate` does not."""
     reliability: tuple[Reliability, ...] = ()
     """How often its answers were right on clips that it had not learned, by modality; empty where
     that was not measured."""
@@ -182,6 +186,7 @@ class CheckpointMetadata:
                 ),
                 "split": _split(given["split"], "split"),
                 "recordings": ranges_from(given["recordings"]),
+                "spaces": spaces_from(given["spaces"]),
                 "reliability": reliabilities_from(given["reliability"]),
                 "encoders": _encoders(given["encoders"]),
                 "initialised_from": _origins(given["initialised_from"]),

@@ -90,15 +90,40 @@ def measured(media: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def recording_warnings(
-    qualities: Mapping[str, float], trained: Sequence[TrainedRange]
-) -> Iterator[str]:
-    """Yield a warning for each quality of a clip that is outside of the training clips' range.
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """In what a clip is unlike those of training."""
+
+    warning: str
+    """The whole of it, in words."""
+    condition: str = ""
+    """The condition that stands for it, in words; empty where what it costs was not measured."""
+    kept: float | None = None
+    """Share of its mean recall that the model kept under that condition, 0 to 1; None where that
+    was not measured."""
+
+
+def departures(
+    qualities: Mapping[str, float],
+    strangeness: Mapping[str, float],
+    trained: Sequence[TrainedRange],
+) -> Iterator[Departure]:
+    """Yield in what a clip is outside of what the training clips were.
 
     Args:
         qualities: Of the clip, as `measured` returns them.
+        strangeness: Distance of the clip from those of training by stream, 1 being the limit: see
+            `avemotion.models.training_distance`.
         trained: What the model knows of its training clips.
     """
+    for stream, distance in strangeness.items():
+        if distance > 1:
+            what = {"video": "face", "audio": "sound"}[stream]
+            yield Departure(
+                f"the {what} is unlike those that the model learned from: at {distance:.1f} times "
+                "the distance that 99 % of other people's stay within; how often answers to such "
+                "are right was not measured"
+            )
     for known in trained:
         quality, value = QUALITIES[known.quality], qualities.get(known.quality)
         if value is None:
@@ -108,14 +133,16 @@ def recording_warnings(
         is_low = value < known.low
         word = quality.low if is_low else quality.high
         if word is not None:
-            yield (
+            yield _departure(
+                known,
+                value,
+                is_low,
                 f"the {quality.what} is {word}: {quality.shown.format(value)}, in 98 % of the "
-                f"training clips {known.low:.3g} to {known.high:.3g}; "
-                f"{_score(known, value, is_low)}"
+                f"training clips {known.low:.3g} to {known.high:.3g}; ",
             )
 
 
-def _score(known: TrainedRange, value: float, is_low: bool) -> str:
+def _departure(known: TrainedRange, value: float, is_low: bool, words: str) -> Departure:
     """Say what the model scored under a condition that is as bad as a clip's, or the worst."""
     sign = -1 if is_low else 1
     edge = known.low if is_low else known.high
@@ -124,14 +151,16 @@ def _score(known: TrainedRange, value: float, is_low: bool) -> str:
         key=lambda condition: sign * condition.typical,
     )
     if known.uar is None or not worse:
-        return "what that costs was not measured"
+        return Departure(f"{words}what that costs was not measured")
     # The mildest that is at least as bad; where none is, the worst that was measured.
     as_bad = next((c for c in worse if sign * c.typical >= sign * value), None)
     shown = as_bad or worse[-1]
-    beyond = "" if as_bad else ", which is milder than this"
-    return (
-        f"under {shown.name}{beyond}, mean recall on the validation clips was "
-        f"{100 * shown.uar:.0f} %, without {100 * known.uar:.0f} %"
+    condition = shown.name if as_bad else f"{shown.name}, which is milder than this"
+    return Departure(
+        f"{words}under {condition}, mean recall on the validation clips was "
+        f"{100 * shown.uar:.0f} %, without {100 * known.uar:.0f} %",
+        condition,
+        min(1.0, shown.uar / known.uar) if known.uar else None,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from avemotion.config import MODALITIES, Modality
 from avemotion.errors import UsageError, require, require_keys, require_type
+from avemotion.models.recording_conditions import Departure
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,9 @@ class Reliability:
     recall), 0 to 1; None where it was not measured."""
     measured_on: str
     """The clips that it was measured on, in words; or why it was not measured."""
+    condition: str = ""
+    """In what the clip is unlike those, and what that does to the expected accuracy, in words;
+    empty where it is like them."""
 
     def __post_init__(self) -> None:
         """Refuse what nobody can have measured.
@@ -31,7 +35,8 @@ class Reliability:
         allowed = (*MODALITIES, "picture")
         right = self.modality in allowed
         require(right, "reliability.modality", self.modality, " or ".join(allowed))
-        require_type(self.measured_on, str, "reliability.measured_on")
+        for name in ("measured_on", "condition"):
+            require_type(getattr(self, name), str, f"reliability.{name}")
         if (expected := self.expected_accuracy) is not None:
             require_type(expected, float, "reliability.expected_accuracy")
             require(0 <= expected <= 1, "reliability.expected_accuracy", expected, "from 0 to 1")
@@ -45,16 +50,43 @@ class Reliability:
         if self.expected_accuracy is None:
             return f"not measured: {self.measured_on}"
         right = f"right in {100 * self.expected_accuracy:.0f} of 100"
-        return f"{right}, each emotion counting the same, measured on {self.measured_on}"
+        found = f"{right}, each emotion counting the same, measured on {self.measured_on}"
+        return f"{found}; {self.condition}" if self.condition else found
+
+    def under(self, departures: Sequence[Departure]) -> Reliability:
+        """Return what is to be expected of a clip that is unlike those of training.
+
+        The expected accuracy is multiplied by the share of it that stayed under the worst of the
+        clip's conditions: an estimate, since both were measured on other clips.
+        """
+        if self.expected_accuracy is None or not departures:
+            return self
+        known = [(d.kept, d.condition) for d in departures if d.kept is not None]
+        if not known:
+            return replace(self, condition="of clips unlike those of training nothing was measured")
+        kept, condition = min(known)
+        words = f"{100 * kept:.0f} % of {100 * self.expected_accuracy:.0f}, as under {condition}"
+        return replace(self, expected_accuracy=kept * self.expected_accuracy, condition=words)
 
 
 def reliability_of(
-    known: Sequence[Reliability], modality: str, is_picture: bool = False
+    known: Sequence[Reliability],
+    modality: str,
+    departures: Sequence[Departure] = (),
+    is_picture: bool = False,
 ) -> Reliability | None:
-    """Return what is known of answers from a modality, or from a picture; None for nothing."""
+    """Return what is known of answers to such a clip; None for nothing.
+
+    Args:
+        known: What the model carries.
+        modality: What the clip is answered from.
+        departures: In what it is unlike those of training.
+        is_picture: Whether it is a picture.
+    """
     found: dict[str, Reliability] = {one.modality: one for one in known}
     of_pictures = found.get("picture") if is_picture else None
-    return of_pictures or found.get(modality)
+    fitting = of_pictures or found.get(modality)
+    return fitting and fitting.under(departures)
 
 
 def reliabilities_from(values: object) -> tuple[Reliability, ...]:

@@ -18,7 +18,7 @@ from avemotion.models.reliability import Reliability
 from avemotion.training.answered_pictures import ANSWERS_NAME, draw_answers
 from avemotion.training.initial_weights import seen_before
 from avemotion.training.model_card import CARD_NAME, model_card
-from avemotion.training.recording_ranges import recording_ranges
+from avemotion.training.recording_ranges import recording_ranges, training_spaces
 
 
 def finish(out: Path, store: FeatureStore) -> CheckpointMetadata:
@@ -27,6 +27,7 @@ def finish(out: Path, store: FeatureStore) -> CheckpointMetadata:
     metadata = replace(
         metadata,
         recordings=recording_ranges(store, network, metadata),
+        spaces=training_spaces(store, metadata),
         reliability=_reliability(store, metadata),
     )
     save_checkpoint(out / CHECKPOINT_NAME, network, metadata)

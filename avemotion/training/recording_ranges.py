@@ -1,12 +1,14 @@
-"""Measure how the training clips were recorded, and what a model scores on worse recordings."""
+"""Measure how training clips were recorded, what worse recordings cost, and what they look like."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.config import Stream
 from avemotion.data.corrupted_batches import Waveforms, clean_or_corrupted, corrupted
 from avemotion.data.dataset import ClipDataset
 from avemotion.data.splits import part_of
@@ -14,14 +16,18 @@ from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.task import most_probable
 from avemotion.features.corruptions import CONDITIONS, Condition
 from avemotion.features.recording_quality import QUALITIES, Quality
+from avemotion.features.signatures import SIGNATURES
 from avemotion.features.table import feature, is_table
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
 from avemotion.models.recording_conditions import ConditionScore, TrainedRange
+from avemotion.models.training_distance import DIRECTIONS, TrainingSpace
 
 MOST_CLIPS = 500
 """Clips measured at most, of training and of validation each: drawn evenly from all."""
+_CLIPS_A_DIRECTION = 5
+"""Training clips needed to measure what they look like, for each direction that is kept."""
 
 
 def recording_ranges(
@@ -38,14 +44,47 @@ def recording_ranges(
         One range for each quality of what the model reads; none for the sound of a store without
         waveforms.
     """
-    rows = store.usable(metadata.experiment.modality)
-    train, validation = (_some(part_of(rows, metadata.split, p)) for p in ("train", "validation"))
+    train, validation = _parts(store, metadata)
     found = []
     for name, quality in QUALITIES.items():
-        media = _Media(store, quality)
-        if media.is_stored and media.reaches(names_of(metadata.inputs)):
+        media = _Media(store, quality.stream)
+        if media.reaches(names_of(metadata.inputs)):
             found.append(_range(name, media, train, validation, model, metadata))
     return tuple(found)
+
+
+def training_spaces(store: FeatureStore, metadata: CheckpointMetadata) -> tuple[TrainingSpace, ...]:
+    """Measure what the faces and voices of the training clips look like, and of other people's.
+
+    Args:
+        store: The store that the model was trained on.
+        metadata: Metadata of its checkpoint: who trained it, and who validates it.
+
+    Returns:
+        One space for each stream that the model reads; none where clips are few, or for the sound
+        of a store without waveforms.
+    """
+    train, validation = _parts(store, metadata)
+    found = []
+    for stream, signature in SIGNATURES.items():
+        media = _Media(store, stream)
+        enough = len(train) >= _CLIPS_A_DIRECTION * DIRECTIONS[stream]
+        if enough and media.reaches(names_of(metadata.inputs)):
+            learned, others = (
+                np.array([signature(media.read(row)) for row in rows])
+                for rows in (train, validation)
+            )
+            found.append(TrainingSpace.of(stream, learned, others))
+    return tuple(found)
+
+
+def _parts(
+    store: FeatureStore, metadata: CheckpointMetadata
+) -> tuple[list[ManifestRow], list[ManifestRow]]:
+    """Return some clips of training and of validation."""
+    rows = store.usable(metadata.experiment.modality)
+    train, validation = (part_of(rows, metadata.split, p) for p in ("train", "validation"))
+    return _some(train), _some(validation)
 
 
 def _some(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
@@ -56,30 +95,23 @@ def _some(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
 
 
 class _Media:
-    """The face crops or the waveforms of a store, and one quality of them."""
+    """The face crops or the waveforms of a store."""
 
-    def __init__(self, store: FeatureStore, quality: Quality) -> None:
-        self.store, self.quality = store, quality
+    def __init__(self, store: FeatureStore, stream: Stream) -> None:
+        self.store, self._stream = store, stream
         self._waveforms = Waveforms(store)
-        names = ("faces", "image", "stills") if quality.stream == "video" else ("waveform",)
-        stored = store.settings.features
-        self._name = next((name for name in names if name in stored), None)
-        self.is_stored = self._name is not None
+        names = ("faces", "image", "stills") if stream == "video" else ("waveform",)
+        self._name = next((name for name in names if name in store.settings.features), None)
 
     def reaches(self, names: Sequence[str]) -> bool:
-        """Return whether the quality changes what is read: tables are not computed anew."""
-        read = [name for name in names if feature(name).stream == self.quality.stream]
-        return bool(read) and not any(map(is_table, read))
+        """Return whether it is stored, and what is read depends on it: tables do not."""
+        read = [name for name in names if feature(name).stream == self._stream]
+        return self._name is not None and bool(read) and not any(map(is_table, read))
 
-    def measure(
-        self, rows: Sequence[ManifestRow], condition: Condition | None = None
-    ) -> NDArray[np.float64]:
-        """Return the quality of each clip, clean or corrupted, (clip,)."""
-        return np.array([self._measured(row, condition) for row in rows])
-
-    def _measured(self, row: ManifestRow, condition: Condition | None) -> float:
+    def read(self, row: ManifestRow, condition: Condition | None = None) -> NDArray[Any]:
+        """Return the crops, uint8 (frame, row, column), or the waveform, int16 (sample,)."""
         assert self._name is not None
-        if self.quality.stream == "video":
+        if self._stream == "video":
             batch = ClipDataset(self.store, [row], [self._name])[[(0, 0)]]
             media = batch.inputs[self._name].numpy()  # one image, or the frames of one clip
             media = media[0] if media.ndim == 4 else media
@@ -88,7 +120,13 @@ class _Media:
         if condition:
             media = corrupted(media, row, condition, self._waveforms)
             media = media if media.dtype == np.uint8 else media.clip(-32768, 32767).astype(np.int16)
-        return self.quality.measure(media)
+        return np.asarray(media)
+
+    def measured(
+        self, quality: Quality, rows: Sequence[ManifestRow], condition: Condition | None = None
+    ) -> NDArray[np.float64]:
+        """Return a quality of each clip, clean or corrupted, (clip,)."""
+        return np.array([quality.measure(self.read(row, condition)) for row in rows])
 
 
 def _range(
@@ -99,8 +137,9 @@ def _range(
     model: EmotionModel,
     metadata: CheckpointMetadata,
 ) -> TrainedRange:
-    low, high = np.percentile(media.measure(train), (1, 99))
-    conditions = [c for c in CONDITIONS.values() if c.family == media.quality.family]
+    quality = QUALITIES[name]
+    low, high = np.percentile(media.measured(quality, train), (1, 99))
+    conditions = [c for c in CONDITIONS.values() if c.family == quality.family]
     return TrainedRange(
         quality=name,
         low=float(low),
@@ -109,7 +148,7 @@ def _range(
         conditions=tuple(
             ConditionScore(
                 name=condition.name,
-                typical=float(np.median(media.measure(validation, condition))),
+                typical=float(np.median(media.measured(quality, validation, condition))),
                 uar=_uar(media.store, validation, model, metadata, condition),
             )
             for condition in conditions

@@ -14,7 +14,12 @@ from avemotion.cli import main
 from avemotion.errors import UsageError
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
 from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.recording_conditions import ConditionScore, Departure, TrainedRange
 from avemotion.models.reliability import Reliability
+
+NOISY = Departure("noisy", "white noise 10 dB", 0.5)
+CLIPPED = Departure("clipped", "10 % clipped", 0.75)
+STRANGE = Departure("unlike those of training")
 
 KNOWN = (
     Reliability("audio", 0.336, "RAVDESS"),
@@ -58,6 +63,37 @@ def test_an_answer_says_what_is_known_of_answers_from_its_modality(
     assert [row["measured_on"] for row in rows] == [one.measured_on for one in KNOWN]
 
 
+@pytest.mark.parametrize(
+    ("unlike", "expected", "words"),
+    [
+        ((), 0.336, "on RAVDESS"),
+        ((CLIPPED,), 0.252, "on RAVDESS; 75 % of 34, as under 10 % clipped"),
+        ((CLIPPED, STRANGE, NOISY), 0.168, "on RAVDESS; 50 % of 34, as under white noise 10 dB"),
+        ((STRANGE,), 0.336, "; of clips unlike those of training nothing was measured"),
+    ],
+)
+def test_the_worst_condition_of_a_clip_is_taken_off(
+    unlike: tuple[Departure, ...], expected: float, words: str
+) -> None:
+    found = KNOWN[0].under(unlike)
+    assert found.expected_accuracy == pytest.approx(expected) and str(found).endswith(words)
+    assert KNOWN[1].under(unlike) == KNOWN[1]  # nothing is known that could be less
+
+
+def test_a_noisy_clip_is_expected_to_be_answered_worse(model: Path, tmp_path: Path) -> None:
+    """By the road of a file: its loudness range is below that of training."""
+    network, metadata = load_checkpoint(model)
+    noise = (ConditionScore("white noise 0 dB", -1.0, 0.3),)
+    known = TrainedRange("loudness_range_db", 200.0, 300.0, 0.6, noise)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, network, replace(metadata, reliability=KNOWN, recordings=(known,)))
+    sound = avemotion.DecodedClip(waveform=speech_like(2.0), sample_rate=16_000)
+    answer = avemotion.Classifier(path).classify(sound)
+    assert "white noise 0 dB" in answer.warnings[-1]
+    assert answer.reliability and answer.reliability.expected_accuracy == pytest.approx(0.168)
+    assert answer.reliability.condition == "50 % of 34, as under white noise 0 dB"
+
+
 def test_a_long_clip_has_that_of_the_modality_of_its_windows(model: Path) -> None:
     sound = speech_like(24.0)
     answer = avemotion.Classifier(model).classify(
@@ -80,10 +116,13 @@ def test_fit_measures_it_on_the_validation_clips(fitted: Path) -> None:
     ("values", "message"),
     [
         (
-            [{"modality": "touch", "expected_accuracy": 0.5, "measured_on": ""}],
+            [{"modality": "touch", "expected_accuracy": 0.5, "measured_on": "", "condition": ""}],
             "modality is 'touch'",
         ),
-        ([{"modality": "av", "expected_accuracy": 1.5, "measured_on": ""}], "is 1.5, but must be"),
+        (
+            [{"modality": "av", "expected_accuracy": 1.5, "measured_on": "", "condition": ""}],
+            "is 1.5, but must be",
+        ),
         ([{"modality": "av", "expected_accuracy": 0.5}], "measured_on"),
         ("none", "must be a list"),
     ],

@@ -6,8 +6,8 @@ from avemotion.errors import UsageError
 from avemotion.models.recording_conditions import (
     ConditionScore,
     TrainedRange,
+    departures,
     ranges_from,
-    recording_warnings,
 )
 
 LEVEL = TrainedRange(
@@ -40,25 +40,49 @@ NOISE = TrainedRange("loudness_range_db", 25.0, 70.0, 0.6, ())
 def test_a_recording_far_from_training_is_told_the_score_of_a_condition_as_bad(
     level: float, expected: str
 ) -> None:
-    (found,) = recording_warnings({"speech_level_db": level}, [LEVEL, NOISE])
-    assert expected in found
+    (found,) = departures({"speech_level_db": level}, {}, [LEVEL, NOISE])
+    assert expected in found.warning
 
 
 @pytest.mark.parametrize("level", [-42.9, -30.0, -12.1])
 def test_a_recording_like_those_of_training_gets_no_warning(level: float) -> None:
     """Within 3 dB of their range, too."""
     found = {"speech_level_db": level, "loudness_range_db": 30.0}
-    assert list(recording_warnings(found, [LEVEL, NOISE])) == []
+    assert list(departures(found, {}, [LEVEL, NOISE])) == []
 
 
 def test_a_recording_better_than_those_of_training_gets_no_warning() -> None:
-    assert list(recording_warnings({"loudness_range_db": 90.0}, [NOISE])) == []
+    assert list(departures({"loudness_range_db": 90.0}, {}, [NOISE])) == []
 
 
 def test_without_validation_clips_the_cost_is_called_unmeasured() -> None:
-    (found,) = recording_warnings({"loudness_range_db": 8.0}, [replace(NOISE, uar=None)])
-    assert "noisy, or without pauses: its loud and quiet moments are 8 dB apart" in found
-    assert found.endswith("what that costs was not measured")
+    (found,) = departures({"loudness_range_db": 8.0}, {}, [replace(NOISE, uar=None)])
+    assert "noisy, or without pauses: its loud and quiet moments are 8 dB apart" in found.warning
+    assert found.warning.endswith("what that costs was not measured") and found.kept is None
+
+
+@pytest.mark.parametrize(("level", "kept"), [(-43.5, 0.31 / 0.6), (-5.0, 0.44 / 0.6)])
+def test_what_is_kept_is_the_share_of_the_score_without_the_condition(
+    level: float, kept: float
+) -> None:
+    (found,) = departures({"speech_level_db": level}, {}, [LEVEL])
+    assert found.kept == pytest.approx(kept)
+
+
+def test_a_condition_that_helps_keeps_all_and_no_more() -> None:
+    better = replace(LEVEL, conditions=(ConditionScore("gain -20 dB", -48.0, 0.9),))
+    (found,) = departures({"speech_level_db": -45.0}, {}, [better])
+    assert found.kept == 1
+
+
+def test_a_stream_far_from_training_is_called_unlike_it() -> None:
+    face, sound = departures({}, {"video": 1.26, "audio": 3.0}, [LEVEL])
+    assert face.warning.startswith(
+        "the face is unlike those that the model learned from: at 1.3 times"
+    )
+    assert sound.warning.startswith("the sound is unlike those that the model learned from: at 3.0")
+    assert face.kept is None
+    assert not list(departures({}, {"video": 1.0, "audio": 0.2}, [LEVEL]))
 
 
 def test_ranges_survive_json_and_damaged_ones_are_refused() -> None:

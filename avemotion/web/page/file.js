@@ -121,7 +121,8 @@ function reliabilityText(known) {
   if (!known) return "";
   return known.expected_accuracy === null
     ? `How often answers from this are right was not measured: ${known.measured_on}.`
-    : `Answers from this were right in ${Math.round(100 * known.expected_accuracy)} of 100, each emotion counting the same, measured on ${known.measured_on}.`;
+    : `Answers from this were right in ${Math.round(100 * known.expected_accuracy)} of 100, each emotion counting the same, measured on ${known.measured_on}` +
+      `${known.condition ? `; ${known.condition}` : ""}.`;
 }
 
 function show({ prediction, images, further_faces: further }) {
