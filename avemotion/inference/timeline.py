@@ -31,6 +31,7 @@ from avemotion.inference.timeline_rows import (
 )
 from avemotion.media.windows import known_seconds
 from avemotion.models.packaged import model_name
+from avemotion.models.reliability import Reliability
 
 _WINDOWS = TimelineSettings()
 
@@ -53,6 +54,9 @@ class TimelineReport:
     """The model that was used."""
     synthetic: bool
     """Whether it was trained on synthetic data."""
+    reliability: tuple[Reliability, ...]
+    """What is known of the model's answers from the modalities used: of whole clips, not of windows
+    or of smoothed answers."""
     files: tuple[Path, ...]
     """The files written."""
 
@@ -171,6 +175,7 @@ def write_timeline(
         labels={label: n for label in classifier.labels if (n := emotions[label])},
         checkpoint=model_name(classifier.checkpoint),
         synthetic=synthetic,
+        reliability=tuple(r for r in classifier.metadata.reliability if r.modality in modalities),
         files=tuple(file for file in (out, plot) if file),
     )
 

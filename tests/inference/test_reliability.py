@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from app_maker import save_model
-from media_maker import speech_like
+from media_maker import make_wav, speech_like
 
 import avemotion
 from avemotion.cli import main
@@ -100,6 +100,16 @@ def test_a_long_clip_has_that_of_the_modality_of_its_windows(model: Path) -> Non
         avemotion.DecodedClip(waveform=sound, sample_rate=16_000)
     )
     assert answer.modality == "audio" and answer.reliability == KNOWN[0]
+
+
+def test_a_timeline_says_what_is_known_of_whole_clips(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voice = make_wav(tmp_path / "voice.wav", speech_like(6.0))
+    words = ["--timeline", "--out", str(tmp_path / "t.csv"), "--checkpoint", str(model)]
+    assert main(["classify", str(voice), *words]) == 0
+    printed = capsys.readouterr().out
+    assert "Whole clips, from audio: right in 34 of 100, each emotion counting the same" in printed
 
 
 def test_fit_measures_it_on_the_validation_clips(fitted: Path) -> None:
