@@ -173,11 +173,11 @@ class TrainingSettings:
     """Both parameters of the Beta distribution of mixup, which blends clips; 0 switches it off."""
     spectrogram_masking: bool = True
     """Mask a random band of frequencies and a random stretch of time (SpecAugment)."""
-    sound_noise: float = 0.5
+    sound_noise: float = 0.25
     """Chance that a clip's voice gets noise in a step: white to pink, or babble, 0 to 30 dB SNR."""
-    sound_room: float = 0.25
+    sound_room: float = 0.125
     """Chance that it sounds in a room."""
-    sound_channel: float = 0.5
+    sound_channel: float = 0.25
     """Chance that it comes through a narrow channel, as of telephones and codecs."""
     sound_equaliser: float = 0.0
     """Chance that another microphone colours it: a smooth random response of some 6 dB."""

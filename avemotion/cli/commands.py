@@ -115,6 +115,12 @@ def _fit(command: Command) -> int:
     values = command.parse(add)
     settings = {name: values.pop(name) for name in models}
     model = values["model"] or models[0]
+    for other in models:
+        if other != model and settings[other] != type(settings[other])():
+            raise UsageError(
+                f"settings of {other} are given, but the model is {model}. Give --model {other}, "
+                "or leave them out."
+            )
     print(fit_text(avemotion.fit(**values, settings=settings.get(model))))
     return OK
 

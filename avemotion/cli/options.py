@@ -95,7 +95,8 @@ class Command:
     def models(self, default: str = DEFAULT_MODEL) -> list[str]:
         """Return the models that the words, or an experiment file that they name, ask for.
 
-        Only their settings are options: another model's module need not be imported.
+        Only their settings are options: another model's module need not be imported. First come
+        those that are named, then those that the file has settings of.
 
         Args:
             default: The model that is meant where none is named.
@@ -108,10 +109,10 @@ class Command:
             given, _ = parser.parse_known_args(_config_first(self.words))
         except ArgumentError:  # a word is missing, which `parse` reports
             return [default]
-        named = [given.model, *given.models.split(",")]
-        if given.config:
-            named += _models_in(Path(given.config))
-        return list(dict.fromkeys(filter(None, named))) or [default]
+        content = _content(Path(given.config)) if given.config else {}
+        named = [given.model, *given.models.split(","), *_named_in(content)]
+        described = (key for key in content if key in model_names())
+        return list(dict.fromkeys([*(list(filter(None, named)) or [default]), *described]))
 
 
 def _content(config: Path) -> dict[Any, Any]:
@@ -123,14 +124,13 @@ def _content(config: Path) -> dict[Any, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _models_in(config: Path) -> list[str]:
-    """Return the models that an experiment file names, or has settings of."""
-    found = _content(config)
+def _named_in(found: Mapping[Any, Any]) -> list[str]:
+    """Return the models that an experiment file names."""
     named = found.get("models") or found.get("model") or ""
     listed = named.split(",") if isinstance(named, str) else named
     if not isinstance(listed, list):  # which `parse` reports
         listed = []
-    return [*map(str, listed), *(key for key in found if key in model_names())]
+    return list(map(str, listed))
 
 
 def _config_first(words: list[str]) -> list[str]:

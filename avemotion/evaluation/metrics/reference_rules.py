@@ -40,6 +40,8 @@ class Verdict:
     """The answer that it gives most often."""
     answer_share: float
     """Share of its answers that are that one, 0 to 1."""
+    never: tuple[str, ...]
+    """Emotions of the tested clips that it never answers."""
 
 
 def imbalance(targets: Sequence[str]) -> float:
@@ -80,6 +82,7 @@ def verdict(score: Score, labels: Sequence[str], rules: Sequence[ReferenceRule])
         close=close,
         answer=answer,
         answer_share=given[answer] / sum(given.values()),
+        never=tuple(c.emotion for c in score.classes if c.clips and not given[c.emotion]),
     )
 
 

@@ -56,7 +56,11 @@ def _system(
                 f"{percent(rules[0]['recall'])} % and be right on "
                 f"{percent(rules[0]['accuracy'])} %."
             )
-        return f"{system}: {figures}.{bar}"
+        never = (verdict or {}).get("never")
+        silent = (
+            f" It never answers {', '.join(f'“{emotion}”' for emotion in never)}." if never else ""
+        )
+        return f"{system}: {figures}.{bar}{silent}"
     claim = "is no better" if verdict["close"] else "is not shown to be better"
     return (
         f"{system} {claim} than {rules[0]['name']}: {recall}, that rule "
