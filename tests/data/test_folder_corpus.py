@@ -17,6 +17,7 @@ from avemotion.data.corpora.folder import VIDEO_SUFFIXES, read_corpus
 from avemotion.data.store import FeatureStore
 from avemotion.data.types import COLUMNS_BESIDE_LABELS, UNKNOWN_ACTOR, Corpus, Split
 from avemotion.errors import UsageError
+from avemotion.media.kinds import SOUND_SUFFIXES
 from avemotion.models.ar5 import AR5Settings
 from avemotion.models.checkpoint import load_checkpoint
 
