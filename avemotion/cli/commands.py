@@ -164,6 +164,7 @@ def _evaluate(command: Command) -> int:
 
 def _models(command: Command) -> int:
     from avemotion.cli.text_output import models_text
+    from avemotion.models.listing import packaged_model
 
     values = command.parse(
         lambda p: p.add_argument(
@@ -171,10 +172,11 @@ def _models(command: Command) -> int:
         )
     )
     found = avemotion.list_models()
-    for model in found if values["json"] else ():
+    packaged = packaged_model()
+    for model in (*found, packaged) if values["json"] else ():
         print(_json(model))
     if not values["json"]:
-        print(models_text(found))
+        print(models_text(found, packaged))
     return OK
 
 
@@ -203,10 +205,11 @@ def _report(command: Command) -> int:
 def _cite(command: Command) -> int:
     def add(parser: Any) -> None:
         parser.add_argument(
-            "evaluation",
+            "used",
             nargs="?",
             type=as_path,
-            help="folder that evaluate wrote: its corpus and models alone; by default all",
+            help="folder that evaluate wrote, a checkpoint, the folder of its run, or avemotion-1: "
+            "its corpora and models alone; by default all",
         )
 
     print(avemotion.cite(**command.parse(add)))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.inference.runtimes.onnx_export import ExportReport
     from avemotion.inference.timeline import TimelineReport
     from avemotion.inference.timeline_rows import TimelineRow
-    from avemotion.models.listing import ModelEntry
+    from avemotion.models.listing import ModelEntry, PackagedModel
     from avemotion.training.fit import FitReport
 
 LISTED = 10
@@ -114,8 +114,8 @@ def embed_text(report: EmbedReport) -> str:
     return "\n".join(lines)
 
 
-def models_text(models: Sequence[ModelEntry]) -> str:
-    """List models: what they read, their size, and where they come from."""
+def models_text(models: Sequence[ModelEntry], packaged: PackagedModel) -> str:
+    """List models: what they read, their size, and where they come from; and the packaged one."""
     rows = [
         [
             m.name,
@@ -136,6 +136,14 @@ def models_text(models: Sequence[ModelEntry]) -> str:
     ]
     lines.append(
         "Train one with `avemotion fit --model MODEL`; --help then lists its own settings."
+    )
+    reads = "; ".join(f"{stream}: {', '.join(names)}" for stream, names in packaged.inputs.items())
+    lines.append(
+        f"Trained already, and used where there is no model of your own: {packaged.name}, a "
+        f"{packaged.model} ({reads}; {packaged.parameters:,} parameters, "
+        f"{packaged.size_bytes / 1e6:.1f} MB), learned from {' and '.join(packaged.learned_from)}. "
+        f"It tells {', '.join(packaged.labels)}, of videos, voices and pictures. "
+        f"`avemotion cite {packaged.name}` names what to cite for it."
     )
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from avemotion.data.corpora import CITATIONS
 from avemotion.errors import UsageError
 from avemotion.evaluation.predictions import read_metadata
+from avemotion.models.header import checkpoint_at, read_header
 from avemotion.models.registry import model_class, model_names
 
 PACKAGE = """\
@@ -19,16 +20,17 @@ PACKAGE = """\
 """The package; ``CITATION.cff`` says the same."""
 
 
-def cite(evaluation: Path | None = None) -> str:
+def cite(used: Path | str | None = None) -> str:
     """Return what to cite as BibTeX; what has no entry is named in a comment.
 
     Args:
-        evaluation: Folder that `evaluate` wrote: its corpus and its models alone, and this package.
-            By default all corpora and models.
+        used: Folder that `evaluate` wrote, or a model: a checkpoint, the folder of its run, or
+            ``avemotion-1``. Then its corpora and models alone, and this package; of a model that
+            began with the weights of others, also what those learned from. By default all.
 
     Raises:
-        UsageError: The folder holds no finished evaluation, another version wrote it, or it is
-            damaged.
+        UsageError: There is neither a finished evaluation nor a checkpoint, another version wrote
+            it, or it is damaged.
 
     Examples:
         >>> from avemotion import cite
@@ -36,13 +38,18 @@ def cite(evaluation: Path | None = None) -> str:
         @misc{avemotion,
     """
     entries = [PACKAGE.format(version=installed_version("avemotion"))]
-    if evaluation is None:
+    if used is None:
         entries += [_model(name) for name in model_names()]
         entries += filter(None, CITATIONS.values())
-    else:
-        metadata = read_metadata(Path(evaluation))
+    elif (folder := Path(used)).is_dir() and not checkpoint_at(folder).is_file():
+        metadata = read_metadata(folder)
         entries += [_model(name) for name in metadata["models"]]
         entries.append(_corpus(metadata["corpus"], metadata["synthetic"] is not None))
+    else:
+        trained = read_header(checkpoint_at(Path(used)))
+        entries.append(_model(trained.experiment.model))
+        entries.append(_corpus(trained.corpus, trained.synthetic is not None))
+        entries += [_corpus(one.corpus, one.synthetic) for one in trained.initialised_from]
     each = (entry for text in entries for entry in text.split("\n\n"))
     return "\n\n".join(dict.fromkeys(each))  # models share publications
 

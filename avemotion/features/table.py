@@ -53,8 +53,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+STILLS = "stills"
+"""Feature of the 20 sampled faces, each a small picture: a picture is as good as a clip."""
 STILL_SIDE = 48
-"""Rows and columns of the feature `stills`: those of FER2013."""
+"""Rows and columns of `stills`: those of FER2013."""
 
 
 @dataclass(slots=True)
@@ -254,7 +256,7 @@ FEATURES: dict[str, Feature] = {
         scale=128.0,
         highest=255.0,
     ),
-    "stills": Feature(  # the 20 sampled faces, each a small picture: a picture is as good as a clip
+    STILLS: Feature(
         "video",
         "frames",
         np.uint8,

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avemotion.data.corpora.folder import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
+from avemotion.data.corpora.folder import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from avemotion.errors import UsageError
+from avemotion.media.kinds import SOUND_SUFFIXES
 
 _MOVING = VIDEO_SUFFIXES | SOUND_SUFFIXES
 

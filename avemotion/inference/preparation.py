@@ -15,18 +15,31 @@ from avemotion.errors import MissingModalityError
 from avemotion.features.crops import face_crops, scaled_box, whole_crops
 from avemotion.features.extraction import FrameChooser
 from avemotion.features.face_detection import FaceTrack, find_face, find_faces, no_face
-from avemotion.features.table import ClipSignals, feature, reads_frames, shows_motion
+from avemotion.features.stillness import is_one_picture
+from avemotion.features.table import (
+    STILL_SIDE,
+    STILLS,
+    ClipSignals,
+    feature,
+    reads_frames,
+    shows_motion,
+)
 from avemotion.features.types import ClipFeatures
 from avemotion.inference.request import InferenceRequest
 from avemotion.media.reader import read_arrays, read_clip
 from avemotion.media.sources import DecodedClip, Source, as_media, source_name
 from avemotion.media.timestamps import MIN_COVERED_SHARE
-from avemotion.media.types import Box, ClipMedia
+from avemotion.media.types import Box, ClipMedia, VideoFrames
 from avemotion.models.inputs import names_of
 from avemotion.models.recording_conditions import Departure, departures, measured
 from avemotion.models.training_distance import strangeness
 
 _WHOLE = "the picture is small: all of it is taken as the face, and no face was searched for"
+_NOT_FOUND = "no face was found in the small picture: all of it is taken as the face"
+
+_SMALL_PIXELS = 128
+"""Rows and columns of a picture that may be a face by itself. A face that fills a picture is not
+found, since the search needs some of what is around it; published crops of faces have 48 to 112."""
 
 LONG_CLIP_SECONDS = 10.0
 """Of longer clips, windows are predicted from: those of the usual corpora last 2 to 5 s."""
@@ -144,16 +157,18 @@ def crop_faces_of(
     frames = video.frames[np.searchsorted(video.requested_indices, grid)]
     settings = request.metadata.preprocessing
     if settings.face == "whole" and _is_small(frames, settings):
-        crops, box = whole_crops(frames, settings)
-        found = (True,) * len(frames)
-        return [FaceCrops(crops, found, scaled_box(box, video.scale), notes=(_WHOLE,))]
+        return [_whole(video, frames, settings, request, _WHOLE)]
     tracks: list[FaceTrack] = []
     left_out: tuple[str, ...] = ()
+    may_be_a_face = _may_be_a_face(video, request)
     if request.face == "all":
-        found_faces = find_faces(list(frames))
+        found_faces = find_faces(list(frames), again=not may_be_a_face)
         tracks, left_out = found_faces.tracks, _left_out(found_faces.left_out)
-    elif track := find_face(list(frames)):
+    elif track := find_face(list(frames), again=not may_be_a_face):
         tracks = [track]
+    if not tracks and may_be_a_face:
+        settings = replace(settings, crop_rows=STILL_SIDE, crop_columns=STILL_SIDE)
+        return [_whole(video, frames, settings, request, _NOT_FOUND)]
     if not tracks:
         return [FaceCrops(missing=no_face(video.decoded))]
     faces = []
@@ -164,6 +179,27 @@ def crop_faces_of(
         notes = (track.note,) if track.note else ()
         faces.append(FaceCrops(crops, track.found, box, shown, notes=notes + left_out))
     return faces
+
+
+def _whole(
+    video: VideoFrames,
+    frames: NDArray[np.uint8],
+    settings: PreprocessSettings,
+    request: InferenceRequest,
+    note: str,
+) -> FaceCrops:
+    """Take all of the picture as the face."""
+    crops, box = whole_crops(frames, settings)
+    number = 1 if request.face == "all" else None
+    found = (True,) * len(frames)
+    return FaceCrops(crops, found, scaled_box(box, video.scale), number, notes=(note,))
+
+
+def _may_be_a_face(video: VideoFrames, request: InferenceRequest) -> bool:
+    """Return whether all of a small picture may be a face, as those that `stills` come from are."""
+    rows, columns = video.frames.shape[1:]
+    small = video.decoded == 1 and max(rows, columns) <= _SMALL_PIXELS
+    return small and STILLS in names_of(request.metadata.inputs)
 
 
 def _left_out(faces: int) -> tuple[str, ...]:
@@ -290,13 +326,19 @@ def _warnings(
         yield (
             "the model was trained on synthetic data: its predictions say nothing about real people"
         )
-    if used != request.wanted and _sampled(media) != 1:  # nobody expects a picture to sound
+    # Nobody expects a picture to sound, or a face in a sound.
+    if used != request.wanted and _sampled(media) != 1 and media.kind != "sound":
         missing = face.missing if used == "audio" else media.no_sound
         yield f"answered from {used} alone: {missing}"
     if used != "audio":
         yield from face.notes
     if used != "audio" and sum(face.found) * 2 < FACE_FRAMES:
         yield f"a face was found in only {sum(face.found)} of {FACE_FRAMES} frames"
+    if used != "audio" and face.crops is not None and media.kind == "video":
+        if _sampled(media) == 1:
+            yield "the video holds a single frame: it is answered as a picture is"
+        elif is_one_picture(face.crops):
+            yield "all frames show the same picture: a photograph, or a video that stands still"
     yield from media.notes
     yield from _length_warnings(media, used, names_of(metadata.inputs))
 

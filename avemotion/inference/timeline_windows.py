@@ -224,4 +224,6 @@ def window_media(window: MediaWindow) -> ClipMedia:
     if window.samples is not None:
         sound = Sound(window.samples, SAMPLE_RATE)
     seconds = sound.duration_seconds if sound else 0.0
-    return ClipMedia(frames, sound, window.no_frames, window.no_sound, seconds, window.notes)
+    return ClipMedia(
+        frames, sound, window.no_frames, window.no_sound, seconds, window.notes, window.kind
+    )

@@ -20,6 +20,7 @@ from avemotion.media.audio import AudioTrack, choose_track, ordered_tracks, trac
 from avemotion.media.channels import Mix
 from avemotion.media.frames import FrameCollector
 from avemotion.media.integrity import check_content, check_file
+from avemotion.media.kinds import Kind, kind_of
 from avemotion.media.sources import MediaFile
 from avemotion.media.timestamps import FrameChoice as FrameChoice
 from avemotion.media.timestamps import (
@@ -51,6 +52,8 @@ class DecodedStreams:
     """Length of the whole track."""
     notes: tuple[str, ...] = ()
     """What was left out, or is unusual."""
+    kind: Kind = "video"
+    """What the file is."""
 
 
 @contextmanager
@@ -141,8 +144,9 @@ def _decode_once(
         tracks = ordered_tracks(container) if with_sound else []
         check_codecs(file, [video, *tracks[:1]])
         used = [stream.index for stream in (video, *tracks) if stream is not None]
+        kind = kind_of(container, file.name)
         if not used:
-            return DecodedStreams(frames=None, samples=None, sample_rate=0), None
+            return DecodedStreams(frames=None, samples=None, sample_rate=0, kind=kind), None
         # Containers lie about their number of frames (FLV has none); packets are quick to count.
         packets, held = _index_packets(_demux(container, used))
         collectors: dict[int, FrameCollector | AudioTrack] = {}
@@ -158,7 +162,7 @@ def _decode_once(
             check_length(file.name, container, video, end, lambda: last_seconds(file))
         notes = [*videos_note(videos), *frames.notes()] if frames else []
         sound = _sound_of(file, sounds)
-        return replace(sound, notes=(*notes, *sound.notes)), frames
+        return replace(sound, notes=(*notes, *sound.notes), kind=kind), frames
 
 
 def _sound_of(file: MediaFile, sounds: Sequence[AudioTrack]) -> DecodedStreams:

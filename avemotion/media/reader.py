@@ -26,6 +26,7 @@ from avemotion.media.decoder import (
     opened,
 )
 from avemotion.media.frames import kept_size, write_resized
+from avemotion.media.kinds import Kind, kind_of
 from avemotion.media.motion import motion_of
 from avemotion.media.resampling import check_sample_rate, resample
 from avemotion.media.sources import DecodedClip, MediaFile
@@ -86,6 +87,7 @@ def read_clip(
         no_sound="" if sound else no_sound,
         sound_seconds=audio_streams.sound_seconds if audio_streams else 0.0,
         notes=tuple(dict.fromkeys(notes + motion_notes)),
+        kind=decoded[0].kind if decoded else "video",
     )
 
 
@@ -139,7 +141,14 @@ def read_arrays(clip: DecodedClip, choose: FrameChoice, *, still: bool = False) 
         no_sound="" if sound else no_sound,
         sound_seconds=seconds,
         notes=tuple(notes),
+        kind=_kind_of_arrays(clip),
     )
+
+
+def _kind_of_arrays(clip: DecodedClip) -> Kind:
+    if clip.frames is None:
+        return "sound"
+    return "picture" if len(clip.frames) == 1 else "video"
 
 
 def _mono(waveform: NDArray[Any], rate: int) -> tuple[NDArray[np.float32], list[str]]:
@@ -200,8 +209,13 @@ def _check_motion(name: str, video: VideoFrames) -> list[str]:
 
 def _frames_of(path: MediaFile, streams: DecodedStreams) -> VideoFrames:
     if streams.frames is None:
-        raise NoVideoError(f"{path.name} has no video stream")
+        raise _no_video(path, streams.kind)
     return streams.frames
+
+
+def _no_video(path: MediaFile, kind: Kind) -> NoVideoError:
+    what = "is a sound file" if kind == "sound" else "has no video stream"
+    return NoVideoError(f"{path.name} {what}")
 
 
 def _read_frames_pyav(path: MediaFile, choose: FrameChoice) -> VideoFrames:
@@ -216,7 +230,7 @@ def _read_frames_decord(path: MediaFile, choose: FrameChoice) -> VideoFrames:
 
     with opened(path) as container:
         if not ordered_videos(container):
-            raise NoVideoError(f"{path.name} has no video stream")
+            raise _no_video(path, kind_of(container, path.name))
     try:
         video = decord.VideoReader(str(path), num_threads=1)
         wanted = choose(len(video))

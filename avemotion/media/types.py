@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.media.kinds import Kind
+
 
 def check_array(name: str, array: NDArray[Any], dtype: type, shape: tuple[int | None, ...]) -> None:
     """Refuse an array of another dtype or shape (None stands for any length)."""
@@ -115,3 +117,6 @@ class ClipMedia:
     """Length of the whole sound, of which `sound` holds the middle if it is very long."""
     notes: tuple[str, ...] = ()
     """What was left out, or is unusual."""
+    kind: Kind = "video"
+    """What the file with the frames is, or without such the one with the sound; of arrays, what
+    they hold."""

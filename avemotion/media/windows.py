@@ -22,6 +22,7 @@ from avemotion.errors import MediaError, MissingModalityError
 from avemotion.media.audio import ordered_tracks
 from avemotion.media.audio_stream import SoundChoice, SoundStream, choose_sound
 from avemotion.media.decoder import check_codecs, last_seconds, opened
+from avemotion.media.kinds import Kind, kind_of
 from avemotion.media.resampling import check_sample_rate
 from avemotion.media.sources import MediaFile, views_of
 from avemotion.media.timestamps import check_length, origin_of
@@ -62,6 +63,8 @@ class MediaWindow:
     """Why there is no sound; empty where there is some."""
     notes: tuple[str, ...]
     """What was left out of the file, or is unusual, as far as it was read."""
+    kind: Kind
+    """What the file is."""
 
 
 def spans(window: int, hop: int, reach: Callable[[int], int]) -> Iterator[tuple[int, int]]:
@@ -122,6 +125,7 @@ def stream_windows(
     with ExitStack() as handles:
         first, second = (handles.enter_context(opened(view)) for view in views_of(path, 2))
         videos = ordered_videos(first) if with_video else []
+        kind = kind_of(first, path.name)
         video = next(iter(videos), None)
         audio, choice = _audio_track(path, second) if with_sound else (None, None)
         check_codecs(path, [video, audio])
@@ -142,7 +146,7 @@ def stream_windows(
 
         number = -1
         for number, (start, end) in enumerate(spans(window, hop, reach)):
-            yield _window(number, (start, end), frames, sound)
+            yield _window(number, (start, end), frames, sound, kind)
             # The last window may start before the next hop, but not before this one.
             for stream in (frames, sound):
                 if stream:
@@ -169,6 +173,7 @@ def _window(
     span: tuple[int, int],
     frames: FrameStream | None,
     sound: SoundStream | None,
+    kind: Kind,
 ) -> MediaWindow:
     picked = frames.pick(*span) if frames else "the file has no video"
     cut = sound.cut(*span) if sound else "the file has no sound"
@@ -189,4 +194,5 @@ def _window(
         no_frames=picked if isinstance(picked, str) else "",
         no_sound=cut if isinstance(cut, str) else "",
         notes=tuple(notes),
+        kind=kind,
     )

@@ -8,12 +8,24 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from avemotion.errors import UsageError
-from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
+from avemotion.models.packaged import PACKAGED, packaged_file
 
 KIND = "avemotion/checkpoint/8"
 """Marks our checkpoints and the version of their header."""
 
 _KIND_OF_0_1 = "avemotion/ar5/1"
+
+
+def checkpoint_at(named: Path) -> Path:
+    """Return the file of a checkpoint: itself, that of a run's folder, or of the packaged model.
+
+    Args:
+        named: The file, the folder of its run, or ``avemotion-1``. None of them need exist.
+    """
+    if str(named) == PACKAGED:
+        return packaged_file(".safetensors")
+    return named / CHECKPOINT_NAME if named.is_dir() else named
 
 
 def read_header(path: Path) -> CheckpointMetadata:
@@ -24,7 +36,10 @@ def read_header(path: Path) -> CheckpointMetadata:
             metadata are none that it can have.
     """
     if not path.is_file():
-        raise UsageError(f"No checkpoint at {path}. Train one with `avemotion fit`.")
+        raise UsageError(
+            f"No checkpoint at {path}. Give the file of one, the folder of its run, or {PACKAGED}, "
+            "which comes with the package; `avemotion fit` trains one."
+        )
     try:
         with safe_open(path, "np") as file:
             header = file.metadata() or {}

@@ -6,11 +6,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from avemotion.data.corpora import TITLES
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.data.task import Task
 from avemotion.errors import UsageError
+from avemotion.models.header import read_header
 from avemotion.models.inputs import names_of
-from avemotion.models.registry import model_class, model_names
+from avemotion.models.packaged import PACKAGED, packaged_file
+from avemotion.models.registry import model_class, model_names, settings_of
 
 if TYPE_CHECKING:
     from avemotion.models.base import EmotionModel, Reported
@@ -42,6 +45,49 @@ class ModelEntry:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedModel:
+    """The trained model that comes with the package."""
+
+    name: str
+    """What ``--checkpoint`` and ``--init`` take."""
+    model: str
+    """The model that was trained, a name of `ModelEntry`."""
+    labels: tuple[str, ...]
+    """The emotions that it tells."""
+    inputs: dict[str, tuple[str, ...]]
+    """Modality -> the features that it reads."""
+    parameters: int
+    """Trained parameters."""
+    size_bytes: int
+    """Size of its checkpoint."""
+    learned_from: tuple[str, ...]
+    """Its corpora, in words."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+
+def packaged_model() -> PackagedModel:
+    """Return what the packaged model is; its header is read, and its weights are not."""
+    file = packaged_file(".safetensors")
+    metadata = read_header(file)
+    kind = model_class(metadata.experiment.model)
+    settings = settings_of(metadata.experiment.model, metadata.experiment.settings)
+    network = kind(metadata.task, metadata.experiment.modality, settings)
+    corpora = (metadata.corpus, *(origin.corpus for origin in metadata.initialised_from))
+    return PackagedModel(
+        name=PACKAGED,
+        model=metadata.experiment.model,
+        labels=metadata.labels,
+        inputs={m: names_of(kind.reads(m, settings)) for m in kind.about.modalities if m != "av"},
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        size_bytes=file.stat().st_size,
+        learned_from=tuple(TITLES.get(name, name) for name in dict.fromkeys(corpora)),
+    )
 
 
 def list_models() -> list[ModelEntry]:

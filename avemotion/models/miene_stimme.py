@@ -17,13 +17,14 @@ from avemotion.config import FACE_FRAMES, MODALITIES, Modality
 from avemotion.data.batch import Batch
 from avemotion.data.task import NEUTRAL, Task
 from avemotion.errors import require, require_types
+from avemotion.features.table import STILLS
 from avemotion.models.base import About, EmotionModel
 from avemotion.models.folding import folded
 from avemotion.models.inputs import Input
 from avemotion.models.miene import Miene, MieneSettings, standardised
 from avemotion.models.stimme import Stimme, StimmeSettings
 
-FACE, VOICE = "stills", "mel"
+FACE, VOICE = STILLS, "mel"
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,8 @@ from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
 from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError, counted
-from avemotion.models.header import read_header
+from avemotion.models.header import checkpoint_at, read_header
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata, Origin
-from avemotion.models.packaged import PACKAGED, packaged_file
 from avemotion.models.registry import create, model_class, settings_of, with_settings
 
 if TYPE_CHECKING:
@@ -56,9 +55,7 @@ class InitialWeights:
         Raises:
             UsageError: There is no checkpoint, or this version cannot read it.
         """
-        path = init / CHECKPOINT_NAME if init.is_dir() else init
-        if str(init) == PACKAGED:
-            path = packaged_file(".safetensors")
+        path = checkpoint_at(init)
         metadata = read_header(path)
         return cls(path, sha256_of(path), metadata)
 

@@ -32,6 +32,7 @@ from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
 from avemotion.inference.timeline_rows import smoothed, table_columns, table_row
 from avemotion.inference.timeline_windows import WindowAnswer, window_rows
 from avemotion.media.decoder import opened
+from avemotion.media.kinds import kind_of
 from avemotion.media.video_tracks import is_video
 from avemotion.parallel.processes import one_thread
 
@@ -41,7 +42,6 @@ MAX_PIXELS = 4096 * 2304
 MAX_STILL_PIXELS = 64_000_000
 """Largest still image: photos have more pixels than video frames."""
 
-_STILL_FORMATS = {"image2", "jpeg_pipe", "png_pipe", "webp_pipe"}  # FFmpeg probes the content
 _SHEET_COLUMNS = 10
 _COUNTED_WINDOWS = 12  # of a long clip, in which all faces are counted
 _TIMELINE_FACES = 48  # crops sent with a timeline, more than a page shows side by side
@@ -93,7 +93,8 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
     classifier = _classifier(checkpoint)
     both = {"video", "audio"} <= set(classifier.metadata.answers)
     try:
-        still = _is_still(upload.path)
+        with opened(upload.path) as container:
+            still = kind_of(container, upload.path.name) == "picture"
         seconds = check_size(upload.path, upload.length_seconds, still)
         if still:
             check_reads_pictures(upload.path.name, classifier.metadata)
@@ -114,16 +115,6 @@ def answer(checkpoint: Path, upload: Upload) -> Iterator[dict[str, Any]]:
         "images": _images(clip) if clip else {},
         "further_faces": further,
     }
-
-
-def _is_still(path: Path) -> bool:
-    """Return whether a file is a JPEG, PNG or WebP image.
-
-    Raises:
-        MediaError: The file cannot be read.
-    """
-    with opened(path) as container:
-        return container.format.name in _STILL_FORMATS
 
 
 def _timeline(

@@ -13,10 +13,11 @@ from media_maker import write_pointer
 import avemotion
 from avemotion.cli import main
 from avemotion.config import PreprocessSettings, TrainingSettings
-from avemotion.data.corpora.folder import SOUND_SUFFIXES, VIDEO_SUFFIXES, read_corpus
+from avemotion.data.corpora.folder import VIDEO_SUFFIXES, read_corpus
 from avemotion.data.store import FeatureStore
 from avemotion.data.types import COLUMNS_BESIDE_LABELS, UNKNOWN_ACTOR, Corpus, Split
 from avemotion.errors import UsageError
+from avemotion.media.kinds import SOUND_SUFFIXES
 from avemotion.models.ar5 import AR5Settings
 from avemotion.models.checkpoint import load_checkpoint
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from avemotion.evaluation import citations
 from avemotion.evaluation.predictions import FORMAT, METADATA_FIELDS
 from avemotion.models.ar5 import AR5
 from avemotion.models.base import About
+from avemotion.models.packaged import packaged_file
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {
@@ -62,6 +64,7 @@ CORPORA = (
     "cao2014cremad",
     "livingstone2018ravdess",
     "goodfellow2013challenges",
+    "barsoum2016training",
     "lucey2010extended",
 )
 
@@ -82,7 +85,7 @@ def test_everything_is_cited(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("crema_d", ["cao2014cremad"], ""),
         ("ravdess", ["livingstone2018ravdess"], ""),
-        ("fer2013", ["goodfellow2013challenges"], ""),
+        ("fer2013", ["goodfellow2013challenges", "barsoum2016training"], ""),
         ("ck_plus_units", ["lucey2010extended"], ""),
         ("folder", [], "% The corpus folder: cite where its clips come from."),
         ("x@y\nz", [], "% The corpus x(at)y z: cite where its clips come from."),
@@ -123,6 +126,22 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path) -> None:
     (out / "evaluation.json").write_text(json.dumps({"format": FORMAT}))
     with pytest.raises(UsageError, match="evaluation.json lacks .*corpus"):
         avemotion.cite(out)
+
+
+def test_a_model_is_cited_with_all_that_it_learned_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the packaged one the faces' corpora are those of the weights that it began with."""
+    assert main(["cite", "avemotion-1"]) == 0
+    text = capsys.readouterr().out.strip()
+    faces = ["goodfellow2013challenges", "barsoum2016training"]
+    assert list(entries(text)) == ["avemotion", "cao2014cremad", *faces]
+    assert "% The model miene_stimme has no BibTeX entry" in text
+    shutil.copy(packaged_file(".safetensors"), tmp_path / "checkpoint.safetensors")
+    for run in (tmp_path, tmp_path / "checkpoint.safetensors"):
+        assert avemotion.cite(run) == text
+    with pytest.raises(UsageError, match=r"No checkpoint at nowhere\. .* or avemotion-1"):
+        avemotion.cite("nowhere")
 
 
 def test_every_corpus_says_how_it_is_cited() -> None:

@@ -7,17 +7,23 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from app_maker import save_model
+from awkward_inputs import film
 from media_maker import speech_like
+from PIL import Image
 
 import avemotion
 from avemotion.cli import main
 from avemotion.data.corpora.crema_d import EMOTION_BY_CODE, EMOTIONS
+from avemotion.errors import MissingModalityError
 from avemotion.inference import adaptation
+from avemotion.media.reader import read_frames
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.packaged import PACKAGED, packaged_file
+from avemotion.web.answering import Upload, answer
 
 MOST_BYTES = 10_000_000
 
@@ -57,6 +63,89 @@ def test_a_clip_of_one_picture_is_answered_as_the_picture(astronaut: np.ndarray)
     clip = avemotion.DecodedClip(np.repeat(astronaut[None], 30, axis=0), frame_rate=30.0)
     found, picture = avemotion.classify_clip(clip), avemotion.classify_image(astronaut)
     assert found.probabilities == pytest.approx(picture.probabilities, abs=1e-4)
+
+
+SAME = "all frames show the same picture: a photograph, or a video that stands still"
+SINGLE = "the video holds a single frame: it is answered as a picture is"
+WHOLE = "no face was found in the small picture: all of it is taken as the face"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("photo.mp4", {"codec": "libx264", "crf": "40"}, SAME),
+        ("photo.avi", {"codec": "mpeg4", "qmin": "8"}, SAME),
+        ("photo.gif", {"codec": "gif", "pixels": "gray"}, SINGLE),
+        ("single.mp4", {"codec": "libx264"}, SINGLE),
+    ],
+)
+def test_a_photograph_given_as_a_video_is_told(
+    astronaut: np.ndarray, name: str, options: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    """Noise and compression make its frames differ; one frame is one picture in any container."""
+    grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
+    rng = np.random.default_rng(0)
+    count = 1 if said == SINGLE else 25
+    noisy = np.clip(grey + rng.normal(0, 4, (count, *grey.shape)), 0, 255).astype(np.uint8)
+    found = avemotion.classify_clip(film(tmp_path / name, noisy, **options), modality="video")
+    assert found.warnings == (said,) and found.label == "happiness"
+    assert found.frames_sampled == (1 if said == SINGLE else 20)
+
+
+def test_people_who_talk_are_no_photograph(real_videos: list[Path], tmp_path: Path) -> None:
+    classifier = avemotion.Classifier()
+    for video in real_videos:
+        frames = read_frames(video, np.arange).frames[::2, ::3, ::3]  # small, and half a rate
+        small = film(tmp_path / f"{video.stem}.mp4", frames, codec="libx264", crf="38")
+        for given in (video, small):
+            assert SAME not in classifier.classify(given, "video").warnings
+
+
+@pytest.mark.parametrize("side", [24, 48, 128])
+def test_a_face_that_fills_a_small_picture_is_the_picture(
+    astronaut: np.ndarray, side: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = avemotion.classify_image(astronaut).face_box
+    assert box is not None
+    rows, columns = (slice(start + 12, start + box.width - 12) for start in (box.y, box.x))
+    face = cv2.resize(astronaut[rows, columns], (side, side), interpolation=cv2.INTER_AREA)
+    classifier, path = avemotion.Classifier(), tmp_path / "face.png"
+    for picture, name in (
+        (face, "face.jpg"),
+        (cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), "grey.jpg"),
+        (cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), "grey.png"),
+        (face, path.name),
+    ):
+        Image.fromarray(picture).save(tmp_path / name, quality=95)
+        found = classifier.classify(tmp_path / name)
+        assert (found.label, found.warnings) == ("happiness", (WHOLE,))
+        assert found.face_box is not None
+        assert (found.face_box.width, found.face_box.height) == (side, side)
+    (numbered,) = classifier.classify_faces(path)
+    assert numbered.face == 1 and numbered.warnings == (WHOLE,)
+    for same in (numbered, avemotion.classify_image(path, runtime="onnx")):
+        assert same.probabilities == pytest.approx(found.probabilities, abs=1e-4)
+    assert main(["classify", str(path)]) == 0 and WHOLE in capsys.readouterr().out
+    *_, answered = answer(packaged_file(".safetensors"), Upload(path, path.name, 60.0))
+    assert answered["prediction"]["warnings"] == (WHOLE,)
+    assert answered["prediction"]["probabilities"] == pytest.approx(found.probabilities)
+    large = cv2.resize(face, (129, 129))
+    with pytest.raises(MissingModalityError, match="no face found in the picture"):
+        avemotion.classify_image(large)
+
+
+def test_a_small_picture_with_more_than_a_face_is_searched(astronaut: np.ndarray) -> None:
+    around = cv2.resize(astronaut[20:260, 100:340], (128, 128), interpolation=cv2.INTER_AREA)
+    found = avemotion.classify_image(around)
+    assert found.warnings == () and found.face_box is not None and found.face_box.width < 90
+
+
+def test_a_picture_of_48_pixels_is_read_as_in_training() -> None:
+    """What the network reads of it is the picture itself, grey level by grey level."""
+    picture = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)  # no face is found
+    clip = avemotion.DecodedClip(picture[None], frame_rate=1.0)
+    (prepared,) = avemotion.Classifier().prepare(clip)
+    assert (prepared.arrays.inputs["stills"] == picture).all()
 
 
 def test_real_faces_are_told_apart(real_videos: list[Path]) -> None:
@@ -106,6 +195,9 @@ def test_ones_own_run_comes_first_and_the_name_chooses_the_packaged_one(
     assert main(["classify", "none.wav", "--checkpoint", PACKAGED]) == 1
     shown = capsys.readouterr()
     assert "none.wav: FAILED: no such file" in shown.out and shown.err == ""
+    for name in ("avemotion-2", "nowhere.onnx"):
+        assert main(["classify", "none.wav", "--checkpoint", name]) == 2
+        assert f"{PACKAGED}, which comes with the package" in capsys.readouterr().err
     assert avemotion.classify_clip(sound, Path(PACKAGED)).checkpoint == PACKAGED
     (tmp_path / "runs" / "ar5").rename(tmp_path / "moved")
     assert main(["classify", "none.wav"]) == 2

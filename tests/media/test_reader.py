@@ -180,7 +180,7 @@ def test_what_a_clip_lacks_is_said(tmp_path, real_videos):
     wav = make_wav(tmp_path / "voice.wav", speech_like(1))
     mute = make_clip(tmp_path / "mute.flv", noise_frames(30))
     alone = read_clip(wav, wav, twenty)
-    assert alone.frames is None and alone.no_frames == "voice.wav has no video stream"
+    assert alone.frames is None and alone.no_frames == "voice.wav is a sound file"
     assert alone.sound.duration_seconds == 1 and alone.no_sound == ""
     seen = read_clip(mute, mute, twenty)
     assert seen.sound is None and seen.no_sound == "mute.flv has no audio track"
@@ -352,7 +352,7 @@ def test_rubbish_after_the_end_does_no_harm(tmp_path, real_videos):
 def test_missing_streams_have_their_own_errors(tmp_path):
     wav = make_wav(tmp_path / "voice.wav", speech_like(1))
     for reader in READERS:
-        with pytest.raises(NoVideoError, match="voice.wav has no video stream"):
+        with pytest.raises(NoVideoError, match="voice.wav is a sound file"):
             read_frames(wav, twenty, reader)
     mute = make_clip(tmp_path / "mute.flv", noise_frames(30))
     with pytest.raises(NoAudioError, match="mute.flv has no audio track"):

@@ -104,6 +104,7 @@ def test_sound_at_another_rate_is_that_of_reading_the_whole(tmp_path: Path) -> N
     for window in stream_windows(path, SETTINGS):
         first, last = (round(s * 16_000) for s in (window.start_seconds, window.end_seconds))
         assert window.samples is not None and window.no_frames == "the file has no video"
+        assert window.kind == "sound"
         assert np.array_equal(window.samples, whole.samples[first:last])
 
 

@@ -536,7 +536,10 @@ class TestCommandLine:
             (["--model", "cnn5"], "--model is cnn5, but --init"),
             (["--cnn3.units", "9"], "--cnn3.units: 8 -> 9"),
             (["--ar5.width", "1"], "Settings of ar5 go with --model ar5"),
-            (["--init", "nowhere"], "No checkpoint at nowhere"),
+            (
+                ["--init", "nowhere"],
+                "No checkpoint at nowhere. Give the file of one,",
+            ),
         ],
     )
     def test_mistakes_are_said(

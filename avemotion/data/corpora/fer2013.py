@@ -43,8 +43,19 @@ CITATION = """\
   pages     = {117--124},
   year      = {2013},
   doi       = {10.1007/978-3-642-42051-1_16}
+}
+
+@inproceedings{barsoum2016training,
+  author    = {Barsoum, Emad and Zhang, Cha and Canton Ferrer, Cristian and Zhang, Zhengyou},
+  title     = {Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
+               Distribution},
+  booktitle = {International Conference on Multimodal Interaction (ICMI)},
+  pages     = {279--283},
+  year      = {2016},
+  doi       = {10.1145/2993148.2993165},
+  note      = {FER+: the votes}
 }"""
-"""The publication that describes the corpus, as BibTeX."""
+"""The publications that describe the corpus and the votes of FER+, as BibTeX."""
 
 SIDE = 48
 """Rows and columns of a picture."""

@@ -29,6 +29,7 @@ from pathlib import Path
 from avemotion.data.types import PARTS, UNKNOWN_ACTOR, Clip, Corpus, is_utf8
 from avemotion.errors import UsageError, counted
 from avemotion.files import read_csv
+from avemotion.media.kinds import SOUND_SUFFIXES
 
 NAME = "folder"
 TITLE = "a folder of clips"
@@ -48,9 +49,6 @@ VIDEO_SUFFIXES = frozenset(
 
 PICTURE_SUFFIXES = frozenset(".bmp .jpeg .jpg .png .webp".split())
 """How pictures end. One beside a video or a sound of the same name is its thumbnail, no clip."""
-
-SOUND_SUFFIXES = frozenset(".aac .aif .aiff .amr .flac .m4a .mp3 .oga .ogg .opus .wav .wma".split())
-"""How files end that hold a voice alone."""
 
 NO_TABLE = (
     f"There is no {TABLE_NAME} with the actor of each file, so `fit` and `evaluate` will refuse "

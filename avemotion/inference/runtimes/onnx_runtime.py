@@ -19,6 +19,7 @@ from avemotion.data.batch import Arrays
 from avemotion.errors import UsageError
 from avemotion.models.inputs import graph_shapes
 from avemotion.models.metadata import CheckpointMetadata
+from avemotion.models.packaged import PACKAGED
 
 KIND = "avemotion/onnx/8"
 """Value of the metadata key ``kind``: marks exported models and the version of their metadata."""
@@ -109,6 +110,7 @@ def load_onnx(path: Path) -> OnnxRuntime:
     """
     if not path.is_file():
         raise UsageError(
-            f"No ONNX model at {path}. Write it with `avemotion export CHECKPOINT {path}`."
+            f"No ONNX model at {path}. Write it with `avemotion export CHECKPOINT {path}`, or name "
+            f"{PACKAGED}, which comes with the package."
         )
     return OnnxRuntime(path.read_bytes(), str(path))
