@@ -14,20 +14,17 @@ from pathlib import Path
 
 import numpy as np
 from campaign import ROOT, with_ends
-from numpy.typing import NDArray
 from reporting import parser, publish, table
 
 import avemotion
 from avemotion.config import Modality, PreprocessSettings, TrainingSettings
-from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import Protocol, evaluate
 from avemotion.evaluation.predictions import Records, read_records
 from avemotion.evaluation.report.results import EvaluationResults
-from avemotion.files import write_csv
 from avemotion.models.probe import ProbeSettings
 
 sys.path.insert(0, str(ROOT / "data_prep"))
-from ravdess import LANDMARKS_FILE, fill, read_landmarks  # noqa: E402
+from ravdess import TABLE_NAME, fill, write_table  # noqa: E402
 
 ALL_LEARN = TrainingSettings(validation=0.0, early_stopping=False)
 SYSTEM = "probe/audio"
@@ -73,13 +70,9 @@ def _ravdess(folder: Path, work: Path, jobs: int | None) -> tuple[Found, dict[st
     store = work / "features"
     fill(folder, store, PreprocessSettings(views=1))
     avemotion.embed(store, jobs=jobs)
-    landmarks = read_landmarks(folder / LANDMARKS_FILE)
-    path = work / "landmarks.csv"
-    clips = [row.clip for row in FeatureStore(store).rows]
-    values = [landmark_statistics(landmarks[clip]) for clip in clips]
-    columns = ["clip", *(f"x{i}" for i in range(len(values[0])))]
-    write_csv(path, columns, ([c, *v.tolist()] for c, v in zip(clips, values, strict=True)))
-    avemotion.embed(store, f"video-table:{path}", jobs=jobs)
+    table_of_movement = work / TABLE_NAME
+    write_table(folder, table_of_movement)
+    avemotion.embed(store, f"video-table:{table_of_movement}", jobs=jobs)
     protocols: tuple[Protocol, ...] = ("luna-jimenez", "sentences")
     modalities: tuple[Modality, ...] = ("av", "video", "audio")
     settings = ProbeSettings(face=FACE, strengths=(0.001, 0.01, 0.1))
@@ -110,25 +103,6 @@ def _evaluated(
         )
         records[protocol] = read_records(out)
     return found, records
-
-
-def landmark_statistics(points: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Return what a regression reads of a face's movement.
-
-    Args:
-        points: int16 (frame, 68, 2), the points of Multi-PIE's scheme.
-
-    Returns:
-        float64 (680,): of each coordinate, with 0 between the eyes and their distance as 1, the
-        mean, the standard deviation, the mean absolute step, the 10th and the 90th percentile.
-    """
-    left, right = points[:, 36:42].mean(axis=1), points[:, 42:48].mean(axis=1)
-    distance = np.linalg.norm(right - left, axis=1)
-    relative = (points - ((left + right) / 2)[:, None]) / distance[:, None, None]
-    flat = relative.reshape(len(points), -1)
-    steps = np.abs(np.diff(flat, axis=0)) if len(flat) > 1 else np.zeros((1, flat.shape[1]))
-    low, high = np.percentile(flat, (10, 90), axis=0)
-    return np.concatenate([flat.mean(axis=0), flat.std(axis=0), steps.mean(axis=0), low, high])
 
 
 def _predictions(out: Path, corpus: str, records: Mapping[str, Records]) -> None:
