@@ -66,15 +66,14 @@ def _loaded(name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
         import_torchvision()  # timm imports it
         import timm
         from safetensors.torch import load_file
-        from timm.data import resolve_model_data_config
     except ModuleNotFoundError as error:
         raise missing_package(f"The encoder {name}", error) from error
     with quiet("timm"):
-        model = timm.create_model(f"local-dir:{folder}", pretrained=False, num_classes=0)
+        model: Any = timm.create_model(f"local-dir:{folder}", pretrained=False, num_classes=0)
         found = model.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
     if missing := found.missing_keys:  # they would be random numbers
         raise UsageError(
             f"{folder / _WEIGHTS} lacks {missing[0]} and {len(missing) - 1} others. Get the files "
             "anew."
         )
-    return model.eval(), resolve_model_data_config(model)
+    return model.eval(), dict(model.pretrained_cfg)
