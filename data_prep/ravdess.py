@@ -5,7 +5,8 @@
 The folder holds ``speech-16khz.zip`` (the speech takes ``03-01-*`` as 16 kHz mono FLAC) and
 ``landmarks.npz`` (68 face points of each frame of the same takes); see data_prep/README.md
 they come from the official archives. What a network learns from such a store is called "RAVDESS,
-landmark video": people's movement without their texture.
+landmark video": people's movement without their texture. ``landmarks.csv`` in its folder has
+statistics of the movement, which `avemotion embed` takes as a table.
 
 Exit codes: 0 the store is written, 2 wrong usage.
 """
@@ -34,7 +35,7 @@ from avemotion.errors import UsageError
 from avemotion.features.extraction import view_grids
 from avemotion.features.table import ClipSignals
 from avemotion.features.types import ClipFeatures
-from avemotion.files import claimed
+from avemotion.files import claimed, write_csv
 from avemotion.media.reader import read_sound
 from avemotion.media.types import Box
 
@@ -43,6 +44,8 @@ CORPUS_NAME = "ravdess_landmarks"
 
 SOUNDS_FILE = "speech-16khz.zip"
 LANDMARKS_FILE = "landmarks.npz"
+TABLE_NAME = "landmarks.csv"
+"""Statistics of each take's landmarks, in the folder of the store."""
 
 # Runs of the 68 points (iBUG 300-W order), and whether the line closes.
 STROKES: tuple[tuple[int, int, bool], ...] = (
@@ -83,6 +86,37 @@ def read_landmarks(path: Path) -> dict[str, NDArray[np.int16]]:
         name: points[start:stop]
         for name, start, stop in zip(names, starts[:-1], starts[1:], strict=True)
     }
+
+
+def landmark_statistics(points: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return what a regression reads of a face's movement.
+
+    Args:
+        points: int16 (frame, 68, 2), the points of Multi-PIE's scheme.
+
+    Returns:
+        float64 (680,): of each coordinate, with 0 between the eyes and their distance as 1, the
+        mean, the standard deviation, the mean absolute step, the 10th and the 90th percentile.
+    """
+    left, right = points[:, 36:42].mean(axis=1), points[:, 42:48].mean(axis=1)
+    distance = np.linalg.norm(right - left, axis=1)
+    relative = (points - ((left + right) / 2)[:, None]) / distance[:, None, None]
+    flat = relative.reshape(len(points), -1)
+    steps = np.abs(np.diff(flat, axis=0)) if len(flat) > 1 else np.zeros((1, flat.shape[1]))
+    low, high = np.percentile(flat, (10, 90), axis=0)
+    return np.concatenate([flat.mean(axis=0), flat.std(axis=0), steps.mean(axis=0), low, high])
+
+
+def write_table(directory: Path, path: Path) -> None:
+    """Write the `landmark_statistics` of all takes as a table with a column ``clip``.
+
+    Raises:
+        UsageError: The landmarks are missing or damaged.
+    """
+    landmarks = read_landmarks(directory / LANDMARKS_FILE)
+    values = {clip: landmark_statistics(landmarks[clip]).tolist() for clip in sorted(landmarks)}
+    columns = ["clip", *(f"x{i}" for i in range(len(next(iter(values.values())))))]
+    write_csv(path, columns, ([clip, *row] for clip, row in values.items()))
 
 
 def face_box(points: NDArray[np.int16]) -> Box:
@@ -208,10 +242,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         clips = fill(options.directory, options.out, PreprocessSettings())
+        write_table(options.directory, options.out / TABLE_NAME)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{clips} takes in {options.out}: real voices, line faces from real landmarks")
+    spec = f"video-table:{options.out / TABLE_NAME}"
+    print(f"For a probe of the face: avemotion embed --data {options.out} --encoder {spec}")
     return 0
 
 

@@ -113,11 +113,13 @@ def without_sound(flv: bytes) -> bytes:
 
 
 def landmark_face(x: float, y: float, size: float) -> np.ndarray:
-    """68 points: a jaw, and everything else in the middle of it."""
+    """68 points: a jaw, brows, two eyes, and everything else in the middle."""
     points = np.full((68, 2), (x, y), dtype=np.float64)
     angle = np.linspace(0, np.pi, 17)
     points[:17] = np.stack([x - size * np.cos(angle), y + size * np.sin(angle)], axis=1)
     points[17:27, 1] = y - size / 2
+    points[36:42, 0] -= size / 3
+    points[42:48, 0] += size / 3
     return points.astype(np.int16)
 
 

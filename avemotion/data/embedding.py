@@ -66,9 +66,9 @@ def embed(
 
     Args:
         data: The feature store.
-        encoder: Name of an encoder (moonshine-tiny, wavlm-base-plus, dinov2-small...), or a table
-            of features of your own: video-table:FILE.csv or audio-table:FILE.csv, with a column
-            `clip`.
+        encoder: Name of an encoder (moonshine-tiny, avemotion-1-face, wavlm-base-plus...), a
+            network of timm (timm:NAME), or a table of features of your own: video-table:FILE.csv or
+            audio-table:FILE.csv, with a column `clip`.
         views: Embeddings of each voice: of the clip, and, from 2 on, of it as other recordings
             would have it (a room, noise, a narrow channel), so that what learns from them does not
             fall for the recording. Faces and tables have one.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avemotion.encoders.face_pictures import as_pictures
 from avemotion.encoders.interface import pooled
 from avemotion.encoders.transformers_loading import load, shape_of
 from avemotion.errors import UsageError
@@ -34,18 +35,10 @@ class TransformersVision:
     def encode(self, signal: NDArray[np.uint8], clip: str) -> NDArray[np.float32]:
         """Return mean and deviation over the frames of each layer, float32 (layer, 2, value)."""
         import torch
-        from torch.nn import functional
 
-        faces = torch.from_numpy(signal)[:, None].float() / 255
-        # Grey faces of 98 x 80 are stretched to the square: no part of a face is cropped away.
-        faces = functional.interpolate(
-            faces, (self._side, self._side), mode="bicubic", antialias=True
-        ).clamp(0, 1)
-        mean, std = (torch.tensor(v)[:, None, None] for v in (self._mean, self._std))
+        pictures = as_pictures(signal, (self._side, self._side), self._mean, self._std)
         with torch.inference_mode():
-            states = self._model(
-                pixel_values=(faces - mean) / std, output_hidden_states=True
-            ).hidden_states
+            states = self._model(pixel_values=pictures, output_hidden_states=True).hidden_states
         return pooled(torch.stack([state[:, 0] for state in states]).float().numpy())
 
 

@@ -6,9 +6,8 @@ Each label of that corpus counts as one of the models', or its clips are left ou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
-from avemotion.config import differences
 from avemotion.data.corpora import folder, people_of
 from avemotion.data.relabelled import RelabelledStore
 from avemotion.data.splits import actors_of
@@ -16,14 +15,11 @@ from avemotion.data.store import USABLE, FeatureStore
 from avemotion.data.types import Split
 from avemotion.errors import UsageError, are, counted
 from avemotion.evaluation.checkpoints import Trained
-from avemotion.features.table import feature, is_table
-from avemotion.models.inputs import names_of
+from avemotion.features.table import is_table
+from avemotion.models.inputs import names_of, preprocessed_otherwise
 
 DEFAULT_MAPPING: Mapping[str, str] = {"calm": "neutral"}
 """Labels of other names that count as a model's, where store and model have them."""
-
-_UNREAD = ("views", "seed", "features")  # of view 0, these change nothing that a model relies on
-_OF_FACES = ("grid", "crop_margin", "equalise", "reader")
 
 
 def open_other(
@@ -184,12 +180,8 @@ def _check_readable(one: Trained, store: FeatureStore) -> None:
             f"{store.directory}:\n  model: {one.metadata.encoders}\n  store: {found}\n"
             "Make the store's anew with the encoder of the model."
         )
-    skipped = {*_UNREAD}
-    if all(feature(name).stream != "video" for name in names):
-        skipped |= {*_OF_FACES}
-    theirs, ours = asdict(one.metadata.preprocessing), asdict(store.settings)
-    changed = differences(theirs, {n: value for n, value in ours.items() if n not in skipped})
-    if changed:
+    theirs = one.metadata.preprocessing
+    if changed := preprocessed_otherwise(one.metadata.inputs, theirs, store.settings):
         raise UsageError(
             f"{one.path} learned from features that were made with other settings than those in "
             f"{store.directory} (its own -> the store's):\n  "

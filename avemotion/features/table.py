@@ -124,7 +124,8 @@ class Feature:
     """Of the stored array."""
     shape: tuple[int | None, ...]
     """Shape for one clip in one view; None where the length varies from clip to clip. That of an
-    image is the crops' size: see `shape_at`."""
+    image is the crops' size, and that of some embeddings is known when they are loaded: see
+    `shape_at`."""
     compute: Callable[[ClipSignals, int], NDArray[Any]]
     """Computes a view of it."""
     columns: Callable[[int], int] | None = None
@@ -145,6 +146,8 @@ class Feature:
     """Which part."""
     axes: SpectrogramAxes | None = None
     """Of a spectrogram."""
+    loaded_shape: Callable[[], tuple[int, ...]] | None = None
+    """Loads an encoder whose weights alone tell the shape of its embeddings, and returns it."""
     of_waveforms: Callable[[Tensor, Tensor], Tensor] | None = None
     """Computes it for a batch of waveforms in training: see `batched_spectrograms`."""
     changes: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(default_factory=dict)
@@ -173,7 +176,9 @@ class Feature:
 
     def shape_at(self, crop_size: tuple[int, int]) -> tuple[int | None, ...]:
         """Return the shape for one clip in one view where crops have that size."""
-        return crop_size if self.kind == "image" else self.shape
+        if self.kind == "image":
+            return crop_size
+        return self.loaded_shape() if self.loaded_shape else self.shape
 
     def zeros(self, views: int, crop_size: tuple[int, int]) -> NDArray[Any]:
         """Return the array of a clip that lacks the face or the sound; an axis that varies is 0."""
@@ -380,7 +385,6 @@ def embedding(spec: str) -> Feature:
         UsageError: There is no such encoder, or the table cannot be read.
     """
     entry = entry_of(name_of(spec))
-    shape = entry.shape or (encoder(spec).shape if ":" in spec else ())
     altered = entry.stream == "audio" and bool(entry.weights)  # a table has one row a clip
 
     def compute(clip: ClipSignals, view: int) -> NDArray[np.float32]:
@@ -395,7 +399,15 @@ def embedding(spec: str) -> Feature:
             sound = other_recording(sound, view_rng(f"embedding/{clip.name}", view, clip.seed))
         return encoder(spec).encode(levelled(sound), clip.name)
 
-    return Feature(entry.stream, "embedding", np.float32, shape, compute, has_views=altered)
+    return Feature(
+        entry.stream,
+        "embedding",
+        np.float32,
+        entry.shape,
+        compute,
+        has_views=altered,
+        loaded_shape=None if entry.shape else lambda: encoder(spec).shape,
+    )
 
 
 def levelled(samples: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from avemotion.config import Stream
+from avemotion.config import PreprocessSettings, Stream, differences
 from avemotion.data.batch import STREAMS
 from avemotion.errors import UsageError, require, require_keys, require_type
 from avemotion.features.table import feature
@@ -61,6 +61,24 @@ def streams_of(inputs: Sequence[Input]) -> tuple[Stream, ...]:
     """Return what they are computed from: the face (``video``), the sound (``audio``), or both."""
     found = {feature(part.name).stream for part in inputs}
     return tuple(stream for stream in STREAMS if stream in found)
+
+
+_NEVER_READ = {"views", "seed", "features"}  # of view 0, they change nothing a model relies on
+_OF_FACES = {"grid", "face", "crop_rows", "crop_columns", "crop_margin", "equalise", "reader"}
+
+
+def preprocessed_otherwise(
+    inputs: Sequence[Input], theirs: PreprocessSettings, ours: PreprocessSettings
+) -> list[str]:
+    """List in which settings two stores differ so that a model reads other things in them.
+
+    Returns:
+        ``crop_margin: 0.05 -> 0.0`` and the like, theirs first.
+    """
+    seen = "video" in streams_of(inputs)
+    skipped = _NEVER_READ if seen else _NEVER_READ | _OF_FACES
+    read = {name: value for name, value in asdict(ours).items() if name not in skipped}
+    return differences(asdict(theirs), read)
 
 
 def graph_shapes(

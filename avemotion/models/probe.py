@@ -47,8 +47,8 @@ class ProbeSettings:
 
     voice: str = "moonshine-tiny"
     """Encoder of the voice, of which the store has embeddings (`avemotion embed`)."""
-    face: str = ""
-    """Encoder of the face; there is no default, since none comes with avemotion."""
+    face: str = "avemotion-1-face"
+    """Encoder of the face, of which the store has embeddings, too."""
     strengths: tuple[float, ...] = (0.0003, 0.001, 0.003)
     """Inverse strengths of the regularisation (C of scikit-learn), of which the best is chosen."""
     groups: int = 4

@@ -8,7 +8,7 @@ such people are not unseen in a later test.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,9 @@ from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
 from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.errors import UsageError, counted
+from avemotion.features.table import reads_frames
 from avemotion.models.header import checkpoint_at, read_header
+from avemotion.models.inputs import Input, names_of, preprocessed_otherwise
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata, Origin
 from avemotion.models.registry import create, model_class, settings_of, with_settings
 
@@ -104,6 +106,37 @@ class InitialWeights:
                 "all training clips, and begins with none. Leave --init out, or choose a network."
             )
         self.take_over(create(task, experiment))
+
+    def check_reads(self, store: FeatureStore, inputs: Sequence[Input]) -> None:
+        """Refuse a store whose faces are cut otherwise than those that the weights learned.
+
+        A face that is found and a whole picture that is one may differ: the one is cut as the other
+        is framed, by the same margin.
+
+        Args:
+            store: Features to learn from.
+            inputs: What the model reads of them.
+
+        Raises:
+            UsageError: Size or margin of the crops, their histograms or the frames are others.
+        """
+        theirs = replace(
+            self.metadata.preprocessing, face=store.settings.face, reader=store.settings.reader
+        )
+        if not reads_frames(names_of(inputs)):
+            theirs = replace(theirs, grid=store.settings.grid)
+        changed = preprocessed_otherwise(inputs, theirs, store.settings)
+        if not changed:
+            return
+        values = asdict(theirs)
+        asked = [f"--{n} {str(values[n]).lower()}" for n in (one.split(":")[0] for one in changed)]
+        raise UsageError(
+            f"The weights of {self.path} learned faces that are cut otherwise than those in "
+            f"{store.directory} (theirs -> the store's):\n  "
+            + "\n  ".join(changed)
+            + f"\nPreprocess the clips into another folder with {' '.join(asked)}, or leave --init "
+            "out."
+        )
 
     def take_over(self, network: EmotionModel) -> tuple[Origin, ...]:
         """Give a network the weights.

@@ -103,15 +103,18 @@ def open_run(
     """Write ``run.json`` into a new run's folder; return whether this run is already finished.
 
     Raises:
-        UsageError: The folder holds a run with other settings or data, or a run that other versions
-            of the packages began that split the actors.
+        UsageError: The initial weights learned faces that are cut otherwise; or the folder holds a
+            run with other settings or data, or one that other versions of the packages began that
+            split the actors.
     """
-    path = out / RUN_NAME
+    path, inputs = out / RUN_NAME, inputs_of(experiment)
+    if initial is not None:
+        initial.check_reads(store, inputs)
     run = {
         "experiment": experiment.to_dict(),
         "init": _identity(initial),
         "data": store.content_hash(),
-        "encoders": [one.key for one in store.makings(names_of(inputs_of(experiment)))],
+        "encoders": [one.key for one in store.makings(names_of(inputs))],
         "split_versions": split_versions(),
         "finished": False,
     }

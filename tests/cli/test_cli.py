@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from avemotion.cli.options import Command
 from avemotion.config import TrainingSettings
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5Settings
+from avemotion.models.probe import ProbeSettings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -249,10 +251,18 @@ class TestConfig:
         assert network.spectrogram == "power"
         assert training.clamp_weights and not training.modality_dropout and not training.mixup
 
+    def test_the_configuration_of_encoders_is_one_of_the_probe(
+        self, parsed: dict[str, object]
+    ) -> None:
+        config = str(CONFIGS / "crema_d_encoders.yaml")
+        main(["fit", "--config", config, "--model", "probe", "--modality", "av"])
+        assert isinstance(parsed["settings"], ProbeSettings)
+        assert parsed["settings"].face == "avemotion-1-face" and not parsed["training"].validation
+
     @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
     def test_files_hold_only_differences(self, path: Path) -> None:
         plain = experiment_of()
-        defaults = plain.to_dict() | {plain.model: plain.settings}
+        defaults = plain.to_dict() | {plain.model: plain.settings, "probe": asdict(ProbeSettings())}
         for section, values in yaml.safe_load(path.read_text()).items():
             if isinstance(values, str):  # which model, and what it reads
                 assert defaults[section] != values

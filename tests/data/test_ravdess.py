@@ -14,6 +14,7 @@ from media_maker import landmark_face, write_takes
 from avemotion.config import PreprocessSettings
 from avemotion.data.corpora import ravdess
 from avemotion.data.store import FeatureStore
+from avemotion.encoders.table import Table
 from avemotion.errors import UsageError
 from avemotion.media.types import Box
 
@@ -65,6 +66,21 @@ def test_the_box_holds_the_face_and_is_shaped_like_a_crop() -> None:
         assert box.x < x < box.x + box.width and box.y < y < box.y + box.height
 
 
+def test_statistics_of_landmarks_are_those_of_a_face_of_one_size_and_place() -> None:
+    steps = [0, 2, 3, 7]
+    points = np.stack([landmark_face(100 + step, 50, 40) for step in steps])
+    points[:, 30, 1] += np.array(steps)  # the nose alone moves down
+    found = script.landmark_statistics(points).reshape(5, 68, 2)
+    eyes = points[0, 36:48].astype(float).reshape(2, 6, 2).mean(axis=1)
+    between, distance = eyes.mean(axis=0), float(np.hypot(*(eyes[1] - eyes[0])))
+    nose = (points[:, 30, 1] - between[1]) / distance
+    wanted = [nose.mean(), nose.std(), np.abs(np.diff(nose)).mean(), *np.percentile(nose, (10, 90))]
+    assert found[:, 30, 1] == pytest.approx(wanted)
+    assert np.abs(found[1:3, 40]).max() < 1e-12  # an eye moves with the head
+    larger = script.landmark_statistics((3 * points + 11).astype(np.int16))
+    assert larger == pytest.approx(found.ravel())
+
+
 @pytest.fixture
 def takes(tmp_path: Path) -> Path:
     """A folder like RAVDESS' with four takes of two actors."""
@@ -75,6 +91,11 @@ def takes(tmp_path: Path) -> Path:
 def test_the_store_is_whole_and_goes_on_after_an_interruption(takes: Path, tmp_path: Path) -> None:
     assert script.main([str(takes), "--out", str(tmp_path / "whole")]) == 0
     store = FeatureStore(tmp_path / "whole")
+    table = Table("video-table.landmarks", str(tmp_path / "whole" / "landmarks.csv"))
+    assert table.shape == (680,)
+    points = script.read_landmarks(takes / "landmarks.npz")[store.rows[2].clip]
+    statistics = script.landmark_statistics(points).astype(np.float32)
+    np.testing.assert_array_equal(table.encode(np.zeros(0), store.rows[2].clip), statistics)
     assert store.labels == ravdess.LABELS and len(store.usable("av")) == 4
     assert Counter(row.emotion for row in store.rows) == {"neutral": 2, "anger": 2}
     assert store.demographics() == {"01": {"Sex": "Male"}, "02": {"Sex": "Female"}}

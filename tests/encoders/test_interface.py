@@ -50,7 +50,7 @@ def test_pooling_is_mean_and_deviation_over_time(
 
 
 def test_an_unknown_encoder_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="no encoder 'wav2vec3'. Encoders: moonshine-tiny, wav2"):
+    with pytest.raises(UsageError, match="no encoder 'wav2vec3'. Encoders: avemotion-1-face, moon"):
         name_of("wav2vec3")
     with pytest.raises(UsageError, match="no encoder 'wav2vec3'"):
         feature("embedding:wav2vec3")
@@ -83,6 +83,17 @@ def test_a_file_is_no_name_of_a_table_in_a_store() -> None:
         entry_of("audio-table:x.csv")
     with pytest.raises(UsageError, match="rename it, in plain letters"):
         entry_of("video-table.a/../../b")
+
+
+def test_a_network_of_timm_is_named_after_itself_and_has_weights_to_load() -> None:
+    assert name_of("timm:resnet18.a1_in1k") == name_of("timm.resnet18.a1_in1k")
+    entry = entry_of("timm.resnet18.a1_in1k")
+    assert (entry.stream, entry.weights) == ("video", "timm/resnet18.a1_in1k")
+    assert not is_table("embedding:timm.resnet18.a1_in1k")
+    with pytest.raises(UsageError, match="Models read the embeddings of timm:x as timm.x"):
+        entry_of("timm:x")
+    with pytest.raises(UsageError, match="timm has no network 'a/../b'. Give its own name"):
+        name_of("timm:a/../b")
 
 
 @pytest.mark.parametrize("stem", ["a,b", "a:b", "a\nb"])

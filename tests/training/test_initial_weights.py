@@ -33,6 +33,7 @@ from avemotion.features.types import ClipFeatures
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
 from avemotion.models.fer_cnns import CNN3Settings
+from avemotion.models.inputs import Input
 from avemotion.models.registry import create, inputs_of, with_settings
 from avemotion.training.fit import FitReport
 from avemotion.training.initial_weights import InitialWeights, initial_notes, seen_before
@@ -55,9 +56,10 @@ def store_of(
     actors: Sequence[str] = ACTORS,
     corpus: str = "crema_d",
     feature: str = "image",
+    **cut: Any,
 ) -> FeatureStore:
     """A store with a random picture of each emotion and actor."""
-    settings = PreprocessSettings(views=1, features=(feature,))
+    settings = PreprocessSettings(views=1, features=(feature,), **cut)
     names = {f"{actor}_{label}": (actor, label) for actor in actors for label in sorted(labels)}
     clips = tuple(
         Clip(name, actor, "", label, "", folder / "v", None)
@@ -75,7 +77,7 @@ def store_of(
             )
             for name, (who, label) in names.items() if who == actor
         ]  # fmt: skip
-        shape = (1, 98, 80) if feature == "image" else (1, 20, 98, 80)
+        shape = (1, *settings.crop_size) if feature == "image" else (1, 20, 98, 80)
         pictures = [rng.integers(0, 255, shape, dtype=np.uint8) for _ in rows]
         writer.add(actor, rows, [ClipFeatures({feature: each}, {}) for each in pictures])
     return FeatureStore(folder)
@@ -237,6 +239,35 @@ class TestRefused:
         with pytest.raises(UsageError, match="image"):
             fitted_on(faces, tmp_path / "run", init=first)
         assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("cut", "message"),
+        [
+            ({"crop_margin": 0.05}, r"crop_margin: 0.0 -> 0.05\nPreprocess .* --crop_margin 0.0,"),
+            (
+                {"crop_rows": 48, "crop_columns": 48, "equalise": True},
+                r"crop_rows: 98 -> 48\n  crop_columns: 80 -> 48\n  equalise: False -> True\nPr.*"
+                "with --crop_rows 98 --crop_columns 80 --equalise false, or leave --init out",
+            ),
+        ],
+    )
+    def test_faces_that_are_cut_otherwise(
+        self, cut: dict[str, Any], message: str, first: Path, tmp_path: Path
+    ) -> None:
+        other = store_of(tmp_path / "features", **cut)
+        with pytest.raises(UsageError, match=f"cut otherwise than those in .*\n  {message}"):
+            fitted_on(other, tmp_path / "run", init=first)
+        assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+
+    def test_what_no_picture_shows_may_differ(self, first: Path, tmp_path: Path) -> None:
+        """Frames and reader of a clip are nothing to a picture; a whole one may be a face."""
+        other = store_of(tmp_path / "features", grid="thesis", face="whole", seed=3)
+        initial = InitialWeights.of(first)
+        initial.check_reads(other, initial.metadata.inputs)
+        with pytest.raises(UsageError, match="grid: 'even' -> 'thesis'"):
+            initial.check_reads(other, [Input("stills")])
+        voice = store_of(tmp_path / "voice", crop_margin=0.5)
+        initial.check_reads(voice, [Input("mel")])
 
     def test_other_inputs_of_the_same_shape(self, store: FeatureStore, tmp_path: Path) -> None:
         """The power spectrogram of 64 rows has as many weights as the log-mel."""
