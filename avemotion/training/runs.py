@@ -8,13 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from avemotion.config import (
-    DEFAULT_MODEL,
-    ExperimentSettings,
-    Modality,
-    TrainingSettings,
-    differences,
-)
+from avemotion.config import DEFAULT_MODEL, ExperimentSettings, differences
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import read_json, write_json
@@ -24,6 +18,7 @@ from avemotion.models.registry import inputs_of, settings_class
 from avemotion.parallel.cluster_check import split_versions
 from avemotion.training.initial_weights import InitialWeights
 from avemotion.training.provenance import precision_advice
+from avemotion.training.request import FitRequest
 
 RUN_NAME = "run.json"
 """What a run was asked for, and whether it is finished."""
@@ -42,20 +37,13 @@ class FinishedRun:
     """What `fit` said of its clips."""
 
 
-def finished_run(
-    store: FeatureStore,
-    model: str,
-    modality: Modality | None,
-    out: Path | None,
-    settings: Any | None,
-    training: TrainingSettings,
-    initial: InitialWeights | None,
-) -> FinishedRun | None:
+def finished_run(store: FeatureStore, asked: FitRequest) -> FinishedRun | None:
     """Return the run that `fit` is asked for, if it is finished; needs no torch to see it.
 
     Where that cannot be told without the model's own module, as for a modality that only the model
     knows, it is None.
     """
+    model, modality, out, settings = asked.model, asked.modality, asked.out, asked.settings
     if modality is None and model == DEFAULT_MODEL:
         modality = "av"
     if out is None and modality is not None:
@@ -70,14 +58,15 @@ def finished_run(
         return None
     built = settings_class(model)() if settings is None else settings
     plain = json.loads(json.dumps(asdict(built)))
-    asked = training.precision
-    ours = [
-        ExperimentSettings(model, modality, plain, replace(training, precision=one)).to_dict()
-        for one in (("float32", "bfloat16") if asked == "auto" else (asked,))
+    precision = asked.training.precision
+    trainings = [
+        replace(asked.training, precision=one)
+        for one in (("float32", "bfloat16") if precision == "auto" else (precision,))
     ]
+    ours = [ExperimentSettings(model, modality, plain, one).to_dict() for one in trainings]
     if found.get("experiment") not in ours or found.get("data") != store.content_hash():
         return None
-    if found.get("init") != _identity(initial):
+    if found.get("init") != _identity(asked.initial):
         return None
     return FinishedRun(out, counts)
 
