@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from avemotion.config import Engine, ExperimentSettings, TrainingSettings
@@ -46,6 +47,7 @@ def check_options(
     seeds: int,
     jobs: int | None,
     engine: Engine,
+    members: Sequence[Path] = (),
 ) -> None:
     """Refuse numbers out of range, and options that do not go with the protocol."""
     if settings is not None and not isinstance(settings, Mapping):
@@ -57,12 +59,12 @@ def check_options(
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}, but must be 1 or more.")
     trains = training != TrainingSettings() or (seeds, jobs, engine) != (1, None, "local")
-    trains |= any(given != type(given)() for given in (settings or {}).values())
+    trains |= bool(members) or any(given != type(given)() for given in (settings or {}).values())
     if protocol in WITHOUT_TRAINING and trains:
         raise UsageError(
             f"--protocol {protocol} trains nothing, so it takes no settings of models or training "
-            "(nor --config, --seeds, --jobs, --engine). Give them to `avemotion fit`, or "
-            "choose another --protocol."
+            "(nor --config, --seeds, --jobs, --engine, --members). Give them to `avemotion fit`, "
+            "or choose another --protocol."
         )
     if protocol not in ("holdout", "official") and training.split == "official":
         raise UsageError(

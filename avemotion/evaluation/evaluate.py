@@ -53,6 +53,7 @@ def evaluate(
     engine: Engine = "local",
     robustness: bool = True,
     runs: Path = Path("runs"),
+    members: tuple[Path, ...] = (),
     mapping: Mapping[str, str] | None = None,
     out: Path | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -86,6 +87,9 @@ def evaluate(
         robustness: Test the models on corrupted clips too (noise, pitch, blur, a missing
             modality...).
         runs: Folder with the runs of `fit` that ``holdout`` and ``other-corpus`` score.
+        members: For the model `late`, where it is trained: folders of runs, or checkpoints. Models
+            and settings are theirs, and each is trained anew in each fold; their weights are not
+            used.
         mapping: For ``other-corpus``: emotion of the store -> the models' that it counts as, beside
             those of the same name; by default calm -> neutral. Other clips are left out.
         out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
@@ -111,12 +115,13 @@ def evaluate(
     # What needs torch is loaded here: that takes seconds, which `--help` has no need to wait.
     from avemotion.evaluation import comparison
     from avemotion.evaluation.plan import EvaluationPlan
-    from avemotion.evaluation.systems import find_systems, predictions_of
+    from avemotion.evaluation.systems import find_systems, predictions_of, with_members
 
     data, runs, out = Path(data), Path(runs), Path(out or Path("evaluation", protocol))
     store = FeatureStore(data)
-    comparison.check_options(protocol, settings, training, seeds, jobs, engine)
+    comparison.check_options(protocol, settings, training, seeds, jobs, engine, members)
     comparison.check_mapping(protocol, mapping)
+    settings = with_members(settings, members, models)
     if protocol == "official":
         training = replace(training, split="official")
     if protocol != "other-corpus":

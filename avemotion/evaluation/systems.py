@@ -30,7 +30,8 @@ from avemotion.evaluation.plan import WITHOUT_TRAINING, EvaluationPlan
 from avemotion.evaluation.predictions import CorruptedPredictions, Predictions
 from avemotion.models.inputs import names_of
 from avemotion.models.registry import check_learns, inputs_of, model_class, with_settings
-from avemotion.training.augmentation import left_out
+from avemotion.training.augmentation import without_effect
+from avemotion.training.members import LATE, Members
 from avemotion.training.neutral_threshold import learned_task
 from avemotion.training.precision import with_precision
 
@@ -68,8 +69,44 @@ def find_systems(
         store, notes = _opened(store, trained, protocol, mapping)
         return Systems(store, experiments_of(trained), trained, notes)
     found = _experiments(store, models or (DEFAULT_MODEL,), modalities, settings, training)
-    lost = [left_out(store, inputs_of(e), e.training) for e in found.values()]
+    lost = [without_effect(store, experiment) for experiment in found.values()]
     return Systems(store, found, {}, [note for note in dict.fromkeys(lost) if note])
+
+
+def with_members(
+    settings: Mapping[str, Any] | None, members: Sequence[Path], models: Sequence[str]
+) -> Mapping[str, Any] | None:
+    """Return the settings of models, those of `late` with what its members are.
+
+    Args:
+        settings: Model -> an instance of its `Settings`.
+        members: Folders of runs, or checkpoints.
+        models: The models that are compared.
+
+    Raises:
+        UsageError: They are no finished runs, `late` is not compared or has members already, or a
+            member began with weights that are not made anew.
+    """
+    if not members:
+        return settings
+    if LATE not in models:
+        raise UsageError(
+            f"--members names the members of late, but --models is {','.join(models) or 'empty'}. "
+            "Add late to --models, or leave --members out."
+        )
+    if (given := (settings or {}).get(LATE)) is not None and given.members:
+        raise UsageError(
+            "Both --members and --late.members name the members. Leave one of them out."
+        )
+    found = Members.of(members)
+    for one in found.each:
+        if one.metadata.initialised_from:
+            raise UsageError(
+                f"{one.path} began with the weights of {one.metadata.initialised_from[0].name} "
+                "(--init), but in an evaluation each member is trained from random weights. Name a "
+                "run without --init, or score checkpoints with --protocol holdout."
+            )
+    return {**(settings or {}), LATE: found.settings}
 
 
 def _opened(
@@ -140,12 +177,12 @@ def _experiments(
     wanted = modalities or tuple(m for m in MODALITIES if store.usable(m))
     found: dict[str, ExperimentSettings] = {}
     for model in models:
-        kind = model_class(model)
+        kind, given = model_class(model), (settings or {}).get(model)
         for modality in wanted:
-            if modality not in kind.about.modalities:
+            if modality not in kind.can_read(given or kind.Settings()):
                 continue
             plain = ExperimentSettings(model, modality, training=training)
-            experiment = with_precision(with_settings(plain, (settings or {}).get(model)))
+            experiment = with_precision(with_settings(plain, given))
             inputs = inputs_of(experiment)
             store.check_has(names_of(inputs), model)
             check_learns(learned_task(store.task, training), experiment)

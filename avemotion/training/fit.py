@@ -10,6 +10,7 @@ from avemotion.config import ExperimentSettings, Modality, TrainingSettings
 from avemotion.data.splits import check_trainable, part_of, split_for, take_actors
 from avemotion.data.store import USABLE, FeatureStore
 from avemotion.data.types import Split
+from avemotion.errors import UsageError
 from avemotion.files import claimed
 from avemotion.models.header import read_header
 from avemotion.models.inputs import names_of
@@ -50,6 +51,7 @@ def fit(
     modality: Modality | None = None,
     out: Path | None = None,
     init: Path | None = None,
+    members: tuple[Path, ...] = (),
     settings: Any | None = None,
     training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
     progress: bool = True,
@@ -67,6 +69,9 @@ def fit(
         init: Checkpoint, folder of a run, or avemotion-1, whose weights training begins with;
             model, modality and the model's own settings are by default its own; of face and voice
             one alone may be trained on, where the model has a part for it.
+        members: Of the model `late`: folders of finished runs, or checkpoints, whose answers are
+            pooled. Nothing is trained but temperatures and weights, on the validation actors that
+            they have in common.
         settings: An instance of the model's `Settings`; by default its best known values.
         training: How the model is trained.
         progress: Show a progress bar.
@@ -76,7 +81,8 @@ def fit(
 
     Raises:
         UsageError: There is no such model, the store cannot be used, has too few actors or lacks an
-            emotion or a feature, the weights of `init` do not fit, or `out` holds another run.
+            emotion or a feature, the weights of `init` or the members do not fit, or `out` holds
+            another run.
 
     Examples:
         >>> from avemotion import fit
@@ -86,7 +92,7 @@ def fit(
         PosixPath('runs/ar5/av/checkpoint.safetensors')
     """
     store = FeatureStore(Path(data))
-    asked = FitRequest.of(model, modality, out, init, settings, training)
+    asked = FitRequest.of(model, modality, out, init, settings, training, members)
     if done := finished_run(store, asked):
         return _report(done.folder, read_header(done.folder / CHECKPOINT_NAME), True, done.counts)
     plan = _planned(store, asked)
@@ -94,7 +100,7 @@ def fit(
 
     store.check_shards(progress)
     with claimed(plan.out):
-        finished = open_run(plan.out, plan.experiment, store, asked.initial)
+        finished = open_run(plan.out, plan.experiment, store, asked)
         metadata = _trained(store, plan, asked, progress, finished)
         plan.counts["initial"] = initial_notes(store, metadata)
         mark_finished(plan.out, plan.counts)
@@ -121,11 +127,17 @@ def _planned(store: FeatureStore, asked: FitRequest) -> _Plan:
     """
     # What needs torch is loaded here: that takes seconds, and a finished run says so at once.
     from avemotion.models.registry import check_learns, inputs_of, model_class, with_settings
-    from avemotion.training.augmentation import left_out
+    from avemotion.training.augmentation import without_effect
     from avemotion.training.precision import with_precision
 
     training, modality = asked.training, asked.modality
-    modality = modality or model_class(asked.model).about.modalities[0]
+    kind = model_class(asked.model)
+    if kind.composed and asked.members is None:
+        raise UsageError(
+            f"{asked.model} pools trained models. Name the folders of two or more runs of `fit`: "
+            "--members RUN,RUN."
+        )
+    modality = modality or kind.can_read(asked.settings or kind.Settings())[0]
     experiment = ExperimentSettings(asked.model, modality, training=training)
     experiment = with_precision(with_settings(experiment, asked.settings))
     everyone = [row for row in store.rows if row.status in USABLE]
@@ -136,13 +148,17 @@ def _planned(store: FeatureStore, asked: FitRequest) -> _Plan:
     if asked.initial is not None:
         asked.initial.check_fits(task, experiment)
     check_trainable(rows, store.labels, modality, official=official)
-    test = () if official else take_actors(everyone, training.holdout, training.seed)
-    split = split_for(rows, test, training)
+    if asked.members is not None:
+        asked.members.check_fits(store)
+        split = asked.members.split()
+    else:
+        test = () if official else take_actors(everyone, training.holdout, training.seed)
+        split = split_for(rows, test, training)
     check_trainable(part_of(rows, split, "train"), store.labels, modality, 1, official)
     counts = {
         "clips": sum(len(part_of(rows, split, part)) for part in ("train", "validation")),
         "left_out": len(everyone) - len(rows),
-        "without_effect": left_out(store, inputs, training),
+        "without_effect": without_effect(store, experiment),
     }
     return _Plan(experiment, split, asked.out or Path("runs", experiment.system), counts)
 
@@ -156,9 +172,14 @@ def _trained(
 
         return load_checkpoint(plan.out / CHECKPOINT_NAME)[1]
     from avemotion.training.finishing import finish
-    from avemotion.training.trainer import train  # Lightning takes seconds to load
+    from avemotion.training.pooled import pool  # Lightning takes seconds to load
+    from avemotion.training.trainer import train
 
-    train(store, plan.split, plan.experiment, plan.out, progress, asked.initial)
+    if asked.members is not None:
+        paths, origins = [one.path for one in asked.members.each], asked.members.origins
+        pool(store, plan.split, plan.experiment, paths, plan.out, origins)
+    else:
+        train(store, plan.split, plan.experiment, plan.out, progress, asked.initial)
     return finish(plan.out, store)
 
 

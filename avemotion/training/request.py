@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from avemotion.config import DEFAULT_MODEL, Modality, TrainingSettings
+from avemotion.errors import UsageError
 from avemotion.training.initial_weights import InitialWeights
+from avemotion.training.members import LATE, Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class FitRequest:
     """How it is trained."""
     initial: InitialWeights | None
     """What it begins with; None for weights of its own."""
+    members: Members | None = None
+    """The trained models that `late` pools; None for another model."""
 
     @classmethod
     def of(
@@ -36,13 +41,19 @@ class FitRequest:
         init: Path | None,
         settings: Any | None,
         training: TrainingSettings,
+        members: Sequence[Path],
     ) -> FitRequest:
-        """Read the checkpoint to begin with, if one is given; arguments are those of `fit`.
+        """Read the checkpoint to begin with, or the members; arguments are those of `fit`.
 
         Raises:
-            UsageError: There is no such checkpoint, or it is another model's than is asked for.
+            UsageError: There is no such checkpoint, or it does not go with what is asked for.
         """
         out = out and Path(out)
+        if members:
+            _check_alone(model, init, settings, training)
+            pooled = Members.of(members)
+            settings, training = pooled.settings, pooled.training
+            return cls(LATE, modality, out, settings, training, None, pooled)
         initial = None if init is None else InitialWeights.of(Path(init))
         if initial is not None:
             initial.check_asked(model, modality, out)
@@ -50,3 +61,32 @@ class FitRequest:
             modality = modality or initial.metadata.experiment.modality
             settings = initial.settings if settings is None else settings
         return cls(model or DEFAULT_MODEL, modality, out, settings, training, initial)
+
+
+def _check_alone(
+    model: str | None, init: Path | None, settings: Any | None, training: TrainingSettings
+) -> None:
+    """Refuse what does not go with members.
+
+    Raises:
+        UsageError: The message names the option.
+    """
+    if model != LATE:
+        raise UsageError(
+            f"--members names trained models to pool, but --model is {model or DEFAULT_MODEL}. "
+            f"Give --model {LATE}, or leave --members out."
+        )
+    if init is not None:
+        raise UsageError(
+            "--init gives weights to begin with, but late takes those of its members. Leave one of "
+            "--init and --members out."
+        )
+    if settings is not None and settings.members:
+        raise UsageError(
+            "Both --members and --late.members name the members. Leave --late.members out."
+        )
+    if training != TrainingSettings():
+        raise UsageError(
+            "--training says how a model is trained, but late trains nothing: its members are "
+            "trained. Leave these settings out, or give them when a member is fitted."
+        )

@@ -16,12 +16,9 @@ from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST
 from avemotion.models.registry import inputs_of, settings_class
 from avemotion.parallel.cluster_check import split_versions
-from avemotion.training.initial_weights import InitialWeights
 from avemotion.training.provenance import precision_advice
 from avemotion.training.request import FitRequest
-
-RUN_NAME = "run.json"
-"""What a run was asked for, and whether it is finished."""
+from avemotion.training.run_file import RUN_NAME, run_in
 
 COUNTS = {"clips", "left_out", "without_effect", "initial"}
 """What ``run.json`` keeps of a finished run's `FitReport`."""
@@ -50,7 +47,7 @@ def finished_run(store: FeatureStore, asked: FitRequest) -> FinishedRun | None:
         out = Path("runs", model, modality)
     if out is None or modality is None or not (out / CHECKPOINT_NAME).is_file():
         return None
-    found = _run_in(out)
+    found = run_in(out)
     counts = found.get("counts")
     if not found.get("finished") or not isinstance(counts, dict) or counts.keys() != COUNTS:
         return None
@@ -66,28 +63,22 @@ def finished_run(store: FeatureStore, asked: FitRequest) -> FinishedRun | None:
     ours = [ExperimentSettings(model, modality, plain, one).to_dict() for one in trainings]
     if found.get("experiment") not in ours or found.get("data") != store.content_hash():
         return None
-    if found.get("init") != _identity(asked.initial):
+    if any(found.get(name) != value for name, value in _made_of(asked).items()):
         return None
     return FinishedRun(out, counts)
 
 
-def _run_in(folder: Path) -> dict[str, Any]:
-    """Return what a run's folder says of it; nothing where that cannot be read."""
-    try:
-        return read_json(folder / RUN_NAME, "")
-    except UsageError:
-        return {}
-
-
-def _identity(initial: InitialWeights | None) -> str | None:
-    return None if initial is None else initial.sha256
+def _made_of(asked: FitRequest) -> dict[str, Any]:
+    """Return the SHA-256 of the checkpoints that a run begins with, or that it pools."""
+    members = asked.members and [one.sha256 for one in asked.members.each]
+    return {"init": asked.initial and asked.initial.sha256, "members": members}
 
 
 def open_run(
     out: Path,
     experiment: ExperimentSettings,
     store: FeatureStore,
-    initial: InitialWeights | None = None,
+    asked: FitRequest,
 ) -> bool:
     """Write ``run.json`` into a new run's folder; return whether this run is already finished.
 
@@ -98,7 +89,7 @@ def open_run(
     path = out / RUN_NAME
     run = {
         "experiment": experiment.to_dict(),
-        "init": _identity(initial),
+        **_made_of(asked),
         "data": store.content_hash(),
         "encoders": [one.key for one in store.makings(names_of(inputs_of(experiment)))],
         "split_versions": split_versions(),
@@ -139,9 +130,10 @@ def open_run(
 
 
 def _settings_in(run: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run, and the SHA-256 of what it began with, if anything."""
+    """Return the settings of a run, and the SHA-256 of what it is made of, if anything."""
     experiment = run.get("experiment")
-    return {**(experiment if isinstance(experiment, dict) else {}), "init": run.get("init")}
+    made_of = {name: run.get(name) for name in ("init", "members")}
+    return {**(experiment if isinstance(experiment, dict) else {}), **made_of}
 
 
 def mark_finished(out: Path, counts: dict[str, Any]) -> None:
@@ -189,7 +181,7 @@ def _written_ns(folder: Path) -> int:
 
 def _reads_both(folder: Path) -> bool:
     """Tell whether a folder holds a finished run of a model for face and voice."""
-    run = _run_in(folder)
+    run = run_in(folder)
     experiment = run.get("experiment")
     return (
         bool(run.get("finished"))
