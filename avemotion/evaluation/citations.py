@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 from avemotion.data.corpora import CITATIONS
 from avemotion.errors import UsageError
@@ -41,10 +43,16 @@ def cite(evaluation: Path | None = None) -> str:
         entries += filter(None, CITATIONS.values())
     else:
         metadata = read_metadata(Path(evaluation))
-        entries += [_model(name) for name in metadata["models"]]
+        entries += [_model(name) for name in _with_members(metadata["models"])]
         entries.append(_corpus(metadata["corpus"], metadata["synthetic"] is not None))
     each = (entry for text in entries for entry in text.split("\n\n"))
     return "\n\n".join(dict.fromkeys(each))  # models share publications
+
+
+def _with_members(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the names of models, and of those that they are made of."""
+    members = [one["model"] for settings in models.values() for one in settings.get("members", ())]
+    return list(dict.fromkeys([*models, *members]))
 
 
 def _model(name: str) -> str:

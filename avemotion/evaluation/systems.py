@@ -29,8 +29,14 @@ from avemotion.evaluation.other_corpus import open_other, unnamed
 from avemotion.evaluation.plan import WITHOUT_TRAINING, EvaluationPlan
 from avemotion.evaluation.predictions import CorruptedPredictions, Predictions
 from avemotion.models.inputs import names_of
-from avemotion.models.registry import check_learns, inputs_of, model_class, with_settings
-from avemotion.training.augmentation import without_effect
+from avemotion.models.registry import (
+    check_learns,
+    inputs_of,
+    model_class,
+    settings_of,
+    with_settings,
+)
+from avemotion.training.augmentation import left_out
 from avemotion.training.members import LATE, Members
 from avemotion.training.neutral_threshold import learned_task
 from avemotion.training.precision import with_precision
@@ -69,8 +75,19 @@ def find_systems(
         store, notes = _opened(store, trained, protocol, mapping)
         return Systems(store, experiments_of(trained), trained, notes)
     found = _experiments(store, models or (DEFAULT_MODEL,), modalities, settings, training)
-    lost = [without_effect(store, experiment) for experiment in found.values()]
+    each = [one for experiment in found.values() for one in _with_its_members(experiment)]
+    lost = [left_out(store, inputs_of(one), one.training) for one in each]
     return Systems(store, found, {}, [note for note in dict.fromkeys(lost) if note])
+
+
+def _with_its_members(experiment: ExperimentSettings) -> tuple[ExperimentSettings, ...]:
+    """Return what is trained for a system: of `late`, its members."""
+    if not model_class(experiment.model).composed:
+        return (experiment,)
+    found: tuple[ExperimentSettings, ...] = settings_of(
+        experiment.model, experiment.settings
+    ).experiments
+    return found
 
 
 def with_members(

@@ -70,6 +70,17 @@ def _streams(modality: str) -> set[str]:
     return set(STREAMS) if modality == "av" else {modality}
 
 
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """How a member counts."""
+
+    experiment: ExperimentSettings
+    """What it is."""
+    by_kind: dict[Modality, tuple[float, float]]
+    """Kind of clips (``av``: with face and voice) -> temperature and weight; without those that it
+    cannot answer."""
+
+
 class Late(EmotionModel):
     """Its members, and for each kind of clips a temperature and a weight of each."""
 
@@ -181,6 +192,20 @@ class Late(EmotionModel):
         for own, given in zip(self.members, members, strict=True):
             own.load_state_dict(given.state_dict())
         self.eval()
+
+    def pooled(self) -> tuple[Pooled, ...]:
+        """Return how each member counts."""
+        return tuple(
+            Pooled(
+                experiment=one,
+                by_kind={
+                    kind: (float(self.temperatures[row, index]), float(self.weights[row, index]))
+                    for row, kind in enumerate(self.kinds)
+                    if self.can_answer[row, index]
+                },
+            )
+            for index, one in enumerate(self.settings.experiments)
+        )
 
     @torch.inference_mode()
     def fit_pooling(self, clips: Iterable[Batch[Tensor]]) -> None:

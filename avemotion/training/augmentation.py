@@ -14,13 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from avemotion.compat import import_torchaudio
-from avemotion.config import SAMPLE_RATE, ExperimentSettings, TrainingSettings
+from avemotion.config import SAMPLE_RATE, TrainingSettings
 from avemotion.data.batch import Batch
 from avemotion.data.store import FeatureStore
 from avemotion.features.batched_spectrograms import middle
 from avemotion.features.table import feature, is_embedding
 from avemotion.models.inputs import Input, names_of
-from avemotion.models.registry import inputs_of, model_class, settings_of
 from avemotion.training.face_degradation import degrade_faces
 from avemotion.training.sound_augmentation import augment_waveforms
 
@@ -232,14 +231,6 @@ def left_out(store: FeatureStore, inputs: Sequence[Input], settings: TrainingSet
         + (f", and {', '.join(lost)} without effect" if lost else "")
         + ". Preprocess with --features that name waveform, too"
     )
-
-
-def without_effect(store: FeatureStore, experiment: ExperimentSettings) -> str:
-    """Return what `left_out` says of a model; of `late`, of its members, each once."""
-    if not model_class(experiment.model).composed:
-        return left_out(store, inputs_of(experiment), experiment.training)
-    members = settings_of(experiment.model, experiment.settings).experiments
-    return ". ".join(dict.fromkeys(filter(None, (without_effect(store, one) for one in members))))
 
 
 def trained_names(store: FeatureStore, inputs: Sequence[Input]) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def _planned(store: FeatureStore, asked: FitRequest) -> _Plan:
     """
     # What needs torch is loaded here: that takes seconds, and a finished run says so at once.
     from avemotion.models.registry import check_learns, inputs_of, model_class, with_settings
-    from avemotion.training.augmentation import without_effect
+    from avemotion.training.augmentation import left_out
     from avemotion.training.precision import with_precision
 
     training, modality = asked.training, asked.modality
@@ -158,7 +158,7 @@ def _planned(store: FeatureStore, asked: FitRequest) -> _Plan:
     counts = {
         "clips": sum(len(part_of(rows, split, part)) for part in ("train", "validation")),
         "left_out": len(everyone) - len(rows),
-        "without_effect": without_effect(store, experiment),
+        "without_effect": "" if asked.members else left_out(store, inputs, training),
     }
     return _Plan(experiment, split, asked.out or Path("runs", experiment.system), counts)
 
