@@ -301,6 +301,13 @@ class ExperimentSettings:
         """Name of the model with this modality in an evaluation: ``ar5/av``."""
         return f"{self.model}/{self.modality}"
 
+    @property
+    def answers(self) -> tuple[Modality, ...]:
+        """Modalities it can answer from: an av network also from one if trained with hiding."""
+        if self.modality == "av" and self.training.modality_dropout > 0:
+            return MODALITIES
+        return (self.modality,)
+
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, as JSON and YAML hold them."""
         return asdict(self)

@@ -15,6 +15,7 @@ from avemotion.cli.options import (
     Command,
     add_config,
     add_function,
+    add_members,
     add_models,
     as_path,
     modalities,
@@ -109,7 +110,8 @@ def _fit(command: Command) -> int:
 
     def add(parser: Any) -> None:
         add_config(parser)
-        add_function(parser, avemotion.fit, {"settings"})
+        add_function(parser, avemotion.fit, {"settings", "members"})
+        add_members(parser, "for --model late: runs, or checkpoints, whose answers are pooled")
         add_models(parser, models, initial)
 
     values = command.parse(add)
@@ -132,7 +134,13 @@ def _evaluate(command: Command) -> int:
 
     def add(parser: Any) -> None:
         add_config(parser)
-        add_function(parser, avemotion.evaluate, {"models", "modalities", "settings", "mapping"})
+        taken = {"models", "modalities", "settings", "mapping", "members"}
+        add_function(parser, avemotion.evaluate, taken)
+        add_members(
+            parser,
+            "for the model late: runs, or checkpoints, whose models are trained anew in each fold "
+            "and pooled",
+        )
         add_models(parser, models)
         parser.add_argument(
             "--models",

@@ -188,6 +188,13 @@ def add_models(
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"settings of {name}")
 
 
+def add_members(parser: Any, text: str) -> None:
+    """Let the members of `late` be named: folders of runs, or checkpoints, with commas."""
+    parser.add_argument(
+        "--members", type=names, default=(), metavar="RUN,RUN", help=f"{text}, separated by commas"
+    )
+
+
 def as_path(word: str | Path) -> Path:
     """Read a path as it stands: a `Path` option of jsonargparse's takes UTF-8 alone."""
     return Path(word)

@@ -12,6 +12,7 @@ from avemotion.evaluation.report.formatting import counted, people, versus
 from avemotion.evaluation.report.headline import headline
 from avemotion.inference.prediction import ClipFailure, Prediction
 from avemotion.inference.prediction_table import window_text
+from avemotion.training.members import LATE
 
 if TYPE_CHECKING:  # only named here: each command loads what it needs itself
     from avemotion.data.corpora.synthetic import SyntheticCorpus
@@ -160,8 +161,11 @@ def fit_text(report: FitReport) -> str:
         trained, test = "the training part of the corpus' split", "its test part"
         validation = "its validation part"
     how = f"chosen on {validation}" if chosen else "the last one"
+    done = f"trained on {trained}, epoch {metadata.epoch} ({how})"
+    if metadata.experiment.model == LATE:
+        done = f"members trained on {trained}, their weights fitted on {validation}"
     lines.append(
-        f"{system}: trained on {trained}, epoch {metadata.epoch} ({how}), {test} held out; "
+        f"{system}: {done}, {test} held out; "
         f"{counted(report.clips, 'clip')} for training and validation."
     )
     lines += report.initial

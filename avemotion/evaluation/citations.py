@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 from avemotion.data.corpora import CITATIONS
 from avemotion.errors import UsageError
@@ -43,15 +45,22 @@ def cite(used: Path | str | None = None) -> str:
         entries += filter(None, CITATIONS.values())
     elif (folder := Path(used)).is_dir() and not checkpoint_at(folder).is_file():
         metadata = read_metadata(folder)
-        entries += [_model(name) for name in metadata["models"]]
+        entries += [_model(name) for name in _with_members(metadata["models"])]
         entries.append(_corpus(metadata["corpus"], metadata["synthetic"] is not None))
     else:
         trained = read_header(checkpoint_at(Path(used)))
-        entries.append(_model(trained.experiment.model))
+        made_of = {trained.experiment.model: trained.experiment.settings}
+        entries += [_model(name) for name in _with_members(made_of)]
         entries.append(_corpus(trained.corpus, trained.synthetic is not None))
         entries += [_corpus(one.corpus, one.synthetic) for one in trained.initialised_from]
     each = (entry for text in entries for entry in text.split("\n\n"))
     return "\n\n".join(dict.fromkeys(each))  # models share publications
+
+
+def _with_members(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the names of models, and of those that they are made of."""
+    members = [one["model"] for settings in models.values() for one in settings.get("members", ())]
+    return list(dict.fromkeys([*models, *members]))
 
 
 def _model(name: str) -> str:

@@ -1,61 +1,21 @@
-"""What an evaluation compares: options that fit together, systems, clips that all can use."""
+"""What an evaluation compares: options that fit together, and clips that all systems can use."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from avemotion.config import MODALITIES, Engine, ExperimentSettings, Modality, TrainingSettings
+from avemotion.config import Engine, ExperimentSettings, TrainingSettings
 from avemotion.data.corrupted_batches import check_corruptible
 from avemotion.data.splits import check_known
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.data.types import UNKNOWN_ACTOR, UNKNOWN_GROUPS
 from avemotion.errors import UsageError, are, counted
-from avemotion.evaluation.checkpoints import Trained, answers_of
-from avemotion.evaluation.holdout import check_same_data, notes_on_initial_weights, unseen
-from avemotion.evaluation.other_corpus import open_other, unnamed
 from avemotion.evaluation.plan import WITHOUT_TRAINING
-from avemotion.evaluation.predictions import CorruptedPredictions, Predictions
 from avemotion.models.inputs import names_of
-from avemotion.models.registry import check_learns, inputs_of, model_class, with_settings
-from avemotion.training.neutral_threshold import learned_task
-from avemotion.training.precision import with_precision
-
-
-def opened(
-    store: FeatureStore,
-    trained: Mapping[str, Trained],
-    protocol: str,
-    mapping: Mapping[str, str] | None,
-) -> tuple[FeatureStore, list[str]]:
-    """Return the store as checkpoints are to be tested on it, and notes on that.
-
-    Raises:
-        UsageError: They cannot be tested on it.
-    """
-    notes: list[str] = []
-    if protocol == "other-corpus":
-        store, notes = open_other(store, trained, mapping)
-    else:
-        check_same_data(trained, store)
-    return store, notes + notes_on_initial_weights(store, trained)
-
-
-def scored(
-    store: FeatureStore,
-    trained: Mapping[str, Trained],
-    rows: Sequence[ManifestRow],
-    protocol: str,
-    robustness: bool,
-    progress: bool,
-) -> tuple[Predictions, CorruptedPredictions]:
-    """Return the checkpoints' predictions for the clips that none of them saw."""
-    if protocol == "other-corpus":
-        trained = unnamed(trained)
-    else:
-        rows = unseen(store, trained, rows)
-    return answers_of(store, trained, rows, protocol, robustness, progress)
+from avemotion.models.registry import inputs_of
 
 
 def check_actors(store: FeatureStore) -> None:
@@ -87,6 +47,7 @@ def check_options(
     seeds: int,
     jobs: int | None,
     engine: Engine,
+    members: Sequence[Path] = (),
 ) -> None:
     """Refuse numbers out of range, and options that do not go with the protocol."""
     if settings is not None and not isinstance(settings, Mapping):
@@ -98,12 +59,12 @@ def check_options(
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}, but must be 1 or more.")
     trains = training != TrainingSettings() or (seeds, jobs, engine) != (1, None, "local")
-    trains |= any(given != type(given)() for given in (settings or {}).values())
+    trains |= bool(members) or any(given != type(given)() for given in (settings or {}).values())
     if protocol in WITHOUT_TRAINING and trains:
         raise UsageError(
             f"--protocol {protocol} trains nothing, so it takes no settings of models or training "
-            "(nor --config, --seeds, --jobs, --engine). Give them to `avemotion fit`, or "
-            "choose another --protocol."
+            "(nor --config, --seeds, --jobs, --engine, --members). Give them to `avemotion fit`, "
+            "or choose another --protocol."
         )
     if protocol not in ("holdout", "official") and training.split == "official":
         raise UsageError(
@@ -151,43 +112,6 @@ def _notes_on_people(rows: Sequence[ManifestRow], official: bool) -> list[str]:
                 "other people"
             )
     return notes
-
-
-def experiments(
-    store: FeatureStore,
-    models: Sequence[str],
-    modalities: Sequence[Modality],
-    settings: Mapping[str, Any] | None,
-    training: TrainingSettings,
-) -> dict[str, ExperimentSettings]:
-    """Return what is trained, by system.
-
-    Raises:
-        UsageError: There is no such model, none reads the modalities, or the store lacks a feature.
-    """
-    if unknown := [model for model in settings or {} if model not in models]:
-        raise UsageError(
-            f"settings are given for {', '.join(unknown)}, but the models are {', '.join(models)}."
-        )
-    wanted = modalities or tuple(m for m in MODALITIES if store.usable(m))
-    found: dict[str, ExperimentSettings] = {}
-    for model in models:
-        kind = model_class(model)
-        for modality in wanted:
-            if modality not in kind.about.modalities:
-                continue
-            plain = ExperimentSettings(model, modality, training=training)
-            experiment = with_precision(with_settings(plain, (settings or {}).get(model)))
-            inputs = inputs_of(experiment)
-            store.check_has(names_of(inputs), model)
-            check_learns(learned_task(store.task, training), experiment)
-            found[experiment.system] = experiment
-    if not found:
-        raise UsageError(
-            f"None of the models {', '.join(models)} reads {' or '.join(wanted) or 'these clips'}. "
-            "Choose other --models or --modalities."
-        )
-    return found
 
 
 def _common_clips(

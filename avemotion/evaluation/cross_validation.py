@@ -144,8 +144,8 @@ def _read(path: Path, fold: FoldTask, task: Task, columns: Sequence[str] = ()) -
 def run_fold(task: FoldTask) -> None:
     """Train a fold's network and write its predictions; runs in a process of its own."""
     # Here alone: Lightning takes seconds to load, and the process that waits for folds needs none.
+    from avemotion.training.pooled import train_system
     from avemotion.training.resumption import forget_state
-    from avemotion.training.trainer import train
 
     store = FeatureStore(task.data)
     tested = [row for row in store.rows if row.clip in task.clips]
@@ -153,7 +153,7 @@ def run_fold(task: FoldTask) -> None:
     if not trained:
         usable = store.usable(task.experiment.modality)
         split = task.fold.split(usable, task.experiment.training)
-        train(store, split, task.experiment, task.run, progress=False)
+        train_system(store, split, task.experiment, task.run)
     model, metadata = load_checkpoint(task.run / CHECKPOINT_NAME)
     if not trained:
         predictions = predict(store, tested, model, metadata, task.fold.name)

@@ -7,19 +7,23 @@ fold of a protocol and test it on that fold's actors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from avemotion.config import DEFAULT_MODEL, Engine, Modality, TrainingSettings
+from avemotion.config import Engine, Modality, TrainingSettings
 from avemotion.data.store import FeatureStore
-from avemotion.evaluation.predictions import write_records
+from avemotion.evaluation.predictions import (
+    CorruptedPredictions,
+    Predictions,
+    write_records,
+)
 from avemotion.evaluation.report.page import PREVIEW_NAME, report
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.evaluation.targets import choose_targets, with_targets
 from avemotion.files import claimed
-from avemotion.models.registry import inputs_of
 
 _PREVIEW_CLIPS = 24  # of real people these are 0.9 MB, which the page holds as text
 
@@ -49,6 +53,7 @@ def evaluate(
     engine: Engine = "local",
     robustness: bool = True,
     runs: Path = Path("runs"),
+    members: tuple[Path, ...] = (),
     mapping: Mapping[str, str] | None = None,
     out: Path | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -82,6 +87,9 @@ def evaluate(
         robustness: Test the models on corrupted clips too (noise, pitch, blur, a missing
             modality...).
         runs: Folder with the runs of `fit` that ``holdout`` and ``other-corpus`` score.
+        members: For the model `late`, where it is trained: folders of runs, or checkpoints. Models
+            and settings are theirs, and each is trained anew in each fold; their weights are not
+            used.
         mapping: For ``other-corpus``: emotion of the store -> the models' that it counts as, beside
             those of the same name; by default calm -> neutral. Other clips are left out.
         out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
@@ -105,52 +113,53 @@ def evaluate(
         ['ar5/av', 'ar5/video']
     """
     # What needs torch is loaded here: that takes seconds, which `--help` has no need to wait.
-    from avemotion.data.contact_sheet import draw_preview
     from avemotion.evaluation import comparison
-    from avemotion.evaluation.checkpoints import Trained, experiments_of, find_trained
-    from avemotion.evaluation.cross_validation import train_and_test
-    from avemotion.evaluation.plan import WITHOUT_TRAINING, EvaluationPlan, open_evaluation
-    from avemotion.training.augmentation import left_out
+    from avemotion.evaluation.plan import EvaluationPlan
+    from avemotion.evaluation.systems import find_systems, predictions_of, with_members
 
     data, runs, out = Path(data), Path(runs), Path(out or Path("evaluation", protocol))
     store = FeatureStore(data)
-    comparison.check_options(protocol, settings, training, seeds, jobs, engine)
+    comparison.check_options(protocol, settings, training, seeds, jobs, engine, members)
     comparison.check_mapping(protocol, mapping)
+    settings = with_members(settings, members, models)
     if protocol == "official":
         training = replace(training, split="official")
     if protocol != "other-corpus":
         comparison.check_actors(store)
-    trained: dict[str, Trained] = {}
-    notes: list[str] = []
-    if protocol in WITHOUT_TRAINING:
-        trained = find_trained(runs, models, modalities)
-        store, notes = comparison.opened(store, trained, protocol, mapping)
-        experiments = experiments_of(trained)
-    else:
-        models = models or (DEFAULT_MODEL,)
-        experiments = comparison.experiments(store, models, modalities, settings, training)
-        lost = [left_out(store, inputs_of(e), e.training) for e in experiments.values()]
-        notes = [note for note in dict.fromkeys(lost) if note]
-    rows, untested = comparison.tested_clips(store, experiments, protocol, robustness)
+    systems = find_systems(store, protocol, models, modalities, settings, training, runs, mapping)
+    store = systems.store
+    rows, untested = comparison.tested_clips(store, systems.experiments, protocol, robustness)
     targets, target_notes = choose_targets(store, rows, target)
     plan = EvaluationPlan(
         protocol=protocol,
         target=target,
-        experiments=experiments,
+        experiments=systems.experiments,
         seeds=seeds,
         robustness=robustness,
         mapping=mapping,
     )
-    tasks = [] if trained else plan.tasks(store, rows, out)
-    metadata = plan.metadata(store, rows, runs, out) | {"notes": [*notes, *untested, *target_notes]}
+    tasks = [] if systems.trained else plan.tasks(store, rows, out)
+    metadata = plan.metadata(store, rows, runs, out)
+    metadata["notes"] = [*systems.notes, *untested, *target_notes]
     store.check_shards(progress)
+    answers = partial(predictions_of, systems, plan, rows, tasks, jobs, engine, progress)
+    return _recorded(store, out, metadata, targets, answers)
+
+
+def _recorded(
+    store: FeatureStore,
+    out: Path,
+    metadata: dict[str, Any],
+    targets: Mapping[str, str],
+    answers: Callable[[], tuple[Predictions, CorruptedPredictions]],
+) -> EvaluationResults:
+    """Get the predictions, and write all that the report is made of, and the report."""
+    from avemotion.data.contact_sheet import draw_preview
+    from avemotion.evaluation.plan import open_evaluation
+
     with claimed(out):
         open_evaluation(out, metadata)
-        predictions, corrupted = (
-            comparison.scored(store, trained, rows, protocol, robustness, progress)
-            if trained
-            else train_and_test(tasks, store.task, jobs, progress, engine)
-        )
+        predictions, corrupted = answers()
         draw_preview(store, out / PREVIEW_NAME, clips=_PREVIEW_CLIPS)
         write_records(out, with_targets(store, metadata, targets, predictions, corrupted))
         del predictions, corrupted  # `report` reads them again; a large evaluation's take 1 GB

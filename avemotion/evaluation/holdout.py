@@ -8,8 +8,8 @@ from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import FeatureStore, ManifestRow
 from avemotion.errors import UsageError, are, counted
 from avemotion.evaluation.checkpoints import Trained
-from avemotion.models.inputs import names_of
 from avemotion.training.initial_weights import seen_before
+from avemotion.training.same_store import check_same_store
 
 
 def check_same_data(trained: Mapping[str, Trained], store: FeatureStore) -> None:
@@ -18,32 +18,8 @@ def check_same_data(trained: Mapping[str, Trained], store: FeatureStore) -> None
     Raises:
         UsageError: One was: actors may have other names there, and who was seen cannot be told.
     """
-    data = store.content_hash()
     for one in trained.values():
-        if one.run.get("data") != data:
-            raise UsageError(
-                f"{one.path} was trained on other data than {store.directory} holds, so which of "
-                f"these actors it saw is unknown:\n  SHA-256 in run.json: {one.run.get('data')}\n"
-                f"  of the store:        {data}\n"
-                "Give the store that it was trained on with --data, or remove "
-                f"{one.path.parent} and fit again on this one. The clips of another corpus are "
-                "scored with --protocol other-corpus."
-            )
-        _check_fits(store, one)
-
-
-def _check_fits(store: FeatureStore, one: Trained) -> None:
-    for name, theirs, ours in (
-        ("labels", one.metadata.labels, store.labels),
-        ("preprocessing settings", one.metadata.preprocessing, store.settings),
-        ("encoders", one.metadata.encoders, store.encoders_of(names_of(one.metadata.inputs))),
-        ("origin (recorded or synthetic)", one.metadata.synthetic, store.synthetic),
-    ):
-        if theirs != ours:
-            raise UsageError(
-                f"{one.path} was trained on a store with other {name} than {store.directory}:\n"
-                f"  checkpoint: {theirs}\n  store:      {ours}\nGive the store that it belongs to."
-            )
+        check_same_store(store, one.path, one.metadata, one.run)
 
 
 def unseen(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,7 +16,7 @@ from avemotion.files import partial_name
 from avemotion.inference.adaptation import adapted, check_adapts
 from avemotion.inference.classifier import Classifier
 from avemotion.inference.classify_clips import classify_clips
-from avemotion.inference.media_files import media_files
+from avemotion.inference.media_files import MediaFiles, media_files
 from avemotion.inference.prediction import ClipFailure, Prediction
 from avemotion.inference.prediction_table import UNIT, PredictionTable, rounded
 from avemotion.inference.result_file import (
@@ -118,59 +118,52 @@ def write_predictions(
     }
     found = _Counts()
     with result_file(out, table.columns, UNIT, asked) as results:
-        left = _not_answered(files.paths, results.earlier, out)
-        if adapt and results.earlier:
-            raise UsageError(
-                f"{partial_name(out)} has the rows of an interrupted run, but adapted answers are "
-                "written at once. Delete it to start anew, or give another --out."
-            )
+        left = _not_answered(files.paths, results.earlier, out, adapt)
         found.add_earlier(results.earlier)
         answers = classify_clips(left, classifier, modality, face=face, parts=parts)
-
-        def write(rows: Sequence[Prediction | ClipFailure]) -> None:
-            results.write([(rounded(table.cells(row)), row.to_dict()) for row in rows])
-            found.add(rows)
-
+        every = len(files.paths)
         with (
             closing(answers),
             progress_bar(
-                total=len(files.paths),
-                initial=len(files.paths) - len(left),
+                total=every,
+                initial=every - len(left),
                 unit="clip",
                 desc="classify",
                 disable=not progress,
             ) as bar,
         ):
-            plain = []
-            for _, rows in groupby(answers, key=lambda row: row.clip):
-                clip = list(rows)
-                if adapt:
-                    plain += clip
-                else:
-                    write(clip)
-                bar.update()
-            if adapt:
-                write(adapted(plain))
-    return PredictionsReport(
-        out=out,
-        clips=len(files.paths),
-        earlier=len(files.paths) - len(left),
-        labels={label: n for label in classifier.labels if (n := found.labels[label])},
-        modalities=dict(found.modalities),
-        failures=tuple(found.failures),
-        left_out=files.left_out,
-        checkpoint=model_name(classifier.checkpoint),
-        synthetic=classifier.metadata.synthetic is not None,
-    )
+            for rows in _rows_to_write(answers, bar, adapt):
+                results.write([(rounded(table.cells(row)), row.to_dict()) for row in rows])
+                found.add(rows)
+    return found.report(out, classifier, files, earlier=every - len(left))
+
+
+_Rows = Sequence[Prediction | ClipFailure]
+
+
+def _rows_to_write(
+    answers: Iterable[Prediction | ClipFailure], bar: Any, adapt: bool
+) -> Iterator[_Rows]:
+    """Yield the rows of each clip; adapted ones all together, once every clip is answered."""
+    plain: list[Prediction | ClipFailure] = []
+    for _, rows in groupby(answers, key=lambda row: row.clip):
+        clip = list(rows)
+        if adapt:
+            plain += clip
+        else:
+            yield clip
+        bar.update()
+    if adapt:
+        yield adapted(plain)
 
 
 def _not_answered(
-    paths: Sequence[Path], earlier: Sequence[Mapping[str, Any]], out: Path
+    paths: Sequence[Path], earlier: Sequence[Mapping[str, Any]], out: Path, adapt: bool
 ) -> list[Path]:
     """Return the clips that an interrupted run did not answer.
 
     Raises:
-        UsageError: It answered others than these.
+        UsageError: It answered others than these, or the answers are to be adapted.
     """
     done = {row[UNIT] for row in earlier}
     names = {name for path in paths for name in (str(path), writable(str(path)))}
@@ -178,6 +171,11 @@ def _not_answered(
         raise UsageError(
             f"{partial_name(out)} has the rows of an interrupted run over other clips, such as "
             f"{min(others)}. Delete it to start anew, or give another --out."
+        )
+    if adapt and earlier:
+        raise UsageError(
+            f"{partial_name(out)} has the rows of an interrupted run, but adapted answers are "
+            "written at once. Delete it to start anew, or give another --out."
         )
     return [path for path in paths if not {str(path), writable(str(path))} & done]
 
@@ -197,10 +195,25 @@ class _Counts:
                 self.labels[row["label"]] += 1
                 self.modalities[row["modality"]] += 1
 
-    def add(self, rows: Sequence[Prediction | ClipFailure]) -> None:
+    def add(self, rows: _Rows) -> None:
         for row in rows:
             if isinstance(row, ClipFailure):
                 self.failures.append(row)
             else:
                 self.labels[row.label] += 1
                 self.modalities[row.modality] += 1
+
+    def report(
+        self, out: Path, classifier: Classifier, files: MediaFiles, earlier: int
+    ) -> PredictionsReport:
+        return PredictionsReport(
+            out=out,
+            clips=len(files.paths),
+            earlier=earlier,
+            labels={label: n for label in classifier.labels if (n := self.labels[label])},
+            modalities=dict(self.modalities),
+            failures=tuple(self.failures),
+            left_out=files.left_out,
+            checkpoint=model_name(classifier.checkpoint),
+            synthetic=classifier.metadata.synthetic is not None,
+        )

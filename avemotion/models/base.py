@@ -73,14 +73,13 @@ class EmotionModel(nn.Module):
     """A frozen dataclass; a docstring under each field is the command line's help for it."""
     about: ClassVar[About]
     """What ``avemotion models`` lists."""
-    takes_missing: ClassVar[bool] = False
+    takes_missing: bool = False
     """Whether `forward` does without the features of a face or voice that no clip of a batch has,
     so that answering from the other is faster; else they are zeros."""
     learns_in_epochs: ClassVar[bool] = True
     """False for a learner that is fitted once, to whole clips: see `avemotion.models.learner`."""
-    answers_alone: ClassVar[bool] = False
-    """Whether a learner with face and voice answers from one of them, though nothing is hidden from
-    it in training."""
+    composed: ClassVar[bool] = False
+    """Whether it is made of other models, its members: see `avemotion.models.late`."""
     exportable: ClassVar[bool] = True
     """Whether it can be exported to ONNX."""
     votes_share: float = 0.0
@@ -93,12 +92,25 @@ class EmotionModel(nn.Module):
 
         Args:
             task: Its labels, and whether a clip has one or several of them.
-            modality: ``av``, ``video`` or ``audio``, one of its `about.modalities`.
+            modality: ``av``, ``video`` or ``audio``, one that it `can_read`.
             settings: An instance of its `Settings`.
         """
         super().__init__()
         self.task, self.modality, self.settings = task, modality, settings
         self.inputs = self.reads(modality, settings)
+
+    @classmethod
+    def can_read(cls, settings: Any) -> tuple[Modality, ...]:
+        """Return the modalities that it may be asked to read, with these settings."""
+        return cls.about.modalities
+
+    @classmethod
+    def answers_alone(cls, settings: Any) -> bool:
+        """Return whether one with face and voice answers from one of them by itself.
+
+        Asked where it does not learn in epochs, in which either could be hidden from it.
+        """
+        return False
 
     @classmethod
     def reads(cls, modality: Modality, settings: Any) -> tuple[Input, ...]:

@@ -128,5 +128,7 @@ def _inputs(kind: type[EmotionModel]) -> dict[str, tuple[str, ...]]:
 
 
 def _counted(kind: type[EmotionModel]) -> int:
+    if kind.composed:  # of members that are not known
+        return 0
     model = kind(Task(EMOTIONS), kind.about.modalities[0], kind.Settings())
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

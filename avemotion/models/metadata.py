@@ -158,10 +158,7 @@ class CheckpointMetadata:
     @property
     def answers(self) -> tuple[str, ...]:
         """Modalities it can answer from: an av network also from one if trained with hiding."""
-        modality = self.experiment.modality
-        if modality == "av" and self.experiment.training.modality_dropout > 0:
-            return ("av", "video", "audio")
-        return (modality,)
+        return self.experiment.answers
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, as JSON holds them."""

@@ -29,6 +29,7 @@ from avemotion.features.table import feature
 from avemotion.models.base import About
 from avemotion.models.inputs import Input
 from avemotion.models.learner import Learner
+from avemotion.models.pooling import pooling_weights
 
 SEED = 0
 """Seed of the groups of training actors."""
@@ -37,7 +38,6 @@ _ARRAYS = ("mean", "scale", "coefficients", "intercepts", "pooling")
 of its log-probabilities alone and beside the other stream's, (2,)."""
 _TOLERANCE = 1e-3  # of the gradient; a tenth of it changes no answer, and takes twice as long
 _ITERATIONS = 1000
-_MOST_WEIGHT = 10.0  # of log-probabilities; answers that are always right would ask for infinity
 _LEAST = -16.0  # logarithm of the probability of a label that no training clip of a group has
 
 
@@ -74,7 +74,6 @@ class Probe(Learner):
         modalities=("audio", "video", "av"),
         extra="speech",
     )
-    answers_alone = True
     learns_all_views = True
 
     def __init__(self, task: Task, modality: Modality, settings: ProbeSettings) -> None:
@@ -83,6 +82,11 @@ class Probe(Learner):
         for stream in self._streams():
             for name in _ARRAYS:
                 self.register_buffer(f"{stream}_{name}", torch.zeros(0))
+
+    @classmethod
+    def answers_alone(cls, settings: ProbeSettings) -> bool:
+        """Return that it does: its streams learn apart."""
+        return True
 
     @classmethod
     def reads(cls, modality: Modality, settings: ProbeSettings) -> tuple[Input, ...]:
@@ -282,23 +286,6 @@ def _pooling(
         targets: (clip,), index of each clip's label.
         balanced: Whether each label counts the same.
     """
-    from scipy.optimize import minimize
-
-    each = np.stack(list(answers.values())).astype(np.float64)  # (stream, clip, label)
-    right = each[:, np.arange(len(targets)), targets]
     share = _clip_weights(targets, balanced) / len(targets)
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        logits = np.tensordot(weights, each, 1)
-        highest = logits.max(axis=1, keepdims=True)
-        odds = np.exp(logits - highest)
-        total = odds.sum(axis=1, keepdims=True)
-        log_total = (np.log(total) + highest)[:, 0]
-        expected = (each * (odds / total)).sum(axis=2)
-        value = share @ (log_total - weights @ right)
-        return float(value), (expected - right) @ share
-
-    start = np.full(len(each), 1 / len(each))
-    bounds = [(0.0, _MOST_WEIGHT)] * len(each)
-    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    found = pooling_weights(np.stack(list(answers.values())), targets, share)
     return dict(zip(answers, map(float, found), strict=True))

@@ -23,3 +23,14 @@ AR5 = (
   archiveprefix = {arXiv}
 }"""
 )
+
+POOLING = """\
+@article{genest1986combining,
+  author  = {Genest, C. and Zidek, J. V.},
+  title   = {Combining probability distributions: a critique and an annotated bibliography},
+  journal = {Statistical Science},
+  volume  = {1},
+  number  = {1},
+  pages   = {114--135},
+  year    = {1986}
+}"""

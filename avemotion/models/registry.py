@@ -29,6 +29,7 @@ MODELS = {
     "stimme": "avemotion.models.stimme:Stimme",
     "miene_stimme": "avemotion.models.miene_stimme:MieneStimme",
     "probe": "avemotion.models.probe:Probe",
+    "late": "avemotion.models.late:Late",
     "ar1": "avemotion.models.thesis_pictures:AR1",
     "ar2": "avemotion.models.thesis_pictures:AR2",
     "ar3": "avemotion.models.thesis_pictures:AR3",
@@ -174,14 +175,15 @@ def with_settings(
             f"settings are {type(built).__name__}, but {experiment.model} takes "
             f"{kind.Settings.__name__}."
         )
-    if experiment.modality not in kind.about.modalities:
+    if experiment.modality not in (able := kind.can_read(built)):
+        of_members = " of these members" if kind.composed else ""
         raise UsageError(
-            f"--modality is {experiment.modality}, but {experiment.model} reads "
-            f"{' or '.join(kind.about.modalities)}."
+            f"--modality is {experiment.modality}, but {experiment.model}{of_members} reads "
+            f"{' or '.join(able)}."
         )
     training = experiment.training
     if not kind.learns_in_epochs:  # nothing is hidden from it in training
-        hidden = TrainingSettings().modality_dropout if kind.answers_alone else 0.0
+        hidden = TrainingSettings().modality_dropout if kind.answers_alone(built) else 0.0
         training = replace(training, modality_dropout=hidden)
         for name, value, why in _LEARNERS_TAKE:
             if (given := getattr(training, name)) != value:
@@ -220,6 +222,14 @@ def check_learns(task: Task, experiment: ExperimentSettings) -> None:
         UsageError: It learns no action units, or needs some.
     """
     kind = model_class(experiment.model)
+    if kind.composed:
+        if not experiment.training.validation:
+            raise UsageError(
+                f"{experiment.model} fits temperatures and weights on validation actors, but "
+                "--training.validation is 0. Give a share of actors."
+            )
+        for member in settings_of(experiment.model, experiment.settings).experiments:
+            check_learns(task, member)
     if kind.about.units == "needed" and not task.units:
         raise UsageError(
             f"{experiment.model} learns emotions from action units, and the corpus has none. "

@@ -12,6 +12,7 @@ from avemotion.data.store import FeatureStore
 from avemotion.errors import counted
 from avemotion.files import write_atomically
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
+from avemotion.models.late import Late
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
 from avemotion.models.registry import model_class
 from avemotion.models.reliability import Reliability
@@ -39,7 +40,9 @@ def finish(out: Path, store: FeatureStore) -> CheckpointMetadata:
     )
     draw_curves(rows, metadata.epoch, title, out / "curves.png")
     draw_answers(store, network, metadata, out / ANSWERS_NAME)
-    card = model_card(store, metadata, sum(p.numel() for p in network.parameters()))
+    parameters = sum(p.numel() for p in network.parameters())
+    pooled = network.pooled() if isinstance(network, Late) else ()
+    card = model_card(store, metadata, parameters, pooled)
     write_atomically(out / CARD_NAME, lambda path: path.write_text(card, encoding="utf-8"))
     return metadata
 
@@ -56,10 +59,11 @@ def _reliability(store: FeatureStore, metadata: CheckpointMetadata) -> tuple[Rel
     rows = part_of(store.usable(experiment.modality), metadata.split, "validation")
     actors = f" of {counted(len(actors_of(rows)), 'actor')}"
     people = ", whose people may have trained it" if metadata.split.unit == "part" else actors
-    in_epochs = model_class(experiment.model).learns_in_epochs
-    chose = (
-        ", which also chose the epoch" if experiment.training.early_stopping and in_epochs else ""
-    )
+    kind, chose = model_class(experiment.model), ""
+    if experiment.training.early_stopping and kind.learns_in_epochs:
+        chose = ", which also chose the epoch"
+    elif kind.composed:
+        chose = ", on which the members' weights were fitted"
     words = f"{counted(len(rows), 'validation clip')}{people}, {metadata.corpus_in_words}{chose}"
     return (Reliability(experiment.modality, recall, words),)
 

@@ -295,8 +295,11 @@ def initial_notes(store: FeatureStore, metadata: CheckpointMetadata) -> tuple[st
     if not metadata.initialised_from:
         return ()
     first, *before = map(_in_words, metadata.initialised_from)
-    notes = [f"Training began with the weights of {first}."]
-    notes += [f"Those had begun with the weights of {each}." for each in before]
+    if model_class(metadata.experiment.model).composed:
+        notes = [f"A member began with the weights of {each}." for each in (first, *before)]
+    else:
+        notes = [f"Training began with the weights of {first}."]
+        notes += [f"Those had begun with the weights of {each}." for each in before]
     if made_anew := metadata.initialised_from[0].made_anew:
         notes.append(
             "Its labels or action units are others, so the weights that depend on them were made "

@@ -14,7 +14,7 @@ from avemotion.data.dataset import ClipDataset
 from avemotion.models.learner import Learner
 
 if TYPE_CHECKING:
-    from avemotion.training.trainer import RunRecorder
+    from avemotion.training.recorder import RunRecorder
 
 _BATCH_CLIPS = 256
 

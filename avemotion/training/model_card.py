@@ -11,12 +11,12 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from avemotion.config import PreprocessSettings, TrainingSettings, differences
+from avemotion.config import ExperimentSettings, PreprocessSettings, TrainingSettings, differences
 from avemotion.data.corpora import PICTURES, TITLES, CorpusName, whole_corpus
 from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
@@ -24,9 +24,12 @@ from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.features.table import feature, reads_frames, shows_motion
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
-from avemotion.models.registry import defaults_of, model_class
+from avemotion.models.registry import defaults_of, model_class, settings_of
 from avemotion.training.initial_weights import initial_notes
 from avemotion.training.provenance import changed_options, versions
+
+if TYPE_CHECKING:
+    from avemotion.models.late import Pooled
 
 CARD_NAME = "model_card.md"
 """File name of the card in the folder of a run."""
@@ -36,13 +39,19 @@ CARD_NAME = "model_card.md"
 _MARKS = re.compile(r"[^\w\s.,'+-]|_|\.(?=\S)(?!(?<=\d\.)\d)")
 
 
-def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: int) -> str:
+def model_card(
+    store: FeatureStore,
+    metadata: CheckpointMetadata,
+    parameters: int,
+    pooled: Sequence[Pooled] = (),
+) -> str:
     """Write the card of a trained network.
 
     Args:
         store: Feature store that it was trained on.
         metadata: Metadata of its checkpoint.
         parameters: Number of trained parameters.
+        pooled: Its members, of `late`.
 
     Returns:
         Markdown. Labels and names of actors may hold anything: they are shown as text, never as
@@ -59,14 +68,17 @@ def model_card(store: FeatureStore, metadata: CheckpointMetadata, parameters: in
     )
     environment.filters["percent"] = lambda share: Markup(f"{100 * share:.1f}")
     environment.filters["thousands"] = lambda number: Markup(f"{number:,}")
+    learned = [one.experiment for one in pooled] or [metadata.experiment]
     return environment.get_template("model_card.md").render(
         metadata=metadata,
         modality=metadata.experiment.modality,
         about=model_class(metadata.experiment.model).about,
         training=metadata.experiment.training,
+        members=[(one, model_class(one.experiment.model).about) for one in pooled],
+        of_votes=any(one.training.labels == "votes" for one in learned),
         parameters=parameters,
         nobody_known={row.actor for row in store.rows} == {UNKNOWN_ACTOR},
-        votes_share=metadata.experiment.settings.get("votes_share", 0.0),
+        votes_share=max(one.settings.get("votes_share", 0.0) for one in learned),
         official=metadata.split.unit == "part",
         in_epochs=model_class(metadata.experiment.model).learns_in_epochs,
         reads_motion=shows_motion(names_of(metadata.inputs)),
@@ -106,13 +118,16 @@ def escaped(value: Any) -> Any:
 def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, Any]]:
     """Return each part of the split: its use, its actors, the clips they have for the network."""
     usable, split = store.usable(metadata.experiment.modality), metadata.split
-    in_epochs = model_class(metadata.experiment.model).learns_in_epochs
-    chose = metadata.experiment.training.early_stopping and in_epochs
+    kind = model_class(metadata.experiment.model)
+    chose = metadata.experiment.training.early_stopping and kind.learns_in_epochs
     uses = {
         "train": "trained the weights",
         "validation": "chose the epoch" if chose else "were scored, but chose nothing",
         "test": "were left out of training",
     }
+    if kind.composed:
+        uses["train"] = "trained a member"
+        uses["validation"] = "fitted temperatures and weights, and chose the members' epochs"
     return [
         {
             "use": use,
@@ -153,6 +168,7 @@ def _changed(metadata: CheckpointMetadata) -> list[tuple[Markup, str, str]]:
     default["training"] = asdict(TrainingSettings())
     del ours["model"], ours["modality"]  # they stand at the top of the card
     ours[model] = ours.pop("settings")
+    ours[model].pop("members", None)  # they have a section of their own
     lines = (re.split(": | -> ", line, maxsplit=2) for line in differences(default, ours))
     return [(Markup(f"`{name}`"), standard, value) for name, standard, value in lines]
 
@@ -168,8 +184,20 @@ def _commands(store: FeatureStore, metadata: CheckpointMetadata) -> list[str]:
             words += [f"--{name}", plain] if value != default[name] else []
         commands.append(shlex.join(words))
     experiment = metadata.experiment
-    words = ["avemotion", "fit", "--data", "FEATURES", "--model", experiment.model]
     initialised = bool(metadata.initialised_from)
+    if not model_class(experiment.model).composed:
+        return [*commands, _fit_command(experiment, initialised)]
+    members = settings_of(experiment.model, experiment.settings).experiments
+    runs = [f"MEMBER-{number}" for number in range(1, len(members) + 1)]
+    if initialised:  # which of them, their own cards say
+        commands.append("# Members that began with other weights need --init, too.")
+    commands += [f"{_fit_command(one)} --out {run}" for one, run in zip(members, runs, strict=True)]
+    words = ["avemotion", "fit", "--data", "FEATURES", "--model", experiment.model]
+    return [*commands, shlex.join([*words, "--members", ",".join(runs)])]
+
+
+def _fit_command(experiment: ExperimentSettings, initialised: bool = False) -> str:
+    words = ["avemotion", "fit", "--data", "FEATURES", "--model", experiment.model]
     words += ["--init", "INITIAL"] if initialised else []
     words += ["--modality", experiment.modality, *changed_options(experiment, initialised)]
-    return [*commands, shlex.join(words)]
+    return shlex.join(words)

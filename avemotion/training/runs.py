@@ -8,13 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from avemotion.config import (
-    DEFAULT_MODEL,
-    ExperimentSettings,
-    Modality,
-    TrainingSettings,
-    differences,
-)
+from avemotion.config import DEFAULT_MODEL, ExperimentSettings, differences
 from avemotion.data.store import FeatureStore
 from avemotion.errors import UsageError
 from avemotion.files import read_json, write_json
@@ -22,11 +16,9 @@ from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CHECKPOINT_NAME, LATEST
 from avemotion.models.registry import inputs_of, settings_class
 from avemotion.parallel.cluster_check import split_versions
-from avemotion.training.initial_weights import InitialWeights
 from avemotion.training.provenance import precision_advice
-
-RUN_NAME = "run.json"
-"""What a run was asked for, and whether it is finished."""
+from avemotion.training.request import FitRequest
+from avemotion.training.run_file import RUN_NAME, run_in
 
 COUNTS = {"clips", "left_out", "without_effect", "initial"}
 """What ``run.json`` keeps of a finished run's `FitReport`."""
@@ -42,27 +34,20 @@ class FinishedRun:
     """What `fit` said of its clips."""
 
 
-def finished_run(
-    store: FeatureStore,
-    model: str,
-    modality: Modality | None,
-    out: Path | None,
-    settings: Any | None,
-    training: TrainingSettings,
-    initial: InitialWeights | None,
-) -> FinishedRun | None:
+def finished_run(store: FeatureStore, asked: FitRequest) -> FinishedRun | None:
     """Return the run that `fit` is asked for, if it is finished; needs no torch to see it.
 
     Where that cannot be told without the model's own module, as for a modality that only the model
     knows, it is None.
     """
+    model, modality, out, settings = asked.model, asked.modality, asked.out, asked.settings
     if modality is None and model == DEFAULT_MODEL:
         modality = "av"
     if out is None and modality is not None:
         out = Path("runs", model, modality)
     if out is None or modality is None or not (out / CHECKPOINT_NAME).is_file():
         return None
-    found = _run_in(out)
+    found = run_in(out)
     counts = found.get("counts")
     if not found.get("finished") or not isinstance(counts, dict) or counts.keys() != COUNTS:
         return None
@@ -70,35 +55,30 @@ def finished_run(
         return None
     built = settings_class(model)() if settings is None else settings
     plain = json.loads(json.dumps(asdict(built)))
-    asked = training.precision
-    ours = [
-        ExperimentSettings(model, modality, plain, replace(training, precision=one)).to_dict()
-        for one in (("float32", "bfloat16") if asked == "auto" else (asked,))
+    precision = asked.training.precision
+    trainings = [
+        replace(asked.training, precision=one)
+        for one in (("float32", "bfloat16") if precision == "auto" else (precision,))
     ]
+    ours = [ExperimentSettings(model, modality, plain, one).to_dict() for one in trainings]
     if found.get("experiment") not in ours or found.get("data") != store.content_hash():
         return None
-    if found.get("init") != _identity(initial):
+    if any(found.get(name) != value for name, value in _made_of(asked).items()):
         return None
     return FinishedRun(out, counts)
 
 
-def _run_in(folder: Path) -> dict[str, Any]:
-    """Return what a run's folder says of it; nothing where that cannot be read."""
-    try:
-        return read_json(folder / RUN_NAME, "")
-    except UsageError:
-        return {}
-
-
-def _identity(initial: InitialWeights | None) -> str | None:
-    return None if initial is None else initial.sha256
+def _made_of(asked: FitRequest) -> dict[str, Any]:
+    """Return the SHA-256 of the checkpoints that a run begins with, or that it pools."""
+    members = asked.members and [one.sha256 for one in asked.members.each]
+    return {"init": asked.initial and asked.initial.sha256, "members": members}
 
 
 def open_run(
     out: Path,
     experiment: ExperimentSettings,
     store: FeatureStore,
-    initial: InitialWeights | None = None,
+    asked: FitRequest,
 ) -> bool:
     """Write ``run.json`` into a new run's folder; return whether this run is already finished.
 
@@ -112,7 +92,7 @@ def open_run(
         initial.check_reads(store, inputs)
     run = {
         "experiment": experiment.to_dict(),
-        "init": _identity(initial),
+        **_made_of(asked),
         "data": store.content_hash(),
         "encoders": [one.key for one in store.makings(names_of(inputs))],
         "split_versions": split_versions(),
@@ -153,9 +133,10 @@ def open_run(
 
 
 def _settings_in(run: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run, and the SHA-256 of what it began with, if anything."""
+    """Return the settings of a run, and the SHA-256 of what it is made of, if anything."""
     experiment = run.get("experiment")
-    return {**(experiment if isinstance(experiment, dict) else {}), "init": run.get("init")}
+    made_of = {name: run.get(name) for name in ("init", "members")}
+    return {**(experiment if isinstance(experiment, dict) else {}), **made_of}
 
 
 def mark_finished(out: Path, counts: dict[str, Any]) -> None:
@@ -203,7 +184,7 @@ def _written_ns(folder: Path) -> int:
 
 def _reads_both(folder: Path) -> bool:
     """Tell whether a folder holds a finished run of a model for face and voice."""
-    run = _run_in(folder)
+    run = run_in(folder)
     experiment = run.get("experiment")
     return (
         bool(run.get("finished"))

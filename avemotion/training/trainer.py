@@ -12,13 +12,12 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -29,11 +28,7 @@ from avemotion.data.dataset import ClipDataset, EpochSampler, batches, roomy_dev
 from avemotion.data.splits import check_trainable, part_of
 from avemotion.data.store import FeatureStore
 from avemotion.data.types import Split
-from avemotion.errors import AvemotionError
-from avemotion.files import write_csv
-from avemotion.models.base import EmotionModel, probabilities, to_channels_last
-from avemotion.models.calibration import fit_temperature
-from avemotion.models.checkpoint import load_checkpoint, not_finite, save_checkpoint
+from avemotion.models.base import to_channels_last
 from avemotion.models.inputs import names_of
 from avemotion.models.learner import Learner
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata
@@ -45,75 +40,10 @@ from avemotion.training.initial_weights import InitialWeights
 from avemotion.training.learning import learn
 from avemotion.training.lightning import pl
 from avemotion.training.lightning_module import EmotionModule
-from avemotion.training.neutral_threshold import learned_task, with_threshold
+from avemotion.training.neutral_threshold import learned_task
 from avemotion.training.precision import with_precision
-from avemotion.training.resumption import STATE, AtomicFiles, forget_state, progress_of
-
-_TRIED = 16  # training clips that a finished network must answer
-
-
-class RunRecorder(pl.Callback):
-    """Write a row of metrics after each epoch, and the checkpoint if the epoch is the best yet."""
-
-    def __init__(self, out: Path, metadata: CheckpointMetadata) -> None:
-        """Record into a folder.
-
-        Args:
-            out: The run's folder.
-            metadata: Metadata of the checkpoint; epoch and scores are filled in here.
-        """
-        self.out, self.metadata = out, metadata
-        self.rows: list[dict[str, float]] = []
-        self.lowest_cost = float("inf")
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, for Lightning to keep."""
-        return {"rows": self.rows, "lowest_cost": self.lowest_cost}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what an interrupted run had recorded."""
-        self.rows, self.lowest_cost = state["rows"], state["lowest_cost"]
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Write the row of the epoch, and the checkpoint if it is to be kept.
-
-        Raises:
-            AvemotionError: The training diverged, and no earlier epoch is to be kept.
-        """
-        scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        assert isinstance(module, EmotionModule)
-        self.record(module.kept, trainer.current_epoch + 1, {"learning_rate": rate, **scores})
-
-    def record(self, network: EmotionModel, epoch: int, scores: dict[str, float]) -> None:
-        """Write the row of an epoch, and the checkpoint if it is to be kept.
-
-        Args:
-            network: The network after it.
-            epoch: From 1.
-            scores: The cells of the row.
-
-        Raises:
-            AvemotionError: The training diverged, and no earlier epoch is to be kept.
-        """
-        self.rows.append({"epoch": epoch, **scores})
-        columns = list(self.rows[0])
-        write_csv(self.out / "metrics.csv", columns, ([r[c] for c in columns] for r in self.rows))
-        chosen = self.metadata.experiment.training.early_stopping
-        diverged = not all(map(math.isfinite, scores.values())) or bool(not_finite(network))
-        if diverged and not chosen:
-            raise _divergence(self.out, self.metadata.experiment.training)
-        cost = self._cost(scores) if chosen else -math.inf
-        if not diverged and (not chosen or cost < self.lowest_cost):
-            self.lowest_cost = cost
-            validation = {k: v for k, v in scores.items() if k.startswith("val_")}
-            metadata = replace(self.metadata, epoch=epoch, scores=validation)
-            save_checkpoint(self.out / CHECKPOINT_NAME, network, metadata)
-
-    def _cost(self, scores: dict[str, float]) -> float:
-        """Return what the best epoch has least of: the loss, or the accuracy with a minus."""
-        by_loss = self.metadata.experiment.training.choose_by == "loss"
-        return scores["val_loss"] if by_loss else -scores["val_accuracy"]
+from avemotion.training.recorder import RunRecorder, divergence, finished, initial_metadata
+from avemotion.training.resumption import STATE, AtomicFiles, progress_of
 
 
 def train(
@@ -161,7 +91,7 @@ def train(
     read = trained_names(store, network.inputs)
     # Where training reads waveforms, the stored spectrograms are for statistics and checks alone.
     dataset = ClipDataset(store, train_rows, names, votes, device if read == names else "cpu")
-    metadata = _initial_metadata(store, split, experiment, network)
+    metadata = initial_metadata(store, split, experiment, network)
     if initial is None:
         network.prepare(dataset)
     else:  # statistics of the clips are taken over, too: its weights learned with them
@@ -171,7 +101,7 @@ def train(
     if validation_rows:
         validation = batches(ClipDataset(store, validation_rows, names, device=device), 64)
     if done.stopped_early:  # resumed, Lightning would train on
-        return _finished(out, dataset, validation, settings)
+        return finished(out, dataset, validation, settings)
     if isinstance(network, Learner):
         learn(network, dataset, validation, recorder)
     else:
@@ -189,87 +119,8 @@ def train(
                 weights_only=True,  # nothing in the file is executed
             )
     if settings.early_stopping and not math.isfinite(recorder.lowest_cost):
-        raise _divergence(out, settings)
-    return _finished(out, dataset, validation, settings)
-
-
-def _finished(
-    out: Path,
-    dataset: ClipDataset,
-    validation: DataLoader[Batch[Tensor]] | None,
-    settings: TrainingSettings,
-) -> CheckpointMetadata:
-    """Check the answers of a trained network, and add the temperature to its checkpoint.
-
-    Raises:
-        AvemotionError: The training diverged.
-    """
-    network, metadata = load_checkpoint(out / CHECKPOINT_NAME)
-    tried = dataset[[(clip, 0) for clip in range(min(_TRIED, len(dataset)))]]
-    try:
-        probabilities(network, tried.to("cpu"))
-        if validation is None:
-            return metadata
-        logits, targets, wanted = _logits(network, validation)
-        task = network.task
-        if task.neutral_below is not None:
-            task = with_threshold(task, logits, wanted)
-            found = {f"val_{k}": float(v) for k, v in task.scores(logits, wanted).items()}
-            metadata = replace(metadata, scores=found | {"val_loss": metadata.scores["val_loss"]})
-        shares, _ = task.split(task.checked(task.probabilities(logits).numpy()))
-    except AvemotionError as error:
-        raise _divergence(out, settings) from error
-    temperature = fit_temperature(shares, targets.numpy())
-    metadata = replace(metadata, task=task, temperature=temperature)
-    save_checkpoint(out / CHECKPOINT_NAME, network, metadata)
-    return metadata
-
-
-@torch.inference_mode()
-def _logits(network: EmotionModel, clips: Iterable[Batch[Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a network's logits, the clips' labels, and what a perfect network would answer.
-
-    Returns:
-        float32 (clip, output), int64 (clip,), float32 (clip, output).
-    """
-    logits, targets, wanted = [], [], []
-    for batch in clips:
-        batch = batch.to("cpu")
-        assert batch.targets is not None
-        logits.append(network(network.read(batch)).float())
-        targets.append(batch.targets)
-        wanted.append(network.task.target(batch.targets, batch.units))
-    return torch.cat(logits), torch.cat(targets), torch.cat(wanted)
-
-
-def _divergence(out: Path, settings: TrainingSettings) -> AvemotionError:
-    """Remove checkpoint and state of a training that diverged; return the error to raise."""
-    forget_state(out)
-    (out / CHECKPOINT_NAME).unlink(missing_ok=True)
-    return AvemotionError(
-        f"Training in {out} diverged: its loss, its weights or its answers are not finite. Lower "
-        f"--training.learning_rate (it is {settings.learning_rate:g}), and remove that folder or "
-        "give another --out."
-    )
-
-
-def _initial_metadata(
-    store: FeatureStore, split: Split, experiment: ExperimentSettings, network: EmotionModel
-) -> CheckpointMetadata:
-    """Return the metadata of a run before its first epoch."""
-    return CheckpointMetadata(
-        experiment=experiment,
-        corpus=store.info["corpus"],
-        corpus_clips=store.info["clips"],
-        task=network.task,
-        inputs=network.inputs,
-        preprocessing=store.settings,
-        split=split,
-        epoch=1,
-        scores={},
-        synthetic=store.synthetic,
-        encoders=store.encoders_of(names_of(network.inputs)),
-    )
+        raise divergence(out, settings)
+    return finished(out, dataset, validation, settings)
 
 
 def _training_batches(

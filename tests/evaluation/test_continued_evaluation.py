@@ -21,7 +21,7 @@ def test_other_precision_and_versions_are_refused(
         tasks[:] = given
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("avemotion.evaluation.cross_validation.train_and_test", interrupt)
+    monkeypatch.setattr("avemotion.evaluation.systems.train_and_test", interrupt)
 
     def evaluate() -> None:
         avemotion.evaluate(data=small_store, protocol="loso", out=tmp_path, progress=False)

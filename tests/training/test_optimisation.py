@@ -18,7 +18,7 @@ from avemotion.config import TrainingSettings
 from avemotion.errors import UsageError
 from avemotion.models.ar5 import AR5, AR5Settings
 from avemotion.training.lightning_module import EmotionModule
-from avemotion.training.trainer import RunRecorder
+from avemotion.training.recorder import RunRecorder
 
 SMALL = AR5Settings(width=0.25, dropout=0.0)
 

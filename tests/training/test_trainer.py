@@ -6,7 +6,7 @@ from network_maker import EXPERIMENTS, metadata_of
 
 from avemotion.config import TrainingSettings
 from avemotion.training.precision import uses_bfloat16
-from avemotion.training.trainer import RunRecorder
+from avemotion.training.recorder import RunRecorder
 
 
 def test_a_resumed_run_goes_on_with_what_was_recorded(tmp_path: Path) -> None:

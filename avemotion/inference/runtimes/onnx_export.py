@@ -65,11 +65,15 @@ def export(checkpoint: Path, file: Path) -> ExportReport:
     if missing:
         raise UsageError(f"Exporting needs {' and '.join(missing)}: {install_line('onnx')}.")
     from avemotion.inference.runtimes import onnx_graph  # torch takes seconds to load
+    from avemotion.models.base import EmotionModel
     from avemotion.models.checkpoint import load_checkpoint
 
     network, metadata = load_checkpoint(find_checkpoint(checkpoint, "torch"))
-    if not network.exportable:
-        raise UsageError(f"{metadata.experiment.model} cannot be exported to ONNX.")
+    name = metadata.experiment.model
+    parts = [part for part in network.modules() if isinstance(part, EmotionModel)]
+    if stuck := [part for part in parts if not part.exportable]:  # itself, or members of it
+        why = "" if stuck[0] is network else f", since {stuck[0].about.title} cannot"
+        raise UsageError(f"{name} cannot be exported to ONNX{why}.")
     model = onnx_graph.graph_of(network, metadata)
     onnx_graph.describe(model, metadata)
     content = model.SerializeToString()
