@@ -88,8 +88,8 @@ def open_run(
             split the actors.
     """
     path, inputs = out / RUN_NAME, inputs_of(experiment)
-    if initial is not None:
-        initial.check_reads(store, inputs)
+    if asked.initial is not None:
+        asked.initial.check_reads(store, inputs)
     run = {
         "experiment": experiment.to_dict(),
         **_made_of(asked),
