@@ -49,7 +49,7 @@ _THEIRS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neut
 _NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness"}  # others are called the same
 _BATCH = 256
 _DRAWS = 2_000
-_TIMED = 64  # pictures
+_TIMED = 16  # pictures
 
 
 def main() -> None:

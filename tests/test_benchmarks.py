@@ -1,10 +1,12 @@
 """Every benchmark in its smallest form: that it runs and reports, not what it measures."""
 
 import csv
+import importlib
 import itertools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -377,3 +379,54 @@ def test_fine_tuning_is_compared_with_learning_from_scratch(tmp_path: Path):
     result = run("fine_tuning", tmp_path / "out", *words, "--repeats", 1, "--epochs", 1)
     assert list(result) == ["2"] and set(result["2"]) == {"from scratch", "--init avemotion-1"}
     assert "| actors learned" in (tmp_path / "out" / "fine_tuning.md").read_text()
+
+
+def seven_answers(truth: np.ndarray, right: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Probabilities of seven emotions, of which the largest is the true one where it is right."""
+    shares = rng.uniform(0, 0.5, (len(truth), 7))
+    rows = np.arange(len(truth))
+    shares[rows, truth] = np.where(right, 1.0, -1.0)
+    return shares
+
+
+def test_peers_are_scored_on_the_same_pictures(monkeypatch: pytest.MonkeyPatch):
+    """Against scikit-learn; where six are asked, surprise is neither a picture nor an answer."""
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    peers = importlib.import_module("peers")
+    monkeypatch.setattr(peers, "_DRAWS", 200)
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 7, 300)
+    parts = ["test"] * 200 + ["validation"] * 100
+    six = seven_answers(truth, rng.random(300) < 0.7, rng)
+    six[:, 6] = 0.0
+    theirs = seven_answers(truth, rng.random(300) < 0.6, rng)
+    answers = {"avemotion-1": six, "fer": theirs, "Miene": seven_answers(truth, truth > -1, rng)}
+    emotions = [peers.SEVEN[code] for code in truth]
+    rows, result = peers.scored(answers, emotions, parts)
+    for part, used in (("PrivateTest", slice(200)), ("PublicTest", slice(200, 300))):
+        labels, given = truth[used], theirs[used]
+        seven = given.argmax(axis=1)
+        assert result[f"fer, {part}, 7"] == pytest.approx(balanced_accuracy_score(labels, seven))
+        kept = labels != 6
+        asked = given[kept, :6].argmax(axis=1)
+        expected = balanced_accuracy_score(labels[kept], asked)
+        assert result[f"fer, {part}, 6"] == pytest.approx(expected)
+        (row,) = [r for r in rows["scores"] if r[:3] == [part, "6", "fer"]]
+        assert row[3] == str(kept.sum())
+        assert row[5].startswith(f"{100 * accuracy_score(labels[kept], asked):.1f} [")
+        ours = six[used][kept, :6].argmax(axis=1)
+        lead = balanced_accuracy_score(labels[kept], ours) - expected
+        assert result[f"avemotion-1 - fer, {part}, 6"] == pytest.approx(lead)
+    assert result["Miene, both, 7"] == 1.0 and "avemotion-1, both, 7" not in result
+    (same,) = [r for r in rows["differences"] if r[:3] == ["both", "7", "Miene - fer"]]
+    low, high = (float(end) for end in re.findall(r"[-+][\d.]+", same[3])[1:])
+    assert 0 < low < 100 * result["Miene - fer, both, 7"] < high
+
+
+def test_peers_answer_in_one_run(tmp_path: Path):
+    pytest.importorskip("fer", reason="fer is not installed")
+    pictures = write_striped_pictures(tmp_path / "fer")
+    result = run("peers", tmp_path / "out", "--fer2013", pictures)
+    assert positive(result, "avemotion-1, both, 6", "fer, both, 7", "time of fer / avemotion-1")
