@@ -154,6 +154,7 @@ class Members:
                     f"{one.path} has no validation {first.unit}s, on which temperatures and "
                     "weights are fitted. Fit it with --training.validation above 0."
                 )
+        for one in self.each:
             self._check_no_leak(one)
         validation = set.intersection(*(set(split.validation) for split in splits))
         learned = {n for split in splits for n in (*split.train, *split.validation)} - validation
