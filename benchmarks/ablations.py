@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from campaign import add_options, corpus_line, lead, make_store, percent, plain, read_settings
+from campaign import (
+    add_options,
+    corpus_line,
+    lead,
+    make_store,
+    percent,
+    plain,
+    read_settings,
+    with_ends,
+)
 from reporting import parser, publish, table
 
 from avemotion.config import TrainingSettings
@@ -65,6 +74,7 @@ def main() -> None:
     arguments.add_argument("--config", type=Path, help="YAML of what differs from the defaults")
     arguments.add_argument("--name", default="ablations", help="name of the table")
     arguments.add_argument("--only", nargs="+", help="names of the changes that are tried")
+    arguments.add_argument("--robustness", choices=("true", "false"), default="true")
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     store = FeatureStore(given.store) if given.store else make_store(given)
@@ -83,6 +93,7 @@ def main() -> None:
             protocol=given.protocol,
             modalities=(given.modality,),
             jobs=given.jobs,
+            robustness=given.robustness == "true",
             out=given.work / given.name / name.replace(",", "").replace(" ", "-"),
             settings={"ar5": changed},
             training=trained,
@@ -109,16 +120,18 @@ def _publish(
     given, store: FeatureStore, training: TrainingSettings, found: dict[str, EvaluationResults]
 ) -> None:
     system, base = f"ar5/{given.modality}", found[BASE]
+    tested = {r.condition for r in base.robustness.get(system, ())}
+    shown = [condition for condition in CORRUPTIONS if condition in tested]
     rows, result = [], {}
     answers = {n: read_records(Path(o.out)).predictions[system] for n, o in found.items()}
     for name, ours in found.items():
         ahead = lead(answers[name], answers[BASE], base.labels)
         recalls = {r.condition: r.recall for r in ours.robustness.get(system, ())}
-        corrupted = [f"{100 * recalls[c]:.1f}" if c in recalls else "" for c in CORRUPTIONS]
-        crowd = ours.crowd_distance.get(system)
+        corrupted = [f"{100 * recalls[c]:.1f}" if c in recalls else "" for c in shown]
+        crowd, score = ours.crowd_distance.get(system), ours.scores[system]
         rows.append([
-            name, percent(ours.scores[system]), "" if name == BASE else percent(ahead),
-            f"{100 * ours.scores[system].recall:.1f}", *corrupted,
+            name, with_ends(score.recall, score.recall_low, score.recall_high),
+            "" if name == BASE else percent(ahead), percent(score), *corrupted,
             f"{ours.calibration[system].plain.log_loss:.3f}",
             f"{crowd.mean:.3f}" if crowd else "",
         ])  # fmt: skip
@@ -137,21 +150,14 @@ def _publish(
         [
             about,
             f"Protocol `{base.protocol}`, {base.folds} folds, {given.modality}, training seed "
-            f"{training.seed}, at most {training.epochs} epochs. Accuracy and "
-            "mean recall (UAR) in per cent, difference of UAR to the first row; UAR "
-            "on corrupted clips; log loss; Jensen-Shannon distance to the audio-visual votes:",
+            f"{training.seed}, at most {training.epochs} epochs. Mean recall (UAR) in per cent, "
+            "its difference to the first row, paired over actors, and accuracy, with 95 % "
+            f"intervals over actors; {'UAR on corrupted clips; ' if shown else ''}log loss; "
+            "Jensen-Shannon distance to the audio-visual votes:",
             table(
-                [
-                    "settings",
-                    "accuracy",
-                    "difference",
-                    "UAR",
-                    *CORRUPTIONS,
-                    "log loss",
-                    "to the crowd",
-                ],
+                ["settings", "UAR", "difference", "accuracy", *shown, "log loss", "to the crowd"],
                 rows,
-            ),  # fmt: skip
+            ),
         ],
         result,
     )

@@ -1,7 +1,11 @@
-"""The voice alone on the real recordings of a partial, skewed CREMA-D, beside human listeners."""
+"""The voice alone on the real recordings of a partial, skewed CREMA-D, beside human listeners.
+
+With ``--ravdess`` instead: a network that learned these voices, on those of RAVDESS.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import numpy as np
 from reporting import parser, publish, table
 
 import avemotion
-from avemotion.config import TrainingSettings
+from avemotion.config import PreprocessSettings, TrainingSettings
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.metrics.scores import score
 from avemotion.evaluation.predictions import Records, read_records
@@ -22,11 +26,15 @@ def main() -> None:
     arguments.add_argument(
         "--work", type=Path, required=True, help="folder of the store and the runs; kept"
     )
+    arguments.add_argument("--ravdess", type=Path, help="RAVDESS' speech: test on it instead")
     arguments.add_argument("--seeds", type=int, default=2)
     arguments.add_argument("--epochs", type=int, default=TrainingSettings().epochs)
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     store = avemotion.preprocess(given.crema, out=given.work / "features").store
+    if given.ravdess:
+        _elsewhere(given, store)
+        return
     out = given.work / "stratified"
     results = evaluate(
         data=store,
@@ -39,6 +47,58 @@ def main() -> None:
         out=out,
     )
     _publish(given.out, results, read_records(out))
+
+
+def _elsewhere(given: argparse.Namespace, store: Path) -> None:
+    """Test a network that learned these voices on those of another corpus."""
+    learned = avemotion.fit(
+        data=store,
+        modality="audio",
+        out=given.work / "runs" / "ar5" / "audio",
+        training=TrainingSettings(epochs=given.epochs),
+    )
+    heard = avemotion.preprocess(
+        given.ravdess,
+        corpus="ravdess",
+        settings=PreprocessSettings(views=1, features=("log_mel", "waveform")),
+        out=given.work / "ravdess",
+    ).store
+    results = evaluate(
+        data=heard,
+        protocol="other-corpus",
+        modalities=("audio",),
+        robustness=False,
+        runs=given.work / "runs",
+        out=given.work / "other-corpus",
+    )
+    ours, verdict = results.scores["ar5/audio"], results.verdicts["ar5/audio"]
+    publish(
+        given.out,
+        "real_voices_ravdess",
+        "From the real voices of a partial CREMA-D to those of RAVDESS",
+        [
+            f"AR5 had {learned.clips:,} clips of a partial, very unbalanced CREMA-D for training "
+            f"and validation, voice alone, at most {given.epochs} epochs, one seed, default "
+            f"configuration else. Tested on {results.clips:,} clips of all {results.actors} actors "
+            "of RAVDESS' speech; calm counts as neutral, surprise is left out; guessing has a UAR "
+            "of 16.7. In per cent:",
+            table(
+                ["", "UAR", "95 % over actors", "WAR"],
+                [["AR5, voice", f"{100 * ours.recall:.1f}",
+                  _range(ours.recall_low, ours.recall_high), f"{100 * ours.accuracy:.1f}"]],
+            ),
+            f"It answers {verdict.answer} to {100 * verdict.answer_share:.1f} % of the clips; that "
+            f"is the target of {100 * verdict.target_share:.1f} %. By emotion:",
+            table(
+                ["", "clips", "recall", "precision"],
+                [
+                    [c.emotion, c.clips, f"{100 * c.recall:.1f}", f"{100 * c.precision:.1f}"]
+                    for c in ours.classes
+                ],
+            ),
+        ],
+        {"recall": ours.recall, "accuracy": ours.accuracy},
+    )  # fmt: skip
 
 
 def _publish(out: Path, results: EvaluationResults, records: Records) -> None:

@@ -176,6 +176,21 @@ def test_real_voices_stand_beside_people(tmp_path: Path):
     assert len(folds) == 5 and min(folds) <= result["recall"] <= max(folds)
 
 
+def test_real_voices_are_tested_on_another_corpus(tmp_path: Path):
+    corpus = tmp_path / "crema"
+    avemotion.synth(corpus, actors=8, clips_per_actor=6, progress=False)
+    for actor in range(1, 3):
+        (folder := tmp_path / "ravdess" / f"Actor_{actor:02d}").mkdir(parents=True)
+        for emotion in range(1, 9):
+            name = f"03-01-{emotion:02d}-01-01-01-{actor:02d}.wav"
+            make_wav(folder / name, speech_like(1.5, emotion))
+    words = ("--work", tmp_path / "work", "--epochs", 1, "--ravdess", tmp_path / "ravdess")
+    table = "real_voices_ravdess"
+    result = run("real_voices", tmp_path, "--crema", corpus, *words, table=table)
+    assert positive(result, "recall", "accuracy")
+    assert "14 clips of all 2 actors" in (tmp_path / f"{table}.md").read_text(encoding="utf-8")
+
+
 def test_recordings_are_compared_by_what_was_trained_with(tmp_path: Path):
     corpus = tmp_path / "crema"
     avemotion.synth(corpus, actors=5, clips_per_actor=6, progress=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from avemotion.data.corpora import folder, people_of
+from avemotion.data.corpora import TITLES, folder, people_of
 from avemotion.data.relabelled import RelabelledStore
 from avemotion.data.splits import actors_of
 from avemotion.data.store import USABLE, FeatureStore
@@ -214,7 +214,8 @@ def _notes_on_corpora(store: RelabelledStore, trained: Mapping[str, Trained]) ->
     learned = {system: one.metadata.corpus for system, one in trained.items()}
     tested = str(store.info["corpus"])
     if len({(learned[s], one.run.get("data")) for s, one in trained.items()}) == 1:
-        notes = [f"the models learned from {next(iter(learned.values()))}, not from {tested}"]
+        source, target = (TITLES.get(c, c) for c in (next(iter(learned.values())), tested))
+        notes = [f"the models learned from {source}, not from {target}"]
     else:
         each = ", ".join(f"{system} from {corpus}" for system, corpus in learned.items())
         notes = [f"the models learned from stores that differ, which differences show too: {each}"]

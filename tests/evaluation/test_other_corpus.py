@@ -146,7 +146,7 @@ def test_what_counts_as_what_is_said(scored: EvaluationResults) -> None:
         "calm counts as neutral",
         "3 clips of surprise are left out: the models have no such emotion",
         "no clip is of disgust: the models may answer so all the same, which is then wrong",
-        "the models learned from crema_d, not from ravdess",
+        "the models learned from CREMA-D, not from RAVDESS",
         "ar5/av, ar5/audio learned from SYNTHETIC DATA alone",
     ):
         assert said in scored.notes

@@ -94,16 +94,17 @@ def test_a_network_that_is_better_is_not_called_that(crema_d: Path) -> None:
     assert results.verdicts["ar5/audio"].better
     text = evaluate_text(results)
     assert text.startswith("ar5/audio: mean recall (UAR) 5") and "no better" not in text
-    assert "It never answers" not in text
+    assert "It answers" not in text and "It never answers" not in text
 
 
-def test_emotions_that_a_better_network_never_answers_are_named_first(crema_d: Path) -> None:
+def test_what_a_better_network_answers_too_often_and_never_is_named_first(crema_d: Path) -> None:
     """After one epoch on these voices AR5 was a little better, and answered two of six emotions."""
     unheard = {"happiness", "neutral", "sadness"}
     results = results_of(crema_d, lambda i, t: t if i % 9 and t not in unheard else "disgust")
     assert results.verdicts["ar5/audio"].better
     silent = "It never answers “happiness”, “neutral”, “sadness”."
-    assert silent in evaluate_text(results).splitlines()[0]
+    often = "It answers “disgust” to 67.4 % of the clips; that is the target of 31.9 %."
+    assert f"{often} {silent}" in evaluate_text(results).splitlines()[0]
     lead = re.search(r'<p class="lead">\s*<strong>(.*?)</strong>', render(asdict(results)), re.S)
     assert lead and lead[1].endswith(silent)
 

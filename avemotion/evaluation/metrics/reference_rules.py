@@ -40,6 +40,8 @@ class Verdict:
     """The answer that it gives most often."""
     answer_share: float
     """Share of its answers that are that one, 0 to 1."""
+    target_share: float
+    """Share of the clips whose target it is, 0 to 1."""
     never: tuple[str, ...]
     """Emotions of the tested clips that it never answers."""
 
@@ -77,12 +79,14 @@ def verdict(score: Score, labels: Sequence[str], rules: Sequence[ReferenceRule])
     bar = max(rule.recall for rule in rules)
     close = score.recall - bar < LEAST_LEAD
     low = score.recall_low
+    targets = {c.emotion: c.clips for c in score.classes}
     return Verdict(
         better=not close and low is not None and low > bar,
         close=close,
         answer=answer,
         answer_share=given[answer] / sum(given.values()),
-        never=tuple(c.emotion for c in score.classes if c.clips and not given[c.emotion]),
+        target_share=targets.get(answer, 0) / score.clips,
+        never=tuple(emotion for emotion in targets if not given[emotion]),
     )
 
 

@@ -8,6 +8,9 @@ from typing import Any
 from avemotion.evaluation.predictions import modality_of
 from avemotion.evaluation.report.formatting import channel, percent
 
+TOO_OFTEN = 2.0
+"""The answer given most often is named from so many times the share of its clips on."""
+
 
 def headline(results: Mapping[str, Any]) -> list[str]:
     """Say for each system how well it did, beside what a rule and people reach on the same clips.
@@ -56,11 +59,7 @@ def _system(
                 f"{percent(rules[0]['recall'])} % and be right on "
                 f"{percent(rules[0]['accuracy'])} %."
             )
-        never = (verdict or {}).get("never")
-        silent = (
-            f" It never answers {', '.join(f'“{emotion}”' for emotion in never)}." if never else ""
-        )
-        return f"{system}: {figures}.{bar}{silent}"
+        return f"{system}: {figures}.{bar}{_lopsided(verdict) if verdict else ''}"
     claim = "is no better" if verdict["close"] else "is not shown to be better"
     return (
         f"{system} {claim} than {rules[0]['name']}: {recall}, that rule "
@@ -68,6 +67,19 @@ def _system(
         f"{percent(rules[0]['accuracy'])} %. It answers “{verdict['answer']}” to "
         f"{percent(verdict['answer_share'])} % of the clips."
     )
+
+
+def _lopsided(verdict: Mapping[str, Any]) -> str:
+    """Say what a system that is better than the rules answers too often, and what never."""
+    said = ""
+    if verdict["answer_share"] >= TOO_OFTEN * verdict["target_share"]:
+        said += (
+            f" It answers “{verdict['answer']}” to {percent(verdict['answer_share'])} % of the "
+            f"clips; that is the target of {percent(verdict['target_share'])} %."
+        )
+    if verdict["never"]:
+        said += f" It never answers {', '.join(f'“{emotion}”' for emotion in verdict['never'])}."
+    return said
 
 
 def _with_interval(score: Mapping[str, Any], name: str, results: Mapping[str, Any]) -> str:
