@@ -90,7 +90,8 @@ def main() -> None:
             "with them: those of either part may be among them. It reports 65.6 % on both. Its "
             "network reads 64 x 64 pixels, the pictures enlarged.",
             *_video_parts(videos),
-            "Time for one picture after another, on one thread, without reading files:",
+            "Time for one picture after another, on one thread, without reading files; in turn, so "
+            "that ratios hold on a busy machine, too:",
             timing_table(seconds, _TIMED),
             table(["", "times"], [[name, str(value)] for name, value in ratios.items()]),
         ],
