@@ -27,8 +27,8 @@ from avemotion.data.task import Task
 from avemotion.data.types import Clip, Corpus, Split
 from avemotion.errors import UsageError
 from avemotion.evaluation.checkpoints import find_trained
-from avemotion.evaluation.comparison import opened
-from avemotion.evaluation.holdout import unseen
+from avemotion.evaluation.holdout import notes_on_initial_weights, unseen
+from avemotion.evaluation.other_corpus import open_other
 from avemotion.features.types import ClipFeatures
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
@@ -450,7 +450,7 @@ class TestUnseen:
         expected = {*before.test} & {*tuned.metadata.split.test}
         rows = unseen(store, trained, store.usable("video"))
         assert {row.actor for row in rows} == expected
-        _, notes = opened(store, trained, "holdout", None)
+        notes = notes_on_initial_weights(store, trained)
         assert "training of cnn3/video began with weights that had learned from" in notes[0]
         lost = len(tuned.metadata.split.test) - len(expected)
         assert f"{6 * lost} held-out clips of {lost} actor" in notes[1]
@@ -486,7 +486,7 @@ class TestUnseen:
         other = store_of(tmp_path / "other", actors=("21", "22", "23"), corpus="ravdess")
         fitted_on(other, tmp_path / "cnn3" / "video", init=first)
         with pytest.raises(UsageError, match="learned from crema_d, .* the same people would be"):
-            opened(store, find_trained(tmp_path, (), ()), "other-corpus", None)
+            open_other(store, find_trained(tmp_path, (), ()), None)
 
     @pytest.mark.parametrize(
         ("changes", "expected"),
