@@ -27,8 +27,8 @@ from avemotion.data.task import Task
 from avemotion.data.types import Clip, Corpus, Split
 from avemotion.errors import UsageError
 from avemotion.evaluation.checkpoints import find_trained
-from avemotion.evaluation.comparison import opened
 from avemotion.evaluation.holdout import unseen
+from avemotion.evaluation.systems import opened
 from avemotion.features.types import ClipFeatures
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.checkpoint import load_checkpoint, save_checkpoint
