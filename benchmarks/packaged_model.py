@@ -1,9 +1,9 @@
 """avemotion-1, the model that comes with the package: made from the raw files, and measured.
 
-The face network learns FER2013 with the votes of FER+ (`configs/miene.yaml`), the voice network the
-mel spectrograms of all of CREMA-D (`VOICE`). Both are trained as anyone's are, by `fit`; what is
-done here is to put them together: six emotions, calibrated, without the shares that the emotions
-had in training. `packaged_figures.py` measures it.
+The face network learns FER2013 with the votes of FER+ (`configs/miene.yaml`, and some faces as poor
+cameras show them), the voice network the mel spectrograms of all of CREMA-D (`VOICE`). Both are
+trained as anyone's are, by `fit`; what is done here is to put them together: six emotions,
+calibrated, without the shares that the emotions had in training. `packaged_figures.py` measures it.
 
 Stores and runs are kept in `--work`: the same command goes on where it stopped. With `--install`
 the model is written into the package.
@@ -51,6 +51,9 @@ PRIOR_SHARE = 0.25
 EXPRESSIVE_SHARE = 0.6
 """Frames that count: people who talk look neutral to a network of photographs."""
 FRAMES = 20
+DEGRADATION = 0.4
+"""Chosen on PublicTest: of faces that are blurred by a pixel, shown at half their size or strongly
+compressed it tells 5 to 7 points more, of others 1 point less."""
 CROP_MARGIN = 0.05
 """With it a face is cut as those of FER2013 are: see `avemotion.data.corpora.fer2013.SETTINGS`."""
 
@@ -115,7 +118,7 @@ def _stores(given: argparse.Namespace) -> tuple[Path, Path]:
 
 def _face_training() -> TrainingSettings:
     values = yaml.safe_load((ROOT / "configs" / "miene.yaml").read_text(encoding="utf-8"))
-    return TrainingSettings(**values["training"])
+    return TrainingSettings(**values["training"], degradation=DEGRADATION)
 
 
 def _at_most(training: TrainingSettings, epochs: int | None) -> TrainingSettings:

@@ -72,7 +72,7 @@ def find_systems(
     """
     if protocol in WITHOUT_TRAINING:
         trained = find_trained(runs, models, modalities)
-        store, notes = _opened(store, trained, protocol, mapping)
+        store, notes = opened(store, trained, protocol, mapping)
         return Systems(store, experiments_of(trained), trained, notes)
     found = _experiments(store, models or (DEFAULT_MODEL,), modalities, settings, training)
     each = [one for experiment in found.values() for one in _with_its_members(experiment)]
@@ -126,7 +126,7 @@ def with_members(
     return {**(settings or {}), LATE: found.settings}
 
 
-def _opened(
+def opened(
     store: FeatureStore,
     trained: Mapping[str, Trained],
     protocol: str,
