@@ -91,7 +91,8 @@ def _probabilities(
     condition: Condition | None = None,
 ) -> NDArray[np.float32]:
     """Return float32 (clip, output)."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    on_gpu = torch.cuda.is_available() and model.learns_in_epochs  # scikit-learn: on the CPU
+    device = "cuda" if on_gpu else "cpu"
     model = model.to(device)
     names = names_of(model.inputs)
     found = clean_or_corrupted(store, rows, names, metadata.experiment.modality, condition)
