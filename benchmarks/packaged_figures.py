@@ -20,8 +20,10 @@ from avemotion.data.batch import Batch
 from avemotion.data.corpora.crema_d import EMOTION_BY_CODE, EMOTIONS
 from avemotion.data.corrupted_batches import clean_or_corrupted
 from avemotion.data.dataset import ClipDataset
+from avemotion.data.relabelled import RelabelledStore
+from avemotion.data.splits import actors_of
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.data.types import unit_of
+from avemotion.data.types import Split, unit_of
 from avemotion.evaluation.metrics.calibration import calibration
 from avemotion.evaluation.metrics.scores import Score, score
 from avemotion.evaluation.predictions import ClipPrediction
@@ -38,6 +40,7 @@ from avemotion.models.training_distance import TrainingSpace
 from avemotion.training.recording_ranges import recording_ranges, training_spaces
 
 _BATCH = 256
+_SAME = {emotion: emotion for emotion in EMOTIONS}
 
 
 @dataclass
@@ -151,7 +154,7 @@ def measure(
         found.add(f"RAVDESS, adapted, {how}", "voice", _scored(_adapted(shares, groups), takes))
     _under_conditions(found, given, network, heard)
     _six_videos(found, given)
-    recordings, spaces = _known_clips(given, face, heard)
+    recordings, spaces = _known_clips(given, network, face, heard)
     found.of_metadata |= {"recordings": recordings, "spaces": spaces}
     found.of_metadata["reliability"] = (
         Reliability(
@@ -263,7 +266,7 @@ def _under_conditions(
 
     _compare(found, "face", "video", len(rows), seen)
     voice, metadata = load_checkpoint(heard)
-    sounds = _waveforms(given)
+    sounds = _sounds(given, given.crema, "crema_d", "waveforms")
     clips = [row for row in sounds.usable("audio") if row.actor in metadata.split.test]
 
     def answers(condition: Condition | None) -> NDArray[np.float32]:
@@ -303,32 +306,47 @@ def _six_videos(found: Figures, given: argparse.Namespace) -> None:
 
 
 def _known_clips(
-    given: argparse.Namespace, face: Path, voice: Path
+    given: argparse.Namespace, network: MieneStimme, face: Path, voice: Path
 ) -> tuple[tuple[TrainedRange, ...], tuple[TrainingSpace, ...]]:
     """Measure pictures and voices of training, and what worse ones cost, as `fit` does.
 
-    Costs are those of the networks that stand for the parts: the face network with all seven labels
-    on PrivateTest, the voice network on the actors that it did not learn.
+    What they cost is measured on PrivateTest and on RAVDESS, as the reliability is.
     """
-    recordings: list[TrainedRange] = []
-    spaces: list[TrainingSpace] = []
-    for store, checkpoint in (
-        (FeatureStore(given.work / "faces"), face),
-        (_waveforms(given), voice),
-    ):
-        network, metadata = load_checkpoint(checkpoint)
-        unlearned = replace(metadata.split, validation=metadata.split.test, test=())
-        metadata = replace(metadata, split=unlearned)
-        recordings += recording_ranges(store, network, metadata)
-        spaces += training_spaces(store, metadata)
-    return tuple(recordings), tuple(spaces)
+    pictures = RelabelledStore(given.work / "faces", EMOTIONS, _SAME)
+    seen = read_header(face)
+    seen = replace(seen, split=replace(seen.split, validation=seen.split.test, test=()))
+    heard, sounds = read_header(voice), _sounds(given, given.crema, "crema_d", "waveforms")
+    unheard = replace(heard, split=replace(heard.split, validation=(), test=()))
+    learned = recording_ranges(sounds, network.voice, unheard)
+    strange = RelabelledStore(
+        _sounds(given, given.ravdess, "ravdess", "ravdess-waveforms").directory, EMOTIONS, _SAME
+    )
+    one, *others = actors_of(strange.rows)
+    asked = replace(heard, split=Split((one,), tuple(others), ()))
+    costs = {r.quality: r for r in recording_ranges(strange, network.voice, asked)}
+    return (
+        (
+            *recording_ranges(pictures, network.face, seen),
+            *(
+                replace(r, uar=costs[r.quality].uar, conditions=costs[r.quality].conditions)
+                for r in learned
+            ),
+        ),
+        (
+            *training_spaces(pictures, seen),
+            *training_spaces(
+                sounds,
+                replace(heard, split=replace(heard.split, validation=heard.split.test, test=())),
+            ),
+        ),
+    )
 
 
-def _waveforms(given: argparse.Namespace) -> FeatureStore:
-    """Return the voices of CREMA-D of which the sound itself is at hand."""
+def _sounds(given: argparse.Namespace, media: Path, corpus: str, name: str) -> FeatureStore:
+    """Return the voices of a corpus of which the sound itself is at hand."""
     return FeatureStore(
         avemotion.preprocess(
-            given.crema, out=given.work / "waveforms",
+            media, corpus=corpus, out=given.work / name,
             settings=PreprocessSettings(views=1, features=("mel", "waveform")),
         ).store
     )  # fmt: skip
