@@ -1,8 +1,8 @@
 """avemotion-1, the model that comes with the package: made from the raw files, and measured.
 
-The face network learns FER2013 with the votes of FER+ (`configs/miene.yaml`, then with faces as poor
-cameras show them, `POOR`), the voice network the mel spectrograms of all of CREMA-D (`VOICE`). Both
-are trained as anyone's are, by `fit`; what is done here is to put them together: six emotions,
+The face network learns FER2013 with the votes of FER+ (`configs/miene.yaml`, then with faces as
+poor cameras show them, `POOR`), the voice network the mel spectrograms of all of CREMA-D (`VOICE`).
+Both are trained as anyone's are, by `fit`; what is done here is to put them together: six emotions,
 calibrated, without the shares that the emotions had in training. `packaged_figures.py` measures it.
 
 Stores and runs are kept in `--work`: the same command goes on where it stopped. With `--install`
