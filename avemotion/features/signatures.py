@@ -20,7 +20,9 @@ from avemotion.features.spectrogram import log_mel
 THUMBNAIL = 12
 """Rows and columns of the small picture that stands for a face."""
 BANDS = 16
-"""Bands of the voice's spectrum."""
+"""Bands of the voice's spectrum, up to 8 kHz."""
+HEARD_BANDS = 13
+"""Those that count: above some 4.4 kHz old codecs leave little or nothing."""
 
 
 def face_signature(faces: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -45,12 +47,13 @@ def voice_signature(samples: NDArray[np.int16]) -> NDArray[np.float64]:
         samples: int16 (sample,), 16 kHz.
 
     Returns:
-        float64 (49,): for each of 16 bands its level beside the others, its standard deviation
+        float64 (40,): for each of 13 bands its level beside the others, its standard deviation
         over time and its mean change from one column to the next, in dB; last how much of the
         time is loud, in tenths.
     """
     found, columns = log_mel(samples.astype(np.float64))
     bands = found[:, :columns].astype(np.float64).reshape(BANDS, -1, columns).mean(axis=1)
+    bands = bands[:HEARD_BANDS]
     loudest = bands.max(axis=0)
     loud = loudest >= loudest.max() - SPEECH_RANGE_DB
     heard = bands[:, loud]
