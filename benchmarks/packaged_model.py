@@ -12,6 +12,7 @@ the model is written into the package.
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -80,6 +81,8 @@ def main() -> None:
         settings={"stimme": settings_of("stimme", VOICE_SETTINGS)},
         training=replace(learned, validation=0.0),
     )  # fmt: skip
+    given.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(folds.out, "predictions.csv"), given.out / "packaged_voice.csv")
     network, metadata = together(face, voice, FeatureStore(face_store))
     model = given.work / "avemotion-1.safetensors"
     save_checkpoint(model, network.half(), metadata)

@@ -373,7 +373,8 @@ def timeline_text(report: TimelineReport) -> str:
     ]
     shares = [f"{name} {_percent(n / answered)} %" for name, n in report.labels.items()]
     lines += ["Most probable, as a share of these: " + ", ".join(shares)] if shares else []
-    lines += [f"Whole clips, from {one.modality}: {one}." for one in report.reliability]
+    words = {"av": "face and voice", "video": "the face", "audio": "the voice"}
+    lines += [f"Whole clips, from {words[one.modality]}: {one}." for one in report.reliability]
     if report.synthetic:
         lines.append("The model was trained on SYNTHETIC data: this says nothing about people.")
     lines.append("Written: " + ", ".join(map(str, report.files)))

@@ -22,7 +22,7 @@ from avemotion.data.store import USABLE, FeatureStore, ManifestRow
 from avemotion.encoders.interface import PREFIX, EncoderIdentity
 from avemotion.encoders.registry import encoder as loaded
 from avemotion.encoders.registry import entry_of, name_of
-from avemotion.errors import require
+from avemotion.errors import UsageError, require
 from avemotion.features.table import ClipSignals, embedding, is_table
 from avemotion.features.types import ClipFeatures
 from avemotion.files import claimed
@@ -88,8 +88,14 @@ def embed(
     data, jobs = Path(data), cores() if jobs is None else jobs
     require(jobs >= 1, "--jobs", jobs, "1 or more")
     require(1 <= views <= 64, "--views", views, "from 1 to 64")
-    stream = entry_of(name_of(encoder)).stream
-    store = FeatureStore(data)
+    entry, store = entry_of(name_of(encoder)), FeatureStore(data)
+    stream, cut = entry.stream, store.settings
+    if entry.plain_crops and (cut.crop_margin or cut.equalise):
+        raise UsageError(
+            f"{encoder} needs plain face crops, but those of {data} have --crop_margin "
+            f"{cut.crop_margin:g} and --equalise {str(cut.equalise).lower()}. Preprocess into "
+            "another folder without these."
+        )
     if not is_table(f"{PREFIX}{name_of(encoder)}"):
         store.check_has([READ_FEATURE[stream]], encoder)
     identity, views = loaded(encoder).identity, views if embedding(encoder).has_views else 1

@@ -39,6 +39,8 @@ class EncoderEntry:
     they are a part of; empty of a table."""
     licence: str
     """Of the weights."""
+    plain_crops: bool = False
+    """Whether it reads face crops without margin and equalised histogram alone."""
 
 
 _SPEECH = "avemotion.encoders.transformers_speech:TransformersSpeech"
@@ -51,6 +53,7 @@ ENCODERS = {
         "avemotion.models.face_encoder:FaceEncoder",
         "avemotion-1",
         "Apache-2.0",
+        plain_crops=True,
     ),  # fmt: skip
     "moonshine-tiny": EncoderEntry(  # blocks 1 to 4 of 6: the last two know words more than voices
         "audio", (4, 2, 288), "avemotion.encoders.moonshine:Moonshine", "moonshine-voice", "MIT"

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 STILLS = "stills"
 """Feature of the 20 sampled faces, each a small picture: a picture is as good as a clip."""
+PICTURES = (STILLS, "image", "faces")
+"""Features that show the face as pictures; `faces` of the whole crop."""
 STILL_SIDE = 48
 """Rows and columns of `stills`: those of FER2013."""
 

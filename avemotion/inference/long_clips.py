@@ -20,7 +20,7 @@ import numpy as np
 from avemotion.config import TimelineSettings
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.inference.prediction import Prediction, StrongWindow
-from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip
+from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip, pictures_read
 from avemotion.inference.request import InferenceRequest
 from avemotion.inference.timeline_rows import mean_of_logarithms, most_probable
 from avemotion.inference.timeline_windows import People, WindowAnswer, window_answers
@@ -236,7 +236,8 @@ def _qualities(answer: WindowAnswer) -> dict[str, float]:
     media: dict[str, Any] = {}
     used = answer.prediction.modality if answer.prediction else ""
     if used in ("av", "video") and answer.face.crops is not None:
-        media["video"] = answer.face.crops
+        crops, prepared = answer.face.crops, answer.prepared
+        media["video"] = pictures_read(prepared.arrays, crops) if prepared else crops
     if used in ("av", "audio") and answer.window.samples is not None:
         media["audio"] = answer.window.samples
     return {name: value for name, value in measured(media).items() if name != _OF_PAUSES}

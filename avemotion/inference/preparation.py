@@ -17,6 +17,7 @@ from avemotion.features.extraction import FrameChooser
 from avemotion.features.face_detection import FaceTrack, find_face, find_faces, no_face
 from avemotion.features.stillness import is_one_picture
 from avemotion.features.table import (
+    PICTURES,
     STILL_SIDE,
     STILLS,
     ClipSignals,
@@ -196,10 +197,13 @@ def _whole(
 
 
 def _may_be_a_face(video: VideoFrames, request: InferenceRequest) -> bool:
-    """Return whether all of a small picture may be a face, as those that `stills` come from are."""
+    """Return whether all of a small picture may be a face, as those that `stills` come from are.
+
+    What else a model reads of the face may need crops of another size.
+    """
     rows, columns = video.frames.shape[1:]
     small = video.decoded == 1 and max(rows, columns) <= _SMALL_PIXELS
-    return small and STILLS in names_of(request.metadata.inputs)
+    return small and _of_stream(request, "video") == [STILLS]
 
 
 def _left_out(faces: int) -> tuple[str, ...]:
@@ -349,13 +353,27 @@ def _compared(
     """Return a clip with in what it is unlike those of training; windows are not compared."""
     found: dict[str, NDArray[Any]] = {}
     if clip.modality != "audio" and face.crops is not None:
-        found["video"] = face.crops
+        found["video"] = pictures_read(clip.arrays, face.crops)
     if clip.modality != "video" and media.sound is not None and media.sound.samples.any():
         found["audio"] = media.sound.samples
     known = request.metadata
     unlike = tuple(departures(measured(found), strangeness(found, known.spaces), known.recordings))
     warnings = (*clip.warnings, *(one.warning for one in unlike))
     return replace(clip, warnings=warnings, departures=unlike)
+
+
+def pictures_read(arrays: Arrays, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the pictures of the face that a model reads, uint8 (frame, row, column).
+
+    Args:
+        arrays: What it reads, of one clip.
+        crops: The face crops, which stand for them where it reads none of `PICTURES`.
+    """
+    name = next((name for name in PICTURES if name in arrays.inputs), None)
+    if name is None:
+        return crops
+    read = np.asarray(arrays.inputs[name])
+    return read[0] if read.ndim == 4 else read
 
 
 def _length_warnings(media: ClipMedia, used: str, names: Sequence[str]) -> Iterator[str]:

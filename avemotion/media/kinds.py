@@ -17,6 +17,7 @@ SOUND_SUFFIXES = frozenset(".aac .aif .aiff .amr .flac .m4a .mp3 .oga .ogg .opus
 
 _FOR_VIDEO = {"asf", "avi", "flv", "matroska", "mov", "mpeg", "mpegts", "mxf", "nut", "webm"}
 _SOUND_BRANDS = {"M4A ", "M4B "}  # what an MP4 calls itself that holds sound alone
+_PICTURE_BRANDS = {"avif", "heic", "heix", "mif1"}  # and one that holds a photograph
 
 
 def kind_of(container: av.container.InputContainer, name: str) -> Kind:
@@ -28,6 +29,8 @@ def kind_of(container: av.container.InputContainer, name: str) -> Kind:
     """
     formats = set(container.format.name.split(","))
     if "image2" in formats or any(part.endswith("_pipe") for part in formats):
+        return "picture"
+    if container.metadata.get("major_brand") in _PICTURE_BRANDS:
         return "picture"
     if any(map(is_video, container.streams.video)):
         return "video"

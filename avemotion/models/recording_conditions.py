@@ -36,8 +36,8 @@ class TrainedRange:
     high: float
     """99th percentile."""
     uar: float | None
-    """Mean recall on the validation clips as they are, 0 to 1; None without such clips. Where they
-    chose the epoch, it is optimistic."""
+    """Mean recall on the validation clips as they are, or others that it did not learn, 0 to 1;
+    None without such clips. Where they chose the epoch, it is optimistic."""
     conditions: tuple[ConditionScore, ...]
     """The same on corrupted ones; empty without such clips."""
 
@@ -121,8 +121,8 @@ def departures(
             what = {"video": "face", "audio": "sound"}[stream]
             yield Departure(
                 f"the {what} is unlike those that the model learned from: at {distance:.1f} times "
-                "the distance that 99 % of other people's stay within; how often answers to such "
-                "are right was not measured"
+                "the distance that 99 % of the clips of its training stay within; how often "
+                "answers to such are right was not measured"
             )
     for known in trained:
         quality, value = QUALITIES[known.quality], qualities.get(known.quality)
@@ -157,8 +157,8 @@ def _departure(known: TrainedRange, value: float, is_low: bool, words: str) -> D
     shown = as_bad or worse[-1]
     condition = shown.name if as_bad else f"{shown.name}, which is milder than this"
     return Departure(
-        f"{words}under {condition}, mean recall on the validation clips was "
-        f"{100 * shown.uar:.0f} %, without {100 * known.uar:.0f} %",
+        f"{words}under {condition}, mean recall on clips that it did not learn "
+        f"was {100 * shown.uar:.0f} %, without {100 * known.uar:.0f} %",
         condition,
         min(1.0, shown.uar / known.uar) if known.uar else None,
     )

@@ -61,12 +61,15 @@ class Reliability:
         """
         if self.expected_accuracy is None or not departures:
             return self
-        known = [(d.kept, d.condition) for d in departures if d.kept is not None]
-        if not known:
-            return replace(self, condition="of clips unlike those of training nothing was measured")
-        kept, condition = min(known)
-        words = f"{100 * kept:.0f} % of {100 * self.expected_accuracy:.0f}, as under {condition}"
-        return replace(self, expected_accuracy=kept * self.expected_accuracy, condition=words)
+        words, expected = [], self.expected_accuracy
+        lost = [(d.kept, d.condition) for d in departures if d.kept is not None and d.kept < 1]
+        if lost:
+            kept, condition = min(lost)
+            words.append(f"{100 * kept:.0f} % of {100 * expected:.0f}, as under {condition}")
+            expected *= kept
+        if any(d.kept is None for d in departures):
+            words.append("this clip is unlike those in what was not measured")
+        return replace(self, expected_accuracy=expected, condition=" and ".join(words))
 
 
 def reliability_of(

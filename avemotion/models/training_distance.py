@@ -92,7 +92,7 @@ class TrainingSpace:
         )
         distances = [found.distance(one) for one in (held_out if len(held_out) else learned)]
         values = {f.name: getattr(found, f.name) for f in fields(cls)}
-        return cls(**values | {"limit": _rounded(np.percentile(distances, 99))})
+        return cls(**values | {"limit": _rounded(max(float(np.percentile(distances, 99)), 1e-6))})
 
     def distance(self, signature: NDArray[np.float64]) -> float:
         """Return the distance of a signature, float64 (value,), from those of training."""

@@ -17,6 +17,7 @@ from avemotion.data.types import Split
 from avemotion.errors import UsageError
 from avemotion.models.header import read_header
 from avemotion.models.metadata import CHECKPOINT_NAME, CheckpointMetadata, Origin
+from avemotion.models.packaged import PACKAGED
 from avemotion.models.registry import settings_class
 from avemotion.training.run_file import RUN_NAME, run_in
 from avemotion.training.same_store import check_same_store
@@ -48,6 +49,12 @@ class Member:
         Raises:
             UsageError: There is none, this version cannot read it, or its training is not finished.
         """
+        if str(run) == PACKAGED:
+            raise UsageError(
+                f"--members names {PACKAGED}, which learned from other clips than yours: members "
+                "are pooled on people that none of them learned from. Begin a member with its "
+                f"weights in place: fit --init {PACKAGED}."
+            )
         path = run / CHECKPOINT_NAME if run.is_dir() else run
         metadata = read_header(path)
         if run_in(path.parent).get("finished", True) is not True:

@@ -75,6 +75,7 @@ def model_card(
         about=model_class(metadata.experiment.model).about,
         training=metadata.experiment.training,
         members=[(one, model_class(one.experiment.model).about) for one in pooled],
+        chose_members=_chose_members(metadata),
         of_votes=any(one.training.labels == "votes" for one in learned),
         parameters=parameters,
         nobody_known={row.actor for row in store.rows} == {UNKNOWN_ACTOR},
@@ -115,6 +116,15 @@ def escaped(value: Any) -> Any:
     return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", shown)
 
 
+def _chose_members(metadata: CheckpointMetadata) -> bool:
+    """Return whether the validation clips chose the epoch of a member."""
+    given = metadata.experiment.settings.get("members", ())
+    return any(
+        one.training.early_stopping and model_class(one.model).learns_in_epochs
+        for one in map(ExperimentSettings.from_dict, given)
+    )
+
+
 def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, Any]]:
     """Return each part of the split: its use, its actors, the clips they have for the network."""
     usable, split = store.usable(metadata.experiment.modality), metadata.split
@@ -127,7 +137,9 @@ def _parts(store: FeatureStore, metadata: CheckpointMetadata) -> list[dict[str, 
     }
     if kind.composed:
         uses["train"] = "trained a member"
-        uses["validation"] = "fitted temperatures and weights, and chose the members' epochs"
+        uses["validation"] = "fitted temperatures and weights" + (
+            ", and chose the members' epochs" if _chose_members(metadata) else ""
+        )
     return [
         {
             "use": use,

@@ -38,20 +38,25 @@ def train_system(
     if not model_class(experiment.model).composed:
         return train(store, split, experiment, out, progress=False)
     done = out / CHECKPOINT_NAME
-    if done.exists() and (metadata := read_header(done)).temperature is not None:
-        return metadata
     members = settings_of(experiment.model, experiment.settings).experiments
-    lowest, paths = min(one.training.seed for one in members), []
-    for number, one in enumerate(members, 1):
+    runs = [out / MEMBERS / f"{n}-{m.model}-{m.modality}" for n, m in enumerate(members, 1)]
+    if done.exists() and (metadata := read_header(done)).temperature is not None:
+        _forget(runs)
+        return metadata
+    lowest = min(one.training.seed for one in members)
+    for one, run in zip(members, runs, strict=True):
         seed = experiment.training.seed + one.training.seed - lowest
         own = replace(one, training=replace(one.training, seed=seed))
-        run = out / MEMBERS / f"{number}-{one.model}-{one.modality}"
         train(store, split, own, run, progress=False)
-        paths.append(run / CHECKPOINT_NAME)
-    metadata = pool(store, split, experiment, paths, out)
-    for path in paths:
-        forget_state(path.parent)
+    metadata = pool(store, split, experiment, [run / CHECKPOINT_NAME for run in runs], out)
+    _forget(runs)
     return metadata
+
+
+def _forget(runs: Sequence[Path]) -> None:
+    """Remove what the members' trainings would resume from: it is needed no more."""
+    for run in runs:
+        forget_state(run)
 
 
 def pool(

@@ -17,7 +17,7 @@ from avemotion.data.task import most_probable
 from avemotion.features.corruptions import CONDITIONS, Condition
 from avemotion.features.recording_quality import QUALITIES, Quality
 from avemotion.features.signatures import SIGNATURES
-from avemotion.features.table import feature, is_table
+from avemotion.features.table import PICTURES, feature, is_table
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
@@ -47,8 +47,8 @@ def recording_ranges(
     train, validation = _parts(store, metadata)
     found = []
     for name, quality in QUALITIES.items():
-        media = _Media(store, quality.stream)
-        if media.reaches(names_of(metadata.inputs)):
+        media = _Media(store, quality.stream, names_of(metadata.inputs))
+        if media.counts:
             found.append(_range(name, media, train, validation, model, metadata))
     return tuple(found)
 
@@ -67,9 +67,9 @@ def training_spaces(store: FeatureStore, metadata: CheckpointMetadata) -> tuple[
     train, validation = _parts(store, metadata)
     found = []
     for stream, signature in SIGNATURES.items():
-        media = _Media(store, stream)
+        media = _Media(store, stream, names_of(metadata.inputs))
         enough = len(train) >= _CLIPS_A_DIRECTION * DIRECTIONS[stream]
-        if enough and media.reaches(names_of(metadata.inputs)):
+        if enough and media.counts:
             learned, others = (
                 np.array([signature(media.read(row)) for row in rows])
                 for rows in (train, validation)
@@ -97,16 +97,19 @@ def _some(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
 class _Media:
     """The face crops or the waveforms of a store."""
 
-    def __init__(self, store: FeatureStore, stream: Stream) -> None:
+    def __init__(self, store: FeatureStore, stream: Stream, names: Sequence[str]) -> None:
         self.store, self._stream = store, stream
         self._waveforms = Waveforms(store)
-        names = ("faces", "image", "stills") if stream == "video" else ("waveform",)
-        self._name = next((name for name in names if name in store.settings.features), None)
+        self._read = [name for name in names if feature(name).stream == stream]
+        stored = [n for n in (*PICTURES, "waveform") if n in store.settings.features]
+        stored = [name for name in stored if feature(name).stream == stream]
+        # Pictures as the model reads them, where it reads some.
+        self._name = next((name for name in (*self._read, *stored) if name in stored), None)
 
-    def reaches(self, names: Sequence[str]) -> bool:
-        """Return whether it is stored, and what is read depends on it: tables do not."""
-        read = [name for name in names if feature(name).stream == self._stream]
-        return self._name is not None and bool(read) and not any(map(is_table, read))
+    @property
+    def counts(self) -> bool:
+        """Whether it is stored, and what is read depends on it: tables do not."""
+        return self._name is not None and bool(self._read) and not any(map(is_table, self._read))
 
     def read(self, row: ManifestRow, condition: Condition | None = None) -> NDArray[Any]:
         """Return the crops, uint8 (frame, row, column), or the waveform, int16 (sample,)."""

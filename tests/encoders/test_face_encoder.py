@@ -171,3 +171,13 @@ def test_a_probe_of_face_and_voice_answers_from_what_there_is(
     heard = classifier.classify(small_corpus / row.audio_file)
     assert heard.modality == "audio"
     np.testing.assert_allclose(list(heard.probabilities.values()), alone, atol=1e-4)
+
+
+def test_crops_with_a_margin_of_their_own_are_refused(small_corpus: Path, tmp_path: Path) -> None:
+    cut = PreprocessSettings(views=1, features=("faces",), crop_margin=0.05)
+    clips = tmp_path / "corpus"
+    shutil.copytree(small_corpus, clips)
+    store = avemotion.preprocess(clips, out=tmp_path / "store", settings=cut, progress=False).store
+    with pytest.raises(UsageError, match="needs plain face crops, .* --crop_margin 0.05"):
+        avemotion.embed(store, NAME, progress=False)
+    assert not (store / "embeddings").exists()

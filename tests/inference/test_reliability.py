@@ -68,8 +68,14 @@ def test_an_answer_says_what_is_known_of_answers_from_its_modality(
     [
         ((), 0.336, "on RAVDESS"),
         ((CLIPPED,), 0.252, "on RAVDESS; 75 % of 34, as under 10 % clipped"),
-        ((CLIPPED, STRANGE, NOISY), 0.168, "on RAVDESS; 50 % of 34, as under white noise 10 dB"),
-        ((STRANGE,), 0.336, "; of clips unlike those of training nothing was measured"),
+        ((CLIPPED, NOISY), 0.168, "on RAVDESS; 50 % of 34, as under white noise 10 dB"),
+        (
+            (CLIPPED, STRANGE),
+            0.252,
+            "as under 10 % clipped and this clip is unlike those in what was not measured",
+        ),
+        ((STRANGE,), 0.336, "RAVDESS; this clip is unlike those in what was not measured"),
+        ((replace(NOISY, kept=1.0),), 0.336, "on RAVDESS"),
     ],
 )
 def test_the_worst_condition_of_a_clip_is_taken_off(
@@ -109,7 +115,9 @@ def test_a_timeline_says_what_is_known_of_whole_clips(
     words = ["--timeline", "--out", str(tmp_path / "t.csv"), "--checkpoint", str(model)]
     assert main(["classify", str(voice), *words]) == 0
     printed = capsys.readouterr().out
-    assert "Whole clips, from audio: right in 34 of 100, each emotion counting the same" in printed
+    assert (
+        "Whole clips, from the voice: right in 34 of 100, each emotion counting the same" in printed
+    )
 
 
 def test_fit_measures_it_on_the_validation_clips(fitted: Path) -> None:

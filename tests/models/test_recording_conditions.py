@@ -28,13 +28,13 @@ NOISE = TrainedRange("loudness_range_db", 25.0, 70.0, 0.6, ())
     ("level", "expected"),
     [
         (-60.0, "quiet: its speech is at -60 dB of full scale, in 98 % of the training clips -40 to"
-         " -15; under gain -20 dB, which is milder than this, mean recall on the validation "
-         "clips was 31 %, without 60 %"),
-        (-43.5, "under gain -20 dB, mean recall on the validation clips was 31 %"),
+         " -15; under gain -20 dB, which is milder than this, mean recall on clips that "
+         "it did not learn was 31 %, without 60 %"),
+        (-43.5, "under gain -20 dB, mean recall on clips that it did not learn was 31 %"),
         # -12 is on the loud side, and the loudest that was measured.
         (-5.0, "loud: its speech is at -5 dB of full scale, in 98 % of the training clips -40 to "
-         "-15; under gain +10 dB, which is milder than this, mean recall on the validation "
-         "clips was 44 %, without 60 %"),
+         "-15; under gain +10 dB, which is milder than this, mean recall on clips that "
+         "it did not learn was 44 %, without 60 %"),
     ],
 )  # fmt: skip
 def test_a_recording_far_from_training_is_told_the_score_of_a_condition_as_bad(

@@ -84,6 +84,6 @@ def test_classify_warns_of_a_recording_unlike_those_of_training(
     assert "the recording is quiet" in warned(voice // 100)
     noise = np.random.default_rng(0).integers(-9_000, 9_000, len(voice)).astype(np.int16)
     assert "the recording is noisy" in warned(noise)
-    assert "mean recall on the validation clips was" in warned(noise)
+    assert "mean recall on clips that it did not learn was" in warned(noise)
     clipped = np.clip(voice, -200, 200)
     assert "the recording is clipped" in warned(clipped)
