@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from answers import adapted, predictions_of
 from campaign import ROOT, with_ends
-from numpy.typing import NDArray
 from reporting import parser, publish, table
 
 import avemotion
@@ -30,9 +30,8 @@ from avemotion.data.task import Task
 from avemotion.encoders.interface import PREFIX
 from avemotion.evaluation.evaluate import Protocol, evaluate
 from avemotion.evaluation.metrics.scores import score
-from avemotion.evaluation.predictions import ClipPrediction, Records, read_records
+from avemotion.evaluation.predictions import Records, read_records
 from avemotion.evaluation.report.results import EvaluationResults
-from avemotion.inference.adaptation import lean_of, without_lean
 from avemotion.models.base import probabilities
 from avemotion.models.probe import Probe, ProbeSettings
 from avemotion.models.registry import create
@@ -118,7 +117,9 @@ def _across(crema: Path, ravdess: Path, work: Path, out: Path, jobs: int | None)
         for views, words in VIEWS.items():
             shares = probabilities(voices[learned].probe(views), voices[asked].batch(1))
             for how, groups in alike.items():
-                found = score(_answers(told, adapted(shares, groups) if groups else shares), SIX)
+                found = score(
+                    predictions_of(told, adapted(shares, groups) if groups else shares), SIX
+                )
                 name = f"{learned} -> {asked}"
                 uar = with_ends(found.recall, found.recall_low, found.recall_high)
                 recalls = ", ".join(f"{c.emotion} {100 * c.recall:.0f}" for c in found.classes)
@@ -151,22 +152,6 @@ class _Voices:
 def _voices(store: FeatureStore) -> _Voices:
     rows = tuple(row for row in store.usable("audio") if row.emotion in SIX)
     return _Voices(ClipDataset(store, rows, [f"{PREFIX}{ProbeSettings().voice}"]), rows)
-
-
-def adapted(shares: NDArray[np.floating], groups: Sequence[str]) -> NDArray[np.float64]:
-    """Take out of the answers to the clips of each group what they have in common."""
-    found, names = np.empty(shares.shape), np.array(groups)
-    for name in set(groups):
-        mine = shares[names == name]
-        found[names == name] = without_lean(mine, lean_of(mine))
-    return found
-
-
-def _answers(rows: Sequence[ManifestRow], shares: NDArray[np.floating]) -> list[ClipPrediction]:
-    return [
-        ClipPrediction(0, "", row.clip, row.actor, row.emotion, tuple(values))
-        for row, values in zip(rows, shares.tolist(), strict=True)
-    ]
 
 
 def _publish_across(

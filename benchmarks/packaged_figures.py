@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from answers import adapted, predictions_of
 from campaign import with_ends
 from numpy.typing import NDArray
 from reporting import publish, table
@@ -23,13 +24,11 @@ from avemotion.data.dataset import ClipDataset
 from avemotion.data.relabelled import RelabelledStore
 from avemotion.data.splits import actors_of
 from avemotion.data.store import FeatureStore, ManifestRow
-from avemotion.data.types import Split, unit_of
+from avemotion.data.types import Split
 from avemotion.evaluation.metrics.calibration import calibration
 from avemotion.evaluation.metrics.scores import Score, score
-from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.evaluation.report.results import EvaluationResults
 from avemotion.features.corruptions import Condition, conditions_for
-from avemotion.inference.adaptation import lean_of, without_lean
 from avemotion.models.base import EmotionModel, probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.header import read_header
@@ -154,7 +153,7 @@ def measure(
     shares = _shares(network, others, takes)
     found.add("RAVDESS", "voice", _scored(shares, takes))
     for how, groups in (("all", [""] * len(takes)), ("speaker", [row.actor for row in takes])):
-        found.add(f"RAVDESS, adapted, {how}", "voice", _scored(_adapted(shares, groups), takes))
+        found.add(f"RAVDESS, adapted, {how}", "voice", _scored(adapted(shares, groups), takes))
     _under_conditions(found, given, network, heard)
     _six_videos(found, given)
     recordings, spaces = _known_clips(given, network, face, heard)
@@ -205,7 +204,7 @@ def _pairs(
         ("face", seen), ("voice", spoken), ("both", both / both.sum(axis=1, keepdims=True))
     ):  # fmt: skip
         found.add("made pairs", words, _scored(shares, unheard))
-        error = calibration(_predictions(shares, unheard), EMOTIONS).calibration_error
+        error = calibration(predictions_of(unheard, shares), EMOTIONS).calibration_error
         errors.append(f"{words} {100 * error:.1f} %")
     found.pairs = ", ".join(errors)
 
@@ -237,23 +236,7 @@ def _batches(
 
 
 def _scored(shares: NDArray[np.floating], rows: Sequence[ManifestRow]) -> Score:
-    return score(_predictions(shares, rows), EMOTIONS)
-
-
-def _predictions(shares: NDArray[np.floating], rows: Sequence[ManifestRow]) -> list[ClipPrediction]:
-    return [
-        ClipPrediction(0, "", row.clip, unit_of(row.actor, row.clip), row.emotion, tuple(values))
-        for row, values in zip(rows, shares.tolist(), strict=True)
-    ]
-
-
-def _adapted(shares: NDArray[np.floating], groups: Sequence[str]) -> NDArray[np.float64]:
-    """Adapt the answers to the clips of each group."""
-    found, names = np.empty(shares.shape), np.array(groups)
-    for name in set(groups):
-        mine = shares[names == name]
-        found[names == name] = without_lean(mine, lean_of(mine))
-    return found
+    return score(predictions_of(rows, shares), EMOTIONS)
 
 
 def _under_conditions(
