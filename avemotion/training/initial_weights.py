@@ -296,11 +296,15 @@ def initial_notes(store: FeatureStore, metadata: CheckpointMetadata) -> tuple[st
         return ()
     first, *before = map(_in_words, metadata.initialised_from)
     if model_class(metadata.experiment.model).composed:
-        notes = [f"A member began with the weights of {each}." for each in (first, *before)]
+        notes = [
+            f"Among what members began with are the weights of {each}." for each in (first, *before)
+        ]
+        origins = metadata.initialised_from
     else:
         notes = [f"Training began with the weights of {first}."]
         notes += [f"Those had begun with the weights of {each}." for each in before]
-    if made_anew := metadata.initialised_from[0].made_anew:
+        origins = metadata.initialised_from[:1]
+    if made_anew := dict.fromkeys(name for origin in origins for name in origin.made_anew):
         notes.append(
             "Its labels or action units are others, so the weights that depend on them were made "
             f"anew: {', '.join(made_anew)}."

@@ -291,5 +291,5 @@ def test_what_members_began_with_is_kept(
     found = pooled(small_store, tmp_path, fitted / "ar5/video", run)
     assert found.initialised_from == (before,)
     card = (tmp_path / "late" / "model_card.md").read_text()
-    assert "A member began with the weights of ar5" in card
+    assert "Among what members began with are the weights of ar5" in card
     assert "need --init, too" in card
