@@ -11,6 +11,7 @@ from avemotion.data.corpora import CITATIONS
 from avemotion.errors import UsageError
 from avemotion.evaluation.predictions import read_metadata
 from avemotion.models.header import checkpoint_at, read_header
+from avemotion.models.packaged import PACKAGED
 from avemotion.models.registry import model_class, model_names
 
 PACKAGE = """\
@@ -43,16 +44,21 @@ def cite(used: Path | str | None = None) -> str:
     if used is None:
         entries += [_model(name) for name in model_names()]
         entries += filter(None, CITATIONS.values())
-    elif (folder := Path(used)).is_dir() and not checkpoint_at(folder).is_file():
-        metadata = read_metadata(folder)
-        entries += [_model(name) for name in _with_members(metadata["models"])]
-        entries.append(_corpus(metadata["corpus"], metadata["synthetic"] is not None))
-    else:
-        trained = read_header(checkpoint_at(Path(used)))
+    elif (model := checkpoint_at(Path(used))).is_file():
+        trained = read_header(model)
         made_of = {trained.experiment.model: trained.experiment.settings}
         entries += [_model(name) for name in _with_members(made_of)]
         entries.append(_corpus(trained.corpus, trained.synthetic is not None))
         entries += [_corpus(one.corpus, one.synthetic) for one in trained.initialised_from]
+    elif Path(used).is_dir():
+        metadata = read_metadata(Path(used))
+        entries += [_model(name) for name in _with_members(metadata["models"])]
+        entries.append(_corpus(metadata["corpus"], metadata["synthetic"] is not None))
+    else:
+        raise UsageError(
+            f"There is nothing at {used}. Give the folder of an evaluation, a checkpoint, the "
+            f"folder of its run, or {PACKAGED}."
+        )
     each = (entry for text in entries for entry in text.split("\n\n"))
     return "\n\n".join(dict.fromkeys(each))  # models share publications
 

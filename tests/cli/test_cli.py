@@ -101,7 +101,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (["report", "nowhere"], 2, "nowhere holds no finished evaluation"),
         (["report", "nowhere", "--format", "pdf"], 2, "'pdf', but must be one or several of html"),
         (["report", "nowhere", "--format", "csv,csv"], 2, "twice"),
-        (["cite", "nowhere"], 2, "nowhere holds no finished evaluation"),
+        (["cite", "nowhere"], 2, "nothing at nowhere. Give the folder of an evaluation"),
         (["preprocess", "nowhere"], 2, "nowhere is not a folder"),
         (["preprocess"], 2, "DIRECTORY is missing"),
         (["preprocess", ".", "--corpus", "youtube"], 2, "youtube"),
@@ -220,7 +220,9 @@ class TestConfig:
             modality: str = "av",
             settings: object = None,
             training: TrainingSettings = TrainingSettings(),  # noqa: B008
+            members: tuple[Path, ...] = (),
         ) -> object:
+            assert not members
             seen.update(data=data, model=model, modality=modality, settings=settings)
             seen.update(training=training)
             raise KeyboardInterrupt

@@ -89,7 +89,7 @@ def test_a_wrong_value_of_any_option_is_told_in_plain_words(
         ("fit --model resnet18 --resnet18.width 5", "--resnet18.width is 5.0, but must be one of"),
         ("fit more", "'more' is too much: the command is `avemotion fit`."),
         ("models x --jso", "no option --jso. Did you mean --json?"),
-        ("cite a b", "'b' is too much: the command is `avemotion cite [EVALUATION]`."),
+        ("cite a b", "'b' is too much: the command is `avemotion cite [USED]`."),
         ("export", "CHECKPOINT and FILE are missing: the command is `avemotion export CHECKPOINT"),
         ("classify", "CLIPS is missing: the command is `avemotion classify CLIPS...`."),
         ("verify x --json=5", "--json takes no value, but '5' is given. Leave that out."),

@@ -147,7 +147,7 @@ def test_a_model_is_cited_with_all_that_it_learned_from(
     shutil.copy(packaged_file(".safetensors"), tmp_path / "checkpoint.safetensors")
     for run in (tmp_path, tmp_path / "checkpoint.safetensors"):
         assert avemotion.cite(run) == text
-    with pytest.raises(UsageError, match=r"No checkpoint at nowhere\. .* or avemotion-1"):
+    with pytest.raises(UsageError, match=r"nothing at nowhere\. Give .* or avemotion-1"):
         avemotion.cite("nowhere")
 
 
