@@ -65,10 +65,11 @@ def main() -> None:
         "fine_tuning" if given.ravdess else "fine_tuning_synthetic",
         "Learning a corpus of few people, from scratch and from avemotion-1",
         [
-            f"{voices}, {len(tested.labels)} emotions ({100 / len(tested.labels):.1f} by guessing), "
-            f"tested on {len(last)} actors who are never learned; {given.repeats} draws of the "
-            f"actors who are, {given.epochs} epochs, no actor chooses one. Mean recall (UAR) in per "
-            "cent, with 95 % intervals over the tested actors." + (chose if given.ravdess else ""),
+            f"{voices}, {len(tested.labels)} emotions ({100 / len(tested.labels):.1f} by "
+            f"guessing), tested on {len(last)} actors who are never learned; {given.repeats} draws "
+            f"of the actors who are, {given.epochs} epochs, no actor chooses one. Mean recall "
+            "(UAR) in per cent, with 95 % intervals over the tested actors."
+            + (chose if given.ravdess else ""),
             table(["actors learned", *RATES], rows),
         ],
         result,
