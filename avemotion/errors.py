@@ -6,7 +6,7 @@ Each message says what was wrong, what is allowed, and what to do next.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import NoneType
@@ -92,6 +92,17 @@ def require(holds: bool, name: str, value: object, allowed: str) -> None:
     """
     if not holds:
         raise UsageError(f"{name} is {value!r}, but must be {allowed}.")
+
+
+def require_list(value: object, name: str) -> Sequence[Any]:
+    """Refuse what is no list, and return it; a tuple is one.
+
+    Raises:
+        UsageError: It is none; the message names it.
+    """
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"{name} is {value!r}, but must be a list.")
+    return value
 
 
 def require_type(value: object, kind: Any, name: str) -> None:

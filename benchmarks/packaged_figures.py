@@ -65,7 +65,7 @@ class Figures:
 
     def people(self, folds: EvaluationResults) -> None:
         """Add a row for those who were given the same voices."""
-        for one in (h for name, h in folds.humans.items() if name == "audio"):
+        if one := folds.humans.get("audio"):
             self.rows.append(
                 [f"CREMA-D, {folds.folds} folds", "people, majority", f"{folds.clips:,}",
                  with_ends(one.recall, one.recall_low, one.recall_high),

@@ -13,14 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from avemotion.config import TimelineSettings
 from avemotion.errors import MediaError, MissingModalityError
 from avemotion.inference.prediction import Prediction, StrongWindow
-from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip, pictures_read
+from avemotion.inference.preparation import LONG_CLIP_SECONDS, PreparedClip, media_used
 from avemotion.inference.request import InferenceRequest
 from avemotion.inference.timeline_rows import mean_of_logarithms, most_probable
 from avemotion.inference.timeline_windows import People, WindowAnswer, window_answers
@@ -233,13 +232,8 @@ def _apart(sure: Iterable[_Answered]) -> Iterator[StrongWindow]:
 
 def _qualities(answer: WindowAnswer) -> dict[str, float]:
     """Measure the recording, as far as it was used, but for its pauses: a window has too few."""
-    media: dict[str, Any] = {}
-    used = answer.prediction.modality if answer.prediction else ""
-    if used in ("av", "video") and answer.face.crops is not None:
-        crops, prepared = answer.face.crops, answer.prepared
-        media["video"] = pictures_read(prepared.arrays, crops) if prepared else crops
-    if used in ("av", "audio") and answer.window.samples is not None:
-        media["audio"] = answer.window.samples
+    assert answer.prepared  # of a window that is answered
+    media = media_used(answer.prepared, answer.face.crops, answer.window.samples)
     return {name: value for name, value in measured(media).items() if name != _OF_PAUSES}
 
 

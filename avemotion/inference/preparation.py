@@ -228,9 +228,13 @@ def sound_features(name: str, media: ClipMedia, request: InferenceRequest) -> Cl
         media: Frames and sound; without sound, and of silence, the features are zeros.
         request: Tells the model, and the seed of the noise.
     """
-    sound = media.sound.samples if media.sound and media.sound.samples.any() else None
-    signals = ClipSignals(name, request.metadata.preprocessing.seed, None, sound)
+    signals = ClipSignals(name, request.metadata.preprocessing.seed, None, _heard(media))
     return ClipFeatures.of(signals, _of_stream(request, "audio"), views=1)
+
+
+def _heard(media: ClipMedia) -> NDArray[np.int16] | None:
+    """Return the sound, int16 (sample,); None without one, and of silence."""
+    return media.sound.samples if media.sound and media.sound.samples.any() else None
 
 
 def _of_stream(request: InferenceRequest, stream: Stream) -> list[str]:
@@ -351,18 +355,32 @@ def _compared(
     clip: PreparedClip, face: FaceCrops, media: ClipMedia, request: InferenceRequest
 ) -> PreparedClip:
     """Return a clip with in what it is unlike those of training; windows are not compared."""
-    found: dict[str, NDArray[Any]] = {}
-    if clip.modality != "audio" and face.crops is not None:
-        found["video"] = pictures_read(clip.arrays, face.crops)
-    if clip.modality != "video" and media.sound is not None and media.sound.samples.any():
-        found["audio"] = media.sound.samples
+    found = media_used(clip, face.crops, _heard(media))
     known = request.metadata
     unlike = tuple(departures(measured(found), strangeness(found, known.spaces), known.recordings))
     warnings = (*clip.warnings, *(one.warning for one in unlike))
     return replace(clip, warnings=warnings, departures=unlike)
 
 
-def pictures_read(arrays: Arrays, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def media_used(
+    clip: PreparedClip, crops: NDArray[np.uint8] | None, samples: NDArray[np.int16] | None
+) -> dict[str, NDArray[Any]]:
+    """Return by stream what the answer to a clip rests on, as it was recorded.
+
+    Args:
+        clip: What the model reads of it.
+        crops: The face crops, uint8 (frame, row, column); None without a face.
+        samples: The sound, int16 (sample,); None without one.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    if clip.modality != "audio" and crops is not None:
+        found["video"] = _pictures_read(clip.arrays, crops)
+    if clip.modality != "video" and samples is not None:
+        found["audio"] = samples
+    return found
+
+
+def _pictures_read(arrays: Arrays, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the pictures of the face that a model reads, uint8 (frame, row, column).
 
     Args:

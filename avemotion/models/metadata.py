@@ -16,7 +16,14 @@ from avemotion.data.corpora import corpus_text
 from avemotion.data.task import Task
 from avemotion.data.types import PARTS, Split
 from avemotion.encoders.interface import EncoderIdentity
-from avemotion.errors import UsageError, require, require_keys, require_type, settings_from
+from avemotion.errors import (
+    UsageError,
+    require,
+    require_keys,
+    require_list,
+    require_type,
+    settings_from,
+)
 from avemotion.models.inputs import Input
 from avemotion.models.recording_conditions import TrainedRange, ranges_from
 from avemotion.models.reliability import Reliability, reliabilities_from
@@ -205,10 +212,8 @@ def _split(values: object, name: str) -> Split:
 
 def _origins(values: object) -> tuple[Origin, ...]:
     name = "initialised_from"
-    require(isinstance(values, list | tuple), name, values, "a list")
-    assert isinstance(values, list | tuple)
     found = []
-    for each in values:
+    for each in require_list(values, name):
         given = require_keys(each, [f.name for f in fields(Origin)], name)
         split = _split(given["split"], f"{name}.split")
         anew = _texts(given["made_anew"], f"{name}.made_anew")
@@ -225,15 +230,11 @@ def _task(values: object) -> Task:
 
 
 def _inputs(values: object) -> tuple[Input, ...]:
-    require(isinstance(values, list | tuple), "inputs", values, "a list")
-    assert isinstance(values, list | tuple)
-    return tuple(map(Input.from_dict, values))
+    return tuple(map(Input.from_dict, require_list(values, "inputs")))
 
 
 def _encoders(values: object) -> tuple[EncoderIdentity, ...]:
-    require(isinstance(values, list | tuple), "encoders", values, "a list")
-    assert isinstance(values, list | tuple)
-    return tuple(map(EncoderIdentity.from_dict, values))
+    return tuple(map(EncoderIdentity.from_dict, require_list(values, "encoders")))
 
 
 def _texts(values: object, name: str) -> tuple[str, ...]:

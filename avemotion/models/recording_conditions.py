@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from avemotion.errors import UsageError, require, require_keys, require_type
+from avemotion.errors import require, require_keys, require_list, require_type
 from avemotion.features.recording_quality import QUALITIES
 
 
@@ -64,8 +64,7 @@ class TrainedRange:
             UsageError: A key is missing or unknown, or a value of another type or out of range.
         """
         given = require_keys(values, [f.name for f in fields(cls)], "recordings")
-        conditions = given["conditions"]
-        require(isinstance(conditions, list | tuple), "conditions", conditions, "a list")
+        conditions = require_list(given["conditions"], "conditions")
         return cls(**given | {"conditions": tuple(map(_condition, conditions))})
 
 
@@ -170,6 +169,4 @@ def ranges_from(values: object) -> tuple[TrainedRange, ...]:
     Raises:
         UsageError: A key is missing or unknown, or a value of another type or out of range.
     """
-    if not isinstance(values, list | tuple):
-        raise UsageError(f"recordings is {values!r}, but must be a list.")
-    return tuple(map(TrainedRange.from_dict, values))
+    return tuple(map(TrainedRange.from_dict, require_list(values, "recordings")))

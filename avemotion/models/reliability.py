@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from avemotion.config import MODALITIES, Modality
-from avemotion.errors import UsageError, require, require_keys, require_type
+from avemotion.errors import require, require_keys, require_list, require_type
 from avemotion.models.recording_conditions import Departure
 
 
@@ -98,7 +98,5 @@ def reliabilities_from(values: object) -> tuple[Reliability, ...]:
     Raises:
         UsageError: A key is missing or unknown, or a value of another type or out of range.
     """
-    if not isinstance(values, list | tuple):
-        raise UsageError(f"reliability is {values!r}, but must be a list.")
-    names = [f.name for f in fields(Reliability)]
-    return tuple(Reliability(**require_keys(one, names, "reliability")) for one in values)
+    names, every = [f.name for f in fields(Reliability)], require_list(values, "reliability")
+    return tuple(Reliability(**require_keys(one, names, "reliability")) for one in every)

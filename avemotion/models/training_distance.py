@@ -9,14 +9,14 @@ Pattern Analysis and Machine Intelligence 19(7), 1997).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemotion.config import Stream
-from avemotion.errors import UsageError, require, require_keys, require_type
+from avemotion.errors import UsageError, require, require_keys, require_list, require_type
 from avemotion.features.signatures import SIGNATURES
 
 DIRECTIONS: dict[Stream, int] = {"video": 20, "audio": 8}
@@ -91,8 +91,7 @@ class TrainingSpace:
             limit=1.0,
         )
         distances = [found.distance(one) for one in (held_out if len(held_out) else learned)]
-        values = {f.name: getattr(found, f.name) for f in fields(cls)}
-        return cls(**values | {"limit": _rounded(max(float(np.percentile(distances, 99)), 1e-6))})
+        return replace(found, limit=_rounded(max(float(np.percentile(distances, 99)), 1e-6)))
 
     def distance(self, signature: NDArray[np.float64]) -> float:
         """Return the distance of a signature, float64 (value,), from those of training."""
@@ -111,7 +110,7 @@ class TrainingSpace:
         """
         given = require_keys(values, [f.name for f in fields(cls)], "spaces")
         for name in ("mean", "scale", "spreads", "directions"):
-            require(isinstance(given[name], list | tuple), f"spaces.{name}", given[name], "a list")
+            require_list(given[name], f"spaces.{name}")
         try:
             directions = tuple(map(tuple, given["directions"]))
         except TypeError as error:
@@ -141,9 +140,7 @@ def spaces_from(values: object) -> tuple[TrainingSpace, ...]:
     Raises:
         UsageError: A key is missing or unknown, or a value of another type or out of range.
     """
-    if not isinstance(values, list | tuple):
-        raise UsageError(f"spaces is {values!r}, but must be a list.")
-    return tuple(map(TrainingSpace.from_dict, values))
+    return tuple(map(TrainingSpace.from_dict, require_list(values, "spaces")))
 
 
 def _plain(values: NDArray[np.floating]) -> tuple[float, ...]:
