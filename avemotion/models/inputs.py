@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from avemotion.config import PreprocessSettings, Stream, differences
+from avemotion.config import Modality, PreprocessSettings, Stream, differences
 from avemotion.data.batch import STREAMS
+from avemotion.encoders.interface import PREFIX
+from avemotion.encoders.registry import entry_of
 from avemotion.errors import UsageError, require, require_keys, require_type
 from avemotion.features.table import feature
 
@@ -55,6 +57,38 @@ class Input:
 def names_of(inputs: Sequence[Input]) -> tuple[str, ...]:
     """Return the features that are read."""
     return tuple(part.name for part in inputs)
+
+
+def embedding_inputs(model: str, modality: Modality, *, face: str, voice: str) -> tuple[Input, ...]:
+    """Return the embeddings that a model reads.
+
+    Args:
+        model: Its name, for messages.
+        modality: What it reads of a clip.
+        face: Encoder of the face; not looked at where the face is not read.
+        voice: Encoder of the voice; likewise.
+
+    Raises:
+        UsageError: There is no such encoder, or it reads the other part of a clip.
+    """
+    asked: tuple[tuple[Stream, str, str], ...] = (
+        ("video", "face", face),
+        ("audio", "voice", voice),
+    )
+    found = []
+    for stream, option, name in asked:
+        if modality not in ("av", stream):
+            continue
+        if not name:
+            raise UsageError(
+                f"--{model}.{option} is empty, but --modality {modality} needs an encoder of the "
+                f"{option}: its name, or {stream}-table.NAME of a table that was embedded. Or "
+                "choose another --modality (--modalities)."
+            )
+        if entry_of(name).stream != stream:
+            raise UsageError(f"--{model}.{option} is {name}, which does not read the {option}.")
+        found.append(Input(f"{PREFIX}{name}"))
+    return tuple(found)
 
 
 def streams_of(inputs: Sequence[Input]) -> tuple[Stream, ...]:

@@ -22,12 +22,10 @@ from torch.nn import functional
 from avemotion.config import Modality, Stream
 from avemotion.data.batch import Batch
 from avemotion.data.task import Task
-from avemotion.encoders.interface import PREFIX
-from avemotion.encoders.registry import entry_of
 from avemotion.errors import UsageError, require, require_types
 from avemotion.features.table import feature
 from avemotion.models.base import About
-from avemotion.models.inputs import Input
+from avemotion.models.inputs import Input, embedding_inputs
 from avemotion.models.learner import Learner
 from avemotion.models.pooling import pooling_weights
 
@@ -75,6 +73,7 @@ class Probe(Learner):
         extra="speech",
     )
     learns_all_views = True
+    exportable = True
 
     def __init__(self, task: Task, modality: Modality, settings: ProbeSettings) -> None:
         """Make room for the weights; what size they have is known when it is fitted or loaded."""
@@ -90,26 +89,8 @@ class Probe(Learner):
 
     @classmethod
     def reads(cls, modality: Modality, settings: ProbeSettings) -> tuple[Input, ...]:
-        """Return the embeddings of what it is to read.
-
-        Raises:
-            UsageError: There is no such encoder, or it reads the other part of a clip.
-        """
-        found = []
-        for stream, option in (("video", "face"), ("audio", "voice")):
-            name = getattr(settings, option)
-            if modality not in ("av", stream):
-                continue
-            if not name:
-                raise UsageError(
-                    f"--probe.{option} is empty, but --modality {modality} needs an encoder of the "
-                    f"{option}: its name, or {stream}-table.NAME of a table that was embedded. Or "
-                    "choose another --modality (--modalities)."
-                )
-            if entry_of(name).stream != stream:
-                raise UsageError(f"--probe.{option} is {name}, which does not read the {option}.")
-            found.append(Input(f"{PREFIX}{name}"))
-        return tuple(found)
+        """Return the embeddings of what it is to read: see `embedding_inputs`."""
+        return embedding_inputs("probe", modality, face=settings.face, voice=settings.voice)
 
     def _streams(self) -> list[Stream]:
         return [feature(part.name).stream for part in self.inputs]

@@ -29,6 +29,7 @@ MODELS = {
     "stimme": "avemotion.models.stimme:Stimme",
     "miene_stimme": "avemotion.models.miene_stimme:MieneStimme",
     "probe": "avemotion.models.probe:Probe",
+    "fusion": "avemotion.models.fusion:Fusion",
     "late": "avemotion.models.late:Late",
     "ar1": "avemotion.models.thesis_pictures:AR1",
     "ar2": "avemotion.models.thesis_pictures:AR2",

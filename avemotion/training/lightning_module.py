@@ -129,7 +129,7 @@ class EmotionModule(pl.LightningModule):
         with torch.autocast(batch.present["video"].device.type, enabled=False):
             clips = self.network.read(heard_anew(batch, names_of(self.network.inputs), s))
         for name in clips.inputs:
-            if feature(name).stream == "video":
+            if feature(name).kind in ("frames", "image"):
                 clips = clips.with_inputs(**{name: augment_faces(clips.inputs[name], s)})
             elif feature(name).kind == "spectrogram" and s.spectrogram_masking:
                 clips = clips.with_inputs(**{name: self._masked(name, clips)})

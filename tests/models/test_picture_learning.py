@@ -79,7 +79,7 @@ def fitted(store: FeatureStore, out: Path, name: str, values: dict, changed: dic
 
 
 def test_no_model_is_left_out() -> None:
-    assert HOW.keys() | {"ar5", "stimme", "probe", "late"} == MODELS.keys()
+    assert HOW.keys() | {"ar5", "stimme", "probe", "fusion", "late"} == MODELS.keys()
 
 
 @pytest.mark.parametrize("name", HOW)

@@ -228,6 +228,9 @@ def test_the_whole_road_by_voice(run: Path, small_corpus: Path) -> None:
     found = avemotion.classify_clip(small_corpus / row.audio_file, report.checkpoint)
     asked = [found.probabilities[label] for label in store.labels]
     np.testing.assert_allclose(asked, stored, atol=1e-4)
+    exported = avemotion.export(report.checkpoint, run / "audio" / "checkpoint.onnx")
+    found = avemotion.Classifier(exported.file).classify(small_corpus / row.audio_file)
+    np.testing.assert_allclose(list(found.probabilities.values()), stored, atol=1e-4)
 
 
 def test_another_revision_of_the_encoder_is_refused(run: Path, tmp_path: Path) -> None:
