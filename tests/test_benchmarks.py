@@ -281,8 +281,8 @@ def test_landmark_video_needs_every_published_fold(tmp_path: Path):
 def test_encoders_go_from_corpus_to_corpus(small_corpus: Path, tmp_path: Path):
     pytest.importorskip("moonshine_voice")
     write_takes(tmp_path / "ravdess", actors=(1, 2, 3, 4), emotions=(1, 3, 4, 5, 6, 7))
-    words = ("--across", "--crema", small_corpus, "--ravdess", tmp_path / "ravdess", "--jobs", 1)
-    result = run("encoders", tmp_path, *words, "--work", tmp_path / "work", table="encoders_across")
+    words = ("--crema", small_corpus, "--ravdess", tmp_path / "ravdess", "--jobs", 1)
+    result = run("encoders_across", tmp_path, *words, "--work", tmp_path / "work")
     assert len(result) == 2 * (3 + 2) and all(0 <= recall <= 1 for recall in result.values())
     table = (tmp_path / "encoders_across.md").read_text()
     assert "48 of 4 actors" in table and "24 of 4 of RAVDESS" in table
