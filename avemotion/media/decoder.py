@@ -22,6 +22,7 @@ from avemotion.media.frames import FrameCollector
 from avemotion.media.integrity import check_content, check_file
 from avemotion.media.kinds import Kind, kind_of
 from avemotion.media.sources import MediaFile
+from avemotion.media.tiles import in_tiles, joined
 from avemotion.media.timestamps import FrameChoice as FrameChoice
 from avemotion.media.timestamps import (
     FramePlan,
@@ -75,7 +76,12 @@ def opened(file: MediaFile, **options: str) -> Iterator[av.container.InputContai
     try:
         forced = {"protocol_whitelist": allowed, "format_whitelist": _formats()}
         with av.open(source, "r", options=forced | options) as container:
-            yield container
+            whole = joined(file) if in_tiles(container, file.name) else None
+            if whole is None:
+                yield container
+        if whole is not None:
+            with av.open(whole, "r", options=forced | {"protocol_whitelist": "none"}) as container:
+                yield container
     except av.error.ArgumentError as error:
         raise MediaError(
             f"{file.name} cannot be decoded: it refers to other files (a playlist), or is damaged"

@@ -42,6 +42,15 @@ def check_picture(name: str, file: BinaryIO) -> None:
         return
     if not whole:
         raise MediaError(f"{name} is truncated: the end of the picture is missing. Fetch it again")
+    check_size(name, columns, rows)
+
+
+def check_size(name: str, columns: int, rows: int) -> None:
+    """Refuse a picture that is too large, before it is decoded.
+
+    Raises:
+        MediaError: It has more than `MAX_PIXELS`.
+    """
     if rows * columns > MAX_PIXELS:
         raise MediaError(
             f"{name} has {columns:,} x {rows:,} pixels, but pictures of at most "

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from app_maker import save_model, save_picture_model
+from heic_maker import write_tiled
 from PIL import Image
 
 from avemotion import classify_clip, classify_faces, classify_image
@@ -103,7 +104,7 @@ def saved(image: Image.Image, kind: str, **more: object) -> bytes:
 def test_pictures_of_every_kind_are_read_upright_and_grey(
     model: Path, photo: np.ndarray, tmp_path: Path
 ) -> None:
-    """CMYK, 16 bits, a palette, transparency, and an orientation in EXIF."""
+    """CMYK, 16 bits, a palette, transparency, an orientation in EXIF, and tiles."""
     picture = Image.fromarray(photo)
     grey = np.asarray(picture.convert("L"))
     turned = Image.Exif()
@@ -117,6 +118,8 @@ def test_pictures_of_every_kind_are_read_upright_and_grey(
         "still.webp": saved(picture, "webp", quality=95),
         "turned.jpg": saved(picture.rotate(-90, expand=True), "jpeg", quality=95, exif=turned),
     }
+    write_tiled(tmp_path / "phone.heic", photo, tile=128)
+    kinds["phone.heic"] = (tmp_path / "phone.heic").read_bytes()
     plain = classify_image(photo, model)
     for name, content in kinds.items():
         (tmp_path / name).write_bytes(content)

@@ -47,7 +47,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 """How videos end, in small letters."""
 
-PICTURE_SUFFIXES = frozenset(".bmp .jpeg .jpg .png .webp".split())
+PICTURE_SUFFIXES = frozenset(".avif .bmp .heic .heif .jpeg .jpg .png .webp".split())
 """How pictures end. One beside a video or a sound of the same name is its thumbnail, no clip."""
 
 NO_TABLE = (
