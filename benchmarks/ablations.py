@@ -23,7 +23,6 @@ from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.predictions import read_records
 from avemotion.evaluation.report.results import EvaluationResults
-from avemotion.models.ar5 import AR5Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,6 @@ class Ablation:
     changes: dict[str, object]
     """Settings of the training."""
     for_av_alone: bool
-    lengths: tuple[int, int] | None = None
-    """Lengths of the embeddings of face and voice: their weights (thesis, section 5.2.5)."""
 
 
 BASE = "as configured"
@@ -53,10 +50,6 @@ ABLATIONS = (
     ),
     Ablation("rare emotions weigh more", {"balance": "weights"}, False),
     Ablation("rare emotions drawn more often", {"balance": "sampling"}, False),
-    *(
-        Ablation(f"face {face}, voice {voice}", {}, True, (face, voice))
-        for face, voice in ((32, 128), (128, 32), (64, 256), (256, 64), (256, 256))
-    ),
     Ablation("votes, weight 0.25", {"labels": "votes", "vote_weight": 0.25}, False),
 )
 """Those that the given configuration already has are left out."""
@@ -79,10 +72,10 @@ def main() -> None:
     given = arguments.parse_args()
     store = FeatureStore(given.store) if given.store else make_store(given)
     settings, training = read_settings(given.config)
-    chosen = {BASE: (settings, training)} | {
+    chosen = {BASE: training} | {
         a.name: changed
         for a in ABLATIONS
-        if (changed := _changed(a, settings, training)) != (settings, training)
+        if (changed := replace(training, **a.changes)) != training
         and (given.modality == "av" or not a.for_av_alone)
         and _possible(a, store)
         and (not given.only or a.name in given.only)
@@ -95,21 +88,12 @@ def main() -> None:
             jobs=given.jobs,
             robustness=given.robustness == "true",
             out=given.work / given.name / name.replace(",", "").replace(" ", "-"),
-            settings={"ar5": changed},
+            settings={"ar5": settings},
             training=trained,
         )
-        for name, (changed, trained) in chosen.items()
+        for name, trained in chosen.items()
     }
     _publish(given, store, training, found)
-
-
-def _changed(
-    ablation: Ablation, settings: AR5Settings, training: TrainingSettings
-) -> tuple[AR5Settings, TrainingSettings]:
-    if ablation.lengths:
-        face, voice = ablation.lengths
-        settings = replace(settings, video_features=face, audio_features=voice)
-    return settings, replace(training, **ablation.changes)
 
 
 def _possible(ablation: Ablation, store: FeatureStore) -> bool:

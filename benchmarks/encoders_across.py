@@ -47,7 +47,8 @@ def main() -> None:
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     settings = PreprocessSettings(views=1, features=("waveform",))
-    stores = {"CREMA-D": given.work / "crema_d", "RAVDESS": given.work / "ravdess"}
+    work = given.work / "across"
+    stores = {"CREMA-D": work / "crema_d", "RAVDESS": work / "ravdess"}
     avemotion.preprocess(given.crema, out=stores["CREMA-D"], settings=settings)
     fill(given.ravdess, stores["RAVDESS"], settings)
     voices = {}

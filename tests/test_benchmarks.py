@@ -166,6 +166,15 @@ def test_ablations_change_one_setting_at_a_time(campaign: tuple[object, ...], tm
         assert positive(found["corrupted"], "white noise 20 dB", "babble 10 dB")
 
 
+def test_lengths_are_compared_with_a_modality_missing(campaign: tuple[object, ...], tmp_path: Path):
+    quick = Path(str(campaign[1])).parent / "quick.yaml"
+    result = run("lengths", tmp_path, *campaign, "--config", quick)
+    assert list(result) == ["128, 128", "32, 128", "128, 32"]
+    for found in result.values():
+        assert positive(found, "face and voice", "voice missing", "face missing")
+    assert result["128, 128"]["ahead"]["recall"] == 0
+
+
 def test_real_voices_stand_beside_people(tmp_path: Path):
     corpus = tmp_path / "crema"
     avemotion.synth(corpus, actors=5, clips_per_actor=6, progress=False)

@@ -157,6 +157,16 @@ class EmotionModel(nn.Module):
     def prepare(self, dataset: ClipDataset) -> None:
         """Take over statistics of the training clips, before the first step."""
 
+    def make_room(self, weights: Mapping[str, Tensor]) -> None:
+        """Build what only the weights tell the size of, before they are taken over.
+
+        Args:
+            weights: Name -> values, as the state of such a model holds them.
+
+        Raises:
+            ValueError: Their sizes do not fit together.
+        """
+
     def masked_value(self, name: str) -> Tensor | float:
         """Return what stands for nothing in a spectrogram: float (row, 1), or a number."""
         return 0.0

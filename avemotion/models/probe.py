@@ -28,6 +28,7 @@ from avemotion.models.base import About
 from avemotion.models.inputs import Input, embedding_inputs
 from avemotion.models.learner import Learner
 from avemotion.models.pooling import pooling_weights
+from avemotion.models.standardisation import mean_and_scale
 
 SEED = 0
 """Seed of the groups of training actors."""
@@ -218,8 +219,7 @@ class _Search:
                 "--probe.groups cannot be formed: one would be learned from clips of one emotion "
                 "alone. Use a corpus in which more actors show more emotions, or fewer groups."
             )
-        mean, scale = vectors.mean(axis=0), vectors.std(axis=0)
-        scale[scale < 1e-6] = 1.0  # a value that never changes
+        mean, scale = mean_and_scale(vectors)
         fitted = LogisticRegression(
             C=strength,
             class_weight="balanced" if self.settings.balanced else None,

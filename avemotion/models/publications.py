@@ -34,3 +34,13 @@ POOLING = """\
   pages   = {114--135},
   year    = {1986}
 }"""
+
+GATE = """\
+@misc{arevalo2017gated,
+  author        = {Arevalo, John and Solorio, Thamar and Montes-y-G{\\'o}mez, Manuel and
+                   Gonz{\\'a}lez, Fabio A.},
+  title         = {Gated Multimodal Units for Information Fusion},
+  year          = {2017},
+  eprint        = {1702.01992},
+  archivePrefix = {arXiv}
+}"""

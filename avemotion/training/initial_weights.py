@@ -158,7 +158,9 @@ class InitialWeights:
                 f"{self.path} changed while it was read: it is being trained. Give --init a run "
                 "that is finished."
             )
-        weights, own = given.state_dict(), network.state_dict()
+        weights = given.state_dict()
+        network.make_room(weights)
+        own = network.state_dict()
         if network.modality != given.modality:  # the part for face or voice of a model for both
             weights = {name: values for name, values in weights.items() if name in own}
         orders = _orders(network, theirs.task)

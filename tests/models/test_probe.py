@@ -206,7 +206,7 @@ def run(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 TRAINING = TrainingSettings(holdout=0.25, validation=0.3)
 
 
-def test_the_whole_road_by_voice(run: Path, small_corpus: Path) -> None:
+def test_the_whole_road_by_voice(run: Path, small_corpus: Path, tmp_path: Path) -> None:
     """fit, a checkpoint that is read back, and the same answer from the store and from the file."""
     from avemotion.data.dataset import ClipDataset
     from avemotion.data.store import FeatureStore
@@ -228,7 +228,7 @@ def test_the_whole_road_by_voice(run: Path, small_corpus: Path) -> None:
     found = avemotion.classify_clip(small_corpus / row.audio_file, report.checkpoint)
     asked = [found.probabilities[label] for label in store.labels]
     np.testing.assert_allclose(asked, stored, atol=1e-4)
-    exported = avemotion.export(report.checkpoint, run / "audio" / "checkpoint.onnx")
+    exported = avemotion.export(report.checkpoint, tmp_path / "checkpoint.onnx")
     found = avemotion.Classifier(exported.file).classify(small_corpus / row.audio_file)
     np.testing.assert_allclose(list(found.probabilities.values()), stored, atol=1e-4)
 
