@@ -116,7 +116,7 @@ def tables(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_whole_road_by_tables(tables: Path, tmp_path: Path) -> None:
-    """Values of any scale, also one that never changes; the width of a table is that of the file."""
+    """Values of any scale, also one that never changes; a table's width is that of the file."""
     settings = settings_of("fusion", {"face": "video-table.mine", "voice": "audio-table.mine"})
     report = avemotion.fit(
         data=tables, model="fusion", modality="av", out=tmp_path / "run", settings=settings,
