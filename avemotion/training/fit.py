@@ -92,8 +92,8 @@ def fit(
         >>> fit(modality="av", training=training, progress=False).checkpoint
         PosixPath('runs/ar5/av/checkpoint.safetensors')
     """
-    store = FeatureStore(Path(data))
     asked = FitRequest.of(model, modality, out, init, settings, training, members)
+    store = FeatureStore(Path(data))
     if done := finished_run(store, asked):
         return _report(done.folder, read_header(done.folder / CHECKPOINT_NAME), True, done.counts)
     plan = _planned(store, asked)
