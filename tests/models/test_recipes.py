@@ -19,7 +19,13 @@ from avemotion.evaluation import systems
 from avemotion.evaluation.plan import EvaluationPlan
 from avemotion.models.ar5 import AR5, AR5Settings
 from avemotion.models.checkpoint import load_checkpoint
-from avemotion.models.registry import MODELS, model_class, settings_of, training_for
+from avemotion.models.registry import (
+    MODELS,
+    model_class,
+    settings_of,
+    training_for,
+    with_settings,
+)
 from avemotion.training.provenance import changed_options
 
 FUSION = {
@@ -170,7 +176,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
 def test_the_command_repeats_the_evaluation(
     given: GivenTraining, table: Path, tmp_path: Path, planned: Callable[..., Any]
 ) -> None:
-    """With models of two recipes, and a learner, from which nothing is hidden in training."""
+    """With models of two recipes, and a learner."""
     settings = OF_TABLE | {"probe": settings_of("probe", {"voice": "audio-table.mine"})}
     experiments = planned(
         lambda: avemotion.evaluate(
@@ -199,6 +205,13 @@ def test_options_are_those_that_differ_from_the_recipe(given: GivenTraining) -> 
     if isinstance(given, TrainingSettings):
         expected = {name: plain[name] for name in FUSION}
     assert options == {f"--training.{name}": str(value) for name, value in expected.items()}
+
+
+def test_that_nothing_is_hidden_from_a_learner_is_no_option() -> None:
+    """It would count for the networks of the same evaluation."""
+    experiment = with_settings(ExperimentSettings("knn", "video"))
+    assert experiment.training.modality_dropout == 0.0
+    assert changed_options(experiment) == []
 
 
 def test_help_and_list_show_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
