@@ -7,6 +7,7 @@ command line's help for it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -134,7 +135,7 @@ class TimelineSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is trained."""
+    """How a model is trained; a model's own recipe may differ from these defaults."""
 
     epochs: int = 30
     """Largest number of passes over the training clips."""
@@ -277,6 +278,11 @@ class TrainingSettings:
                 "--training.early_stopping needs validation actors, but --training.validation is "
                 "0. Give a share of actors, or set --training.early_stopping false."
             )
+
+
+GivenTraining = TrainingSettings | Mapping[str, Any] | None
+"""What is said of training: all of it; single settings by name, which count over a model's recipe;
+or nothing, which leaves that as it is."""
 
 
 @dataclass(frozen=True)

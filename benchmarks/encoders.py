@@ -14,21 +14,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from campaign import ROOT, with_ends
+from campaign import ROOT, lead, percent, with_ends
 from reporting import parser, publish, table
 
 import avemotion
-from avemotion.config import Modality, PreprocessSettings, TrainingSettings
+from avemotion.config import Modality, PreprocessSettings
 from avemotion.data.corpora.crema_d import EMOTIONS
 from avemotion.evaluation.evaluate import Protocol, evaluate
+from avemotion.evaluation.metrics.recalls import Difference
 from avemotion.evaluation.predictions import Records, read_records
 from avemotion.evaluation.report.results import EvaluationResults
+from avemotion.models.fusion import FusionSettings
 from avemotion.models.probe import ProbeSettings
 
 sys.path.insert(0, str(ROOT / "data_prep"))
 from ravdess import TABLE_NAME, fill, write_table  # noqa: E402
 
-ALL_LEARN = TrainingSettings(validation=0.0, early_stopping=False)
+ALL_LEARN = {"validation": 0.0, "early_stopping": False}
 SYSTEM = "probe/audio"
 SIX = EMOTIONS
 """Emotions that CREMA-D and RAVDESS share: all of the former."""
@@ -64,7 +66,7 @@ def _crema_d(crema: Path, work: Path, out: Path, jobs: int | None) -> None:
         store = avemotion.preprocess(crema, out=folder / "features", settings=settings).store
         avemotion.embed(store, views=views, jobs=jobs)
         found[views], records = _evaluated(
-            store, folder, protocols, ("audio",), ProbeSettings(), jobs
+            store, folder, protocols, ("audio",), {"probe": ProbeSettings()}, jobs
         )
         _predictions(out, f"crema_d-views-{views}", records)
     _publish_crema_d(out, found)
@@ -79,7 +81,10 @@ def _ravdess(folder: Path, work: Path, jobs: int | None) -> tuple[Found, dict[st
     avemotion.embed(store, f"video-table:{table_of_movement}", jobs=jobs)
     protocols: tuple[Protocol, ...] = ("luna-jimenez", "sentences")
     modalities: tuple[Modality, ...] = ("av", "video", "audio")
-    settings = ProbeSettings(face=FACE, strengths=(0.001, 0.01, 0.1))
+    settings = {
+        "probe": ProbeSettings(face=FACE, strengths=(0.001, 0.01, 0.1)),
+        "fusion": FusionSettings(face=FACE),
+    }
     return _evaluated(store, work, protocols, modalities, settings, jobs)
 
 
@@ -88,18 +93,19 @@ def _evaluated(
     work: Path,
     protocols: tuple[Protocol, ...],
     modalities: tuple[Modality, ...],
-    settings: ProbeSettings,
+    settings: Mapping[str, ProbeSettings | FusionSettings],
     jobs: int | None,
 ) -> tuple[Found, dict[str, Records]]:
+    """Train models by their own recipes, but with all actors of the training side."""
     found, records = {}, {}
     for protocol in protocols:
         out = work / protocol
         found[protocol] = evaluate(
             data=store,
             protocol=protocol,
-            models=("probe",),
+            models=tuple(settings),
             modalities=modalities,
-            settings={"probe": settings},
+            settings=settings,
             training=ALL_LEARN,
             robustness=False,
             jobs=jobs,
@@ -170,18 +176,26 @@ def _publish_crema_d(out: Path, found: Mapping[int, Found]) -> None:
     )  # fmt: skip
 
 
+def _ahead(records: Records, modality: Modality) -> Difference:
+    """Compare the mean recall of fusion with the probe's."""
+    systems = records.predictions
+    return lead(systems[f"fusion/{modality}"], systems[f"probe/{modality}"], records.labels)
+
+
 def _publish_ravdess(out: Path, found: Found, records: Mapping[str, Records]) -> None:
     _predictions(out, "ravdess", records)
     results = found["luna-jimenez"]
-    named = {"av": "face and voice", "video": "face", "audio": "voice"}
+    named: dict[Modality, str] = {"av": "face and voice", "video": "face", "audio": "voice"}
     rows = [
-        _row(f"{words}, {what}", found[protocol], f"probe/{modality}")
+        [*_row(f"{words}, {what}", one, f"probe/{modality}"),
+         *_row("", one, f"fusion/{modality}")[1:], percent(_ahead(records[protocol], modality))]
         for protocol, words in (
             ("luna-jimenez", "five published folds"),
             ("sentences", "sentences, too"),
         )
+        if (one := found[protocol])
         for modality, what in named.items()
-    ]
+    ]  # fmt: skip
     publish(
         out,
         "encoders_ravdess",
@@ -191,9 +205,11 @@ def _publish_ravdess(out: Path, found: Found, records: Mapping[str, Records]) ->
             "tracked landmarks**, not the video: statistics of their movement, by OpenFace in a "
             "studio. The voice is four layers of `moonshine-tiny`. Probes (logistic regression); "
             "strengths, and the weights of face and voice, by cross-validation among the training "
-            "actors (strengths 0.001, 0.01, 0.1). One seed, nothing is random. Per cent, with "
-            "95 % over actors:",
-            table(["", "UAR", "WAR"], rows),
+            "actors (strengths 0.001, 0.01, 0.1); one seed, nothing is random. Fusion: the small "
+            "network with a gate, by its own recipe, of which the amounts were chosen by trials on "
+            "these folds; one seed, all 20 epochs, no validation actors. Per cent, with 95 % over "
+            "actors; then fusion's UAR less the probe's, paired over actors:",
+            table(["", "probe: UAR", "WAR", "fusion: UAR", "WAR", "difference"], rows),
             "Its two sentences are each said in every emotion, by every actor. Where they are held "
             "out, a fold learns from half of the clips.",
         ],

@@ -1,6 +1,6 @@
 """avemotion-1, the model that comes with the package: made from the raw files, and measured.
 
-The face network learns FER2013 with the votes of FER+ (`configs/miene.yaml`, then with faces as
+The face network learns FER2013 with the votes of FER+ (by Miene's recipe, then with faces as
 poor cameras show them, `POOR`), the voice network the mel spectrograms of all of CREMA-D (`VOICE`).
 Both are trained as anyone's are, by `fit`; what is done here is to put them together: six emotions,
 calibrated, without the shares that the emotions had in training. `packaged_figures.py` measures it.
@@ -20,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import yaml
 from packaged_figures import measure
 from reporting import parser
 
@@ -35,7 +34,7 @@ from avemotion.models.metadata import CheckpointMetadata, Origin
 from avemotion.models.miene import Miene
 from avemotion.models.miene_stimme import MieneStimme
 from avemotion.models.packaged import packaged_file
-from avemotion.models.registry import create, settings_of, with_settings
+from avemotion.models.registry import create, settings_of, training_for, with_settings
 from avemotion.models.stimme import Stimme
 
 ROOT = Path(__file__).parents[1]
@@ -123,8 +122,7 @@ def _stores(given: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def _face_training() -> TrainingSettings:
-    values = yaml.safe_load((ROOT / "configs" / "miene.yaml").read_text(encoding="utf-8"))
-    return TrainingSettings(**values["training"])
+    return training_for("miene", {"split": "official"})
 
 
 def _at_most(training: TrainingSettings, epochs: int | None) -> TrainingSettings:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from campaign import with_ends
 from reporting import parser, publish, table
 
@@ -29,9 +28,9 @@ from avemotion.evaluation.predict import predict
 from avemotion.evaluation.predictions import ClipPrediction
 from avemotion.files import write_csv
 from avemotion.models.checkpoint import load_checkpoint
+from avemotion.models.miene import Miene
 from avemotion.models.registry import settings_of
 
-ROOT = Path(__file__).parents[1]
 PLAIN = {"label_smoothing": 0.0, "mixup": 0.0, "mirror": False, "rotation_degrees": 0.0,
          "scale": 0.0, "shift": 0.0}  # fmt: skip
 """No augmentation, as the sources have it that name none."""
@@ -125,8 +124,7 @@ def main() -> None:
 
 def _all() -> tuple[System, ...]:
     """Return the systems, ours last."""
-    values = yaml.safe_load((ROOT / "configs" / "miene.yaml").read_text(encoding="utf-8"))
-    training = values["training"]
+    training = dict(Miene.recipe)
     epochs = training.pop("epochs")
     return (*SYSTEMS, System("Miene", "miene", "ours", epochs, epochs, training=training))
 

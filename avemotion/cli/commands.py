@@ -17,6 +17,7 @@ from avemotion.cli.options import (
     add_function,
     add_members,
     add_models,
+    add_training,
     as_path,
     modalities,
     names,
@@ -110,9 +111,10 @@ def _fit(command: Command) -> int:
 
     def add(parser: Any) -> None:
         add_config(parser)
-        add_function(parser, avemotion.fit, {"settings", "members"})
+        add_function(parser, avemotion.fit, {"settings", "training", "members"})
         add_members(parser, "for --model late: runs, or checkpoints, whose answers are pooled")
         add_models(parser, models, initial)
+        add_training(parser, models[:1])
 
     values = command.parse(add)
     settings = {name: values.pop(name) for name in models}
@@ -134,7 +136,7 @@ def _evaluate(command: Command) -> int:
 
     def add(parser: Any) -> None:
         add_config(parser)
-        taken = {"models", "modalities", "settings", "mapping", "members"}
+        taken = {"models", "modalities", "settings", "training", "mapping", "members"}
         add_function(parser, avemotion.evaluate, taken)
         add_members(
             parser,
@@ -142,6 +144,7 @@ def _evaluate(command: Command) -> int:
             "and pooled",
         )
         add_models(parser, models)
+        add_training(parser, models)
         parser.add_argument(
             "--models",
             type=names,

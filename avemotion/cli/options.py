@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import jsonargparse
 import yaml
 
 from avemotion.cli.wrong_words import Options
-from avemotion.config import DEFAULT_MODEL, MODALITIES
+from avemotion.config import DEFAULT_MODEL, MODALITIES, TrainingSettings
 from avemotion.errors import UsageError
-from avemotion.models.registry import model_names, settings_class
+from avemotion.models.registry import model_names, settings_class, training_for
 from avemotion.training.initial_weights import InitialWeights
 
 _NOTHING = ("null", "()")
@@ -39,7 +39,7 @@ class Command:
             add: Adds the command's options to a parser.
 
         Returns:
-            Keyword arguments, dataclasses built.
+            Keyword arguments, dataclasses built; of training the settings that are given, alone.
 
         Raises:
             UsageError: The words are no options of the command.
@@ -66,6 +66,8 @@ class Command:
         except UsageError as error:  # of a dataclass that was built
             raise UsageError(options.named(str(error))) from error
         values.pop("config", None)
+        if "training" in values:
+            values["training"] = _given_training(parser, words)
         return values
 
     def option(self, name: str) -> str:
@@ -186,6 +188,26 @@ def add_models(
         kind = settings_class(name)
         default = (defaults or {}).get(name) or kind()
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"settings of {name}")
+
+
+def add_training(parser: Any, models: Sequence[str]) -> None:
+    """Make options of training: ``--training.epochs`` and the like.
+
+    Args:
+        parser: Gets them.
+        models: What is trained. Of one model the help shows its recipe, of several the defaults.
+
+    Raises:
+        UsageError: There is no such model.
+    """
+    default = training_for(models[0]) if len(models) == 1 else TrainingSettings()
+    parser.add_class_arguments(TrainingSettings, "training", default=default, instantiate=False)
+
+
+def _given_training(parser: Any, words: list[str]) -> dict[str, Any]:
+    """Return the settings of training that words and an experiment file give, and no defaults."""
+    given = parser.parse_args(words, defaults=False).get("training") or {}
+    return {one.name: given[one.name] for one in fields(TrainingSettings) if one.name in given}
 
 
 def add_members(parser: Any, text: str) -> None:

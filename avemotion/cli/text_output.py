@@ -131,6 +131,11 @@ def models_text(models: Sequence[ModelEntry], packaged: PackagedModel) -> str:
     lines = [
         tabulate(rows, headers, disable_numparse=True, maxcolwidths=[None, 24, None, None, 48])
     ]
+    lines += [
+        f"{m.name} is trained with {', '.join(f'{k} {v}' for k, v in m.recipe.items())}"
+        for m in models
+        if m.recipe
+    ]
     reported = [figure for m in models for figure in m.reported]
     lines += [
         f"{r.system}, {r.modality}: {_percent(r.value)} % reported ({r.source})" for r in reported

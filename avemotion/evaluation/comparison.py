@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avemotion.config import Engine, ExperimentSettings, TrainingSettings
+from avemotion.config import Engine, ExperimentSettings, GivenTraining
 from avemotion.data.corrupted_batches import check_corruptible
 from avemotion.data.splits import check_known
 from avemotion.data.store import FeatureStore, ManifestRow
@@ -43,7 +43,7 @@ def check_mapping(protocol: str, mapping: Mapping[str, str] | None) -> None:
 def check_options(
     protocol: str,
     settings: Mapping[str, Any] | None,
-    training: TrainingSettings,
+    training: GivenTraining,
     seeds: int,
     jobs: int | None,
     engine: Engine,
@@ -58,18 +58,13 @@ def check_options(
     for name, value in (("--seeds", seeds), ("--jobs", jobs)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}, but must be 1 or more.")
-    trains = training != TrainingSettings() or (seeds, jobs, engine) != (1, None, "local")
+    trains = bool(training) or (seeds, jobs, engine) != (1, None, "local")
     trains |= bool(members) or any(given != type(given)() for given in (settings or {}).values())
     if protocol in WITHOUT_TRAINING and trains:
         raise UsageError(
             f"--protocol {protocol} trains nothing, so it takes no settings of models or training "
             "(nor --config, --seeds, --jobs, --engine, --members). Give them to `avemotion fit`, "
             "or choose another --protocol."
-        )
-    if protocol not in ("holdout", "official") and training.split == "official":
-        raise UsageError(
-            f"--training.split official does not go with --protocol {protocol}, which splits by "
-            "actors. Choose --protocol official, or leave that setting out."
         )
 
 

@@ -8,12 +8,11 @@ fold of a protocol and test it on that fold's actors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from avemotion.config import Engine, Modality, TrainingSettings
+from avemotion.config import Engine, GivenTraining, Modality
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.predictions import (
     CorruptedPredictions,
@@ -57,7 +56,7 @@ def evaluate(
     mapping: Mapping[str, str] | None = None,
     out: Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
+    training: GivenTraining = None,
     progress: bool = True,
 ) -> EvaluationResults:
     """Score systems on the same clips of actors that none of them saw, and compare any two.
@@ -94,7 +93,9 @@ def evaluate(
             those of the same name; by default calm -> neutral. Other clips are left out.
         out: Folder of the evaluation; by default ``evaluation/PROTOCOL``.
         settings: Model -> an instance of its `Settings`; by default its best known values.
-        training: How the models are trained.
+        training: How the models are trained: single settings by name, which count over each model's
+            own recipe; an instance of `TrainingSettings`, which is taken whole for all of them; by
+            default the recipes.
         progress: Show a progress bar.
 
     Returns:
@@ -122,8 +123,6 @@ def evaluate(
     comparison.check_options(protocol, settings, training, seeds, jobs, engine, members)
     comparison.check_mapping(protocol, mapping)
     settings = with_members(settings, members, models)
-    if protocol == "official":
-        training = replace(training, split="official")
     if protocol != "other-corpus":
         comparison.check_actors(store)
     systems = find_systems(store, protocol, models, modalities, settings, training, runs, mapping)

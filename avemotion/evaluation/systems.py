@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from avemotion.config import (
     MODALITIES,
     Engine,
     ExperimentSettings,
+    GivenTraining,
     Modality,
     TrainingSettings,
 )
@@ -34,6 +35,7 @@ from avemotion.models.registry import (
     inputs_of,
     model_class,
     settings_of,
+    training_for,
     with_settings,
 )
 from avemotion.training.augmentation import left_out
@@ -62,7 +64,7 @@ def find_systems(
     models: Sequence[str],
     modalities: Sequence[Modality],
     settings: Mapping[str, Any] | None,
-    training: TrainingSettings,
+    training: GivenTraining,
     runs: Path,
     mapping: Mapping[str, str] | None,
 ) -> Systems:
@@ -74,7 +76,9 @@ def find_systems(
         trained = find_trained(runs, models, modalities)
         store, notes = opened(store, trained, protocol, mapping)
         return Systems(store, experiments_of(trained), trained, notes)
-    found = _experiments(store, models or (DEFAULT_MODEL,), modalities, settings, training)
+    models = models or (DEFAULT_MODEL,)
+    trainings = {model: _training(model, training, protocol) for model in models}
+    found = _experiments(store, trainings, modalities, settings)
     each = [one for experiment in found.values() for one in _with_its_members(experiment)]
     lost = [left_out(store, inputs_of(one), one.training) for one in each]
     return Systems(store, found, {}, [note for note in dict.fromkeys(lost) if note])
@@ -175,25 +179,42 @@ def predictions_of(
     return answers_of(store, trained, rows, plan.protocol, plan.robustness, progress)
 
 
+def _training(model: str, given: GivenTraining, protocol: str) -> TrainingSettings:
+    """Return how a model is trained; on whom, the protocol says.
+
+    Raises:
+        UsageError: There is no such model, a setting is wrong, or does not go with the protocol.
+    """
+    training = training_for(model, given)
+    if protocol == "official":
+        return replace(training, split="official")
+    if training.split == "official":
+        raise UsageError(
+            f"--training.split official does not go with --protocol {protocol}, which splits by "
+            "actors. Choose --protocol official, or leave that setting out."
+        )
+    return training
+
+
 def _experiments(
     store: FeatureStore,
-    models: Sequence[str],
+    trainings: Mapping[str, TrainingSettings],
     modalities: Sequence[Modality],
     settings: Mapping[str, Any] | None,
-    training: TrainingSettings,
 ) -> dict[str, ExperimentSettings]:
-    """Return what is trained, by system.
+    """Return what is trained, by system, given how each model is trained.
 
     Raises:
         UsageError: There is no such model, none reads the modalities, or the store lacks a feature.
     """
-    if unknown := [model for model in settings or {} if model not in models]:
+    if unknown := [model for model in settings or {} if model not in trainings]:
         raise UsageError(
-            f"settings are given for {', '.join(unknown)}, but the models are {', '.join(models)}."
+            f"settings are given for {', '.join(unknown)}, but the models are "
+            f"{', '.join(trainings)}."
         )
     wanted = modalities or tuple(m for m in MODALITIES if store.usable(m))
     found: dict[str, ExperimentSettings] = {}
-    for model in models:
+    for model, training in trainings.items():
         kind, given = model_class(model), (settings or {}).get(model)
         for modality in wanted:
             if modality not in kind.can_read(given or kind.Settings()):
@@ -206,7 +227,8 @@ def _experiments(
             found[experiment.system] = experiment
     if not found:
         raise UsageError(
-            f"None of the models {', '.join(models)} reads {' or '.join(wanted) or 'these clips'}. "
-            "Choose other --models or --modalities."
+            f"None of the models {', '.join(trainings)} reads "
+            f"{' or '.join(wanted) or 'these clips'}. Choose other --models "
+            "or --modalities."
         )
     return found

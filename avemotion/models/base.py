@@ -73,6 +73,9 @@ class EmotionModel(nn.Module):
     """A frozen dataclass; a docstring under each field is the command line's help for it."""
     about: ClassVar[About]
     """What ``avemotion models`` lists."""
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    """The settings of training, by name, in which its own recipe differs from the defaults of
+    `TrainingSettings`; none of who trains and who is tested, or of the seed."""
     takes_missing: bool = False
     """Whether `forward` does without the features of a face or voice that no clip of a batch has,
     so that answering from the other is faster; else they are zeros."""

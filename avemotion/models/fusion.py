@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -72,6 +72,13 @@ class Fusion(EmotionModel):
         bibtex=GATE,
         extra="speech",
     )
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "epochs": 20,
+        "learning_rate": 3e-3,
+        "weight_decay": 0.01,
+        "mixup": 0.3,
+        "auxiliary_loss_weight": 0.5,
+    }
     takes_missing = True
 
     def __init__(self, task: Task, modality: Modality, settings: FusionSettings) -> None:

@@ -39,6 +39,8 @@ class ModelEntry:
     a learner without."""
     units: str = "none"
     """Whether it learns action units beside the emotion: ``none``, ``optional`` or ``needed``."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """The settings of training in which its recipe differs from the defaults."""
     reported: tuple[Reported, ...] = ()
     """Published figures; none is ours."""
 
@@ -115,6 +117,7 @@ def _entry(name: str) -> ModelEntry:
         inputs=_inputs(kind),
         parameters=about.parameters or _counted(kind) or None,
         units=about.units,
+        recipe=dict(kind.recipe),
         reported=about.reported,
     )
 

@@ -7,8 +7,9 @@ so that one head cannot serve both.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,20 @@ class Miene(EmotionModel):
         source="avemotion; residual blocks with squeeze-and-excitation (Hu et al., CVPR 2018)",
         modalities=("video",),
     )
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "epochs": 45,
+        "batch_size": 128,
+        "optimizer": "sgd",
+        "learning_rate": 0.12,
+        "weight_decay": 0.0005,
+        "weight_averaging": 0.999,
+        "early_stopping": False,
+        "rotation_degrees": 12.0,
+        "scale": 0.15,
+        "shift": 0.08,
+        "shear": 0.1,
+        "cutout": 0.3,
+    }
 
     def __init__(self, task: Task, modality: Modality, settings: MieneSettings) -> None:
         """Build the network; see `EmotionModel`."""

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from avemotion.compat import missing_package
-from avemotion.config import ExperimentSettings, TrainingSettings
+from avemotion.config import (
+    DEFAULT_MODEL,
+    ExperimentSettings,
+    GivenTraining,
+    TrainingSettings,
+)
 from avemotion.data.task import Task
 from avemotion.errors import UsageError, settings_from
 
@@ -128,14 +133,21 @@ def settings_of(name: str, values: Mapping[str, Any] | None = None) -> Any:
     Raises:
         UsageError: There is no such model, or a value is unknown, of another type or out of range.
     """
-    kind = settings_class(name)
-    given = dict(values or {})
-    if unknown := given.keys() - {f.name for f in fields(kind)}:
+    return _changed(settings_class(name)(), values or {}, name)
+
+
+def _changed(settings: Any, given: Mapping[str, Any], name: str) -> Any:
+    """Return settings with other values of some, which are called by the name.
+
+    Raises:
+        UsageError: A value is unknown, of another type or out of range.
+    """
+    known = asdict(settings)
+    if unknown := [one for one in given if one not in known]:
         raise UsageError(
-            f"{name} has no setting {min(unknown)!r}. Its settings: "
-            f"{', '.join(f.name for f in fields(kind)) or 'none'}."
+            f"{name} has no setting {unknown[0]!r}. Its settings: {', '.join(known) or 'none'}."
         )
-    return settings_from(kind, asdict(kind()) | given, name, option=f"--{name}.")
+    return settings_from(type(settings), known | dict(given), name, option=f"--{name}.")
 
 
 def defaults_of(name: str) -> dict[str, Any]:
@@ -147,6 +159,43 @@ def _plain(settings: Any) -> dict[str, Any]:
     """Return settings as a file holds them: lists for tuples."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     return plain
+
+
+def training_for(model: str, given: GivenTraining = None) -> TrainingSettings:
+    """Return how a model is trained: by its recipe, and by what is given.
+
+    Args:
+        model: Its name.
+        given: Single settings by name, which count over the recipe; all of them, which are taken as
+            they are; or None for the recipe.
+
+    Raises:
+        UsageError: There is no such model, or a setting is unknown, of another type, out of range
+            or contradicts another.
+    """
+    if isinstance(given, TrainingSettings):
+        return given
+    if not isinstance(given, Mapping | None):
+        raise UsageError(
+            f"training is {given!r}, but must be a mapping of single settings ({{'epochs': 5}}), "
+            "TrainingSettings(...), or None for the model's own recipe."
+        )
+    # The defaults are the default model's recipe, whose module is not loaded for that.
+    recipe = {} if model == DEFAULT_MODEL else model_class(model).recipe
+    training: TrainingSettings = _changed(
+        TrainingSettings(), {**recipe, **(given or {})}, "training"
+    )
+    return training
+
+
+def default_training(experiment: ExperimentSettings) -> TrainingSettings:
+    """Return how the model of an experiment is trained where nothing of training is given.
+
+    Raises:
+        UsageError: The experiment's model or its settings are wrong.
+    """
+    plain = replace(experiment, training=training_for(experiment.model))
+    return with_settings(plain).training
 
 
 _LEARNERS_TAKE = (

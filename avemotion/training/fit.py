@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avemotion.config import ExperimentSettings, Modality, TrainingSettings
+from avemotion.config import ExperimentSettings, GivenTraining, Modality
 from avemotion.data.splits import check_trainable, part_of, split_for, take_actors
 from avemotion.data.store import USABLE, FeatureStore
 from avemotion.data.types import Split
@@ -53,7 +53,7 @@ def fit(
     init: Path | None = None,
     members: tuple[Path, ...] = (),
     settings: Any | None = None,
-    training: TrainingSettings = TrainingSettings(),  # noqa: B008 (frozen)
+    training: GivenTraining = None,
     progress: bool = True,
 ) -> FitReport:
     """Train a model on a feature store; an interrupted run resumes where it stopped.
@@ -73,7 +73,9 @@ def fit(
             pooled. Nothing is trained but temperatures and weights, on the validation actors that
             they have in common.
         settings: An instance of the model's `Settings`; by default its best known values.
-        training: How the model is trained.
+        training: How the model is trained: single settings by name, which count over the model's
+            own recipe; an instance of `TrainingSettings`, which is taken whole; by default the
+            recipe.
         progress: Show a progress bar.
 
     Returns:
@@ -86,13 +88,12 @@ def fit(
 
     Examples:
         >>> from avemotion import fit
-        >>> from avemotion.config import TrainingSettings
-        >>> training = TrainingSettings(epochs=3, batch_size=8, holdout=0.34)
+        >>> training = {"epochs": 3, "batch_size": 8, "holdout": 0.34}
         >>> fit(modality="av", training=training, progress=False).checkpoint
         PosixPath('runs/ar5/av/checkpoint.safetensors')
     """
-    store = FeatureStore(Path(data))
     asked = FitRequest.of(model, modality, out, init, settings, training, members)
+    store = FeatureStore(Path(data))
     if done := finished_run(store, asked):
         return _report(done.folder, read_header(done.folder / CHECKPOINT_NAME), True, done.counts)
     plan = _planned(store, asked)

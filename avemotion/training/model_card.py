@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from avemotion.config import ExperimentSettings, PreprocessSettings, TrainingSettings, differences
+from avemotion.config import ExperimentSettings, PreprocessSettings, differences
 from avemotion.data.corpora import PICTURES, TITLES, CorpusName, whole_corpus
 from avemotion.data.splits import actors_of, part_of
 from avemotion.data.store import USABLE, FeatureStore, ManifestRow
@@ -24,7 +24,7 @@ from avemotion.data.types import UNKNOWN_ACTOR
 from avemotion.features.table import feature, reads_frames, shows_motion
 from avemotion.models.inputs import names_of
 from avemotion.models.metadata import CheckpointMetadata
-from avemotion.models.registry import defaults_of, model_class, settings_of
+from avemotion.models.registry import default_training, defaults_of, model_class, settings_of
 from avemotion.training.initial_weights import initial_notes
 from avemotion.training.provenance import changed_options, versions
 
@@ -173,11 +173,11 @@ def _lacking(store: FeatureStore, modality: str) -> int:
 
 
 def _changed(metadata: CheckpointMetadata) -> list[tuple[Markup, str, str]]:
-    """List the settings that are not defaults: name, default, value."""
+    """List the settings that are not defaults, or the model's recipe: name, default, value."""
     ours = {"preprocessing": asdict(metadata.preprocessing), **metadata.experiment.to_dict()}
     model = metadata.experiment.model
     default = {"preprocessing": asdict(PreprocessSettings()), model: defaults_of(model)}
-    default["training"] = asdict(TrainingSettings())
+    default["training"] = asdict(default_training(metadata.experiment))
     del ours["model"], ours["modality"]  # they stand at the top of the card
     ours[model] = ours.pop("settings")
     ours[model].pop("members", None)  # they have a section of their own

@@ -8,20 +8,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 
-from avemotion.config import ExperimentSettings, TrainingSettings
-from avemotion.models.registry import defaults_of
+from avemotion.config import ExperimentSettings
+from avemotion.models.registry import default_training, defaults_of
 from avemotion.parallel.cluster_check import package_versions
 
 
 def changed_options(experiment: ExperimentSettings, initialised: bool = False) -> list[str]:
     """Return the options of model and training that are not defaults, as words of a command.
 
+    Of training the defaults are the model's own recipe.
+
     Args:
         experiment: The settings.
         initialised: Whether training began with a checkpoint (``--init``), whose settings are then
             the model's defaults and not known here: all of them are returned.
     """
-    default = {"settings": defaults_of(experiment.model), "training": asdict(TrainingSettings())}
+    default = {
+        "settings": defaults_of(experiment.model),
+        "training": asdict(default_training(experiment)),
+    }
     given, words = experiment.to_dict(), []
     for part, option in (("settings", experiment.model), ("training", "training")):
         for name, value in given[part].items():

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avemotion.config import DEFAULT_MODEL, Modality, TrainingSettings
+from avemotion.config import DEFAULT_MODEL, GivenTraining, Modality, TrainingSettings
 from avemotion.errors import UsageError
+from avemotion.models.registry import training_for
 from avemotion.training.initial_weights import InitialWeights
 from avemotion.training.members import LATE, Members
 
@@ -40,7 +41,7 @@ class FitRequest:
         out: Path | None,
         init: Path | None,
         settings: Any | None,
-        training: TrainingSettings,
+        training: GivenTraining,
         members: Sequence[Path],
     ) -> FitRequest:
         """Read the checkpoint to begin with, or the members; arguments are those of `fit`.
@@ -52,19 +53,19 @@ class FitRequest:
         if members:
             _check_alone(model, init, settings, training)
             pooled = Members.of(members)
-            settings, training = pooled.settings, pooled.training
-            return cls(LATE, modality, out, settings, training, None, pooled)
+            return cls(LATE, modality, out, pooled.settings, pooled.training, None, pooled)
         initial = None if init is None else InitialWeights.of(Path(init))
         if initial is not None:
             initial.check_asked(model, modality, out)
             model = initial.metadata.experiment.model
             modality = modality or initial.metadata.experiment.modality
             settings = initial.settings if settings is None else settings
-        return cls(model or DEFAULT_MODEL, modality, out, settings, training, initial)
+        model = model or DEFAULT_MODEL
+        return cls(model, modality, out, settings, training_for(model, training), initial)
 
 
 def _check_alone(
-    model: str | None, init: Path | None, settings: Any | None, training: TrainingSettings
+    model: str | None, init: Path | None, settings: Any | None, training: GivenTraining
 ) -> None:
     """Refuse what does not go with members.
 
@@ -85,7 +86,7 @@ def _check_alone(
         raise UsageError(
             "Both --members and --late.members name the members. Leave --late.members out."
         )
-    if training != TrainingSettings():
+    if training_for(LATE, training) != training_for(LATE):
         raise UsageError(
             "--training says how a model is trained, but late trains nothing: its members are "
             "trained. Leave these settings out, or give them when a member is fitted."

@@ -20,7 +20,7 @@ from network_maker import experiment_of
 from safetensors import safe_open
 
 import avemotion
-from avemotion.cli.options import Command, add_function, add_models
+from avemotion.cli.options import Command, add_function, add_models, add_training
 from avemotion.config import ExperimentSettings
 from avemotion.data.checksums import write_checksums
 from avemotion.data.corpora import CorpusName
@@ -28,7 +28,7 @@ from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
 from avemotion.data.types import PARTS
 from avemotion.models.checkpoint import load_checkpoint
-from avemotion.models.registry import with_settings
+from avemotion.models.registry import training_for, with_settings
 from avemotion.training.model_card import escaped, model_card
 from avemotion.training.precision import uses_bfloat16
 
@@ -94,11 +94,14 @@ def test_the_commands_make_this_very_model(fitted: Path) -> None:
     command = Command(name, "", words)
 
     def add(parser: Any) -> None:
-        add_function(parser, avemotion.fit, {"settings"})
+        add_function(parser, avemotion.fit, {"settings", "training"})
         add_models(parser, command.models())
+        add_training(parser, command.models())
 
     values = command.parse(add)
-    asked = ExperimentSettings(values["model"], values["modality"], training=values["training"])
+    asked = ExperimentSettings(
+        values["model"], values["modality"], training=training_for("ar5", values["training"])
+    )
     made = with_settings(asked, values[values["model"]])
     used = "bfloat16" if uses_bfloat16(QUICK) else "float32"
     assert made == replace(experiment_of("audio"), training=replace(QUICK, precision=used))
