@@ -35,6 +35,8 @@ SYSTEM = "probe/audio"
 SIX = EMOTIONS
 """Emotions that CREMA-D and RAVDESS share: all of the former."""
 FACE = "video-table.landmarks"
+NAMED: dict[Modality, str] = {"av": "face and voice", "video": "face", "audio": "voice"}
+"""What is learned from on RAVDESS."""
 
 
 def main() -> None:
@@ -42,12 +44,14 @@ def main() -> None:
     arguments.add_argument("--crema", type=Path, help="a CREMA-D checkout")
     arguments.add_argument("--ravdess", type=Path, help="folder of the speech and the landmarks")
     arguments.add_argument("--work", type=Path, required=True, help="stores and runs; kept")
+    arguments.add_argument("--modalities", nargs="+", choices=NAMED, default=[*NAMED])
     arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
     if given.crema:
         _crema_d(given.crema, given.work / "crema_d", given.out, given.jobs)
     if given.ravdess:
-        _publish_ravdess(given.out, *_ravdess(given.ravdess, given.work / "ravdess", given.jobs))
+        work, modalities = given.work / "ravdess", tuple(given.modalities)
+        _publish_ravdess(given.out, *_ravdess(given.ravdess, work, modalities, given.jobs))
 
 
 Found = dict[str, EvaluationResults]
@@ -72,7 +76,9 @@ def _crema_d(crema: Path, work: Path, out: Path, jobs: int | None) -> None:
     _publish_crema_d(out, found)
 
 
-def _ravdess(folder: Path, work: Path, jobs: int | None) -> tuple[Found, dict[str, Records]]:
+def _ravdess(
+    folder: Path, work: Path, modalities: tuple[Modality, ...], jobs: int | None
+) -> tuple[Found, dict[str, Records]]:
     store = work / "features"
     fill(folder, store, PreprocessSettings(views=1))
     avemotion.embed(store, jobs=jobs)
@@ -80,7 +86,6 @@ def _ravdess(folder: Path, work: Path, jobs: int | None) -> tuple[Found, dict[st
     write_table(folder, table_of_movement)
     avemotion.embed(store, f"video-table:{table_of_movement}", jobs=jobs)
     protocols: tuple[Protocol, ...] = ("luna-jimenez", "sentences")
-    modalities: tuple[Modality, ...] = ("av", "video", "audio")
     settings = {
         "probe": ProbeSettings(face=FACE, strengths=(0.001, 0.01, 0.1)),
         "fusion": FusionSettings(face=FACE),
@@ -185,7 +190,6 @@ def _ahead(records: Records, modality: Modality) -> Difference:
 def _publish_ravdess(out: Path, found: Found, records: Mapping[str, Records]) -> None:
     _predictions(out, "ravdess", records)
     results = found["luna-jimenez"]
-    named: dict[Modality, str] = {"av": "face and voice", "video": "face", "audio": "voice"}
     rows = [
         [*_row(f"{words}, {what}", one, f"probe/{modality}"),
          *_row("", one, f"fusion/{modality}")[1:], percent(_ahead(records[protocol], modality))]
@@ -194,7 +198,8 @@ def _publish_ravdess(out: Path, found: Found, records: Mapping[str, Records]) ->
             ("sentences", "sentences, too"),
         )
         if (one := found[protocol])
-        for modality, what in named.items()
+        for modality, what in NAMED.items()
+        if f"probe/{modality}" in one.scores
     ]  # fmt: skip
     publish(
         out,

@@ -123,10 +123,17 @@ def landmark_face(x: float, y: float, size: float) -> np.ndarray:
     return points.astype(np.int16)
 
 
-def write_takes(folder: Path, actors: Sequence[int], emotions: Sequence[int]) -> None:
+def write_takes(
+    folder: Path, actors: Sequence[int], emotions: Sequence[int], sentences: Sequence[int] = (1,)
+) -> None:
     """Write RAVDESS' speech and landmarks: a tone and a moving face for each take."""
     folder.mkdir(exist_ok=True)
-    names = [f"01-0{emotion}-01-01-01-{actor:02}" for actor in actors for emotion in emotions]
+    names = [
+        f"01-0{emotion}-01-0{sentence}-01-{actor:02}"
+        for actor in actors
+        for emotion in emotions
+        for sentence in sentences
+    ]
     points = np.stack([landmark_face(600 + i, 300, 150) for i in range(25)])
     np.savez(
         folder / "landmarks.npz",
