@@ -170,6 +170,13 @@ class EmotionModel(nn.Module):
             ValueError: Their sizes do not fit together.
         """
 
+    def typical(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Return mean and deviation of each value of a feature, of one that it standardises.
+
+        Over the clips that it learned from: float, of any shape, the values in their order.
+        """
+        return None
+
     def masked_value(self, name: str) -> Tensor | float:
         """Return what stands for nothing in a spectrogram: float (row, 1), or a number."""
         return 0.0

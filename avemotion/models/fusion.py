@@ -110,6 +110,12 @@ class Fusion(EmotionModel):
             branch.mean.copy_(torch.from_numpy(mean))
             branch.std.copy_(torch.from_numpy(std))
 
+    def typical(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Return mean and deviation of an embedding over the training clips."""
+        branch = self.branches[feature(name).stream]
+        assert isinstance(branch, _Branch)
+        return branch.mean, branch.std
+
     def make_room(self, weights: Mapping[str, Tensor]) -> None:
         """Build the branches whose size the weights alone tell.
 

@@ -147,6 +147,11 @@ class Late(EmotionModel):
     def _networks(self) -> list[EmotionModel]:
         return [cast(EmotionModel, member) for member in self.members]
 
+    def typical(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Return what the first member that reads the feature says of it."""
+        readers = [one for one in self._networks() if name in names_of(one.inputs)]
+        return readers[0].typical(name) if readers else None
+
     def read(self, batch: Batch[Tensor]) -> Batch[Tensor]:
         """Return the batch as it is: each member reads it in `forward`."""
         return batch

@@ -103,6 +103,11 @@ class Probe(Learner):
             for stream, part in zip(self._streams(), self.inputs, strict=True)
         }
 
+    def typical(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Return mean and deviation of an embedding over the training clips."""
+        stream = feature(name).stream
+        return getattr(self, f"{stream}_mean"), getattr(self, f"{stream}_scale")
+
     def forward(self, batch: Batch[Tensor]) -> Tensor:
         """Map a batch from `read` to the logarithms of probabilities, float (clip, label).
 

@@ -15,6 +15,7 @@ from avemotion.data.dataset import ClipDataset
 from avemotion.data.store import FeatureStore
 from avemotion.data.task import Task
 from avemotion.errors import UsageError
+from avemotion.inference.runtimes.onnx_graph import random_clips
 from avemotion.models.base import probabilities
 from avemotion.models.checkpoint import load_checkpoint
 from avemotion.models.fusion import Fusion
@@ -216,6 +217,9 @@ def test_it_answers_a_file_as_the_store(
     video = small_corpus / row.video_file
     found = avemotion.Classifier(report.checkpoint).classify(video)
     np.testing.assert_allclose(list(found.probabilities.values()), stored, atol=1e-4)
+    drawn = random_clips(metadata, 3, model)  # by which the exported graph is checked
+    asked = probabilities(model, drawn.map(torch.from_numpy))
+    assert asked.std(axis=0).max() > 0.01 and asked.max() < 0.9
     exported = avemotion.export(report.checkpoint, tmp_path / "fusion.onnx").file
     found = avemotion.Classifier(exported).classify(video)
     np.testing.assert_allclose(list(found.probabilities.values()), stored, atol=1e-4)
