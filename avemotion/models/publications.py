@@ -42,5 +42,5 @@ GATE = """\
   title         = {Gated Multimodal Units for Information Fusion},
   year          = {2017},
   eprint        = {1702.01992},
-  archivePrefix = {arXiv}
+  archiveprefix = {arXiv}
 }"""

@@ -60,6 +60,7 @@ def finished(out: Path, **values: object) -> Path:
 ALWAYS = ["avemotion", "ristea2019thesis", "ristea2019emotion"]
 
 
+GATE = "arevalo2017gated"
 POOLING = "genest1986combining"
 CORPORA = (
     "cao2014cremad",
@@ -78,7 +79,7 @@ def test_members_of_late_fusion_are_cited(tmp_path: Path) -> None:
 
 def test_everything_is_cited(capsys: pytest.CaptureFixture[str]) -> None:
     found = entries(avemotion.cite())
-    assert list(found) == [*ALWAYS, POOLING, *CORPORA]
+    assert list(found) == [*ALWAYS, GATE, POOLING, *CORPORA]
     assert found["cao2014cremad"]["doi"] == "10.1109/TAFFC.2014.2336244"
     assert found["cao2014cremad"]["author"].count(" and ") == 5
     assert found["livingstone2018ravdess"]["doi"] == "10.1371/journal.pone.0196391"
