@@ -18,7 +18,7 @@ from avemotion.cli.text_output import (
     preprocess_text,
     synth_text,
 )
-from avemotion.config import DEFAULT_MODEL, MODALITIES, TrainingSettings
+from avemotion.config import DEFAULT_MODEL, MODALITIES
 from avemotion.data.corpora.crema_d import VIDEO_FOLDER, VIDEO_SUFFIX
 from avemotion.data.corpora.synthetic import synth
 from avemotion.data.preprocessing import preprocess
@@ -32,7 +32,7 @@ from avemotion.models.packaged import PACKAGED
 from avemotion.training.fit import fit
 
 ACTORS, CLIPS_PER_ACTOR = 12, 30
-TRAINING = TrainingSettings(epochs=24, patience=24, batch_size=12, holdout=0.25)
+TRAINING = {"epochs": 24, "patience": 24, "batch_size": 12, "holdout": 0.25}
 OPTIONS = (
     "--training.epochs 24 --training.patience 24 --training.batch_size 12 --training.holdout 0.25"
 )
