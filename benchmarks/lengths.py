@@ -123,7 +123,7 @@ def _publish(
         [
             corpus_line(store, first[WHOLE], given.seed) if store.synthetic else about,
             f"AR5 for face and voice at width {settings.width:g}, protocol `{given.protocol}`, "
-            f"training seed {training.seed}, {training.epochs} epochs, modality dropout "
+            f"training seed {training.seed}, {_epochs(training)}, modality dropout "
             f"{training.modality_dropout:g}. Mean recall (UAR) in per cent with 95 % over actors, "
             "the difference to the first row paired over actors; the same networks asked about "
             "the same clips without voice, and without face:",
@@ -131,6 +131,12 @@ def _publish(
         ],
         result,
     )
+
+
+def _epochs(training: TrainingSettings) -> str:
+    if training.early_stopping:
+        return f"at most {training.epochs} epochs"
+    return f"all {training.epochs} epochs, validation share {training.validation:g}"
 
 
 def _recall(answers: Sequence[ClipPrediction], labels: Sequence[str]) -> str:
