@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from campaign import (
+    about_corpus,
     add_options,
-    corpus_line,
+    add_recorded_options,
+    chosen_store,
     lead,
-    make_store,
     percent,
     plain,
     read_settings,
@@ -18,7 +19,6 @@ from campaign import (
 from reporting import parser, publish, table
 
 from avemotion.config import TrainingSettings
-from avemotion.data.corpora.crema_d import CLIPS
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
 from avemotion.evaluation.predictions import read_records
@@ -61,16 +61,13 @@ CORRUPTIONS = ("audio missing", "video missing", "white noise 20 dB", "babble 10
 def main() -> None:
     arguments = parser(__doc__)
     add_options(arguments)
-    arguments.add_argument("--store", type=Path, help="a recorded corpus' features instead")
-    arguments.add_argument("--protocol", default="5fold")
+    add_recorded_options(arguments)
     arguments.add_argument("--modality", choices=("av", "audio"), default="av")
-    arguments.add_argument("--config", type=Path, help="YAML of what differs from the defaults")
     arguments.add_argument("--name", default="ablations", help="name of the table")
     arguments.add_argument("--only", nargs="+", help="names of the changes that are tried")
     arguments.add_argument("--robustness", choices=("true", "false"), default="true")
-    arguments.add_argument("--jobs", type=int, default=None)
     given = arguments.parse_args()
-    store = FeatureStore(given.store) if given.store else make_store(given)
+    store = chosen_store(given)
     settings, training = read_settings(given.config)
     chosen = {BASE: training} | {
         a.name: changed
@@ -126,13 +123,12 @@ def _publish(
             "corrupted": {k: v for k, v in recalls.items() if k in CORRUPTIONS},
         }
     clips = answers[BASE]
-    about = corpus_line(store, clips, given.seed) if store.synthetic else _about(base)
     publish(
         given.out,
         given.name,
         f"One change at a time ({'SYNTHETIC corpus' if store.synthetic else base.corpus})",
         [
-            about,
+            about_corpus(store, clips, given.seed),
             f"Protocol `{base.protocol}`, {base.folds} folds, {given.modality}, training seed "
             f"{training.seed}, at most {training.epochs} epochs. Mean recall (UAR) in per cent, "
             "its difference to the first row, paired over actors, and accuracy, with 95 % "
@@ -145,15 +141,6 @@ def _publish(
         ],
         result,
     )
-
-
-def _about(found: EvaluationResults) -> str:
-    about = f"Corpus `{found.corpus}`: {found.actors} actors, {found.clips} clips"
-    if found.corpus == "ravdess_landmarks":
-        return f"{about}. RAVDESS, landmark video: real voices, line faces from real landmarks."
-    if found.corpus == "crema_d" and found.clips < CLIPS:
-        return f'{about}: a partial, very unbalanced one, **not "the CREMA-D result"**.'
-    return f"{about}."
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import yaml
 
 import avemotion
 from avemotion.config import Modality, TrainingSettings
+from avemotion.data.corpora.crema_d import CLIPS
 from avemotion.data.corpora.synthetic import TABLES
 from avemotion.data.store import FeatureStore
 from avemotion.evaluation.evaluate import evaluate
@@ -35,6 +36,19 @@ def add_options(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--clips-per-actor", type=int, default=60)
     arguments.add_argument("--seed", type=int, default=0, help="seed of the corpus")
     arguments.add_argument("--tables", choices=tuple(TABLES), default="complementary")
+
+
+def add_recorded_options(arguments: argparse.ArgumentParser) -> None:
+    """Add the options of experiments that a recorded corpus can take, too."""
+    arguments.add_argument("--store", type=Path, help="a recorded corpus' features instead")
+    arguments.add_argument("--protocol", default=PROTOCOL)
+    arguments.add_argument("--config", type=Path, help="YAML of what differs from the defaults")
+    arguments.add_argument("--jobs", type=int, default=None)
+
+
+def chosen_store(given: argparse.Namespace) -> FeatureStore:
+    """Return the recorded corpus' store that is named, or that of a synthetic one."""
+    return FeatureStore(given.store) if given.store else make_store(given)
 
 
 def make_store(given: argparse.Namespace) -> FeatureStore:
@@ -92,6 +106,19 @@ def certain_predictions(
     return [
         replace(p, probabilities=certain[answer]) for p, answer in zip(clips, answers, strict=True)
     ]
+
+
+def about_corpus(store: FeatureStore, clips: Sequence[ClipPrediction], seed: int) -> str:
+    """Describe the data behind the figures, recorded or synthetic."""
+    if store.synthetic:
+        return corpus_line(store, clips, seed)
+    corpus, actors = store.info["corpus"], len({p.actor for p in clips})
+    about = f"Corpus `{corpus}`: {actors} actors, {len(clips)} clips"
+    if corpus == "ravdess_landmarks":
+        return f"{about}. RAVDESS, landmark video: real voices, line faces from real landmarks."
+    if corpus == "crema_d" and len(clips) < CLIPS:
+        return f'{about}: a partial, very unbalanced one, **not "the CREMA-D result"**.'
+    return f"{about}."
 
 
 def corpus_line(store: FeatureStore, clips: Sequence[ClipPrediction], seed: int) -> str:

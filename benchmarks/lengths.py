@@ -7,17 +7,18 @@ where it stopped, fold by fold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from answers import predictions_of
 from campaign import (
+    about_corpus,
     add_options,
-    corpus_line,
+    add_recorded_options,
+    chosen_store,
     lead,
-    make_store,
     percent,
     plain,
     read_settings,
@@ -49,12 +50,9 @@ MISSING = {"voice missing": "audio missing", "face missing": "video missing"}
 def main() -> None:
     arguments = parser(__doc__)
     add_options(arguments)
-    arguments.add_argument("--store", type=Path, help="a recorded corpus' features instead")
-    arguments.add_argument("--protocol", default="5fold")
-    arguments.add_argument("--config", type=Path, help="YAML of what differs from the defaults")
-    arguments.add_argument("--jobs", type=int, default=None)
+    add_recorded_options(arguments)
     given = arguments.parse_args()
-    store = FeatureStore(given.store) if given.store else make_store(given)
+    store = chosen_store(given)
     settings, training = read_settings(given.config)
     found = {}
     for face, voice in LENGTHS:
@@ -101,27 +99,24 @@ def _publish(
     training: TrainingSettings,
     found: Mapping[str, Answers],
 ) -> None:
-    first = next(iter(found.values()))
+    first = next(iter(found.values()))[WHOLE]
     rows, result = [], {}
     for name, answers in found.items():
-        ahead = lead(answers[WHOLE], first[WHOLE], store.labels)
-        recalls = {column: _recall(answers[column], store.labels) for column in answers}
-        cells = [percent(ahead) if answers is not first else "", *recalls.values()]
-        rows.append([name, cells[1], cells[0], *cells[2:]])
-        result[name] = {
-            column: score(answers[column], store.labels).recall for column in answers
-        } | {"ahead": plain(ahead)}
-    actors = len({prediction.actor for prediction in first[WHOLE]})
-    corpus = store.info["corpus"]
-    about = f"Corpus `{corpus}`: {actors} actors, {len(first[WHOLE])} clips."
-    if corpus == "ravdess_landmarks":
-        about += " Real voices; the faces are lines drawn from tracked landmarks, not the videos."
+        ahead = lead(answers[WHOLE], first, store.labels)
+        scores = {column: score(some, store.labels) for column, some in answers.items()}
+        whole, *others = (
+            with_ends(one.recall, one.recall_low, one.recall_high) for one in scores.values()
+        )
+        rows.append([name, whole, "" if answers[WHOLE] is first else percent(ahead), *others])
+        recalls = {column: one.recall for column, one in scores.items()}
+        result[name] = recalls | {"ahead": plain(ahead)}
+    corpus = "SYNTHETIC corpus" if store.synthetic else store.info["corpus"]
     publish(
         given.out,
         "lengths",
-        f"Length of the feature vectors ({'SYNTHETIC corpus' if store.synthetic else corpus})",
+        f"Length of the feature vectors ({corpus})",
         [
-            corpus_line(store, first[WHOLE], given.seed) if store.synthetic else about,
+            about_corpus(store, first, given.seed),
             f"AR5 for face and voice at width {settings.width:g}, protocol `{given.protocol}`, "
             f"training seed {training.seed}, {_epochs(training)}, modality dropout "
             f"{training.modality_dropout:g}. Mean recall (UAR) in per cent with 95 % over actors, "
@@ -137,11 +132,6 @@ def _epochs(training: TrainingSettings) -> str:
     if training.early_stopping:
         return f"at most {training.epochs} epochs"
     return f"all {training.epochs} epochs, validation share {training.validation:g}"
-
-
-def _recall(answers: Sequence[ClipPrediction], labels: Sequence[str]) -> str:
-    found = score(answers, labels)
-    return with_ends(found.recall, found.recall_low, found.recall_high)
 
 
 if __name__ == "__main__":

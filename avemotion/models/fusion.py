@@ -112,8 +112,7 @@ class Fusion(EmotionModel):
 
     def typical(self, name: str) -> tuple[Tensor, Tensor] | None:
         """Return mean and deviation of an embedding over the training clips."""
-        branch = self.branches[feature(name).stream]
-        assert isinstance(branch, _Branch)
+        branch = self._branch(feature(name).stream)
         return branch.mean, branch.std
 
     def make_room(self, weights: Mapping[str, Tensor]) -> None:
@@ -133,6 +132,9 @@ class Fusion(EmotionModel):
         """Return the branch of a stream; build it if it is not there."""
         if stream not in self.branches:
             self.branches[stream] = _Branch(shape, self.settings)
+        return self._branch(stream)
+
+    def _branch(self, stream: Stream) -> _Branch:
         branch = self.branches[stream]
         assert isinstance(branch, _Branch)
         return branch
