@@ -148,6 +148,7 @@ def _planned(store: FeatureStore, asked: FitRequest) -> _Plan:
     check_learns(task := learned_task(store.task, training), experiment)
     if asked.initial is not None:
         asked.initial.check_fits(task, experiment)
+        asked.initial.check_reads(store, inputs)
     check_trainable(rows, store.labels, modality, official=official)
     if asked.members is not None:
         asked.members.check_fits(store)

@@ -83,13 +83,10 @@ def open_run(
     """Write ``run.json`` into a new run's folder; return whether this run is already finished.
 
     Raises:
-        UsageError: The initial weights learned faces that are cut otherwise; or the folder holds a
-            run with other settings or data, or one that other versions of the packages began that
-            split the actors.
+        UsageError: The folder holds a run with other settings or data, or one that other versions
+            of the packages began that split the actors.
     """
     path, inputs = out / RUN_NAME, inputs_of(experiment)
-    if asked.initial is not None:
-        asked.initial.check_reads(store, inputs)
     run = {
         "experiment": experiment.to_dict(),
         **_made_of(asked),
