@@ -66,10 +66,14 @@ def test_voices_goes_on_from_what_is_kept(tmp_path: Path):
     assert made.returncode == 0, made.stderr
     words = ("--data", store, "--epochs", 1)
     first = run("voices", tmp_path / "out", *words, "--work", tmp_path / "a")
-    kept = (tmp_path / "out" / "voices" / "seed-0.csv").read_bytes()
+    kept = (tmp_path / "out" / "voices" / "loso" / "seed-0.csv").read_bytes()
     assert positive(first, "recall", "people_recall") and kept.count(b"\n") == 1 + 144
     again = run("voices", tmp_path / "out", *words, "--work", tmp_path / "b")
     assert again == first and not list((tmp_path / "b").rglob("*.safetensors"))
+    times = (tmp_path / "out" / "voices" / "times.csv").read_text().splitlines()
+    assert len(times) == 2 and times[1].startswith("loso,6,")  # the second run trained nothing
+    written = (tmp_path / "out" / "voices.md").read_text(encoding="utf-8")
+    assert "| XX |" in written and "core-hours" in written
 
 
 def test_landmark_video_needs_every_published_fold(tmp_path: Path):
